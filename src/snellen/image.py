@@ -399,7 +399,7 @@ def look(picture: Picture, region: Region = FULL) -> View:
     height, width = cut.shape[:2]
     shrink = min(1.0, OVERVIEW / max(width, height))
     size = (_overview_side(width, shrink), _overview_side(height, shrink))
-    overview = np.asarray(
+    overview = np.array(
         Image.fromarray(np.ascontiguousarray(cut)).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     )
     fragments = cut[_tile_indices(height)[:, None], _tile_indices(width)[None, :]]
