@@ -1,0 +1,1 @@
+"""Making and reading what the model learns from: distortions, features, samples."""
