@@ -378,12 +378,14 @@ class View:
         overview: (h, w, 3) uint8, the region resampled; h and w are multiples of 32 in 64..OVERVIEW.
         fragments: (GRID*TILE, GRID*TILE, 3) uint8, native pixels from GRID x GRID places, edge to edge.
         scale: overview px per native px along the long side, at most 1.
+        picture: what is looked at, for backends that cut their own view; see ``resample``.
     """
 
     region: Region
     overview: NDArray[np.uint8]
     fragments: NDArray[np.uint8]
     scale: float
+    picture: Picture
 
 
 def look(picture: Picture, region: Region = FULL) -> View:
@@ -403,7 +405,17 @@ def look(picture: Picture, region: Region = FULL) -> View:
         Image.fromarray(np.ascontiguousarray(cut)).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     )
     fragments = cut[_tile_indices(height)[:, None], _tile_indices(width)[None, :]]
-    return View(region, overview, fragments, min(1.0, max(size) / max(width, height)))
+    return View(region, overview, fragments, min(1.0, max(size) / max(width, height)), picture)
+
+
+def resample(picture: Picture, region: Region, long_side: int) -> NDArray[np.uint8]:
+    """The pixels of a region, (h, w, 3) uint8, scaled down to at most ``long_side`` px on the long side, never up."""
+    left, top, right, bottom = region.to_pixels(picture.width, picture.height)
+    cut = picture.pixels[top:bottom, left:right]
+    shrink = min(1.0, long_side / max(cut.shape[:2]))
+    size = (max(1, round(cut.shape[1] * shrink)), max(1, round(cut.shape[0] * shrink)))
+    image = Image.fromarray(np.ascontiguousarray(cut))
+    return np.array(image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0))
 
 
 def _overview_side(native: int, shrink: float) -> int:
