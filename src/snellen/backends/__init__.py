@@ -16,6 +16,7 @@ from snellen.protocol import Conversation, Turn
 __all__ = [
     "Backend",
     "BackendError",
+    "Calibration",
     "Conversation",
     "RatingDistribution",
     "Reply",
@@ -102,6 +103,25 @@ class RatingDistribution:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """A conformal interval, measured on held-out pictures: score +- `q` * max(std, `floor`), clipped to 1..5.
+
+    `std` is that of the rating distribution; `floor` keeps a model that is too sure from an interval of no width.
+    Source: split conformal prediction with a normalised residual (Lei et al., JASA 2018). `coverage` is what share of
+    pictures has its MOS inside, for which `q` was chosen.
+    """
+
+    q: float
+    floor: float
+    coverage: float = 0.9
+
+    def interval(self, score: float, std: float) -> tuple[float, float]:
+        """Lower and upper end, 1..5."""
+        half = self.q * max(std, self.floor)
+        return max(1.0, score - half), min(5.0, score + half)
+
+
+@dataclass(frozen=True)
 class Reply:
     """What a backend wrote, `Sampling.prefix` included in `text` but not in the tokens.
 
@@ -122,7 +142,11 @@ class Reply:
 
 
 class Backend(typing.Protocol):
-    """Anything that can continue conversations."""
+    """Anything that can continue conversations.
+
+    Two more attributes count where a backend has them: `calibration`, a `Calibration` for its scores, and
+    `tokens_per_rating`, how many tokens it needs to write one (otherwise 1).
+    """
 
     @property
     def name(self) -> str:

@@ -1,0 +1,92 @@
+"""A backend that says what it is told to: for tests, demonstrations and dry runs. Public, and no mock."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from snellen.backends import BackendError, Conversation, RatingDistribution, Reply, Sampling
+
+Script = Path | Sequence[str | Reply] | Callable[[Conversation], str | Reply]
+
+
+class ScriptedBackend:
+    """Replies from a script.
+
+    `script` is one reply for each round (the same for every picture), or a function from the conversation so far to
+    the reply, or a JSONL file with one reply for each round: a JSON string, or an object with "text" and, optionally,
+    "rating": {"values": [...], "probs": [...]} and "finish".
+
+    A `Sampling.prefix` is put before the text of a reply that does not begin with it. `tokens_per_rating` is one: the
+    whole rest of the scripted reply counts as one token.
+    """
+
+    name = "scripted"
+    tokens_per_rating = 1
+
+    def __init__(self, script: Script) -> None:
+        self.version = "1"
+        if isinstance(script, Path):
+            self.version = hashlib.sha256(_read(script).encode()).hexdigest()[:12]
+            script = read_script(script)
+        self.script = script
+
+    def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        """One reply for each conversation; BackendError when the script has no reply for that round."""
+        return [self._reply(conversation, sampling.prefix) for conversation in conversations]
+
+    def _reply(self, conversation: Conversation, prefix: str) -> Reply:
+        round = 1 + sum(turn.role == "assistant" for turn in conversation)
+        if callable(self.script):
+            said = self.script(conversation)
+        elif round <= len(self.script):
+            said = self.script[round - 1]
+        else:
+            raise BackendError(f"the script has {len(self.script)} replies, but round {round} is asked for")
+        reply = said if isinstance(said, Reply) else Reply(said)
+        return reply if reply.text.startswith(prefix) else replace(reply, text=prefix + reply.text)
+
+
+def read_script(path: Path) -> list[Reply]:
+    """The replies of a JSONL file, see `ScriptedBackend`; BackendError names the file and the line that is wrong."""
+    replies = []
+    for number, line in enumerate(_read(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            replies.append(_reply_from_json(json.loads(line)))
+        except (ValueError, TypeError, KeyError) as error:
+            raise BackendError(f"{path}, line {number}: not a scripted reply ({error}); {SCRIPT_HELP}") from error
+    if not replies:
+        raise BackendError(f"{path}: no replies in it; {SCRIPT_HELP}")
+    return replies
+
+
+SCRIPT_HELP = 'each line is a JSON string or {"text": ..., "rating": {"values": [...], "probs": [...]}}'
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BackendError(f"{path}: the script cannot be read ({error})") from error
+
+
+def _reply_from_json(value: object) -> Reply:
+    if isinstance(value, str):
+        return Reply(value)
+    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
+        raise TypeError("neither a string nor an object with a text")
+    rating = value.get("rating")
+    finish = value.get("finish", "stop")
+    if finish not in ("stop", "length", "prefix"):
+        raise ValueError(f"finish is stop, length or prefix, not {finish!r}")
+    distribution = None
+    if rating is not None:
+        distribution = RatingDistribution(np.asarray(rating["values"], float), np.asarray(rating["probs"], float))
+    return Reply(value["text"], rating=distribution, finish=finish)
