@@ -31,27 +31,36 @@ def jpeg2000(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
 
 
 def webp(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
-    """Lossy WebP: smeared texture, soft blocks."""
-    return _through(pixels, "WEBP", "webp", quality=(60, 35, 15, 4, 0)[level - 1], method=2)
+    """Lossy WebP: smeared texture, soft blocks. Level 5 is also stored small, as previews are."""
+    quality = (82, 42, 24, 2, 0)[level - 1]
+    return _through(pixels, "WEBP", "webp", kept=0.65 if level == 5 else 1.0, quality=quality, method=2)
 
 
 def avif(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
-    """AVIF (AV1): plastic surfaces, lost texture. Colors are subsampled 2 x 2."""
-    return _through(pixels, "AVIF", "avif", quality=(50, 35, 22, 10, 0)[level - 1], speed=9, max_threads=1)
+    """AVIF (AV1): plastic surfaces, lost texture. Level 5 is also stored small, as previews are."""
+    quality = (70, 48, 40, 17, 0)[level - 1]
+    return _through(
+        pixels, "AVIF", "avif", kept=0.65 if level == 5 else 1.0, quality=quality, speed=9, max_threads=1
+    )
 
 
-def _through(pixels: Pixels, format: str, feature: str, **options: object) -> Pixels:
-    """Encode and decode in memory. RuntimeError if this Pillow was built without the codec."""
+def _through(pixels: Pixels, format: str, feature: str, kept: float = 1.0, **options: object) -> Pixels:
+    """Encode and decode in memory, at `kept` times the sides. RuntimeError if this Pillow lacks the codec."""
     if not features.check(feature):
         raise RuntimeError(
             f"this Pillow has no {format} codec; install a Pillow 11.3 or newer wheel from PyPI, "
             f"or leave out the distortions that need {format}"
         )
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format, **options)
+    picture = Image.fromarray(pixels)
+    picture.resize(_sides(picture, kept), Image.Resampling.BICUBIC).save(buffer, format, **options)
     buffer.seek(0)
     with Image.open(buffer) as decoded:
-        return np.array(decoded.convert("RGB"))
+        return np.array(decoded.convert("RGB").resize(picture.size, Image.Resampling.BICUBIC))
+
+
+def _sides(picture: Image.Image, kept: float) -> tuple[int, int]:
+    return max(1, int(picture.width * kept)), max(1, int(picture.height * kept))
 
 
 def pixelate(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
@@ -61,13 +70,12 @@ def pixelate(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
 
 
 def upscale(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
-    """A small picture enlarged 1.5 to 4 times by a random one of bilinear, bicubic and Lanczos."""
+    """A small picture enlarged 1.5 to 4 times, by bilinear, bicubic or Lanczos interpolation at random."""
     enlargers = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
     enlarge = enlargers[int(rng.integers(len(enlargers)))]
-    return _down_and_up(pixels, 1 / (1.5, 2.0, 2.5, 3.0, 4.0)[level - 1], Image.Resampling.BICUBIC, enlarge)
+    return _down_and_up(pixels, 1 / (1.5, 1.9, 2.1, 2.4, 4.0)[level - 1], Image.Resampling.BICUBIC, enlarge)
 
 
 def _down_and_up(pixels: Pixels, kept: float, down: Image.Resampling, up: Image.Resampling) -> Pixels:
-    height, width, _ = pixels.shape
-    small = (max(1, int(width * kept)), max(1, int(height * kept)))
-    return np.array(Image.fromarray(pixels).resize(small, down).resize((width, height), up))
+    picture = Image.fromarray(pixels)
+    return np.array(picture.resize(_sides(picture, kept), down).resize(picture.size, up))

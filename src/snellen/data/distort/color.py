@@ -75,10 +75,11 @@ def saturation_lab(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixe
 
 
 def color_quantization(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
-    """A palette of 64 to 8 colors chosen for the picture, with error diffusion."""
+    """A palette of 64 to 8 colors chosen for the picture by k-means, with error diffusion."""
     colors = (64, 48, 32, 16, 8)[level - 1]
     picture = Image.fromarray(pixels)
-    palette = picture.quantize(colors, method=Image.Quantize.MEDIANCUT)
+    sample = picture.resize((min(picture.width, 128), min(picture.height, 128)), Image.Resampling.NEAREST)
+    palette = sample.quantize(colors, method=Image.Quantize.MEDIANCUT, kmeans=50)  # until under 50 pixels move
     return np.array(picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import CubicSpline
 
 from snellen.data.distort.array import Floats, Pixels, add_to_luma, bands, by_band, luma
 from snellen.data.distort.lab import SRGB_TO_LINEAR, lab_to_rgb, linear_to_srgb, rgb_to_lab
@@ -46,16 +46,16 @@ def mean_shift(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
 
 
 def contrast(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
-    """A tone curve through (0.3, 0.25 - c/4) and (0.7, 0.75 + c/4): levels 1 to 3 raise contrast, ever less, and
-    levels 4 and 5 lower it, as in KADID-10k."""
+    """A cubic tone curve through (0.3, 0.25 - c/4), the centre and (0.7, 0.75 + c/4): levels 1 to 3 raise contrast,
+    ever less, and levels 4 and 5 lower it, as in KADID-10k."""
     amount = (0.3, 0.15, 0.0, -0.4, -0.6)[level - 1]
-    curve = PchipInterpolator([0, 0.3, 0.5, 0.7, 1], [0, 0.25 - amount / 4, 0.5, 0.75 + amount / 4, 1])
+    curve = CubicSpline([0, 0.3, 0.5, 0.7, 1], [0, 0.25 - amount / 4, 0.5, 0.75 + amount / 4, 1])
     return _table(curve(_CODES))[pixels]
 
 
 def haze(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     """A veil of light (Koschmieder): x t + A (1 - t), thicker towards the top, where distance usually is."""
-    thickness = (0.15, 0.3, 0.45, 0.6, 0.75)[level - 1]
+    thickness = (0.07, 0.13, 0.27, 0.47, 0.7)[level - 1]
     height = pixels.shape[0]
     air = 255 * (rng.uniform(0.78, 0.92) + np.array([-0.01, 0.0, 0.015])).astype(np.float32)
     kept = (1 - thickness * np.linspace(1.1, 0.9, height, dtype=np.float32))[:, None, None]
@@ -97,7 +97,7 @@ def sharpen(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
 
 def ringing(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     """Ripples beside edges: the difference between a truncated sinc low-pass and a smooth one of the same cutoff."""
-    amount = np.float32((0.8, 1.6, 2.6, 4.0, 6.0)[level - 1])
+    amount = np.float32((2.2, 3.5, 4.4, 6.0, 7.5)[level - 1])
     cutoff = 0.16  # cycles per px
     reach = np.arange(-9, 10)
     sinc = np.sinc(2 * cutoff * reach)
