@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import stat
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import numpy as np
-from PIL import Image, ImageCms, features
+from PIL import Image, ImageCms, TiffImagePlugin, features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,7 +111,12 @@ def file_pixels(file: BinaryIO, name: str, max_megapixels: float) -> tuple[NDArr
     if kind in ("AVIF", "WEBP") and not features.check(kind.lower()):
         raise ImageError("unreadable", name, f"this Pillow cannot read {kind}", 'pip install --upgrade "pillow>=11.3"')
     with _decoding(name, kind, max_megapixels), _quiet_header():
-        image = Image.open(file, formats=(kind,))
+        try:
+            image = Image.open(file, formats=(kind,))
+        except Image.UnidentifiedImageError:
+            if kind == "TIFF" and _has_float_samples(file):
+                _refuse_32_bit(name)
+            raise
     return image_pixels(image, name, kind, max_megapixels)
 
 
@@ -155,8 +161,10 @@ def _decoding(name: str, kind: str, max_megapixels: float) -> Iterator[None]:
         remedy = "make it smaller, or raise max_megapixels (and PIL.Image.MAX_IMAGE_PIXELS)"
         raise ImageError("too_large", name, problem, remedy) from error
     except Exception as error:  # decoders raise nearly every built-in exception on damaged data
-        reason = "" if isinstance(error, Image.UnidentifiedImageError) else f" ({error or type(error).__name__})"
-        problem = f"the {kind} data is cut off or damaged{reason}"
+        if isinstance(error, Image.UnidentifiedImageError):
+            problem = f"the {kind} data is cut off, damaged or of an unsupported variant"
+        else:
+            problem = f"the {kind} data is cut off or damaged ({error or type(error).__name__})"
         raise ImageError("truncated", name, problem, "copy or download the file again") from error
 
 
@@ -166,8 +174,27 @@ def check_size(width: int, height: int, name: str, max_megapixels: float) -> Non
         remedy = f"use a picture of at least {MIN_SIDE} px on each side"
         raise ImageError("too_small", name, f"is only {size}", remedy)
     if width * height > max_megapixels * 1e6:
-        problem = f"{size} is {width * height / 1e6:.1f} megapixels, over the limit of {max_megapixels:g}"
+        problem = f"{size} is {width * height / 1e6:.4g} megapixels, over the limit of {max_megapixels:g}"
         raise ImageError("too_large", name, problem, "make it smaller or raise max_megapixels")
+
+
+def _has_float_samples(file: BinaryIO) -> bool:
+    """Whether a TIFF file that Pillow cannot open says that its samples are floating-point numbers."""
+    sample_format, floating_point = 339, 3
+    file.seek(0)
+    header = file.read(16)
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(header if header[2:4] in (b"+\0", b"\0+") else header[:8])
+        file.seek(tags.next)
+        tags.load(file)
+    except (SyntaxError, ValueError, OSError, struct.error):  # too damaged to say
+        return False
+    return floating_point in tags.get(sample_format, ())
+
+
+def _refuse_32_bit(name: str) -> NoReturn:
+    problem = "pixels of 32 bit (floating point or integer) have no agreed white"
+    raise ImageError("unreadable", name, problem, "convert it to 8 or 16 bit first")
 
 
 def image_pixels(
@@ -179,13 +206,14 @@ def image_pixels(
         ImageError: the picture cannot be used.
     """
     check_size(*image.size, name, max_megapixels)
-    if image.mode == "F":
-        remedy = "convert it to 8 or 16 bit first"
-        raise ImageError("unreadable", name, "floating-point pixels have no agreed white", remedy)
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        _refuse_32_bit(name)
     notes = []
     with _decoding(name, kind, max_megapixels):
-        # Before load(), which may close the file. The second picture of an MPO is a preview or a gain map.
-        frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
+        with _quiet_header():  # before load(), which may close the file
+            # The second picture of an MPO is a preview or a gain map. Pillow itself turns a TIFF while loading it.
+            frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
+            turned = image.format == "TIFF" and image.getexif().get(_ORIENTATION_TAG) in _UPRIGHT
         if frames > 1:
             shown = image.tell() + 1
             notes.append(f"first of {frames} frames" if shown == 1 else f"frame {shown} of {frames}")
@@ -193,11 +221,12 @@ def image_pixels(
         if image.mode[0] == "I" or (image.format in ("PNG", "TIFF") and ";16" in tiles):
             notes.append("16 bit scaled to 8")
         image.load()
-        with _quiet_header():
+        with _quiet_header():  # after load(), since a PNG may hold them behind its pixels
             turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
         profile = image.info.get("icc_profile")
         if turn is not None:
             image = image.transpose(turn)
+        if turned or turn is not None:
             notes.append("EXIF orientation applied")
         pixels = to_srgb(image, profile, name, notes)
     return pixels, tuple(notes)
@@ -240,8 +269,7 @@ def _flat(strip: Image.Image, name: str) -> tuple[Image.Image, bool]:
     if strip.mode[0] == "I":
         values = np.asarray(strip)
         if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
-            remedy = "convert it to 8 or 16 bit first"
-            raise ImageError("unreadable", name, "32-bit integer pixels have no agreed white", remedy)
+            _refuse_32_bit(name)
         return Image.fromarray(from_16_bit(values)), False
     if "transparency" in strip.info or strip.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
         clear = strip.convert("RGBA")
@@ -294,7 +322,7 @@ def from_16_bit(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _from_heic(file: BinaryIO, name: str, max_megapixels: float) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     try:
-        import pillow_heif
+        import pillow_heif  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError as error:
         raise ImageError("needs_extra", name, "HEIC needs an extra", 'pip install "snellen[heic]"') from error
     with _decoding(name, "HEIC", max_megapixels):
@@ -308,13 +336,15 @@ def _from_heic(file: BinaryIO, name: str, max_megapixels: float) -> tuple[NDArra
 
 def _from_raw(file: BinaryIO, name: str, max_megapixels: float) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     try:
-        import rawpy
+        import rawpy  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError as error:
         raise ImageError("needs_extra", name, "camera RAW needs an extra", 'pip install "snellen[raw]"') from error
-    with _decoding(name, "RAW", max_megapixels), rawpy.imread(file) as raw:
-        check_size(raw.sizes.width, raw.sizes.height, name, max_megapixels)
-        pixels = np.ascontiguousarray(raw.postprocess(use_camera_wb=True, output_bps=8))
+    try:
+        with rawpy.imread(file) as raw:
+            check_size(raw.sizes.width, raw.sizes.height, name, max_megapixels)
+            pixels = np.ascontiguousarray(raw.postprocess(use_camera_wb=True, output_bps=8))
+    except rawpy.LibRawError as error:
+        problem = "the RAW data is cut off, damaged or from an unsupported camera"
+        raise ImageError("truncated", name, problem, "copy the file again or export it as TIFF") from error
     pixels.setflags(write=False)
     return pixels, ("developed from RAW with the camera's white balance",)
-
-
