@@ -1,0 +1,414 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snellen.image import Picture, View, look
+from snellen.protocol import (
+    DEFAULT_QUESTION,
+    KINDS,
+    RATING_PREFIX,
+    REPLY_ERROR_CODES,
+    VIEW_MARK,
+    Answer,
+    Issue,
+    Parsed,
+    Rationale,
+    ReplyError,
+    Turn,
+    first_prompt,
+    later_prompt,
+    open_protocol,
+    parse_reply,
+    render_box,
+    render_reply,
+    to_grid,
+)
+from snellen.region import FULL, Region
+
+GOLDEN = Path(__file__).parent / "golden"
+RATIONALE = Rationale("Soft at a glance.", "Crisp leaves.", "Blur in the corner.", "Unsure of the corner.")
+BOX = Region(0.1, 0.2, 0.6, 0.8)
+
+
+@st.composite
+def grid_regions(draw: st.DrawFn) -> Region:
+    def side() -> tuple[float, float]:
+        low = draw(st.integers(0, 99))
+        return low / 100, draw(st.integers(low + 1, 100)) / 100
+
+    (x0, x1), (y0, y1) = side(), side()
+    return Region(x0, y0, x1, y1)
+
+
+sections = (
+    st.text(min_size=1)
+    .map(lambda text: " ".join(text.split()))
+    .filter(lambda text: text and not any(tag in text for tag in ("<think", "</think", "<answer", "</answer", "<image")))
+)
+awkward = st.sampled_from(
+    ["Directions for Improvement: more.", "(a): b", "2) Issues to Avoid:", '{"rating": 7}', "Final Decision & Rationale:"]
+)
+rationales = st.builds(Rationale, *[sections | awkward] * 4)
+issues = st.builds(Issue, st.sampled_from(KINDS), st.integers(1, 5), grid_regions())
+ratings = st.integers(100, 500).map(lambda cents: cents / 100)
+issue_lists = st.lists(issues, max_size=4).map(tuple)
+answers = st.builds(Answer, grid_regions(), ratings, st.just("crop"), issue_lists) | st.builds(
+    Answer, st.none(), ratings, st.just("final"), issue_lists
+)
+
+
+def code_of(text: str, round: int = 1, *, official: bool = False) -> str:
+    with pytest.raises(ReplyError) as caught:
+        parse_reply(text, round, official=official)
+    assert caught.value.code in REPLY_ERROR_CODES
+    assert str(caught.value).startswith(caught.value.code)
+    return caught.value.code
+
+
+def answer(**changed: object) -> str:
+    """A reply whose answer's keys are replaced, or left out where the new value is ..."""
+    value: dict[str, object] = {"bbox_2d": [0.1, 0.2, 0.6, 0.8], "rating": 3.47, "tool": "crop", "issues": []}
+    value |= changed
+    payload = json.dumps({key: item for key, item in value.items() if item is not ...})
+    return f"<think></think><answer>{payload}</answer>"
+
+
+def test_reply_is_written_exactly_so() -> None:
+    issue = Issue("blur", 3, BOX)
+    assert render_reply(RATIONALE, Answer(BOX, 3.47, "crop", (issue,)), 1) == (
+        "<think>Image Quality Summary: Soft at a glance.\n"
+        "Directions for Improvement: Crisp leaves.\n"
+        "Issues to Avoid: Blur in the corner.\n"
+        "Decision & Rationale: Unsure of the corner.</think>"
+        '<answer>{"bbox_2d": [0.10, 0.20, 0.60, 0.80], "rating": 3.47, "tool": "crop", '
+        '"issues": [{"kind": "blur", "severity": 3, "bbox_2d": [0.10, 0.20, 0.60, 0.80]}]}</answer>'
+    )
+    assert render_reply(RATIONALE, Answer(None, 3.0, "final"), 2) == (
+        "<think>Crop Inspection Summary: Soft at a glance.\n"
+        "Directions for Improvement: Crisp leaves.\n"
+        "Issues to Avoid: Blur in the corner.\n"
+        "Final Decision & Rationale: Unsure of the corner.</think>"
+        '<answer>{"bbox_2d": [0.00, 0.00, 0.00, 0.00], "rating": 3.00, "tool": "final", "issues": []}</answer>'
+    )
+
+
+@given(st.none() | rationales, answers, st.integers(1, 3))
+def test_parse_is_the_inverse_of_render(rationale: Rationale | None, answer: Answer, round: int) -> None:
+    text = render_reply(rationale, answer, round)
+    assert parse_reply(text, round) == Parsed(rationale, answer)
+    assert parse_reply(text, round, official=True) == Parsed(rationale, answer)
+
+
+@given(rationales, answers, st.data())
+def test_no_shortened_reply_is_read(rationale: Rationale, answer: Answer, data: st.DataObject) -> None:
+    text = render_reply(rationale, answer, 1)
+    stop = data.draw(st.integers(0, len(text) - 1))
+    assert code_of(text[:stop]) == "no_answer"
+
+
+pieces = st.lists(
+    st.sampled_from(
+        ["<think>", "</think>", "<answer>", "</answer>", "{", "}", '"rating"', ": 3.5", ", ", '"bbox_2d": ', "[0, 0, 0, 0]"]
+        + ['"tool": "final"', "Image Quality Summary: ", "NaN", "[", "\n"]
+    )
+    | st.text(max_size=5)
+).map("".join)
+
+
+@given(pieces, st.integers(1, 2), st.booleans())
+def test_any_text_is_read_or_refused_with_a_code(text: str, round: int, official: bool) -> None:
+    try:
+        parse_reply(text, round, official=official)
+    except ReplyError as error:
+        assert error.code in REPLY_ERROR_CODES
+
+
+THINK = "<think></think>"
+GOOD = answer()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "no_answer"),
+        (THINK, "no_answer"),
+        (GOOD.removesuffix("</answer>"), "no_answer"),
+        (GOOD + GOOD.removeprefix(THINK), "two_answers"),
+        (GOOD.removeprefix(THINK), "no_think"),
+        (GOOD.removeprefix("<think>"), "no_think"),
+        (THINK + GOOD, "two_thinks"),
+        (GOOD + " Thank you.", "extra_text"),
+        ("Sure! " + GOOD, "extra_text"),
+        (GOOD.replace("<answer>", "so <answer>"), "extra_text"),
+        (GOOD.removeprefix(THINK) + THINK, "extra_text"),
+        ("<answer>{}<think></think></answer>", "extra_text"),
+        ("</answer><think></think><answer>", "extra_text"),
+        (GOOD.replace(THINK, "<think>It is soft.</think>"), "bad_sections"),
+        (THINK + "<answer>{'rating': 3.5}</answer>", "bad_json"),
+        (THINK + "<answer></answer>", "bad_json"),
+        (THINK + "<answer>```json\n{}\n```</answer>", "bad_json"),
+        (THINK + '<answer>{"rating": 3.5,}</answer>', "bad_json"),
+        (GOOD.replace('"rating": 3.47', '"rating": 3.47, "rating": 1.0'), "bad_json"),
+        (GOOD.replace("3.47", "1" * 5000), "bad_json"),
+        (THINK + "<answer>" + "[" * 100_000 + "</answer>", "bad_json"),
+        (THINK + "<answer>[1, 2]</answer>", "not_object"),
+        (THINK + "<answer>3.5</answer>", "not_object"),
+        (answer(bbox_2d=...), "missing_key"),
+        (answer(rating=...), "missing_key"),
+        (answer(tool=...), "missing_key"),
+        (answer(rating=float("nan")), "bad_rating"),
+        (answer(rating=float("inf")), "bad_rating"),
+        (answer(rating=7), "bad_rating"),
+        (answer(rating=0.99), "bad_rating"),
+        (answer(rating=10**400), "bad_rating"),
+        (answer(rating="3.47"), "bad_rating"),
+        (answer(rating=True), "bad_rating"),
+        (answer(rating=None), "bad_rating"),
+        (answer(tool="zoom"), "bad_tool"),
+        (answer(tool=["crop"]), "bad_tool"),
+        (answer(tool={}), "bad_tool"),
+        (answer(bbox_2d=[0.6, 0.2, 0.1, 0.8]), "bad_bbox"),
+        (answer(bbox_2d=[0.1, 0.8, 0.6, 0.2]), "bad_bbox"),
+        (answer(bbox_2d=[0.1, 0.2, 0.1, 0.8]), "bad_bbox"),
+        (answer(bbox_2d=[0.1, 0.2, 0.6, 1.2]), "bad_bbox"),
+        (answer(bbox_2d=[-0.1, 0.2, 0.6, 0.8]), "bad_bbox"),
+        (answer(bbox_2d=[64, 48, 320, 240]), "bad_bbox"),
+        (answer(bbox_2d=[0, 0, 10**400, 1]), "bad_bbox"),
+        (answer(bbox_2d=[0.1, 0.2, 0.6]), "bad_bbox"),
+        (answer(bbox_2d=[0.1, 0.2, 0.6, "0.8"]), "bad_bbox"),
+        (answer(bbox_2d=[0.1, 0.2, 0.6, float("nan")]), "bad_bbox"),
+        (answer(bbox_2d=[0.1, 0.2, 0.6, True]), "bad_bbox"),
+        (answer(bbox_2d=None), "bad_bbox"),
+        (answer(bbox_2d="[0.1, 0.2, 0.6, 0.8]"), "bad_bbox"),
+        (answer(bbox_2d=[0, 0, 0, 0]), "bad_bbox"),  # a crop without a box
+        (answer(bbox_2d=[5, 5, 2, 2], tool="final"), "bad_bbox"),
+        (answer(issues={}), "bad_issues"),
+        (answer(issues=None), "bad_issues"),
+        (answer(issues=["blur"]), "bad_issues"),
+        (answer(issues=[{"kind": "blur", "severity": 3}]), "bad_issues"),
+        (answer(issues=[{"kind": "ugly", "severity": 3, "bbox_2d": [0, 0, 1, 1]}]), "bad_issues"),
+        (answer(issues=[{"kind": [], "severity": 3, "bbox_2d": [0, 0, 1, 1]}]), "bad_issues"),
+        (answer(issues=[{"kind": "blur", "severity": 0, "bbox_2d": [0, 0, 1, 1]}]), "bad_issues"),
+        (answer(issues=[{"kind": "blur", "severity": 6, "bbox_2d": [0, 0, 1, 1]}]), "bad_issues"),
+        (answer(issues=[{"kind": "blur", "severity": 2.5, "bbox_2d": [0, 0, 1, 1]}]), "bad_issues"),
+        (answer(issues=[{"kind": "blur", "severity": True, "bbox_2d": [0, 0, 1, 1]}]), "bad_issues"),
+        (answer(issues=[{"kind": "blur", "severity": 3, "bbox_2d": [0, 0, 0, 0]}]), "bad_issues"),
+        (answer(issues=[{"kind": "blur", "severity": 3, "bbox_2d": [0.5, 0, 0.2, 1]}]), "bad_issues"),
+    ],
+)
+def test_malformed_replies_have_their_code(text: str, code: str) -> None:
+    assert code_of(text) == code
+
+
+FULL_REPLY = render_reply(RATIONALE, Answer(BOX, 3.47, "crop"), 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FULL_REPLY.replace("Issues to Avoid: Blur in the corner.\n", ""),
+        FULL_REPLY.replace("Issues to Avoid: Blur in the corner.", "Issues to Avoid:"),
+        FULL_REPLY.replace("Issues to Avoid", "Directions for Improvement"),
+        FULL_REPLY.replace("<think>", "<think>Let me see.\n"),
+        FULL_REPLY.replace("Decision & Rationale", "Final Decision & Rationale"),
+        render_reply(RATIONALE, Answer(BOX, 3.47, "crop"), 2),  # the labels of another round
+        FULL_REPLY.replace("leaves.", "leaves. <image>"),
+    ],
+)
+def test_sections_are_all_there_once_and_in_order(text: str) -> None:
+    assert code_of(text) == "bad_sections"
+    assert parse_reply(text, 1, official=True).rationale is None
+
+
+OFFICIAL = """
+<think>
+1) Image Quality Summary: A little soft.
+   Fair overall.
+2) Directions for Improvement (positive-only, grounded): Crisp fur.
+3) Issues to Avoid (negative-only, grounded): Blur on the fur.
+
+4) Decision & Rationale: 3.2, but the fur needs a look.
+</think>
+<answer>{"bbox_2d":[0.1,0.2,0.6,0.8],"rating":3.2,
+ "tool":"crop"}</answer>
+"""
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_official_replies_are_read(official: bool) -> None:
+    parsed = parse_reply(OFFICIAL, 1, official=official)
+    assert parsed.answer == Answer(BOX, 3.2, "crop", ())
+    assert parsed.rationale == Rationale(
+        "A little soft. Fair overall.", "Crisp fur.", "Blur on the fur.", "3.2, but the fur needs a look."
+    )
+    one_line = " ".join(OFFICIAL.split())
+    assert parse_reply(one_line, 1, official=official) == parsed
+    later = OFFICIAL.replace("Image Quality", "Crop Inspection").replace("Decision &", "Final Decision &")
+    assert parse_reply(later.replace("Rationale", "Rationale ").replace("&", "and"), 2, official=official) == parsed
+
+
+def test_official_mode_is_as_permissive_as_the_authors() -> None:
+    assert parse_reply("<answer>" + json.dumps({"bbox_2d": [0, 0, 0, 0], "rating": 3, "tool": "crop"}) + "</answer>", 1,
+                       official=True).answer == Answer(None, 3.0, "final")  # fmt: skip
+    for box in ([0.6, 0.2, 0.1, 0.8], [64, 48, 320, 240], [0.1, 0.2, 0.6], "none", None):
+        parsed = parse_reply(f"Sure. {answer(bbox_2d=box)} Done.", 1, official=True)
+        assert parsed.answer == Answer(None, 3.47, "crop")
+    assert parse_reply(answer(bbox_2d=[5, 5, 2, 2], tool="final"), 1, official=True).answer.tool == "final"
+    assert code_of("<think></think>", official=True) == "no_answer"
+    assert code_of("</answer><answer>", official=True) == "no_answer"
+    assert code_of(answer(rating=7), official=True) == "bad_rating"
+    assert code_of(GOOD + GOOD, official=True) == "two_answers"
+
+
+def test_a_final_answer_asks_for_no_region() -> None:
+    assert parse_reply(answer(tool="final"), 1).answer == Answer(None, 3.47, "final")
+    assert parse_reply(answer(tool="final", bbox_2d=[0, 0, 0, 0]), 1).answer == Answer(None, 3.47, "final")
+
+
+def test_keys_of_others_are_passed_over() -> None:
+    assert parse_reply(answer(confidence=0.5), 1) == parse_reply(GOOD, 1)
+
+
+@given(
+    st.tuples(*[st.floats(0, 1)] * 4).filter(lambda b: b[0] < b[2] and b[1] < b[3]),
+)
+def test_a_rendered_box_is_the_nearest_on_the_grid_and_never_empty(box: tuple[float, float, float, float]) -> None:
+    region = Region(*box)
+    snapped = to_grid(region)
+    assert json.loads(render_box(region)) == snapped.to_list()
+    assert all(abs(a - b) <= 0.0101 for a, b in zip(box, snapped.to_list(), strict=True))
+    assert to_grid(snapped) == snapped
+
+
+def test_a_thin_region_keeps_one_hundredth() -> None:
+    assert render_box(Region(0.101, 0.996, 0.104, 1.0)) == "[0.10, 0.99, 0.11, 1.00]"
+    assert render_box(None) == "[0.00, 0.00, 0.00, 0.00]"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Issue("ugly", 3, FULL),
+        lambda: Issue("blur", 0, FULL),
+        lambda: Answer(None, 5.01, "final"),
+        lambda: Answer(None, float("nan"), "final"),
+        lambda: Answer(FULL, 3.0, "final"),
+        lambda: Answer(FULL, 3.0, "zoom"),  # type: ignore[arg-type]
+        lambda: Rationale("a", "b", "c", ""),
+        lambda: Rationale("a", "b", "c", "two\nlines"),
+        lambda: Rationale("a", "b", "c", "</think>"),
+        lambda: render_reply(None, Answer(None, 3.0, "crop"), 1),
+        lambda: render_reply(RATIONALE, Answer(None, 3.0, "final"), 0),
+        lambda: open_protocol("other"),
+    ],
+)
+def test_what_makes_no_sense_cannot_be_made(make: object) -> None:
+    with pytest.raises(ValueError):
+        make()  # type: ignore[operator]
+
+
+def test_the_rating_prefix_begins_a_reply() -> None:
+    assert render_reply(None, Answer(None, 3.47, "final"), 1).startswith(RATING_PREFIX + "3.47,")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("first_prompt.txt", first_prompt(DEFAULT_QUESTION)),
+        ("later_prompt.txt", later_prompt(DEFAULT_QUESTION, BOX)),
+    ],
+)
+def test_prompts_are_the_golden_ones(name: str, text: str) -> None:
+    """Changing a prompt changes what every model is asked: do it on purpose, and write the file anew."""
+    assert text + "\n" == (GOLDEN / name).read_text(encoding="utf-8")
+
+
+def test_the_prompt_names_every_kind_and_fills_every_place() -> None:
+    text = first_prompt("Is it {sharp}?")
+    assert all(kind in text for kind in KINDS)
+    assert "{sharp}" in text and "{question}" not in text
+    assert text.count(VIEW_MARK) == later_prompt("Why?", BOX).count(VIEW_MARK) == 1
+
+
+@pytest.fixture(scope="module")
+def views() -> list[View]:
+    picture = Picture(np.zeros((600, 800, 3), np.uint8), "black")
+    return [look(picture), look(picture, BOX), look(picture, Region(0.2, 0.2, 0.4, 0.4))]
+
+
+def test_our_conversation_holds_the_whole_history(views: list[View]) -> None:
+    protocol = open_protocol("snellen")
+    said = [Turn("assistant", "one", (), (1, 2), (-0.5, -1.0)), Turn("assistant", "two")]
+    turns = protocol.conversation("Sharp?", views, said)
+    assert [turn.role for turn in turns] == ["user", "assistant", "user", "assistant", "user"]
+    assert [turn.views for turn in turns if turn.role == "user"] == [(view,) for view in views]
+    assert (turns[1], turns[3]) == (said[0], said[1])
+    assert turns[0].text == first_prompt("Sharp?")
+    assert "[0.10, 0.20, 0.60, 0.80]" in turns[2].text
+    assert turns[0].parts()[0] is views[0]
+    assert protocol.conversation("Sharp?", views[:1], []) == turns[:1]
+    with pytest.raises(ValueError, match="3 views need 2 replies"):
+        protocol.conversation("Sharp?", views, said[:1])
+    with pytest.raises(ValueError, match="tag"):
+        protocol.conversation("What is in <image>?", views[:1], [])
+
+
+def test_parts_are_in_reading_order(views: list[View]) -> None:
+    one, two = views[:2]
+    assert Turn("user", "A <image> B <image>", (one, two)).parts() == ["A ", one, " B ", two]
+    assert Turn("user", "A", (one,)).parts() == [one, "A"]
+    assert Turn("assistant", "I see <image>.").parts() == ["I see <image>."]
+    with pytest.raises(ValueError, match="shows 1 views but marks 2"):
+        Turn("user", "<image><image>", (one,)).parts()
+
+
+@pytest.fixture
+def authors_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package laid out as the authors', with prompts of ours."""
+    folder = tmp_path / "zoomiqa" / "inference"
+    folder.mkdir(parents=True)
+    for package in (folder, folder.parent):
+        (package / "__init__.py").touch()
+    (folder / "protocol.py").write_text(
+        'STAGE1_PROMPT = "Rate it: {{json}}. {question}"\nSTAGE2_PROMPT = "Look again: {{json}}. {question}\\n"\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    loaded = [name for name in sys.modules if name.split(".")[0] == "zoomiqa"]
+    for name in loaded:
+        monkeypatch.delitem(sys.modules, name)
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] == "zoomiqa"]:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("authors_package")
+def test_zoom_iqa_asks_as_the_authors_do(views: list[View]) -> None:
+    protocol = open_protocol("zoom-iqa")
+    assert (protocol.name, protocol.max_rounds) == ("zoom-iqa", 2)
+    (first,) = protocol.conversation("Sharp?", views[:1], [])
+    assert first.parts() == ["Rate it: {json}. Sharp?", views[0]]
+    said = Turn("assistant", "one")
+    turns = protocol.conversation("Sharp?", views[:2], [said])
+    assert [turn.parts() for turn in turns] == [
+        ["Sharp?"],
+        ["one"],
+        ["Look again: {{json}}. {question}\nOriginal image: ", views[0], "Cropped Image: ", views[1]],
+    ]
+    with pytest.raises(ValueError, match="two rounds"):
+        protocol.conversation("Sharp?", views, [said, said])
+    assert protocol.parse(f"Sure. {answer(bbox_2d=[9, 9, 9, 9])}", 1).answer == Answer(None, 3.47, "crop")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("zoomiqa") is not None, reason="the authors' package is installed")
+def test_zoom_iqa_without_the_authors_package_says_what_to_do() -> None:
+    with pytest.raises(ModuleNotFoundError, match="pip install .*Zoom-IQA"):
+        open_protocol("zoom-iqa")
