@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from snellen.data.sample import Sample
+from snellen.image import ImageError, load
 
 BIQ2021_RATERS = 30  # every picture was rated by 30 people (the data set's README)
 NEAR_DUPLICATE = 4  # bits of 64 in which the hashes of two pictures of one scene may differ
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff"})
 
 _BIQ2021_TABLES = (("train", "Train (Images and MOS).csv"), ("test", "Test (Images and MOS).csv"))
 
@@ -112,3 +115,101 @@ def near_duplicate_groups(hashes: NDArray[np.uint64], distance: int = NEAR_DUPLI
             low, high = sorted((root(start + i), root(start + j)))
             parent[high] = low
     return np.array([root(i) for i in range(count)], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A pristine photograph to make faults in: its file and its size in px."""
+
+    path: str
+    width: int
+    height: int
+
+
+def find_photographs(
+    folders: Iterable[str | Path], *, min_megapixels: float = 0.15, max_megapixels: float = 24.1
+) -> list[Photograph]:
+    """The photographs under `folders`, sorted by path: no drawings (`is_photograph`), no scene twice, links not followed.
+
+    Of near-duplicates (the same wallpaper in several sizes) the largest stays. Pictures outside the size limits are
+    left out. Raises ImageError for a picture that cannot be read, ValueError for a folder that is not there.
+    """
+    found, hashes = [], []
+    for path in _pictures_under(folders):
+        try:
+            picture = load(path, max_megapixels=max_megapixels)
+        except ImageError as error:
+            if error.code in ("too_large", "too_small"):
+                continue
+            raise
+        if picture.megapixels < min_megapixels or not is_photograph(picture.pixels):
+            continue
+        found.append(Photograph(str(path), picture.width, picture.height))
+        hashes.append(dhash(path))
+    groups = near_duplicate_groups(np.array(hashes, dtype=np.uint64)).tolist()
+    largest: dict[int, Photograph] = {}
+    for group, photograph in zip(groups, found, strict=True):
+        best = largest.get(group)
+        if best is None or photograph.width * photograph.height > best.width * best.height:
+            largest[group] = photograph
+    return sorted(largest.values(), key=lambda photograph: photograph.path)
+
+
+def _pictures_under(folders: Iterable[str | Path]) -> Iterator[Path]:
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise ValueError(f"{folder}: no such folder")
+        for inside, subfolders, names in os.walk(folder):
+            subfolders.sort()
+            for name in sorted(names):
+                path = Path(inside) / name
+                if path.suffix.lower() in PICTURE_SUFFIXES and not path.is_symlink():
+                    yield path
+
+
+def is_photograph(pixels: NDArray[np.uint8]) -> bool:
+    """Whether (H, W, 3) uint8 sRGB pixels look like a detailed photograph, not a drawing, a render or a chart.
+
+    Four thresholds, chosen by looking at 484 wallpapers and test pictures. A photograph has grain: few native pixels
+    equal their neighbours, and even the calm blocks are not quite smooth. At 1,024 px it has some texture, but not
+    the steps of pixel art, and many colours. Of drawings, only paintings with brush texture pass; of photographs,
+    the denoised, the very dark and the much blurred fail, and make poor pristine sources anyway.
+    """
+    flat, calm = _native_grain(pixels)
+    if not (flat < 0.26 and calm >= 0.45):
+        return False
+    small = Image.fromarray(pixels)
+    scale = 1024 / max(small.size)
+    if scale < 1.0:
+        size = max(3, round(small.width * scale)), max(3, round(small.height * scale))
+        small = small.resize(size, Image.Resampling.BOX)
+    rgb = np.asarray(small)
+    texture = float(np.median(_laplacian(rgb)))
+    codes = (rgb >> 2).astype(np.int32) @ np.array([4096, 64, 1], dtype=np.int32)  # 6 bits a channel
+    return 1.9 <= texture < 40.0 and len(np.unique(codes)) >= 1500
+
+
+def _native_grain(pixels: NDArray[np.uint8]) -> tuple[float, float]:
+    """In 5 x 5 spread squares of 128 native px: share of pixels equal to their neighbours right and below (0..1), and
+    the 10th percentile over 8x8 blocks of the mean absolute Laplacian (gray levels)."""
+    height, width = pixels.shape[:2]
+    side = max(10, min(128, height // 5, width // 5))
+    flats, grains = [], []
+    for top in np.linspace(0, height - side, 5).astype(int):
+        for left in np.linspace(0, width - side, 5).astype(int):
+            square = pixels[top : top + side, left : left + side]
+            same_x = (square[:-1, 1:] == square[:-1, :-1]).all(axis=2)
+            same_y = (square[1:, :-1] == square[:-1, :-1]).all(axis=2)
+            flats.append((same_x & same_y).mean())
+            laplacian = _laplacian(square)
+            blocks = laplacian.shape[0] // 8
+            grain = laplacian[: blocks * 8, : blocks * 8].reshape(blocks, 8, blocks, 8).mean(axis=(1, 3))
+            grains.append(grain.ravel())
+    return float(np.mean(flats)), float(np.percentile(np.concatenate(grains), 10))
+
+
+def _laplacian(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(H, W, 3) -> (H - 2, W - 2): absolute four-neighbour Laplacian of the channel mean, in gray levels."""
+    gray = rgb.mean(axis=2, dtype=np.float32)
+    inner = gray[1:-1, 1:-1]
+    return np.abs(4 * inner - gray[:-2, 1:-1] - gray[2:, 1:-1] - gray[1:-1, :-2] - gray[1:-1, 2:])
