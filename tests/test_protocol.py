@@ -52,10 +52,18 @@ def grid_regions(draw: st.DrawFn) -> Region:
 sections = (
     st.text(min_size=1)
     .map(lambda text: " ".join(text.split()))
-    .filter(lambda text: text and not any(tag in text for tag in ("<think", "</think", "<answer", "</answer", "<image")))
+    .filter(
+        lambda text: text and not any(tag in text for tag in ("<think", "</think", "<answer", "</answer", "<image"))
+    )
 )
 awkward = st.sampled_from(
-    ["Directions for Improvement: more.", "(a): b", "2) Issues to Avoid:", '{"rating": 7}', "Final Decision & Rationale:"]
+    [
+        "Directions for Improvement: more.",
+        "(a): b",
+        "2) Issues to Avoid:",
+        '{"rating": 7}',
+        "Final Decision & Rationale:",
+    ]
 )
 rationales = st.builds(Rationale, *[sections | awkward] * 4)
 issues = st.builds(Issue, st.sampled_from(KINDS), st.integers(1, 5), grid_regions())
@@ -117,7 +125,19 @@ def test_no_shortened_reply_is_read(rationale: Rationale, answer: Answer, data: 
 
 pieces = st.lists(
     st.sampled_from(
-        ["<think>", "</think>", "<answer>", "</answer>", "{", "}", '"rating"', ": 3.5", ", ", '"bbox_2d": ', "[0, 0, 0, 0]"]
+        [
+            "<think>",
+            "</think>",
+            "<answer>",
+            "</answer>",
+            "{",
+            "}",
+            '"rating"',
+            ": 3.5",
+            ", ",
+            '"bbox_2d": ',
+            "[0, 0, 0, 0]",
+        ]
         + ['"tool": "final"', "Image Quality Summary: ", "NaN", "[", "\n"]
     )
     | st.text(max_size=5)
