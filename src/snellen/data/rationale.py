@@ -1,0 +1,337 @@
+"""The procedural writer of grounded rationales: from what is known about a picture to the conversation about it.
+
+Round 1 says what can be seen at a glance and rates it by an out-of-fold prediction from the small view; round 2, on
+the crop that round 1 asks for, tells the truth and rates it by the label. So a model learns to look closer where the
+first look was unsure, and to move its rating for a reason. Every claim is true: faults are known or measured, and
+what is said to be seen is checked against the measured maps (`snellen.data.evidence`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from snellen.answer import Answer, Issue, Rationale, to_grid
+from snellen.data import wording
+from snellen.data.evidence import derived_issues, evidence, informative_region, strengths, tint, traits
+from snellen.data.features import Features
+from snellen.data.phrases import EVIDENCE, KIND_WORDS, SEVERITY, STRENGTHS, TRAITS, VERDICTS, say, sentence, where
+from snellen.data.sample import Fault
+from snellen.region import FULL, Region
+
+UNSURE_ERROR, UNSURE_STD = 0.35, 0.45
+"""The first look was unsure when it missed the label by more, or its own standard deviation is larger, in MOS."""
+VERDICT_SPREAD = 0.35
+"""Standard deviation, in MOS, of the rating that the verdict word is read from: words overlap, as people's do."""
+
+LIKED = 3.4
+"""Pictures rated at least this are called good; nothing is said to be weak in them but known issues."""
+
+_LOCAL = 0.6  # regions of less area are local
+_STEADY = 0.12  # a rating that moves by less is kept
+_TRAIT_KIND = {
+    "soft": "blur",
+    "grainy": "noise",
+    "blocky": "compression",
+    "burnt": "overexposure",
+    "blocked": "underexposure",
+    "dark": "underexposure",
+    "flat": "low contrast",
+    "dull": "saturation",
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known about one picture.
+
+    label: MOS 1..5. first_rating: prediction from the small view by a model that did not learn from this picture,
+    1..5; first_std: its standard deviation. faults: what was applied, empty for clean and for real pictures.
+    measured: features of the whole picture. width, height: px. real: rated as found, so its faults are not known and
+    issues come from the measurements. crop: what the second look shows; None lets the writer choose.
+    """
+
+    label: float
+    first_rating: float
+    measured: Features
+    width: int
+    height: int
+    first_std: float = 0.3
+    faults: tuple[Fault, ...] = ()
+    real: bool = False
+    crop: Region | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("label", "first_rating"):
+            if not 1.0 <= getattr(self, name) <= 5.0:
+                raise ValueError(f"{name} {getattr(self, name)} is outside 1..5")
+
+    @property
+    def issues(self) -> tuple[Issue, ...]:
+        """The truth: applied faults, or for real pictures what the measurements justify; the worst first."""
+        if self.real:
+            return derived_issues(self.measured, self.label)
+        found = [Issue(fault.kind, fault.level, to_grid(fault.region)) for fault in self.faults]
+        return tuple(sorted(found, key=lambda issue: (-issue.severity, -issue.region.area)))
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the first look was unsure: wrong by more than UNSURE_ERROR, or not confident."""
+        return abs(self.first_rating - self.label) > UNSURE_ERROR or self.first_std > UNSURE_STD
+
+
+def at_a_glance(issue: Issue) -> str:
+    """How an issue shows in a small view: "visible", "hinted" or "hidden"; by severity and extent."""
+    if issue.severity >= 3 or (issue.severity == 2 and issue.region.area >= _LOCAL):
+        return "visible"
+    return "hinted" if issue.severity == 2 else "hidden"
+
+
+def crop_region(known: Known, rng: np.random.Generator) -> Region:
+    """What a good second look shows: the worst local fault with a margin of 5 to 15 %, else the most telling part."""
+    if known.crop is not None:
+        return to_grid(known.crop)
+    local = [issue.region for issue in known.issues if issue.region.area < _LOCAL]
+    if not local:
+        return to_grid(informative_region(known.measured, rng))
+    box = local[0]
+    left, top, right, bottom = rng.uniform(0.05, 0.15, 4) * [box.width, box.height, box.width, box.height]
+    return to_grid(
+        Region(max(0.0, box.x0 - left), max(0.0, box.y0 - top), min(1.0, box.x1 + right), min(1.0, box.y1 + bottom))
+    )
+
+
+def write(known: Known, rng: np.random.Generator) -> list[tuple[Rationale, Answer]]:
+    """The conversation: one round when the first look settles it, else two. The same `rng` state writes the same.
+
+    A crop is asked for when a fault is local, or the first look was unsure. The rating of a last round is the label.
+    """
+    truth = known.issues
+    glance = _glance(known, truth, rng)
+    if not (known.unsure or any(issue.region.area < _LOCAL for issue in truth)):
+        final = Answer(None, known.label, "final", glance)
+        return [(_first_text(known, truth, glance, None, rng), final)]
+    crop = crop_region(known, rng)
+    first = Answer(crop, known.first_rating, "crop", glance)
+    last = Answer(None, known.label, "final", truth)
+    return [
+        (_first_text(known, truth, glance, crop, rng), first),
+        (_later_text(known, truth, glance, crop, rng), last),
+    ]
+
+
+def quick(known: Known) -> Answer:
+    """The answer of one look without text: the label, and the issues that a glance can see."""
+    return Answer(None, known.label, "final", tuple(i for i in known.issues if at_a_glance(i) == "visible"))
+
+
+def _glance(known: Known, truth: Sequence[Issue], rng: np.random.Generator) -> tuple[Issue, ...]:
+    """The issues of round 1: those not hidden; half of the time one severity off, as the first rating was, if unsure."""
+    seen = []
+    for issue in truth:
+        if at_a_glance(issue) == "hidden":
+            continue
+        if known.unsure and rng.random() < 0.5:
+            step = -1 if known.first_rating > known.label else 1
+            issue = replace(issue, severity=int(np.clip(issue.severity + step, 1, 5)))
+        seen.append(issue)
+    return tuple(seen)
+
+
+class _Pen:
+    """Draws wordings about one picture."""
+
+    def __init__(self, known: Known, rng: np.random.Generator) -> None:
+        self.known, self.rng = known, rng
+        kinds = tuple(issue.kind for issue in known.issues)
+        self.strong = strengths(known.measured, kinds)
+        self.weak = traits(known.measured)
+        rng.shuffle(self.strong)
+        rng.shuffle(self.weak)
+
+    def pick(self, patterns: Sequence[str]) -> str:
+        return patterns[int(self.rng.integers(len(patterns)))]
+
+    def write(self, patterns: Sequence[str], **values: str) -> str:
+        return sentence(self.pick(patterns), self.rng, **values)
+
+    def clause(self, patterns: Sequence[str], **values: str) -> str:
+        return say(self.pick(patterns), self.rng, **values)
+
+    def good(self) -> dict[str, str]:
+        """Two clauses on what is measured to be right; content that is whole speaks where the numbers do not."""
+        keys = [*self.strong, "whole", "whole"][:2] if self.strong else ["whole", "whole"]
+        good, good2 = (say(STRENGTHS[key][0], self.rng) for key in keys)
+        return {"good": good, "good2": good2}
+
+    def keep(self) -> dict[str, str]:
+        """Two noun phrases for the same."""
+        keys = [*self.strong, "whole"]
+        keep, keep2 = say(STRENGTHS[keys[0]][1], self.rng), say(STRENGTHS[keys[-1]][1], self.rng)
+        return {"keep": keep, "keep2": keep2}
+
+    def about(self, issue: Issue) -> dict[str, str]:
+        """Values for patterns about one issue. `proof` is measured where the maps bear something out."""
+        words = KIND_WORDS[issue.kind]
+        proofs = evidence(issue.kind, issue.region, self.known.measured)
+        seen = words.seen
+        if proofs and self.rng.random() < 0.75:
+            seen = EVIDENCE[proofs[int(self.rng.integers(len(proofs)))]]
+        return {
+            "name": say(words.name, self.rng),
+            "maybe": say(words.maybe, self.rng),
+            "goal": say(words.goal, self.rng),
+            "shun": say(words.shun, self.rng),
+            "shun2": say(words.shun, self.rng),
+            "proof": say(seen, self.rng, hue=tint(issue.region, self.known.measured)),
+            "sev": SEVERITY[issue.severity],
+            "where": where(issue.region.place, self.rng),
+        }
+
+    def verdict(self, rating: float, issues: Sequence[Issue]) -> str:
+        """The closing word, drawn softly around the rating; "even so" where it does not follow from what was said."""
+        soft = rating + float(self.rng.normal(0.0, VERDICT_SPREAD))
+        index = sum(soft >= limit for limit in (1.8, 2.6, 3.4, 4.2))
+        surprising = (index >= 3 and any(issue.severity >= 4 for issue in issues)) or (index <= 1 and not issues)
+        return self.write(wording.VERDICT_EVEN_SO if surprising else wording.VERDICT, verdict=VERDICTS[index])
+
+    def advice(self, issue: Issue | None, rating: float) -> tuple[str, str]:
+        """Directions (positive) and what to avoid (negative): about the issue, else about what is measured to be weak
+        in a picture rated low, else to keep it so."""
+        if issue is None and self.weak and rating < LIKED:
+            issue = Issue(_TRAIT_KIND[self.weak[0]], 2, FULL)
+        about = None if issue is None else self.about(issue)
+        return self._directions(about), self._avoid(about)
+
+    def _directions(self, about: dict[str, str] | None) -> str:
+        """Positive words only: the opposite of the worst issue, or what to keep."""
+        if about is None:
+            return self.write(wording.DIRECTIONS_CLEAN, **self.keep())
+        patterns = wording.DIRECTIONS if self.strong else wording.DIRECTIONS_NO_KEEP
+        return self.write(patterns, **about, **self.keep())
+
+    def _avoid(self, about: dict[str, str] | None) -> str:
+        """Negative words only: how the worst issue looks, or faults that are not there yet."""
+        if about is None:
+            one, two = self.rng.choice(["blur", "noise", "compression", "oversharpening", "color cast"], 2, replace=False)
+            values = {"shun": say(KIND_WORDS[one].shun, self.rng), "shun2": say(KIND_WORDS[two].shun, self.rng)}
+            return self.write(wording.AVOID_CLEAN, **values)
+        return self.write(wording.AVOID, **about)
+
+
+def _first_text(
+    known: Known, truth: Sequence[Issue], glance: Sequence[Issue], crop: Region | None, rng: np.random.Generator
+) -> Rationale:
+    pen = _Pen(known, rng)
+    rating = known.label if crop is None else known.first_rating
+    issue = glance[0] if glance else None
+    state = "hidden" if truth and not glance else at_a_glance(truth[0]) if truth else "none"
+    about = pen.about(issue) if issue else None
+    if about is not None and state == "visible":
+        summary = pen.write(wording.GLANCE_VISIBLE, **about)
+    elif about is not None and issue is not None:
+        whole = issue.region.area >= _LOCAL
+        summary = pen.write(wording.GLANCE_HINTED_ALL if whole else wording.GLANCE_HINTED, **about)
+    elif rating < LIKED and not truth:
+        summary = _plain_summary(pen)
+    else:
+        summary = pen.write(wording.GLANCE_HIDDEN if truth else wording.GLANCE_CLEAN, **pen.good())
+    if len(glance) > 1:
+        summary += " " + pen.write(wording.SECOND_ISSUE, **pen.about(glance[1]))
+    summary += " " + pen.verdict(rating, glance)
+    directions, avoid = pen.advice(issue, rating)
+    return Rationale(summary, directions, avoid, _first_decision(pen, about, state, crop, truth))
+
+
+def _plain_summary(pen: _Pen) -> str:
+    """For a picture that is not liked, with no fault known: what is measured to be weak in it."""
+    if not pen.weak:
+        return pen.write(wording.GLANCE_PLAIN)
+    trait = say(TRAITS[pen.weak[0]], pen.rng)
+    if not pen.strong:
+        return pen.write(wording.GLANCE_TRAIT_ONLY, trait=trait)
+    return pen.write(wording.GLANCE_TRAIT, trait=trait, **pen.good())
+
+
+def _first_decision(
+    pen: _Pen, about: dict[str, str] | None, state: str, crop: Region | None, truth: Sequence[Issue]
+) -> str:
+    if crop is None:
+        return pen.write(wording.FINAL_CLEAN if about is None else wording.FINAL_FAULT, **(about or {}))
+    place = where(crop.place, pen.rng)
+    local = bool(truth) and truth[0].region.area < _LOCAL and crop.covers(truth[0].region) >= 0.5
+    if about is None or not local:
+        patterns = wording.CROP_HIDDEN if local else wording.CROP_UNSURE
+        return pen.write(patterns, place=place, where=place)
+    return pen.write(wording.CROP_VISIBLE if state == "visible" else wording.CROP_HINTED, **about)
+
+
+def _later_text(
+    known: Known, truth: Sequence[Issue], glance: Sequence[Issue], crop: Region, rng: np.random.Generator
+) -> Rationale:
+    pen = _Pen(known, rng)
+    place = where(crop.place, rng)
+    issue = truth[0] if truth else None
+    about = pen.about(issue) if issue else None
+    covered = issue is not None and crop.covers(issue.region) > 0.1
+    if issue is None or about is None:
+        liked = known.label >= LIKED or not pen.weak
+        if liked:
+            summary = pen.write(wording.CLOSE_CLEAN if known.label >= LIKED else wording.CLOSE_PLAIN, place=place, **pen.good())
+        else:
+            summary = pen.write(wording.CLOSE_TRAIT, place=place, trait=say(TRAITS[pen.weak[0]], rng))
+    elif not covered:
+        summary = pen.write(wording.CLOSE_ELSEWHERE, place=place, **about)
+    else:
+        known_before = any(seen.kind == issue.kind for seen in glance) and at_a_glance(issue) == "visible"
+        summary = pen.write(wording.CLOSE_CONFIRM if known_before else wording.CLOSE_REVEAL, **about)
+    if len(truth) > 1:
+        summary += " " + pen.write(wording.SECOND_ISSUE, **pen.about(truth[1]))
+    summary += " " + pen.verdict(known.label, truth)
+    directions, avoid = pen.advice(issue, known.label)
+    return Rationale(summary, directions, avoid, _last_decision(pen, about, issue, glance, covered))
+
+
+def _last_decision(
+    pen: _Pen, about: dict[str, str] | None, issue: Issue | None, glance: Sequence[Issue], covered: bool
+) -> str:
+    """The earlier rating, what the crop showed, and where the rating goes; a direction only where that explains it."""
+    known, rng = pen.known, pen.rng
+    # what was printed is what the reader compares
+    move = round(known.label, 2) - round(known.first_rating, 2)
+    why, explains = _reason(pen, issue, glance, covered, move)
+    reason = say(why, rng, **(about or {}))
+    if abs(move) < _STEADY:
+        outcome = pen.clause(wording.KEEP)
+    elif (move > 0 and explains > 0) or (move < 0 and explains < 0):
+        much = " a little" if abs(move) < 0.3 else " clearly" if abs(move) > 0.7 else ""
+        outcome = pen.clause(wording.HIGHER if move > 0 else wording.LOWER, much=much)
+    else:
+        outcome = pen.clause(wording.OPEN)
+    earlier = pen.clause(wording.EARLIER, first=f"{known.first_rating:.2f}")
+    return sentence(f"{earlier}; {reason}, {outcome}.", rng)
+
+
+def _reason(
+    pen: _Pen, issue: Issue | None, glance: Sequence[Issue], covered: bool, move: float
+) -> tuple[str, int]:
+    """A phrase on what the crop showed, and the direction that it explains: -1 lower, 1 higher, 0 none."""
+    known = pen.known
+    if issue is None:
+        if known.label < LIKED and pen.weak:
+            return say(pen.pick(wording.WHY_TRAIT), pen.rng, trait=say(TRAITS[pen.weak[0]], pen.rng)), -1
+        good = not known.real or (known.label >= LIKED and "sharp" in pen.strong)
+        return pen.pick(wording.WHY_CLEAN if known.label >= LIKED else wording.WHY_NOTHING), 1 if good else 0
+    if not covered:
+        return pen.pick(wording.WHY_ELSEWHERE), 0
+    before = next((seen for seen in glance if seen.kind == issue.kind), None)
+    if before is None or at_a_glance(issue) != "visible":
+        return pen.pick(wording.WHY_REVEAL), -1
+    if before.severity != issue.severity:
+        worse = issue.severity > before.severity
+        return pen.pick(wording.WHY_WORSE if worse else wording.WHY_MILDER), -1 if worse else 1
+    if move > 0 and issue.region.area < _LOCAL and not known.real:
+        return pen.pick(wording.WHY_CONFINED), 1
+    return pen.pick(wording.WHY_CONFIRM), -1
