@@ -1,0 +1,94 @@
+"""Step 1 of the recipe: make the synthetic pictures and store what the model sees of them.
+
+    python runs/looks.py --photographs build/photographs.jsonl --manifest build/biq2021.jsonl --out build/looks
+
+For every recipe two looks are stored: the whole picture, and the crop that a good second look would ask for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from multiprocessing import Pool
+from pathlib import Path
+
+import numpy as np
+
+from snellen.data.sample import read_manifest
+from snellen.data.sources import leak_free
+from snellen.data.synthesize import PRISTINE_MOS, Recipe, plan, realise, write_recipes
+from snellen.image import ZOOM_PRESETS, Picture, load, look
+from snellen.region import FULL, Region
+from snellen.train.looks import HELD_OUT, hold_out, store_looks
+from snellen.train.vision import Look
+
+HIGH_MOS = 4.2
+"""Real training pictures rated at least this count as clean sources."""
+
+
+@lru_cache(maxsize=1)
+def source(path: str) -> Picture:
+    return load(path)
+
+
+def crop_for(recipe: Recipe, width: int, height: int) -> Region:
+    """Where a good second look goes: around the fault, loosely; anywhere when the fault is everywhere or nowhere."""
+    rng = np.random.default_rng(recipe.seed + 1)
+    r = recipe.region
+    if r == FULL or rng.random() < 0.1:  # now and then the wrong place, so that the model has seen a crop show nothing
+        side = float(rng.uniform(0.35, 0.6))
+        x, y = rng.uniform(0, 1 - side, 2)
+        wanted = Region(float(x), float(y), float(x) + side, float(y) + side)
+    else:
+        grow = rng.uniform(0.02, 0.25, 4) * [r.width, r.height, r.width, r.height]
+        wanted = Region(max(0.0, r.x0 - grow[0]), max(0.0, r.y0 - grow[1]), min(1.0, r.x1 + grow[2]), min(1.0, r.y1 + grow[3]))
+    return ZOOM_PRESETS["snellen"].settle(wanted, width, height)
+
+
+def looks_of(job: tuple[int, Recipe]) -> list[tuple[Look, dict[str, object]]]:
+    number, recipe = job
+    picture = realise(recipe, source(recipe.source))
+    crop = crop_for(recipe, picture.width, picture.height)
+    rows = []
+    for part in (FULL, crop):
+        view = look(picture, part)
+        seen = recipe.region.relative_to(part) if recipe.distortion else None
+        fault = (str(recipe.kind), recipe.level, seen) if seen else None
+        more: dict[str, object] = {"recipe": number, "clean": recipe.distortion is None, "region": part.to_list(), "size": [picture.width, picture.height]}
+        rows.append((Look(view.overview, view.fragments, recipe.mos, False, fault), more))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photographs", type=Path, required=True, help="JSON lines: path, width, height, split")
+    parser.add_argument("--manifest", type=Path, required=True, help="BIQ2021: its best training pictures are sources too")
+    parser.add_argument("--large", type=int, default=1400, help="pictures made from sources of a megapixel and more")
+    parser.add_argument("--small", type=int, default=2600, help="pictures made from smaller sources")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    rows = [json.loads(line) for line in args.photographs.read_text().splitlines()]
+    clean = [(r["path"], r["width"], r["height"], PRISTINE_MOS - 0.1) for r in rows if r["split"] == "train"]
+    large = [source for source in clean if source[1] * source[2] >= 1e6]
+    small = [source for source in clean if source[1] * source[2] < 1e6]
+    train, _ = hold_out(leak_free(read_manifest(args.manifest)), HELD_OUT)
+    small += [(s.path, 512, 512, s.mos) for s in train if s.mos is not None and s.mos >= HIGH_MOS]
+    recipes = plan(large, args.large, args.seed) + plan(small, args.small, args.seed + 1, whole_frame=0.9)
+    recipes.sort(key=lambda recipe: recipe.source)  # each source is then read once
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_recipes(recipes, args.out / "recipes.jsonl")
+
+    def looks() -> Iterator[tuple[Look, dict[str, object]]]:
+        with Pool(args.workers) as pool:
+            for pair in pool.imap(looks_of, enumerate(recipes), chunksize=25):
+                yield from pair
+
+    store_looks(looks(), 2 * len(recipes), args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Step 2 of the recipe: teach the encoder. See runs/README.md for the order.
+
+    python runs/vision.py --manifest build/biq2021.jsonl --store build/looks --out build/vision
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from snellen.data.sample import read_manifest
+from snellen.data.sources import leak_free
+from snellen.train.looks import HELD_OUT, LookStore, Mixture, batches, hold_out, real_look
+from snellen.train.vision import VisionOptions, train_vision
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--store", type=Path, help="folder of synthetic looks; without it only real pictures are used")
+    parser.add_argument("--start", type=Path, help="vision.pt to begin from instead of ImageNet weights")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=VisionOptions.steps)
+    parser.add_argument("--encoder-rate", type=float, default=VisionOptions.encoder_rate)
+    parser.add_argument("--head-rate", type=float, default=VisionOptions.head_rate)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    train, held = hold_out(leak_free(read_manifest(args.manifest)), HELD_OUT)
+    store = LookStore(args.store) if args.store else None
+    validation = [real_look(sample) for sample in held]
+    if store is not None:
+        validation += [store[i] for i in store.held_out]
+    options = VisionOptions(
+        steps=args.steps, encoder_rate=args.encoder_rate, head_rate=args.head_rate, seed=args.seed,
+    )
+    real = 11 if store is not None else options.batch
+
+    def mixture(skip: int) -> object:
+        return batches(Mixture(train, store, real, options.batch - real, crops=0.3, seed=args.seed, skip=skip))
+
+    train_vision(options, mixture, validation, args.out, args.start)
+
+
+if __name__ == "__main__":
+    main()

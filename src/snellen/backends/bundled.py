@@ -1,0 +1,233 @@
+"""The model in the wheel: snellen-1 through ONNX Runtime, no torch.
+
+How it reads a conversation (its chat template): a user turn is <look>, the four coordinates of the region shown and
+LOOK_TOKENS vectors of what the encoder sees there; the wording of the prompt is not read, because this model has
+only ever been asked one question. An assistant turn is its tokens and <end>.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from tokenizers import Tokenizer
+
+from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
+from snellen.image import View
+from snellen.region import Region
+
+GRID_SIDE = 5
+"""Each small picture reaches the decoder as GRID_SIDE x GRID_SIDE pooled cell vectors."""
+LOOK_TOKENS = 1 + 2 * GRID_SIDE * GRID_SIDE
+"""Tokens that one look takes: its summary, then overview and fragments, rows first."""
+WEIGHTS = Path(__file__).parent.parent / "weights" / "snellen-1"
+RATING_MARK = '"rating": '
+RATINGS = np.round(np.arange(100, 501) / 100.0, 2)
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class LookVectors:
+    """One look as the decoder reads it: vectors (LOOK_TOKENS, width); rating: the plain regression head's, 1..5."""
+
+    vectors: Floats
+    rating: float
+
+
+def turn_ids(tokenizer: Tokenizer, region: Region) -> list[int]:
+    """The ids of the user turn that shows a region."""
+    names = ["<look>", *(f"{value:.2f}" for value in (region.x0, region.y0, region.x1, region.y1))]
+    return [tokenizer.token_to_id(name) for name in names] + [tokenizer.token_to_id("<image>")] * LOOK_TOKENS
+
+
+def pool_grid(cells: Floats, side: int = GRID_SIDE) -> Floats:
+    """Area-average a grid of cell vectors to `side` x `side`: (C, h, w) -> (side * side, C), rows first."""
+    rows, columns = (_shares(n, side) for n in cells.shape[1:])
+    pooled = np.einsum("ih,chw,jw->ijc", rows, cells, columns, optimize=True)
+    return pooled.reshape(side * side, -1).astype(np.float32)
+
+
+def _shares(n: int, side: int) -> Floats:
+    """(side, n): how much of each of n equal cells lies in each of `side` equal bins, rows summing to 1."""
+    edges = np.arange(side + 1) * n / side
+    cells = np.arange(n)
+    overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
+    return (np.clip(overlap, 0, None) * side / n).astype(np.float32)
+
+
+def pool_all(cells: Floats) -> Floats:
+    """Mean and spread over the grid: (C, h, w) -> (2 C,)."""
+    mean = cells.mean(axis=(1, 2))
+    spread = np.sqrt(((cells - mean[:, None, None]) ** 2).mean(axis=(1, 2)) + 1e-4)
+    return np.concatenate([mean, spread]).astype(np.float32)
+
+
+class BundledBackend:
+    """snellen-1, or a model of the same make in another `folder`. `threads`: per operation; None lets the runtime choose."""
+
+    def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
+        folder = folder or WEIGHTS
+        if not (folder / "card.json").is_file():
+            raise BackendError(f"{folder} holds no model (no card.json); reinstall snellen, or export a model there")
+        card = json.loads((folder / "card.json").read_text(encoding="utf8"))
+        self.name: str = card["name"]
+        self.version: str = card["version"]
+        self.calibration = Calibration(**card["calibration"]) if card["calibration"] else None
+        self.layers, self.heads, self.width = card["layers"], card["heads"], card["width"]
+        for file, checksum in card["sha256"].items():
+            if hashlib.sha256((folder / file).read_bytes()).hexdigest() != checksum:
+                raise BackendError(f"{folder / file} is not the file that the model card names; reinstall snellen")
+        options = onnxruntime.SessionOptions()
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        self._encoder, self._connector, self._decoder = (
+            onnxruntime.InferenceSession(str(folder / f"{part}.onnx"), options, providers=["CPUExecutionProvider"])
+            for part in ("encoder", "connector", "decoder")
+        )
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._image = self.tokenizer.token_to_id("<image>")
+        self._end = self.tokenizer.token_to_id("<end>")
+        self._first_rating = self.tokenizer.token_to_id("1.00")
+        self._seen: weakref.WeakKeyDictionary[View, LookVectors] = weakref.WeakKeyDictionary()
+
+    def cells(self, picture: npt.NDArray[np.uint8]) -> Floats:
+        """The encoder's cell vectors (C, h/32, w/32) of one small picture (h, w, 3). One at a time: no batch effects."""
+        out: Floats = self._encoder.run(None, {"picture": picture[None]})[0][0]
+        return out
+
+    def see(self, view: View) -> LookVectors:
+        """Encode a look once; kept as long as the view lives."""
+        seen = self._seen.get(view)
+        if seen is None:
+            overview, fragments = self.cells(view.overview), self.cells(view.fragments)
+            pools = np.concatenate([pool_all(overview), pool_all(fragments)])
+            inputs = {"pools": pools, "overview": pool_grid(overview), "fragments": pool_grid(fragments)}
+            vectors, rating = self._connector.run(None, {name: value[None] for name, value in inputs.items()})
+            seen = LookVectors(vectors[0], float(np.clip(rating[0], 1.0, 5.0)))
+            self._seen[view] = seen
+        return seen
+
+    def encode(self, conversation: Conversation, prefix: str = "") -> tuple[list[int], Floats]:
+        """A conversation as token ids (T,) and the vectors of its looks in order (n LOOK_TOKENS, width)."""
+        ids: list[int] = []
+        vectors = []
+        for turn in conversation:
+            if turn.role == "assistant":
+                ids += [*(turn.token_ids or self.tokenizer.encode(turn.text).ids), self._end]
+                continue
+            for view in turn.views:
+                ids += turn_ids(self.tokenizer, view.region)
+                vectors.append(self.see(view).vectors)
+        if prefix:
+            ids += self.tokenizer.encode(prefix).ids
+        return ids, np.concatenate(vectors) if vectors else np.zeros((0, self.width), np.float32)
+
+    def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        """See `snellen.backends.Backend.reply`. Rows of a batch are padded on the left and do not see each other."""
+        if not conversations:
+            return []
+        rows = [self.encode(conversation, sampling.prefix) for conversation in conversations]
+        writers = [_Writer(self, sampling) for _ in rows]
+        longest = max(len(ids) for ids, _ in rows)
+        ids = np.zeros((len(rows), longest), np.int64)
+        keys = np.zeros((len(rows), longest), bool)
+        looks = np.zeros((len(rows), longest, self.width), np.float32)
+        for i, (row, vectors) in enumerate(rows):
+            ids[i, longest - len(row) :] = row
+            keys[i, longest - len(row) :] = True
+            looks[i, ids[i] == self._image] = vectors
+        is_look = ids == self._image
+        positions = np.maximum(np.cumsum(keys, axis=1) - 1, 0)
+        past: Any = np.zeros((self.layers, 2, len(rows), self.heads, 0, self.width // self.heads), np.float32)
+        past = onnxruntime.OrtValue.ortvalue_from_numpy(past)
+        active = list(range(len(rows)))
+        nothing = np.zeros((len(rows), 1, self.width), np.float32)
+        while active:
+            logits, past = self._step(ids, looks, is_look, positions, keys, past)
+            chosen = [writer.write(row) for writer, row in zip(writers, logits)]
+            active = [i for i, writer in enumerate(writers) if not writer.finish]
+            ids = np.array(chosen, np.int64)[:, None]
+            looks, is_look = nothing, np.zeros_like(ids, dtype=bool)
+            positions = positions[:, -1:] + 1
+            keys = np.concatenate([keys, np.ones((len(rows), 1), bool)], axis=1)
+        return [writer.reply() for writer in writers]
+
+    def _step(
+        self, ids: Any, looks: Floats, is_look: Any, positions: Any, keys: Any, past: Any
+    ) -> tuple[Floats, Any]:
+        """One pass of the decoder; the cache stays inside the runtime, so that it is never copied to Python."""
+        inputs = {"ids": ids, "looks": looks, "is_look": is_look, "positions": positions, "keys": keys}
+        feed = {name: onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(a)) for name, a in inputs.items()}
+        logits, present = self._decoder.run_with_ort_values(["logits", "present"], feed | {"past": past})
+        return logits.numpy(), present
+
+
+class _Writer:
+    """One reply in the making: chooses tokens, keeps their log-probabilities, reads the rating where it is due."""
+
+    def __init__(self, backend: BundledBackend, sampling: Sampling) -> None:
+        self.backend, self.sampling = backend, sampling
+        self.random = np.random.default_rng(sampling.seed)
+        self.ids: list[int] = []
+        self.logprobs: list[float] = []
+        self.rating: RatingDistribution | None = None
+        self.finish: str = ""
+        self.tail = sampling.prefix[-64:]
+
+    def write(self, logits: Floats) -> int:
+        """Take the logits (V,) of the next place, return the token that stands there."""
+        if self.finish:
+            return self.backend._end
+        due = self.tail.endswith(RATING_MARK)
+        if due:
+            first = self.backend._first_rating
+            self.rating = RatingDistribution(RATINGS, _softmax(logits[first : first + len(RATINGS)]))
+            if self.sampling.prefix and self.sampling.max_tokens == 1:
+                self.finish = "prefix"
+                return self.backend._end
+        token, logprob = _choose(logits, self.sampling, self.random)
+        self.ids.append(token)
+        self.logprobs.append(logprob)
+        if token == self.backend._end:
+            self.finish = "stop"
+        elif len(self.ids) >= self.sampling.max_tokens:
+            self.finish = "length"
+        self.tail = (self.tail + self.backend.tokenizer.decode([token], skip_special_tokens=False))[-64:]
+        return token
+
+    def reply(self) -> Reply:
+        """The finished reply; <end> is kept out of text and tokens."""
+        ended = bool(self.ids) and self.ids[-1] == self.backend._end
+        ids = self.ids[:-1] if ended else self.ids
+        logprobs = self.logprobs[:-1] if ended else self.logprobs
+        text = self.sampling.prefix + self.backend.tokenizer.decode(ids, skip_special_tokens=False)
+        finish: Any = self.finish
+        return Reply(text, tuple(ids), tuple(logprobs), self.rating, finish)
+
+
+def _softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    exact = np.exp(logits.astype(np.float64) - float(logits.max()))
+    out: npt.NDArray[np.float64] = exact / exact.sum()
+    return out
+
+
+def _choose(logits: Floats, sampling: Sampling, random: np.random.Generator) -> tuple[int, float]:
+    """A token and its log-probability under the distribution it was drawn from (temperature 1 for greedy)."""
+    chances = _softmax(logits / (sampling.temperature or 1.0))
+    if sampling.temperature == 0.0:
+        token = int(logits.argmax())
+        return token, float(np.log(chances[token]))
+    order = np.argsort(-chances, kind="stable")
+    kept = order[: int(np.searchsorted(np.cumsum(chances[order]), sampling.top_p)) + 1]
+    share = chances[kept] / chances[kept].sum()
+    place = int(random.choice(len(kept), p=share))
+    return int(kept[place]), float(np.log(share[place]))

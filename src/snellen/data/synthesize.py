@@ -1,0 +1,160 @@
+"""Pictures with known faults: a recipe says which source, which frame of it, which fault, how strong and where.
+
+A recipe is a few numbers, so a set of thousands of large pictures is one small readable file and every picture can
+be made again, byte for byte, from its source.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from snellen.data.distort import DISTORTIONS, distort, level_mos
+from snellen.image import Picture
+from snellen.region import FULL, Region
+
+PRISTINE_MOS = 4.65
+"""KADID-10k's reference pictures are rated about here: the top of its level means (mean over types of level 1)."""
+
+GLOBAL_MEGAPIXELS = 2.0
+"""Largest frame that gets a fault all over: it looks the same everywhere, so more pixels only cost time."""
+
+VISIBLE = 2.5
+"""Least `visible_change` of a fault that a judge can be asked to find."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One synthetic picture.
+
+    source: path of the clean picture. frame: the part of it that is the picture. base: MOS of the clean source.
+    distortion: a name in DISTORTIONS, or None for a clean picture. level: 1..5. region: where, in fractions of the
+    frame (FULL for the whole picture). seed: of the fault's own randomness.
+    """
+
+    source: str
+    frame: Region
+    base: float
+    distortion: str | None
+    level: int
+    region: Region
+    seed: int
+
+    @property
+    def kind(self) -> str | None:
+        """The fault's kind in the closed vocabulary, None when clean."""
+        return DISTORTIONS[self.distortion].kind if self.distortion else None
+
+    @property
+    def mos(self) -> float:
+        """What people would say, on 1..5: see `synthetic_mos`."""
+        if self.distortion is None:
+            return self.base
+        return synthetic_mos(self.base, level_mos(self.distortion, self.level)[0], self.region.area)
+
+
+def synthetic_mos(base: float, level_mean: float, area: float) -> float:
+    """MOS on 1..5 of a clean picture of MOS `base` after a fault that lowers a pristine one to `level_mean`.
+
+    For the whole picture: 1 + (base - 1) (level_mean - 1) / (PRISTINE_MOS - 1), KADID-10k's human level means scaled
+    to the source. A fault in a part of it costs (0.3 + 0.7 sqrt(area)) of that: ours, no study behind it; people
+    judge a picture by its worst part, but less the smaller the part.
+    """
+    whole = 1.0 + (base - 1.0) * min(1.0, (level_mean - 1.0) / (PRISTINE_MOS - 1.0))
+    share = 1.0 if area >= 0.999 else 0.3 + 0.7 * area**0.5
+    return base - (base - whole) * share
+
+
+def plan(
+    sources: Sequence[tuple[str, int, int, float]],
+    count: int,
+    seed: int,
+    *,
+    local: float = 0.6,
+    clean: float = 0.15,
+    min_megapixels: float = 0.2,
+    whole_frame: float = 0.4,
+    levels: Sequence[int] = (1, 2, 3, 4, 5),
+) -> list[Recipe]:
+    """Draw `count` recipes over `sources` (path, width, height, MOS), every source and distortion about as often.
+
+    local, clean: shares with a fault in one region, and with none; the rest is faulty all over. whole_frame: share
+    that uses the whole source; the others a random part of it with at least `min_megapixels`.
+    """
+    rng = np.random.default_rng(seed)
+    names = sorted(DISTORTIONS)
+    recipes = []
+    for i in range(count):
+        path, width, height, base = sources[i % len(sources)]
+        megapixels = width * height / 1e6
+        name: str | None = names[int(rng.integers(len(names)))]
+        region, most = FULL, megapixels
+        draw = rng.random()
+        if draw < clean:
+            name = None
+        elif draw < clean + local:
+            region = _box(rng, float(rng.uniform(0.2, 0.5)), float(rng.uniform(0.2, 0.5)))
+        else:
+            most = min(megapixels, GLOBAL_MEGAPIXELS)
+        frame = FULL
+        if most < megapixels or rng.random() >= whole_frame:
+            smallest = min(1.0, (min_megapixels / megapixels) ** 0.5)
+            side = float(rng.uniform(smallest, max(smallest, min(1.0, (most / megapixels) ** 0.5))))
+            frame = _box(rng, side, side)
+        level = int(levels[int(rng.integers(len(levels)))])
+        recipes.append(Recipe(path, frame, base, name, level, region, int(rng.integers(2**31))))
+    return recipes
+
+
+def _box(rng: np.random.Generator, width: float, height: float) -> Region:
+    x, y = float(rng.uniform(0, 1 - width)), float(rng.uniform(0, 1 - height))
+    return Region(x, y, min(1.0, x + width), min(1.0, y + height))
+
+
+def realise(recipe: Recipe, source: Picture) -> Picture:
+    """Make the picture that `recipe` describes from its loaded clean source."""
+    left, top, right, bottom = recipe.frame.to_pixels(source.width, source.height)
+    pixels = source.pixels[top:bottom, left:right]
+    if recipe.distortion is not None:
+        rng = np.random.default_rng(recipe.seed)
+        region = None if recipe.region == FULL else recipe.region
+        pixels = distort(pixels, recipe.distortion, recipe.level, rng, region)
+    return Picture(np.ascontiguousarray(pixels), Path(recipe.source).name, ())
+
+
+def visible_change(recipe: Recipe, source: Picture) -> float:
+    """Root mean square difference that the fault makes inside its region, in 8-bit levels; 0 for a clean picture.
+
+    Blur on a plain sky changes nothing: nobody can be asked to see it. See VISIBLE.
+    """
+    if recipe.distortion is None:
+        return 0.0
+    left, top, right, bottom = recipe.region.within(recipe.frame).to_pixels(source.width, source.height)
+    before = np.ascontiguousarray(source.pixels[top:bottom, left:right])
+    after = distort(before, recipe.distortion, recipe.level, np.random.default_rng(recipe.seed))
+    return float(np.sqrt(np.mean((after.astype(np.float32) - before) ** 2)))
+
+
+def write_recipes(recipes: Iterable[Recipe], path: Path) -> None:
+    """One JSON object per line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf8") as file:
+        for recipe in recipes:
+            row = asdict(recipe) | {"frame": _numbers(recipe.frame), "region": _numbers(recipe.region)}
+            file.write(json.dumps(row) + "\n")
+
+
+def read_recipes(path: Path) -> Iterator[Recipe]:
+    """The recipes of a file written by `write_recipes`."""
+    with path.open(encoding="utf8") as file:
+        for line in file:
+            row = json.loads(line)
+            yield Recipe(**row | {"frame": Region(*row["frame"]), "region": Region(*row["region"])})
+
+
+def _numbers(region: Region) -> list[float]:
+    return [region.x0, region.y0, region.x1, region.y1]

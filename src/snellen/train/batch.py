@@ -1,0 +1,101 @@
+"""From conversations to rows of numbers, with masks that say which tokens the model wrote.
+
+A conversation of snellen-1 is, for each round: <look>, the four coordinates of the region shown, LOOK_TOKENS places
+for what the encoder saw, then the reply and <end>. Only the reply and its <end> are the model's own; everything else
+is context and is never trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from snellen.backends.bundled import turn_ids
+from snellen.region import Region
+
+CONTEXT, WORD, RATING, PLACE = 0, 1, 2, 3
+"""What a token is: context; the model's own word; the rating of its answer; a coordinate in its answer."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One look and the reply to it. look: row of the stored look vectors. rating: the unrounded target, 1..5."""
+
+    look: int
+    region: Region
+    reply: str
+    rating: float
+    issues: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One conversation as numbers, each (T,): token ids, CONTEXT/WORD/RATING/PLACE, and the rating target where RATING.
+
+    looks: rows of the stored look vectors in the order in which they are shown.
+    """
+
+    ids: npt.NDArray[np.int64]
+    role: npt.NDArray[np.int8]
+    target: npt.NDArray[np.float32]
+    looks: tuple[int, ...]
+
+
+def encode_rounds(tokenizer: Tokenizer, rounds: Sequence[Round]) -> Row:
+    """Rounds in order to one row; the last reply's <end> is its last token."""
+    first_number, last_number = tokenizer.token_to_id("0.00"), tokenizer.token_to_id("5.00")
+    end = tokenizer.token_to_id("<end>")
+    ids: list[int] = []
+    role: list[int] = []
+    target: list[float] = []
+    for one in rounds:
+        shown = turn_ids(tokenizer, one.region)
+        said = [*tokenizer.encode(one.reply).ids, end]
+        kinds = [WORD] * len(said)
+        numbers = [i for i, token in enumerate(said) if first_number <= token <= last_number]
+        # the answer's numbers come last: four coordinates, the rating, four coordinates for each issue
+        answer = numbers[len(numbers) - 5 - 4 * one.issues :]
+        for i in answer:
+            kinds[i] = PLACE
+        kinds[answer[4]] = RATING
+        ids += shown + said
+        role += [CONTEXT] * len(shown) + kinds
+        target += [0.0] * (len(shown) + len(said))
+        target[len(target) - len(said) + answer[4]] = one.rating
+    return Row(np.array(ids), np.array(role, np.int8), np.array(target, np.float32), tuple(r.look for r in rounds))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows padded on the right to one length T: ids (B, T), keys (B, T) false on padding, role and target (B, T).
+
+    looks (L,): rows of the stored look vectors; is_look (B, T) marks their places, row by row in the same order.
+    """
+
+    ids: Tensor
+    keys: Tensor
+    role: Tensor
+    target: Tensor
+    is_look: Tensor
+    looks: Tensor
+
+
+def collate(rows: Sequence[Row], image: int) -> Batch:
+    """Pad rows; `image` is the id of <image>."""
+    longest = max(len(row.ids) for row in rows)
+    ids = np.zeros((len(rows), longest), np.int64)
+    role = np.zeros((len(rows), longest), np.int8)
+    target = np.zeros((len(rows), longest), np.float32)
+    keys = np.zeros((len(rows), longest), bool)
+    for i, row in enumerate(rows):
+        n = len(row.ids)
+        ids[i, :n], role[i, :n], target[i, :n], keys[i, :n] = row.ids, row.role, row.target, True
+    looks = np.array([look for row in rows for look in row.looks])
+    tensors = (torch.from_numpy(a) for a in (ids, keys, role, target, ids == image, looks))
+    return Batch(*tensors)

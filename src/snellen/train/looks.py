@@ -1,0 +1,148 @@
+"""Where training looks come from: real pictures read as they are needed, synthetic ones from a store on disk.
+
+Making a synthetic picture of several megapixels costs more than learning from it, so its looks are made once
+(`store_looks`) and read back through memory maps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from snellen.data.sample import Sample
+from snellen.data.synthesize import VISIBLE
+from snellen.image import GRID, OVERVIEW, TILE, look
+from snellen.image import load as load_picture
+from snellen.region import FULL, Region
+from snellen.train.vision import Look
+
+SIDE = GRID * TILE
+HELD_OUT = 800
+"""Real training pictures kept for validation and for calibrating the interval; never trained on by any stage."""
+HELD_OUT_RECIPE = 40
+"""Every so many synthetic pictures one is only validated on."""
+
+
+def hold_out(samples: Sequence[Sample], count: int) -> tuple[list[Sample], list[Sample]]:
+    """Split into (train, held out) with at least `count` held out, whole groups of near-duplicates together.
+
+    Which groups is decided by a hash of their name, so it does not change when pictures are added or reordered.
+    """
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.group or sample.path, []).append(sample)
+    names = sorted(groups, key=lambda name: hashlib.sha256(Path(name).name.encode()).hexdigest())
+    train: list[Sample] = []
+    held: list[Sample] = []
+    for name in names:
+        (held if len(held) < count else train).extend(groups[name])
+    return train, held
+
+
+def real_look(sample: Sample, region: Region = FULL) -> Look:
+    """A look at a real picture, labelled with its human MOS."""
+    assert sample.mos is not None
+    view = look(load_picture(sample.path), region)
+    return Look(view.overview, view.fragments, sample.mos, real=True)
+
+
+class LookStore:
+    """Synthetic looks on disk: memory-mapped pixels and one line of JSON per look."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rows = [json.loads(line) for line in (folder / "looks.jsonl").read_text().splitlines()]
+        self.overview = np.load(folder / "overview.npy", mmap_mode="r")
+        self.fragments = np.load(folder / "fragments.npy", mmap_mode="r")
+        changes = [float(line) for line in (folder / "change.txt").read_text().splitlines()]
+        usable = [i for i, row in enumerate(self.rows) if row["clean"] or changes[row["recipe"]] >= VISIBLE]
+        self.held_out = [i for i in usable if self.rows[i]["recipe"] % HELD_OUT_RECIPE == 0]
+        self.trained = [i for i in usable if self.rows[i]["recipe"] % HELD_OUT_RECIPE != 0]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> Look:
+        row = self.rows[i]
+        h, w = row["shape"]
+        fault = row["fault"]
+        known = (fault[0], fault[1], Region(*fault[2])) if fault else None
+        return Look(np.array(self.overview[i, :h, :w]), np.array(self.fragments[i]), row["mos"], False, known)
+
+
+def store_looks(looks: Iterator[tuple[Look, dict[str, object]]], count: int, folder: Path) -> None:
+    """Write up to `count` looks, each with a dictionary of what else is known (the recipe's number, the region)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = (count, OVERVIEW, OVERVIEW, 3)
+    overview = np.lib.format.open_memmap(folder / "overview.npy", mode="w+", dtype=np.uint8, shape=shape)
+    fragments = np.lib.format.open_memmap(folder / "fragments.npy", mode="w+", dtype=np.uint8, shape=(count, SIDE, SIDE, 3))
+    with (folder / "looks.jsonl").open("w") as lines:
+        for i, (one, more) in enumerate(looks):
+            h, w = one.overview.shape[:2]
+            overview[i, :h, :w] = one.overview
+            fragments[i] = one.fragments
+            fault = [one.fault[0], one.fault[1], list(vars(one.fault[2]).values())] if one.fault else None
+            lines.write(json.dumps({"shape": [h, w], "mos": one.mos, "fault": fault} | more) + "\n")
+
+
+@dataclass(frozen=True)
+class Mixture(torch.utils.data.IterableDataset[list[Look]]):
+    """Endless batches: `real` looks of human-rated pictures and `synthetic` ones from a store, in a fixed order.
+
+    crops: share of real looks that see a random part of the picture, as a later round does, under the same MOS.
+    """
+
+    samples: Sequence[Sample]
+    store: LookStore | None
+    real: int
+    synthetic: int
+    crops: float
+    seed: int
+    skip: int = 0
+
+    def __iter__(self) -> Iterator[list[Look]]:
+        rng = np.random.default_rng(self.seed)
+        order: list[int] = []
+        stored: list[int] = []
+        step = 0
+        while True:
+            while len(order) < self.real:
+                order += rng.permutation(len(self.samples)).tolist()
+            take, order = order[: self.real], order[self.real :]
+            draws = rng.random((self.real + self.synthetic, 5))
+            synthetic: list[int] = []
+            if self.store is not None:
+                while len(stored) < self.synthetic:
+                    stored += rng.permutation(self.store.trained).tolist()
+                synthetic, stored = stored[: self.synthetic], stored[self.synthetic :]
+            step += 1
+            if step <= self.skip:
+                continue
+            looks = []
+            for draw, i in zip(draws, take):
+                region = _random_square(draw) if draw[0] < self.crops else FULL
+                looks.append(real_look(self.samples[i], region))
+            if self.store is not None:
+                looks += [self.store[i] for i in synthetic]
+            yield [one.flipped() if draw[4] < 0.5 else one for draw, one in zip(draws, looks)]
+
+
+def _random_square(draw: np.ndarray) -> Region:
+    side = 0.63 + 0.27 * draw[1]
+    x, y = (1 - side) * draw[2], (1 - side) * draw[3]
+    return Region(x, y, x + side, y + side)
+
+
+def batches(mixture: Mixture) -> Iterator[list[Look]]:
+    """The mixture's batches, prepared by one worker process while the model learns."""
+    loader = torch.utils.data.DataLoader(mixture, batch_size=None, num_workers=1, prefetch_factor=4, collate_fn=_same)
+    return iter(loader)
+
+
+def _same(batch: list[Look]) -> list[Look]:
+    return batch

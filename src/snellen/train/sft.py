@@ -1,0 +1,197 @@
+"""Stage 1: supervised fine-tuning on grounded rationales. Connector and decoder learn; the encoder is frozen.
+
+Because the encoder is frozen, what it says of every look is computed once (`LookVectors`) and training is cheap.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from snellen.model.decoder import Decoder, DecoderShape
+from snellen.train.batch import CONTEXT, PLACE, RATING, WORD, Batch, Row, collate
+
+
+@dataclass(frozen=True)
+class LookVectors:
+    """What the encoder says of N looks, half precision: summary (N, 128), overview and fragments (N, 25, 160)."""
+
+    summary: np.ndarray
+    overview: np.ndarray
+    fragments: np.ndarray
+
+    @staticmethod
+    def open(folder: Path) -> LookVectors:
+        """Memory-map the three arrays of a folder."""
+        return LookVectors(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("summary", "overview", "fragments")))
+
+    def take(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The three arrays' rows as float tensors."""
+        where = rows.numpy()
+        a, b, c = (torch.from_numpy(np.asarray(x[where], np.float32)) for x in (self.summary, self.overview, self.fragments))
+        return a, b, c
+
+
+@dataclass(frozen=True)
+class SftOptions:
+    """tokens: padded tokens per step at most. rating_spread, place_spread: width of the soft targets, in MOS and in
+    fractions of the picture. dropout_looks: share of cell vectors hidden in training."""
+
+    steps: int = 1200
+    tokens: int = 6000
+    rate: float = 2e-3
+    weight_decay: float = 0.05
+    warmup: int = 100
+    rating_spread: float = 0.15
+    place_spread: float = 0.02
+    expectation_weight: float = 1.0
+    dropout_looks: float = 0.1
+    seed: int = 0
+    checkpoint_every: int = 100
+    validate_every: int = 300
+
+
+def number_targets(target: Tensor, first: float, count: int, spread: float) -> Tensor:
+    """Soft targets over a grid of `count` numbers 0.01 apart from `first`: (N,) -> (N, count), a normal round each."""
+    grid = first + 0.01 * torch.arange(count)
+    return torch.softmax(-0.5 * ((grid - target[:, None]) / spread) ** 2, dim=1)
+
+
+def sft_losses(model: Decoder, batch: Batch, vectors: LookVectors, numbers: int, options: SftOptions) -> dict[str, Tensor]:
+    """Parts of the loss, each a mean over its own kind of token. numbers: id of the token "0.00"."""
+    summary, overview, fragments = vectors.take(batch.looks)
+    if model.training and options.dropout_looks:
+        for cells in (overview, fragments):
+            cells *= (torch.rand(cells.shape[:2]) >= options.dropout_looks)[..., None]
+    looks = torch.zeros(*batch.ids.shape, model.shape.width)
+    looks[batch.is_look] = model.connector(summary, overview, fragments).flatten(0, 1)
+    positions = torch.arange(batch.ids.shape[1]).expand_as(batch.ids)
+    hidden, _ = model(batch.ids, looks, batch.is_look, positions, batch.keys)
+    role, wanted = batch.role[:, 1:], batch.ids[:, 1:]
+    own = role != CONTEXT
+    logits = model.logits(hidden[:, :-1][own])
+    role, wanted, target = role[own], wanted[own], batch.target[:, 1:][own]
+    parts = {"word": F.cross_entropy(logits[role == WORD], wanted[role == WORD])}
+    place = role == PLACE
+    where = (wanted[place] - numbers) * 0.01
+    parts["place"] = _soft(logits[place], number_targets(where, 0.0, 101, options.place_spread), numbers)
+    rating = role == RATING
+    soft = number_targets(target[rating], 1.0, 401, options.rating_spread)
+    parts["rating"] = _soft(logits[rating], soft, numbers + 100)
+    chances = torch.softmax(logits[rating][:, numbers + 100 : numbers + 501], dim=1)
+    expected = chances @ (1.0 + 0.01 * torch.arange(401))
+    parts["expectation"] = F.smooth_l1_loss(expected, target[rating], beta=0.3) * options.expectation_weight
+    return parts
+
+
+def _soft(logits: Tensor, target: Tensor, first: int) -> Tensor:
+    logs = torch.log_softmax(logits, dim=1)[:, first : first + target.shape[1]]
+    return -(target * logs).sum(dim=1).mean()
+
+
+def rows_in_order(rows: Sequence[Row], tokens: int, seed: int) -> Iterator[list[Row]]:
+    """Endless batches of rows of about one length, at most `tokens` padded tokens each; every row once per epoch."""
+    rng = np.random.default_rng(seed)
+    while True:
+        shuffled = rng.permutation(len(rows))
+        batches = []
+        for begin in range(0, len(rows), 2048):
+            block = sorted(shuffled[begin : begin + 2048], key=lambda i: len(rows[i].ids))
+            batch: list[Row] = []
+            for i in block:
+                if batch and (len(batch) + 1) * len(rows[i].ids) > tokens:
+                    batches.append(batch)
+                    batch = []
+                batch.append(rows[i])
+            batches.append(batch)
+        for i in rng.permutation(len(batches)):
+            yield batches[i]
+
+
+def train_sft(
+    options: SftOptions,
+    shape: DecoderShape,
+    tokenizer: Tokenizer,
+    rows: Sequence[Row],
+    held: Sequence[Row],
+    vectors: LookVectors,
+    out: Path,
+    start: Path | None = None,
+    stop: int | None = None,
+) -> None:
+    """Train connector and decoder; writes out/decoder.pt and out/log.jsonl; resumes from out/checkpoint.pt.
+
+    stop: end after this many steps of the schedule, as a killed run does, with a checkpoint.
+    """
+    torch.manual_seed(options.seed)
+    model = Decoder(shape)
+    if start is not None:
+        model.load_state_dict(torch.load(start, weights_only=True))
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    others = [p for p in model.parameters() if p.dim() <= 1]
+    groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.98))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "options.json").write_text(json.dumps(asdict(options) | {"shape": asdict(shape)}, indent=1))
+    tokenizer.save(str(out / "tokenizer.json"))
+    first = 0
+    if (out / "checkpoint.pt").exists():
+        saved = torch.load(out / "checkpoint.pt", weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        torch.set_rng_state(saved["random"])
+        first = saved["step"]
+    image, numbers = tokenizer.token_to_id("<image>"), tokenizer.token_to_id("0.00")
+    following = rows_in_order(rows, options.tokens, options.seed)
+    for _ in range(first):
+        next(following)
+    began = time.time()
+    last = min(options.steps, stop or options.steps)
+    for step in range(first, last):
+        ramp = min(1.0, (step + 1) / options.warmup)
+        ramp *= 0.5 * (1 + math.cos(math.pi * step / options.steps)) * 0.98 + 0.02
+        for group in optimizer.param_groups:
+            group["lr"] = options.rate * ramp
+        model.train()
+        parts = sft_losses(model, collate(next(following), image), vectors, numbers, options)
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(parts.values())).sum().backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        done = step + 1 == last
+        row: dict[str, float] = {"step": step + 1, "seconds": round(time.time() - began, 1)}
+        row |= {name: round(part.item(), 4) for name, part in parts.items()}
+        if (step + 1) % options.validate_every == 0 or done:
+            row |= {f"held_{k}": v for k, v in validate(model, held, vectors, image, numbers, options).items()}
+        with (out / "log.jsonl").open("a") as log:
+            log.write(json.dumps(row) + "\n")
+        if (step + 1) % options.checkpoint_every == 0 or done:
+            saved = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            torch.save(saved | {"random": torch.get_rng_state()}, out / "checkpoint.tmp")
+            (out / "checkpoint.tmp").replace(out / "checkpoint.pt")
+            torch.save(model.state_dict(), out / "decoder.pt")
+
+
+@torch.no_grad()
+def validate(
+    model: Decoder, rows: Sequence[Row], vectors: LookVectors, image: int, numbers: int, options: SftOptions
+) -> dict[str, float]:
+    """Mean loss parts on rows that were held out, as given (teacher-forced)."""
+    model.eval()
+    ordered = sorted(rows, key=lambda row: len(row.ids))
+    totals: dict[str, list[float]] = {}
+    for begin in range(0, len(ordered), 32):
+        parts = sft_losses(model, collate(ordered[begin : begin + 32], image), vectors, numbers, options)
+        for name, part in parts.items():
+            totals.setdefault(name, []).append(part.item())
+    return {name: round(float(np.nanmean(values)), 4) for name, values in totals.items()}

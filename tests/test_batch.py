@@ -1,0 +1,71 @@
+"""Which tokens are the model's own, token by token."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the train extra")
+
+from snellen.answer import Answer, Issue, Rationale, render_reply
+from snellen.backends.bundled import LOOK_TOKENS, turn_ids
+from snellen.model.tokenizer import train_tokenizer
+from snellen.region import FULL, Region
+from snellen.train.batch import CONTEXT, PLACE, RATING, WORD, Round, collate, encode_rounds
+
+BOX = Region(0.1, 0.2, 0.6, 0.8)
+WORDS = Rationale("Noise shows. It is fair.", "Clean tones.", "No speckle.", "Look there.")
+LATER = Rationale("Noise is there.", "Clean tones.", "No speckle.", "The first look gave 3.47; it stays.")
+FIRST_REPLY = render_reply(WORDS, Answer(BOX, 3.47, "crop", (Issue("noise", 3, BOX),)), 1)
+LAST_REPLY = render_reply(LATER, Answer(None, 3.2, "final", (Issue("noise", 3, BOX),)), 2)
+ROUNDS = (Round(4, FULL, FIRST_REPLY, 3.468, 1), Round(5, BOX, LAST_REPLY, 3.2, 1))
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer([FIRST_REPLY, LAST_REPLY] * 3, 400)
+
+
+def test_every_two_decimal_number_up_to_five_is_one_token(tokenizer) -> None:
+    for i in range(501):
+        assert len(tokenizer.encode(f"{i / 100:.2f}").ids) == 1
+    assert tokenizer.token_to_id("5.00") - tokenizer.token_to_id("0.00") == 500
+
+
+def test_replies_survive_the_tokenizer(tokenizer) -> None:
+    for reply in (FIRST_REPLY, LAST_REPLY, "<think>ünseen wörds</think>"):
+        assert tokenizer.decode(tokenizer.encode(reply).ids, skip_special_tokens=False) == reply
+
+
+def test_only_replies_and_their_ends_are_own(tokenizer) -> None:
+    row = encode_rounds(tokenizer, ROUNDS)
+    first, last = (len(tokenizer.encode(reply).ids) + 1 for reply in (FIRST_REPLY, LAST_REPLY))
+    shown = 1 + 4 + LOOK_TOKENS
+    own = np.r_[np.zeros(shown), np.ones(first), np.zeros(shown), np.ones(last)].astype(bool)
+    assert np.array_equal(row.role != CONTEXT, own)
+    end = tokenizer.token_to_id("<end>")
+    assert row.ids[shown + first - 1] == end and row.ids[-1] == end
+    assert row.looks == (4, 5)
+    assert list(row.ids[:shown]) == turn_ids(tokenizer, FULL)
+
+
+def test_numbers_of_the_answer_are_told_apart(tokenizer) -> None:
+    row = encode_rounds(tokenizer, ROUNDS)
+    said = {kind: [tokenizer.id_to_token(int(i)) for i in row.ids[row.role == kind]] for kind in (RATING, PLACE, WORD)}
+    assert said[RATING] == ["3.47", "3.20"]
+    asked, issue, none = ["0.10", "0.20", "0.60", "0.80"], ["0.10", "0.20", "0.60", "0.80"], ["0.00"] * 4
+    assert said[PLACE] == asked + issue + none + issue
+    # the earlier rating that the second reply quotes is a word like any other
+    assert "3.47" in said[WORD]
+    assert np.allclose(row.target[row.role == RATING], [3.468, 3.2])
+    assert not row.target[row.role != RATING].any()
+
+
+def test_collate_pads_on_the_right(tokenizer) -> None:
+    rows = [encode_rounds(tokenizer, ROUNDS[:1]), encode_rounds(tokenizer, ROUNDS)]
+    batch = collate(rows, tokenizer.token_to_id("<image>"))
+    assert batch.ids.shape == (2, len(rows[1].ids))
+    assert batch.keys.sum(1).tolist() == [len(row.ids) for row in rows]
+    assert batch.is_look.sum(1).tolist() == [LOOK_TOKENS, 2 * LOOK_TOKENS]
+    assert batch.looks.tolist() == [4, 4, 5]
+    assert not batch.role[0, len(rows[0].ids) :].any()

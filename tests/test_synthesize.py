@@ -1,0 +1,69 @@
+"""Pictures with known faults: opinion arithmetic by hand, recipes that come back, pixels that are made again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("scipy", reason="needs the train extra")
+
+from snellen.data.synthesize import (
+    PRISTINE_MOS,
+    Recipe,
+    plan,
+    read_recipes,
+    realise,
+    synthetic_mos,
+    visible_change,
+    write_recipes,
+)
+from snellen.image import load
+from snellen.region import FULL, Region
+
+
+def picture() -> np.ndarray:
+    y, x = np.mgrid[0:96, 0:128]
+    return np.stack([x * 2, y * 2, 128 + 60 * np.sin(x) * np.cos(y)], axis=2).astype(np.uint8)
+
+
+def test_whole_fault_on_a_pristine_picture_costs_what_people_said() -> None:
+    assert synthetic_mos(PRISTINE_MOS, 2.0, 1.0) == pytest.approx(2.0)
+
+
+def test_a_quarter_of_the_picture_by_hand() -> None:
+    # from 4.65 to 2.0 costs 2.65; a quarter costs 0.3 + 0.7 * 0.5 = 0.65 of it
+    assert synthetic_mos(PRISTINE_MOS, 2.0, 0.25) == pytest.approx(4.65 - 0.65 * 2.65)
+
+
+def test_a_fault_never_helps() -> None:
+    assert synthetic_mos(3.0, 5.0, 1.0) == pytest.approx(3.0)
+
+
+def test_recipes_come_back_from_disk_and_make_the_same_pixels(tmp_path: Path) -> None:
+    recipes = plan([("a.png", 128, 96, 4.5), ("b.png", 128, 96, 4.2)], 24, seed=3, min_megapixels=0.005)
+    write_recipes(recipes, tmp_path / "recipes.jsonl")
+    again = list(read_recipes(tmp_path / "recipes.jsonl"))
+    assert again == recipes
+    source = load(picture())
+    for one, two in zip(recipes, again):
+        assert np.array_equal(realise(one, source).pixels, realise(two, source).pixels)
+    assert {recipe.source for recipe in recipes} == {"a.png", "b.png"}
+    assert any(recipe.distortion is None and recipe.kind is None and recipe.mos == recipe.base for recipe in recipes)
+
+
+def test_outside_the_region_nothing_changes() -> None:
+    source = load(picture())
+    recipe = Recipe("a.png", FULL, 4.5, "white_noise", 5, Region(0.5, 0.5, 1.0, 1.0), 1)
+    made = realise(recipe, source).pixels
+    assert np.array_equal(made[:48], source.pixels[:48]) and np.array_equal(made[:, :64], source.pixels[:, :64])
+    assert not np.array_equal(made, source.pixels)
+
+
+def test_blur_on_a_plain_wall_is_not_visible_and_noise_is() -> None:
+    wall = load(np.full((96, 128, 3), 180, np.uint8))
+    region = Region(0.2, 0.2, 0.7, 0.7)
+    assert visible_change(Recipe("a", FULL, 4.5, "gaussian_blur", 5, region, 1), wall) == pytest.approx(0.0, abs=0.01)
+    assert visible_change(Recipe("a", FULL, 4.5, "white_noise", 3, region, 1), wall) > 2.5
+    assert visible_change(Recipe("a", FULL, 4.5, None, 1, FULL, 1), wall) == 0.0
