@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -389,25 +387,6 @@ def test_parts_are_in_reading_order(views: list[View]) -> None:
     assert Turn("assistant", "I see <image>.").parts() == ["I see <image>."]
     with pytest.raises(ValueError, match="shows 1 views but marks 2"):
         Turn("user", "<image><image>", (one,)).parts()
-
-
-@pytest.fixture
-def authors_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A package laid out as the authors', with prompts of ours."""
-    folder = tmp_path / "zoomiqa" / "inference"
-    folder.mkdir(parents=True)
-    for package in (folder, folder.parent):
-        (package / "__init__.py").touch()
-    (folder / "protocol.py").write_text(
-        'STAGE1_PROMPT = "Rate it: {{json}}. {question}"\nSTAGE2_PROMPT = "Look again: {{json}}. {question}\\n"\n'
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    loaded = [name for name in sys.modules if name.split(".")[0] == "zoomiqa"]
-    for name in loaded:
-        monkeypatch.delitem(sys.modules, name)
-    yield
-    for name in [name for name in sys.modules if name.split(".")[0] == "zoomiqa"]:
-        del sys.modules[name]
 
 
 @pytest.mark.usefixtures("authors_package")

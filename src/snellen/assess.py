@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from snellen.answer import RATING_PREFIX, Issue, Parsed, ReplyError
 from snellen.backends import Backend, BackendError, RatingDistribution, Reply, Sampling, open_backend
-from snellen.image import ZOOM_PRESETS, ImageError, Picture, View, load, look, resample
+from snellen.image import GRID, TILE, ZOOM_PRESETS, ImageError, Picture, View, load, look, resample
 from snellen.protocol import DEFAULT_QUESTION, open_protocol
 from snellen.region import FULL, Region
 
@@ -266,6 +266,8 @@ class Assessor:
         runs: list[list[Step]] = [[] for _ in pictures]
         looks = {index: look(picture) for index, picture in enumerate(pictures)}
         for round in range(1, self.max_rounds + 1):
+            if not looks:
+                break
             conversations = [
                 self.protocol.conversation(
                     self.question,
@@ -281,8 +283,6 @@ class Assessor:
                 runs[index].append(self._read(round, view, reply, runs[index]))
             active = {index: runs[index][-1].zoom for index in looks}
             looks = {index: look(pictures[index], zoom) for index, zoom in active.items() if zoom is not None}
-            if not looks:
-                break
         return runs
 
     def _read(self, round: int, view: View, reply: Reply, before: Sequence[Step]) -> Step:
@@ -361,13 +361,15 @@ def _read_rating(view: View, reply: Reply) -> Step:
 
 
 def _shows_more(zoom: Region, views: Sequence[View]) -> bool:
-    """Whether a crop shows pixels that no view has shown: not the same crop, nor inside one seen at native scale."""
+    """Whether a crop shows pixels that no view has shown: it is not one of them, nor inside one that was so small that
+    its fragments hold every native pixel."""
+    native = GRID * TILE
     for view in views:
         width, height = view.picture.width, view.picture.height
         left, top, right, bottom = zoom.to_pixels(width, height)
         seen = view.region.to_pixels(width, height)
         inside = seen[0] <= left and seen[1] <= top and right <= seen[2] and bottom <= seen[3]
-        if seen == (left, top, right, bottom) or (inside and view.scale >= 1.0):
+        if seen == (left, top, right, bottom) or (inside and max(seen[2] - seen[0], seen[3] - seen[1]) <= native):
             return False
     return True
 
