@@ -1,0 +1,132 @@
+"""Metrics against values worked by hand, and against scipy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from snellen import metrics
+
+
+def test_ranks_share_ties() -> None:
+    assert metrics.ranks([30, 10, 30, 20]).tolist() == [3.5, 1.0, 3.5, 2.0]
+
+
+def test_correlations_worked_by_hand() -> None:
+    a, b = [1, 2, 3, 4], [1, 3, 2, 4]
+    assert metrics.srcc(a, b) == pytest.approx(0.8)  # 1 - 6 * (0 + 1 + 1 + 0) / (4 * 15)
+    assert metrics.krcc(a, b) == pytest.approx(4 / 6)  # five pairs agree, one does not
+    assert metrics.plcc(a, b) == pytest.approx(0.8)
+    assert metrics.plcc([1, 2, 3], [1, 2, 6]) == pytest.approx(5 / math.sqrt(2 * 14))
+    assert metrics.krcc([1, 1, 2], [1, 2, 3]) == pytest.approx(2 / math.sqrt(2 * 3))  # one pair tied on one side
+
+
+def test_limits() -> None:
+    up = np.arange(7.0)
+    for metric in (metrics.srcc, metrics.krcc, metrics.plcc):
+        assert metric(up, up) == 1.0
+        assert metric(up, -up) == -1.0
+        assert math.isnan(metric(up, np.ones(7)))
+        assert math.isnan(metric([1.0], [2.0]))
+    assert metrics.srcc(up, np.exp(up)) == 1.0
+    assert metrics.plcc(up, np.exp(up)) < 0.9
+
+
+@pytest.mark.parametrize("n", [2, 3, 17, 64, 501])
+@pytest.mark.parametrize("values", [3, 10_000])
+def test_correlations_as_in_scipy(n: int, values: int) -> None:
+    rng = np.random.default_rng(n * values)
+    a = rng.integers(values, size=n).astype(float)
+    b = a + rng.integers(values, size=n)
+    a[0], b[0] = values + 1, 3 * values  # never all the same
+    assert metrics.srcc(a, b) == pytest.approx(stats.spearmanr(a, b)[0], abs=1e-12)
+    assert metrics.krcc(a, b) == pytest.approx(stats.kendalltau(a, b)[0], abs=1e-12)
+    assert metrics.plcc(a, b) == pytest.approx(stats.pearsonr(a, b)[0], abs=1e-12)
+
+
+def test_rmse_worked_by_hand() -> None:
+    assert metrics.rmse([1, 2, 3], [1, 2, 6]) == pytest.approx(math.sqrt(3))
+
+
+def test_logistic_at_its_landmarks() -> None:
+    found = metrics.logistic([-1e9, 2.0, 2.0 + 0.5 * math.log(3), 1e9], (5.0, 1.0, 2.0, 0.5))
+    assert found.tolist() == pytest.approx([1.0, 3.0, 4.0, 5.0])
+
+
+@pytest.mark.parametrize("direction", [1.0, -1.0])
+def test_the_fit_finds_the_logistic_that_made_the_labels(direction: float) -> None:
+    scores = np.linspace(-40, 60, 200)
+    ends = (4.8, 1.2)[:: int(direction)]
+    wanted = metrics.logistic(scores, (*ends, 12.0, 9.0))
+    assert metrics.fit_logistic(scores, wanted) == pytest.approx((*ends, 12.0, 9.0), rel=1e-4)
+    assert metrics.plcc_logistic(scores, wanted) == pytest.approx(1.0)
+    assert abs(metrics.plcc(scores, wanted)) < 0.99
+
+
+def test_mean_rank_correlation_counts_a_flat_row_as_none() -> None:
+    scores = [[5, 4, 3], [1, 1, 1], [3, 5, 4]]
+    assert metrics.mean_rank_correlation(scores, [3, 2, 1]) == pytest.approx((1.0 + 0.0 - 0.5) / 3)
+
+
+def test_the_bootstrap_interval_is_that_of_theory() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(3.0, 1.0, 400)
+    value, low, high = metrics.bootstrap_interval(lambda a: float(a.mean()), values, seed=1)
+    assert value == values.mean()
+    half = 1.96 * values.std() / 20
+    assert low == pytest.approx(value - half, abs=0.15 * half)
+    assert high == pytest.approx(value + half, abs=0.15 * half)
+    again = metrics.bootstrap_interval(lambda a: float(a.mean()), values, seed=1)
+    assert again == (value, low, high)
+
+
+def test_paired_differences_are_narrower_than_unpaired_ones() -> None:
+    rng = np.random.default_rng(0)
+    wanted = rng.normal(size=300)
+    first = wanted + 0.5 * rng.normal(size=300)
+    second = first + 0.1 * rng.normal(size=300) - 3.0
+    value, low, high = metrics.bootstrap_difference(metrics.srcc, first, second, wanted, seed=0, n=300)
+    assert value == metrics.srcc(first, wanted) - metrics.srcc(second, wanted)
+    assert low < value < high
+    alone = metrics.bootstrap_interval(metrics.srcc, first, wanted, seed=0, n=300)
+    assert high - low < 0.5 * (alone[2] - alone[1])
+
+
+def test_bootstrap_refuses_arrays_of_two_lengths() -> None:
+    with pytest.raises(ValueError, match="one length"):
+        metrics.bootstrap_interval(metrics.srcc, [1, 2, 3], [1, 2], seed=0)
+
+
+def test_share_has_wilsons_interval() -> None:
+    value, low, high = metrics.share([True] * 8 + [False] * 2)
+    assert (value, round(low, 3), round(high, 3)) == (0.8, 0.490, 0.943)  # Brown, Cai and DasGupta 2001
+    assert metrics.share([True] * 5)[1:] == pytest.approx((0.5655, 1.0), abs=1e-4)
+    assert math.isnan(metrics.share([])[0])
+
+
+def test_coverage_counts_the_ends() -> None:
+    assert metrics.coverage([1, 1, 1, 1], [2, 2, 2, 2], [1, 2, 2.1, 0.9]) == 0.5
+
+
+def test_conformal_quantile_worked_by_hand() -> None:
+    scores = [9, 1, 8, 2, 7, 3, 6, 4, 5]  # nine: the 0.9 quantile is the (9 + 1) * 0.9 = 9th, the 0.5 the 5th
+    assert metrics.conformal_quantile(scores, 0.9) == 9
+    assert metrics.conformal_quantile(scores, 0.5) == 5
+    with pytest.raises(ValueError, match="too few"):
+        metrics.conformal_quantile(scores, 0.95)
+
+
+def test_conformal_quantile_keeps_its_promise() -> None:
+    rng = np.random.default_rng(3)
+    inside = [rng.exponential() <= metrics.conformal_quantile(rng.exponential(size=19), 0.9) for _ in range(4000)]
+    assert 0.88 < np.mean(inside) < 0.92
+
+
+def test_nan_and_uneven_arrays_are_refused() -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        metrics.srcc([1.0, math.nan], [1.0, 2.0])
+    with pytest.raises(ValueError, match="one length"):
+        metrics.plcc([1.0, 2.0, 3.0], [1.0, 2.0])
