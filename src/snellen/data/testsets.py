@@ -1,0 +1,195 @@
+"""The two synthetic test sets, as recipes: faults in one place of large photographs, and what only native pixels show.
+
+Give both photographs that no training ever saw. Every picture can be made again, byte for byte.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from snellen.data.distort import DISTORTIONS
+from snellen.data.distort.array import Floats, Pixels, bands, to_uint8
+from snellen.data.distort.blur import blurred
+from snellen.data.sources import Photograph
+from snellen.data.synthesize import PRISTINE_MOS, VISIBLE, Recipe, plan, visible_change
+from snellen.image import Picture, load
+from snellen.region import FULL, Region
+
+LOCAL_SEED = 7_000_001
+"""First of the seeds of the local-fault set; training draws from small ones."""
+LOCAL_MEGAPIXELS = 4.05
+"""Smallest frame of the local-fault set; a little over 4 so that rounding to whole pixels stays above."""
+CLEAN_MOS = PRISTINE_MOS - 0.1
+"""What a clean source counts as, as in training; it moves no rank within one source."""
+
+
+def local_faults(
+    photographs: Sequence[Photograph], strong: int = 500, mild: int = 100, clean: int = 100
+) -> list[Recipe]:
+    """Pictures of at least 4 MP: `strong` with one regional fault of level 3 to 5, `mild` of level 1 or 2, `clean` none.
+
+    A fault's sides are 0.2 to 0.5 of the frame's. Only levels that show a named kind of issue count as faults
+    (`Distortion.kind_at`), and only where they change the picture (`visible_change` of VISIBLE or more): blur on a plain
+    sky is no fault that anyone could find. Reads the photographs, a few minutes for 20 large ones. Photographs under
+    4 MP are left out; ValueError when none remains.
+    """
+    large = [(p.path, p.width, p.height, CLEAN_MOS) for p in photographs if p.width * p.height >= 1e6 * LOCAL_MEGAPIXELS]
+    if not large:
+        raise ValueError(f"none of the {len(photographs)} photographs has {LOCAL_MEGAPIXELS} megapixels")
+    recipes: list[Recipe] = []
+    wanted = ((strong, (3, 4, 5)), (mild, (1, 2)))
+    for i, (count, levels) in enumerate(wanted):
+        drawn = plan(
+            large, 2 * count, LOCAL_SEED + i, local=1.0, clean=0.0, min_megapixels=LOCAL_MEGAPIXELS, levels=levels
+        )
+        recipes += _visible([recipe for recipe in drawn if true_kind(recipe)][: count * 3 // 2])[:count]
+    return recipes + plan(large, clean, LOCAL_SEED + 2, local=0.0, clean=1.0, min_megapixels=LOCAL_MEGAPIXELS)
+
+
+def _visible(recipes: Sequence[Recipe]) -> list[Recipe]:
+    """Those whose fault can be seen, in order; each source is read once."""
+    seen = set()
+    for path in sorted({recipe.source for recipe in recipes}):
+        source = load(path)
+        those = [i for i, recipe in enumerate(recipes) if recipe.source == path]
+        seen |= {i for i in those if visible_change(recipes[i], source) >= VISIBLE}
+    return [recipe for i, recipe in enumerate(recipes) if i in seen]
+
+
+def true_kind(recipe: Recipe) -> str | None:
+    """The kind of issue that the picture shows, None when it shows none; see `Distortion.kind_at`."""
+    return DISTORTIONS[recipe.distortion].kind_at(recipe.level) if recipe.distortion else None
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """One way to lose native detail, at five settings from slight to strong.
+
+    human: (setting, mean opinion) in order of setting; between them opinion is interpolated. From KADID-10k where a
+    distortion there has the same parameter; those were rated at about 512 x 384, so they say how people order and
+    space the rungs, not what they would say of a larger picture.
+    """
+
+    name: str
+    settings: tuple[float, float, float, float, float]
+    apply: Callable[[Pixels, float, np.random.Generator], Pixels]
+    human: tuple[tuple[float, float], ...]
+
+    def human_mean(self, level: int) -> float:
+        """Mean opinion, 1..5, of rung 1..5; of 0, the picture as it was, PRISTINE_MOS."""
+        if level == 0:
+            return PRISTINE_MOS
+        settings, means = zip(*self.human, strict=True)
+        return float(np.interp(self.settings[level - 1], settings, means))
+
+
+def jpeg_at(pixels: Pixels, quality: float, rng: np.random.Generator) -> Pixels:
+    """Baseline JPEG of a quality 1..95, colour subsampled 2 x 2."""
+    return _through(pixels, "JPEG", quality=int(quality), subsampling=2)
+
+
+def webp_at(pixels: Pixels, quality: float, rng: np.random.Generator) -> Pixels:
+    """Lossy WebP of a quality 0..100."""
+    return _through(pixels, "WEBP", quality=int(quality), method=2)
+
+
+def _through(pixels: Pixels, format: str, **options: int) -> Pixels:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format, **options)
+    buffer.seek(0)
+    with Image.open(buffer) as decoded:
+        return np.array(decoded.convert("RGB"))
+
+
+def sensor_noise_at(pixels: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
+    """Shot and read noise of `sigma` gray levels (0..255), root mean square over the picture before clipping.
+
+    Variance is a + b x in the value x, 30 % of its mean from the read noise a (Poisson-Gaussian model, Foi et al.,
+    IEEE TIP 2008).
+    """
+    shot = np.float32(0.7 / max(1.0, float(pixels.mean(dtype=np.float64))))
+    out = np.empty_like(pixels)
+    for rows in bands(*pixels.shape[:2]):
+        band: Floats = pixels[rows].astype(np.float32)
+        deviation = np.float32(sigma) * np.sqrt(np.float32(0.3) + shot * band)
+        out[rows] = to_uint8(band + deviation * rng.standard_normal(band.shape, dtype=np.float32))
+    return out
+
+
+def slight_blur_at(pixels: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
+    """Gaussian blur of `sigma` native px."""
+    return blurred(pixels, sigma)
+
+
+def upscaled_at(pixels: Pixels, factor: float, rng: np.random.Generator) -> Pixels:
+    """What is left after shrinking the sides `factor` times and enlarging again, both bicubic."""
+    picture = Image.fromarray(pixels)
+    small = (max(1, round(picture.width / factor)), max(1, round(picture.height / factor)))
+    bicubic = Image.Resampling.BICUBIC
+    return np.array(picture.resize(small, bicubic).resize(picture.size, bicubic))
+
+
+_ALL = (
+    # KADID JPEG, by its qualities; a quality of 100 counts as pristine
+    Ladder("jpeg", (95, 60, 30, 12, 5), jpeg_at,
+           ((4, 1.35), (7, 1.945), (24, 3.866), (36, 4.246), (43, 4.338), (100, PRISTINE_MOS))),
+    # WebP is not in KADID: its JPEG 2000, at the WebP qualities that look alike (as in `distort`)
+    Ladder("webp", (92, 65, 35, 12, 2), webp_at,
+           ((2, 2.445), (24, 3.873), (42, 4.205), (82, 4.553), (100, PRISTINE_MOS))),
+    # KADID AWGN, by sigma = 255 sqrt(variance)
+    Ladder("sensor_noise", (2, 4, 8, 14, 25), sensor_noise_at,
+           ((0, PRISTINE_MOS), (8.06, 3.893), (11.4, 3.39), (13.97, 3.045), (18.03, 2.71), (25.5, 2.301))),
+    # KADID GBLUR, by sigma
+    Ladder("slight_blur", (0.6, 0.9, 1.3, 2.0, 3.0), slight_blur_at,
+           ((0.1, 4.612), (0.5, 4.382), (1.0, 2.911), (2.0, 1.873), (5.0, 1.303))),
+    # upscaling is not in KADID: its Pixelate, at the factors that look alike (as in `distort`)
+    Ladder("upscaled", (1.3, 1.8, 2.4, 3.0, 4.0), upscaled_at,
+           ((1.0, PRISTINE_MOS), (1.5, 3.889), (1.9, 3.098), (2.1, 2.9), (2.4, 2.794), (4.0, 1.496))),
+)  # fmt: skip
+LADDERS: dict[str, Ladder] = {ladder.name: ladder for ladder in _ALL}
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One picture of the native-detail set: the `frame` of a source at `level` 0 (as it is) or 1..5 of a ladder."""
+
+    source: str
+    frame: Region
+    ladder: str | None
+    level: int
+    seed: int
+
+    @property
+    def human_mean(self) -> float:
+        """See `Ladder.human_mean`."""
+        return LADDERS[self.ladder].human_mean(self.level) if self.ladder else PRISTINE_MOS
+
+
+def native_detail(photographs: Sequence[Photograph], max_megapixels: float = 4.0) -> list[Rung]:
+    """For each photograph 26 pictures of native pixels: as it is, and five ladders of five rungs.
+
+    Of a larger photograph only the centre of at most `max_megapixels` is used, in its own aspect ratio, to save time.
+    """
+    rungs = []
+    for i, photograph in enumerate(photographs):
+        side = min(1.0, (1e6 * max_megapixels / (photograph.width * photograph.height)) ** 0.5)
+        frame = FULL if side == 1.0 else Region(0.5 - side / 2, 0.5 - side / 2, 0.5 + side / 2, 0.5 + side / 2)
+        rungs.append(Rung(photograph.path, frame, None, 0, 0))
+        rungs += [Rung(photograph.path, frame, name, level, 10 * i + level) for name in LADDERS for level in range(1, 6)]
+    return rungs
+
+
+def realise_rung(rung: Rung, source: Picture) -> Picture:
+    """Make the picture that `rung` describes from its loaded source."""
+    left, top, right, bottom = rung.frame.to_pixels(source.width, source.height)
+    pixels = np.ascontiguousarray(source.pixels[top:bottom, left:right])
+    if rung.ladder is not None:
+        ladder = LADDERS[rung.ladder]
+        pixels = ladder.apply(pixels, ladder.settings[rung.level - 1], np.random.default_rng(rung.seed))
+    return Picture(pixels, Path(rung.source).name)

@@ -1,0 +1,92 @@
+"""The synthetic test sets: what is in them, and that every rung is what it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from snellen.data.distort import level_mos
+from snellen.data.sources import Photograph
+from snellen.data.testsets import (
+    LADDERS,
+    Rung,
+    local_faults,
+    native_detail,
+    realise_rung,
+    sensor_noise_at,
+    true_kind,
+)
+from snellen.image import Picture
+from snellen.region import FULL
+
+PHOTOGRAPHS = [Photograph("a.jpg", 6000, 4000), Photograph("b.jpg", 3000, 2000), Photograph("small.jpg", 1600, 1200)]
+
+
+def test_local_faults_are_what_the_set_promises() -> None:
+    recipes = local_faults(PHOTOGRAPHS, strong=60, mild=20, clean=10)
+    assert recipes == local_faults(PHOTOGRAPHS, strong=60, mild=20, clean=10)
+    assert [sum(r.distortion is not None and r.level in levels for r in recipes) for levels in ((3, 4, 5), (1, 2))] == [
+        60,
+        20,
+    ]
+    assert sum(r.distortion is None for r in recipes) == 10
+    sizes = {p.path: (p.width, p.height) for p in PHOTOGRAPHS}
+    for recipe in recipes:
+        left, top, right, bottom = recipe.frame.to_pixels(*sizes[recipe.source])
+        assert (right - left) * (bottom - top) >= 4_000_000
+        if recipe.distortion is None:
+            assert true_kind(recipe) is None
+        else:
+            assert true_kind(recipe) is not None
+            assert 0.199 <= min(recipe.region.width, recipe.region.height)
+            assert max(recipe.region.width, recipe.region.height) <= 0.501
+    assert {recipe.source for recipe in recipes} == {"a.jpg", "b.jpg"}
+
+
+def test_local_faults_need_large_photographs() -> None:
+    with pytest.raises(ValueError, match="megapixels"):
+        local_faults(PHOTOGRAPHS[2:])
+
+
+def test_native_detail_is_five_ladders_of_five_for_each_photograph() -> None:
+    rungs = native_detail(PHOTOGRAPHS)
+    assert len(rungs) == len(set(rungs)) == 3 * 26
+    left, top, right, bottom = rungs[0].frame.to_pixels(6000, 4000)
+    assert 3_900_000 < (right - left) * (bottom - top) <= 4_005_000
+    assert left == pytest.approx(6000 - right, abs=1)
+    assert rungs[-1].frame == FULL
+
+
+@pytest.mark.parametrize("name", sorted(LADDERS))
+def test_each_rung_is_further_from_the_original_and_worth_less(name: str) -> None:
+    rng = np.random.default_rng(0)
+    soft = gaussian_filter(rng.normal(0, 1, (192, 256, 3)), (1.5, 1.5, 0))  # detail at every scale above a pixel
+    clean = Picture(np.clip(128 + 40 * soft / soft.std(), 0, 255).astype(np.uint8), "clean")
+    pictures = [realise_rung(Rung("clean.png", FULL, name, level, level), clean) for level in range(1, 6)]
+    away = [float(np.abs(p.pixels.astype(float) - clean.pixels).mean()) for p in pictures]
+    assert 0 < away[0]
+    assert away == sorted(away)
+    means = [LADDERS[name].human_mean(level) for level in range(6)]
+    assert means == sorted(means, reverse=True)
+    assert len(set(means)) == 6
+    assert all(p.pixels.shape == clean.pixels.shape for p in pictures)
+
+
+def test_human_means_are_those_of_kadid_where_a_setting_is_its() -> None:
+    known = {("jpeg", 7): ("jpeg", 4), ("slight_blur", 2.0): ("gaussian_blur", 4), ("upscaled", 4.0): ("pixelate", 5)}
+    for (name, setting), (distortion, level) in known.items():
+        assert dict(LADDERS[name].human)[setting] == level_mos(distortion, level)[0]
+    noise = LADDERS["sensor_noise"].human[1:]
+    assert [mean for _, mean in noise] == [level_mos("white_noise", level)[0] for level in range(1, 6)]
+    assert [setting for setting, _ in noise] == pytest.approx([8.06, 11.4, 13.97, 18.03, 25.5])
+    assert LADDERS["slight_blur"].human_mean(4) == 1.873
+
+
+def test_sensor_noise_has_its_sigma_and_grows_with_light() -> None:
+    pixels = np.repeat(np.array([60, 180], np.uint8), 200)[None, :, None].repeat(200, 0).repeat(3, 2)
+    change = sensor_noise_at(pixels, 8.0, np.random.default_rng(0)).astype(float) - pixels
+    assert np.sqrt((change**2).mean()) == pytest.approx(8.0, rel=0.02)
+    # variance 0.3 + 0.7 x / mean: 0.65 and 1.35 of the mean variance
+    assert change[:, :200].std() == pytest.approx(8.0 * 0.65**0.5, rel=0.03)
+    assert change[:, 200:].std() == pytest.approx(8.0 * 1.35**0.5, rel=0.03)
