@@ -54,8 +54,8 @@ def looks_of(job: tuple[int, Recipe]) -> list[tuple[Look, dict[str, object]]]:
     rows = []
     for part in (FULL, crop):
         view = look(picture, part)
-        seen = recipe.region.relative_to(part) if recipe.distortion else None
-        fault = (str(recipe.kind), recipe.level, seen) if seen else None
+        seen = recipe.region.relative_to(part) if recipe.kind else None
+        fault = (recipe.kind, recipe.level, seen) if recipe.kind and seen else None
         more: dict[str, object] = {"recipe": number, "clean": recipe.distortion is None, "region": part.to_list(), "size": [picture.width, picture.height]}
         rows.append((Look(view.overview, view.fragments, recipe.mos, False, fault), more))
     return rows

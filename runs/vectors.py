@@ -121,9 +121,10 @@ def synthetic(first: int) -> tuple[dict[str, object], list[dict[str, np.ndarray]
     """One synthetic picture: the stored looks `first` and `first` + 1."""
     looks = [STORE[first], STORE[first + 1]]
     known = STORE.rows[first + 1]
+    recipe, fault = RECIPES[known["recipe"]], STORE.rows[first]["fault"]
     row = {
-        "recipe": known["recipe"], "group": RECIPES[known["recipe"]].source, "held_out": first in STORE.held_out, "mos": looks[0].mos, "real": False, "region": known["region"],
-        "fault": STORE.rows[first]["fault"], "size": known["size"], "measured": features(looks[0].fragments).to_dict(),  # the tiles are the native pixels that are left
+        "recipe": known["recipe"], "group": recipe.source, "held_out": first in STORE.held_out, "mos": looks[0].mos, "real": False, "region": known["region"],
+        "fault": [recipe.kind, *fault[1:]] if recipe.kind else None, "size": known["size"], "measured": features(looks[0].fragments).to_dict(),  # the tiles are the native pixels that are left
     }
     return row, [EYES.see(one.overview, one.fragments) for one in looks], EYES.glimpse(looks[0].overview)
 

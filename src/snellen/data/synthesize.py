@@ -46,8 +46,8 @@ class Recipe:
 
     @property
     def kind(self) -> str | None:
-        """The fault's kind in the closed vocabulary, None when clean."""
-        return DISTORTIONS[self.distortion].kind if self.distortion else None
+        """The issue kind that it shows, in the closed vocabulary; None when it shows none."""
+        return DISTORTIONS[self.distortion].kind_at(self.level) if self.distortion else None
 
     @property
     def mos(self) -> float:

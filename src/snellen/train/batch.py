@@ -8,7 +8,7 @@ is context and is never trained on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -84,6 +84,10 @@ class Batch:
     target: Tensor
     is_look: Tensor
     looks: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 def collate(rows: Sequence[Row], image: int) -> Batch:

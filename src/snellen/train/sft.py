@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snellen.model.decoder import Decoder, DecoderShape
+from snellen.train import best_device
 from snellen.train.batch import CONTEXT, PLACE, RATING, WORD, Batch, Row, collate
 
 
@@ -37,7 +38,7 @@ class LookVectors:
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The three arrays' rows as float tensors."""
-        where = rows.numpy()
+        where = rows.cpu().numpy()
         a, b, c = (torch.from_numpy(np.asarray(x[where], np.float32)) for x in (self.summary, self.overview, self.fragments))
         return a, b, c
 
@@ -63,19 +64,21 @@ class SftOptions:
 
 def number_targets(target: Tensor, first: float, count: int, spread: float) -> Tensor:
     """Soft targets over a grid of `count` numbers 0.01 apart from `first`: (N,) -> (N, count), a normal round each."""
-    grid = first + 0.01 * torch.arange(count)
+    grid = first + 0.01 * torch.arange(count, device=target.device)
     return torch.softmax(-0.5 * ((grid - target[:, None]) / spread) ** 2, dim=1)
 
 
 def sft_losses(model: Decoder, batch: Batch, vectors: LookVectors, numbers: int, options: SftOptions) -> dict[str, Tensor]:
     """Parts of the loss, each a mean over its own kind of token. numbers: id of the token "0.00"."""
-    summary, overview, fragments = vectors.take(batch.looks)
+    device = model.embedding.weight.device
+    batch = batch.to(device)
+    summary, overview, fragments = (part.to(device) for part in vectors.take(batch.looks))
     if model.training and options.dropout_looks:
         for cells in (overview, fragments):
-            cells *= (torch.rand(cells.shape[:2]) >= options.dropout_looks)[..., None]
-    looks = torch.zeros(*batch.ids.shape, model.shape.width)
+            cells *= (torch.rand(cells.shape[:2], device=device) >= options.dropout_looks)[..., None]
+    looks = torch.zeros(*batch.ids.shape, model.shape.width, device=device)
     looks[batch.is_look] = model.connector(summary, overview, fragments).flatten(0, 1)
-    positions = torch.arange(batch.ids.shape[1]).expand_as(batch.ids)
+    positions = torch.arange(batch.ids.shape[1], device=device).expand_as(batch.ids)
     hidden, _ = model(batch.ids, looks, batch.is_look, positions, batch.keys)
     role, wanted = batch.role[:, 1:], batch.ids[:, 1:]
     own = role != CONTEXT
@@ -89,7 +92,7 @@ def sft_losses(model: Decoder, batch: Batch, vectors: LookVectors, numbers: int,
     soft = number_targets(target[rating], 1.0, 401, options.rating_spread)
     parts["rating"] = _soft(logits[rating], soft, numbers + 100)
     chances = torch.softmax(logits[rating][:, numbers + 100 : numbers + 501], dim=1)
-    expected = chances @ (1.0 + 0.01 * torch.arange(401))
+    expected = chances @ (1.0 + 0.01 * torch.arange(401, device=device))
     parts["expectation"] = F.smooth_l1_loss(expected, target[rating], beta=0.3) * options.expectation_weight
     return parts
 
@@ -134,7 +137,8 @@ def train_sft(
     stop: end after this many steps of the schedule, as a killed run does, with a checkpoint.
     """
     torch.manual_seed(options.seed)
-    model = Decoder(shape)
+    device = best_device()
+    model = Decoder(shape).to(device)
     if start is not None:
         model.load_state_dict(torch.load(start, weights_only=True))
     matrices = [p for p in model.parameters() if p.dim() > 1]
@@ -146,10 +150,10 @@ def train_sft(
     tokenizer.save(str(out / "tokenizer.json"))
     first = 0
     if (out / "checkpoint.pt").exists():
-        saved = torch.load(out / "checkpoint.pt", weights_only=True)
+        saved = torch.load(out / "checkpoint.pt", weights_only=True, map_location=device)
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
-        torch.set_rng_state(saved["random"])
+        torch.set_rng_state(saved["random"].cpu())
         first = saved["step"]
     image, numbers = tokenizer.token_to_id("<image>"), tokenizer.token_to_id("0.00")
     following = rows_in_order(rows, options.tokens, options.seed)

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from snellen.model.vision import CELL, Encoder, Glance, load_imagenet
 from snellen.protocol import KINDS
 from snellen.region import Region
+from snellen.train import best_device
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class VisionOptions:
     average: float = 0.995
     seed: int = 0
     checkpoint_every: int = 100
-    validate_every: int = 200
+    validate_every: int = 475
 
 
 def cell_targets(look: Look, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -88,10 +89,11 @@ def correlation_loss(predicted: Tensor, wanted: Tensor) -> Tensor:
 
 def look_losses(encoder: Encoder, glance: Glance, looks: Sequence[Look]) -> dict[str, Tensor]:
     """The parts of the loss for one batch of looks, each a scalar, not yet weighted."""
-    fragments = encoder(torch.from_numpy(np.stack([look.fragments for look in looks])))
+    fragments = encode_mixed(encoder, [look.fragments for look in looks])
     overviews = encode_mixed(encoder, [look.overview for look in looks])
-    mos = torch.tensor([look.mos for look in looks])
-    real = torch.tensor([look.real for look in looks])
+    device = fragments[0].device
+    mos = torch.tensor([look.mos for look in looks], device=device)
+    real = torch.tensor([look.real for look in looks], device=device)
     pools = torch.stack([torch.cat([glance.pool(o[None])[0], glance.pool(f[None])[0]]) for o, f in zip(overviews, fragments)])
     rating = glance.rating(glance.summary(pools))
     half = pools.shape[1] // 2
@@ -114,10 +116,10 @@ def look_losses(encoder: Encoder, glance: Glance, looks: Sequence[Look]) -> dict
             logits.append(a.flatten(0, 2))
             severities.append(b.flatten())
     if kinds:
-        wanted = torch.cat(kinds)
+        wanted = torch.cat(kinds).to(device)
         known = wanted >= 0
         parts["kind"] = F.cross_entropy(torch.cat(logits), wanted, ignore_index=-1)
-        parts["severity"] = F.smooth_l1_loss(torch.cat(severities)[known], torch.cat(levels)[known])
+        parts["severity"] = F.smooth_l1_loss(torch.cat(severities)[known], torch.cat(levels).to(device)[known])
     return parts
 
 
@@ -127,9 +129,10 @@ WEIGHTS = {"mos": 1.0, "alone": 0.3, "plcc": 0.5, "kind": 0.4, "severity": 0.3}
 def encode_mixed(encoder: Encoder, pictures: Sequence[np.ndarray]) -> list[Tensor]:
     """Cell vectors (C, h, w) of small pictures of several shapes, in order; equal shapes go through together."""
     cells: list[Tensor | None] = [None] * len(pictures)
+    device = encoder.cell.weight.device
     for shape in sorted({p.shape for p in pictures}):
         where = [i for i, p in enumerate(pictures) if p.shape == shape]
-        for i, row in zip(where, encoder(torch.from_numpy(np.stack([pictures[i] for i in where])))):
+        for i, row in zip(where, encoder(torch.from_numpy(np.stack([pictures[i] for i in where])).to(device))):
             cells[i] = row
     return [c for c in cells if c is not None]
 
@@ -155,7 +158,9 @@ def train_vision(
         state = torch.load(start, weights_only=True)
         encoder.load_state_dict(state["encoder"])
         glance.load_state_dict(state["glance"])
-    encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    device = best_device()
+    encoder.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    glance.to(device)
     for module in [encoder.stem, *encoder.blocks[: options.frozen]]:
         module.requires_grad_(False)
     model = nn.ModuleDict({"encoder": encoder, "glance": glance})
@@ -168,7 +173,7 @@ def train_vision(
     out.mkdir(parents=True, exist_ok=True)
     (out / "options.json").write_text(json.dumps(asdict(options), indent=1))
     if (out / "checkpoint.pt").exists():
-        saved = torch.load(out / "checkpoint.pt", weights_only=True)
+        saved = torch.load(out / "checkpoint.pt", weights_only=True, map_location=device)
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         average, first = saved["average"], saved["step"]
@@ -190,7 +195,7 @@ def train_vision(
         for name, value in model.state_dict().items():
             average[name].lerp_(value, 1 - decay)
         row: dict[str, float] = {"step": step + 1, "seconds": round(time.time() - began, 1)}
-        row |= {name: round(float(part), 4) for name, part in parts.items()}
+        row |= {name: round(part.item(), 4) for name, part in parts.items()}
         done = step + 1 == last
         if (step + 1) % options.validate_every == 0 or done:
             raw = {k: v.clone() for k, v in model.state_dict().items()}
@@ -208,7 +213,7 @@ def train_vision(
 
 def save_vision(state: dict[str, Tensor], path: Path) -> None:
     """Split a joint state into encoder and glance, as `start` and the export read it."""
-    parts = {part: {k[len(part) + 1 :]: v for k, v in state.items() if k.startswith(part + ".")} for part in ("encoder", "glance")}
+    parts = {part: {k[len(part) + 1 :]: v.cpu() for k, v in state.items() if k.startswith(part + ".")} for part in ("encoder", "glance")}
     torch.save(parts, path)
 
 
@@ -221,14 +226,14 @@ def validate(encoder: Encoder, glance: Glance, looks: Sequence[Look]) -> dict[st
     for begin in range(0, len(looks), 16):
         batch = looks[begin : begin + 16]
         overviews = encode_mixed(encoder, [look.overview for look in batch])
-        fragments = encoder(torch.from_numpy(np.stack([look.fragments for look in batch])))
+        fragments = encode_mixed(encoder, [look.fragments for look in batch])
         for look, o, f in zip(batch, overviews, fragments):
             if look.real:
                 ratings.append(float(glance.rating(glance.summarise(o[None], f[None]))[0]))
                 wanted.append(look.mos)
                 continue
             kind, _ = cell_targets(look, f.shape[1], f.shape[2])
-            said = glance.faults(f[None])[0][0].argmax(-1).numpy()
+            said = glance.faults(f[None])[0][0].argmax(-1).cpu().numpy()
             right += int(((said == kind) & (kind > 0)).sum())
             faulty += int((kind > 0).sum())
             alarms += int(((said > 0) & (kind == 0)).sum())
