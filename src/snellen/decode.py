@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import numpy as np
-from PIL import Image, ImageCms, TiffImagePlugin, features
+from PIL import Image, ImageCms, TiffImagePlugin, UnidentifiedImageError, features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,10 +27,11 @@ IMAGE_ERROR_CODES = (
 )  # fmt: skip
 """What can be wrong with a picture."""
 
-_RAW_SUFFIXES = frozenset(
+RAW_SUFFIXES = frozenset(
     (".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".iiq", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2",
      ".srw", ".x3f")
 )  # fmt: skip
+"""Names of camera RAW files end so; their bytes do not tell them from TIFF."""
 _HEIC_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"))
 _BMP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
 _STARTS = (
@@ -98,7 +99,7 @@ def file_pixels(file: BinaryIO, name: str, max_megapixels: float) -> tuple[NDArr
     file.seek(0)
     if not head:
         raise ImageError("empty", name, "the file is empty", "copy or download it again")
-    if Path(name).suffix.lower() in _RAW_SUFFIXES:
+    if Path(name).suffix.lower() in RAW_SUFFIXES:
         return _from_raw(file, name, max_megapixels)
     kind = _sniff(head)
     if kind is None:
@@ -113,7 +114,7 @@ def file_pixels(file: BinaryIO, name: str, max_megapixels: float) -> tuple[NDArr
     with _decoding(name, kind, max_megapixels), _quiet_header():
         try:
             image = Image.open(file, formats=(kind,))
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             if kind == "TIFF" and _has_float_samples(file):
                 _refuse_32_bit(name)
             raise
@@ -161,7 +162,7 @@ def _decoding(name: str, kind: str, max_megapixels: float) -> Iterator[None]:
         remedy = "make it smaller, or raise max_megapixels (and PIL.Image.MAX_IMAGE_PIXELS)"
         raise ImageError("too_large", name, problem, remedy) from error
     except Exception as error:  # decoders raise nearly every built-in exception on damaged data
-        if isinstance(error, Image.UnidentifiedImageError):
+        if isinstance(error, UnidentifiedImageError):
             problem = f"the {kind} data is cut off, damaged or of an unsupported variant"
         else:
             problem = f"the {kind} data is cut off or damaged ({error or type(error).__name__})"
@@ -327,7 +328,8 @@ def _from_heic(file: BinaryIO, name: str, max_megapixels: float) -> tuple[NDArra
         raise ImageError("needs_extra", name, "HEIC needs an extra", 'pip install "snellen[heic]"') from error
     with _decoding(name, "HEIC", max_megapixels):
         heif = pillow_heif.open_heif(file, convert_hdr_to_8bit=True)
-        check_size(*heif.size, name, max_megapixels)
+        width, height = heif.size
+        check_size(width, height, name, max_megapixels)
         image = heif.to_pillow()
         image.info.pop("exif", None)  # the decoder has turned the picture upright already
         image.info.pop("xmp", None)

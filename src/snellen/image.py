@@ -193,7 +193,8 @@ def _tile_indices(size: int) -> NDArray[np.intp]:
     """Which of ``size`` pixels along a side the fragments take: (GRID * TILE,), each in [0, size)."""
     starts = np.floor((np.arange(GRID) + 0.5) * size / GRID - TILE / 2 + 0.5).astype(np.intp)
     starts = np.clip(starts, min(0, (size - TILE) // 2), max(0, size - TILE))
-    return np.clip((starts[:, None] + np.arange(TILE)).ravel(), 0, size - 1)
+    indices: NDArray[np.intp] = np.clip((starts[:, None] + np.arange(TILE)).ravel(), 0, size - 1)
+    return indices
 
 
 @dataclass(frozen=True)
