@@ -136,25 +136,30 @@ def _tint(region: Region, measured: Features) -> str | None:
     return hue_name(float(np.degrees(np.arctan2(y, x))) % 360.0)
 
 
-def strengths(measured: Features, kinds: tuple[str, ...] = ()) -> list[str]:
-    """Keys of `phrases.STRENGTHS` that are measured and that faults of `kinds` do not spoil."""
-    value = {name: feature.value for name, feature in measured.values.items()}
+def strengths(measured: Features, kinds: tuple[str, ...] = (), region: Region = FULL) -> list[str]:
+    """Keys of `phrases.STRENGTHS` that are measured in `region` and that faults of `kinds` do not spoil.
+
+    Contrast and color are judged on the whole picture only: one surface has little of either, and no fault.
+    """
+    value = _values(measured, region)
     clipped = max(value["clipped_shadows"], value["clipped_highlights"])
+    whole = region == FULL
     claims = {
         "sharp": value["sharpness"] > SHARP,
         "calm": value["noise"] < CALM and value["blockiness"] < BLOCKY,
         "light": clipped < CLIPPED_LITTLE and 0.3 < value["luminance"] < 0.7,
-        "range": value["contrast"] > RANGE,
-        "vivid": VIVID < value["colorfulness"] < GAUDY,
-        "neutral": value["color_cast"] < NO_CAST and value["colorfulness"] > GRAY,
+        "range": whole and value["contrast"] > RANGE,
+        "vivid": whole and VIVID < value["colorfulness"] < GAUDY,
+        "neutral": whole and value["color_cast"] < NO_CAST and value["colorfulness"] > GRAY,
     }
     spoilt = {key for kind in kinds for key in _SPOILS[kind]}
     return [key for key, true in claims.items() if true and key not in spoilt]
 
 
-def traits(measured: Features) -> list[str]:
-    """Keys of `phrases.TRAITS` that are measured: what is weak in the picture, by the same thresholds."""
-    value = {name: feature.value for name, feature in measured.values.items()}
+def traits(measured: Features, region: Region = FULL) -> list[str]:
+    """Keys of `phrases.TRAITS` that are measured in `region`: what is weak there, by the same thresholds."""
+    value = _values(measured, region)
+    whole = region == FULL
     claims = {
         "soft": value["sharpness"] < SOFT,
         "grainy": value["noise"] > GRAINY,
@@ -162,10 +167,16 @@ def traits(measured: Features) -> list[str]:
         "burnt": value["clipped_highlights"] > CLIPPED,
         "blocked": value["clipped_shadows"] > CLIPPED,
         "dark": value["luminance"] < DIM,
-        "flat": value["contrast"] < FLAT,
-        "dull": GRAY / 2 < value["colorfulness"] < DULL,
+        "flat": whole and value["contrast"] < FLAT,
+        "dull": whole and GRAY / 2 < value["colorfulness"] < DULL,
     }
     return [key for key, true in claims.items() if true]
+
+
+def _values(measured: Features, region: Region) -> dict[str, float]:
+    if region == FULL:
+        return {name: feature.value for name, feature in measured.values.items()}
+    return {name: float(inside(cells, region).mean()) for name, cells in measured.maps.items()}
 
 
 def derived_issues(measured: Features, mos: float) -> tuple[Issue, ...]:
@@ -201,7 +212,8 @@ def derived_issues(measured: Features, mos: float) -> tuple[Issue, ...]:
 
 def cluster(bad: NDArray[np.bool_]) -> Region:
     """The box around the largest group of touching bad cells; FULL when it is most of the picture, or too small."""
-    left, best = bad.copy(), []
+    left = bad.copy()
+    best: list[tuple[int, int]] = []
     while left.any():
         row, column = (int(v) for v in np.argwhere(left)[0])
         left[row, column] = False

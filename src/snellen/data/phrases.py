@@ -1,6 +1,7 @@
-"""The vocabulary of the procedural writer: what each kind of fault is called, looks like, and should look like instead.
+"""The vocabulary of the procedural writer: how each kind of fault is called, how it looks, and what should be instead.
 
-In a phrase `[a|b]` stands for one of a, b (nested at will, an empty choice allowed) and `{name}` for a value; see `say`.
+In a phrase `[a|b]` stands for one of a, b (nested at will, an empty choice allowed) and `{name}` for a value; see
+`say`.
 Few words on purpose: a decoder of a few million parameters has to learn them all.
 """
 
@@ -39,7 +40,7 @@ class KindWords:
 
     name: the fault, a noun without article. seen: a clause with what it looks like, true by the nature of the fault.
     maybe: what it could be mistaken for at a glance. goal: the opposite, a noun phrase in positive words.
-    shun: its look in negative words, a plural noun phrase.
+    shun: its look in negative words, a noun phrase. article: "a " before the name, where English wants one.
     """
 
     name: str
@@ -47,6 +48,7 @@ class KindWords:
     maybe: str
     goal: str
     shun: str
+    article: str = ""
 
 
 KIND_WORDS: dict[str, KindWords] = {
@@ -66,9 +68,9 @@ KIND_WORDS: dict[str, KindWords] = {
     ),
     "noise": KindWords(
         "[noise|grain]",
-        "[random|fine] [speckle|dots|grain] [cover|lie over] [smooth surfaces|the tones|detail]",
+        "[random|fine|coarse] [speckle|grain] [covers|lies over] [smooth surfaces|the tones|detail]",
         "[fine texture|a rough surface]",
-        "[smooth|clean|calm] [tones|surfaces][ with true texture||]",
+        "[smooth|clean] [tones|surfaces|areas][ with true texture||]",
         "[speckle|coarse grain|random dots]",
     ),
     "compression": KindWords(
@@ -114,7 +116,7 @@ KIND_WORDS: dict[str, KindWords] = {
         "[blocked shadows|murky darkness|sunken tones|too little light]",
     ),
     "low contrast": KindWords(
-        "low contrast",
+        "[low contrast|contrast loss]",
         "[tones|light and dark] [lie|sit] [too close together|close together]",
         "[mist|haze|a pale scene]",
         "[full|rich|clear] [contrast|tonal range][ and depth||]",
@@ -126,9 +128,10 @@ KIND_WORDS: dict[str, KindWords] = {
         "[colored light|a colored surface]",
         "[neutral|true|natural] [color|colors|hues]",
         "[false colors|tinted tones|color fringes|shifted hues]",
+        "a ",
     ),
     "saturation": KindWords(
-        "[saturation error|wrong saturation]",
+        "[wrong|unnatural] saturation",
         "[color strength|color] [looks|is] [off|wrong|unnatural]",
         "[a pale subject|colored light]",
         "[natural|balanced|lifelike] [color strength|saturation|color]",
@@ -144,7 +147,7 @@ KIND_WORDS: dict[str, KindWords] = {
 }
 
 EVIDENCE: dict[str, str] = {
-    "soft": "[fine texture|fine detail|texture] is [soft|weak|lost] there",
+    "soft": "[fine texture|fine detail|texture] is [soft|weak|lost]{there}",
     "softer": "[edges|contours|details] [there|in it] [are|look] softer than [elsewhere|in the rest]",
     "grainy": "even [smooth areas|plain surfaces|flat areas] [are|look] grainy",
     "grainier": "[plain surfaces|smooth areas] there are [grainier|rougher] than [elsewhere|the rest]",
@@ -164,7 +167,7 @@ EVIDENCE: dict[str, str] = {
 
 STRENGTHS: dict[str, tuple[str, str]] = {
     "sharp": ("[edges|details|contours] are [crisp|sharp]", "[crisp|sharp] [detail|edges|contours]"),
-    "calm": ("[smooth areas|plain surfaces] are [clean|calm]", "[clean|calm] [surfaces|tones]"),
+    "calm": ("[smooth areas|plain surfaces] are clean", "clean [surfaces|tones|areas]"),
     "light": ("[light|exposure] is [balanced|even|well held]", "[balanced|even] [light|exposure]"),
     "range": ("[contrast|the tonal range] is [full|rich]", "[full|rich] [contrast|tonal range]"),
     "vivid": ("[color is|colors are] [rich|lively]", "[rich|lively] color"),
@@ -205,16 +208,24 @@ def where(place: str, rng: np.random.Generator) -> str:
 
 
 POSITIVE_WORDS = frozenset(
-    """balanced bring calm clean clear complete crisp depth even faithful fine firm full gentle good intact keep lifelike
-    lively natural neutral open preserve restore rich seamless sharp smooth steady true well whole""".split()
-)
+    (
+        "balanced", "bring", "clean", "clear", "complete", "crisp", "depth", "even", "faithful", "firm", "full",
+        "gentle", "good", "intact", "keep", "lifelike", "lively", "natural", "neutral", "open", "preserve", "restore",
+        "rich", "seamless", "sharp", "smooth", "steady", "true", "well",
+    )
+)  # fmt: skip
 """Words that may not stand in "Issues to Avoid"."""
 
 NEGATIVE_WORDS = frozenset(
-    """artifacts avoid bad banding blocked blocks blur blurred blurry broken burnt cast clipped compression corruption
-    damage darkness dots dull error false fault faults flat flaw flaws free fringes gaudy glare grain grainy gray halos
-    harsh haze jagged lacking less lost low misplaced missing mosquito motion murky never no noise none not
-    overexposure oversharpening pixelation poor prevent reduce remove ringing ripples shifted smeared softness soft
-    speckle steps streaks tinted torn trails underexposure unnatural weak without wrong washed""".split()
-)
+    (
+        "artifacts", "avoid", "bad", "banding", "blocked", "blocks", "blur", "blurred", "blurry", "broken", "burnt",
+        "cast", "clipped", "compression", "corruption", "damage", "darkness", "dots", "dull", "error", "false", "fault",
+        "faults", "flat", "flaw", "flaws", "free", "fringes", "gaudy", "glare", "grain", "grainy", "gray", "halos",
+        "hard", "harsh", "haze", "jagged", "lacking", "less", "lost", "low", "misplaced", "missing", "mosquito",
+        "motion", "murky", "never", "no", "noise", "none", "not", "overexposure", "oversharpening", "pixelation",
+        "poor", "prevent", "reduce", "remove", "ringing", "ripples", "shifted", "smeared", "soft", "softness",
+        "speckle", "steps", "streaks", "tinted", "torn", "trails", "underexposure", "unnatural", "washed", "weak",
+        "without", "wrong",
+    )
+)  # fmt: skip
 """Words that may not stand in "Directions for Improvement"."""

@@ -31,6 +31,7 @@ LIKED = 3.4
 
 _LOCAL = 0.6  # regions of less area are local
 _STEADY = 0.12  # a rating that moves by less is kept
+_COMMON = ("blur", "noise", "compression", "oversharpening", "color cast")  # to avoid where nothing is wrong
 _TRAIT_KIND = {
     "soft": "blur",
     "grainy": "noise",
@@ -128,7 +129,7 @@ def quick(known: Known) -> Answer:
 
 
 def _glance(known: Known, truth: Sequence[Issue], rng: np.random.Generator) -> tuple[Issue, ...]:
-    """The issues of round 1: those not hidden; half of the time one severity off, as the first rating was, if unsure."""
+    """The issues of round 1: those not hidden; if unsure, half of the time one severity off, as the rating was."""
     seen = []
     for issue in truth:
         if at_a_glance(issue) == "hidden":
@@ -146,10 +147,11 @@ class _Pen:
     def __init__(self, known: Known, rng: np.random.Generator) -> None:
         self.known, self.rng = known, rng
         kinds = tuple(issue.kind for issue in known.issues)
-        self.strong = strengths(known.measured, kinds)
-        self.weak = traits(known.measured)
-        rng.shuffle(self.strong)
-        rng.shuffle(self.weak)
+        self.strong = self._shuffled(strengths(known.measured, kinds))
+        self.weak = self._shuffled(traits(known.measured))
+
+    def _shuffled(self, keys: list[str]) -> list[str]:
+        return [keys[i] for i in self.rng.permutation(len(keys))]
 
     def pick(self, patterns: Sequence[str]) -> str:
         return patterns[int(self.rng.integers(len(patterns)))]
@@ -160,10 +162,11 @@ class _Pen:
     def clause(self, patterns: Sequence[str], **values: str) -> str:
         return say(self.pick(patterns), self.rng, **values)
 
-    def good(self) -> dict[str, str]:
-        """Two clauses on what is measured to be right; content that is whole speaks where the numbers do not."""
-        keys = [*self.strong, "whole", "whole"][:2] if self.strong else ["whole", "whole"]
-        good, good2 = (say(STRENGTHS[key][0], self.rng) for key in keys)
+    def good(self, region: Region = FULL) -> dict[str, str]:
+        """Two clauses on what is measured to be right in `region`; whole content speaks where the numbers do not."""
+        keys = self.strong if region == FULL else self._shuffled(strengths(self.known.measured, (), region))
+        first, second = ([*keys, "whole"] + ["whole"])[:2]
+        good, good2 = say(STRENGTHS[first][0], self.rng), say(STRENGTHS[second][0], self.rng)
         return {"good": good, "good2": good2}
 
     def keep(self) -> dict[str, str]:
@@ -179,14 +182,18 @@ class _Pen:
         seen = words.seen
         if proofs and self.rng.random() < 0.75:
             seen = EVIDENCE[proofs[int(self.rng.integers(len(proofs)))]]
+        name, sev = say(words.name, self.rng), SEVERITY[issue.severity]
+        there = " there" if issue.region.area < _LOCAL else ""
         return {
-            "name": say(words.name, self.rng),
+            "name": name,
+            "sev": sev,
+            "thing": words.article + name,
+            "fault": f"{words.article}{sev} {name}",
             "maybe": say(words.maybe, self.rng),
             "goal": say(words.goal, self.rng),
             "shun": say(words.shun, self.rng),
             "shun2": say(words.shun, self.rng),
-            "proof": say(seen, self.rng, hue=tint(issue.region, self.known.measured)),
-            "sev": SEVERITY[issue.severity],
+            "proof": say(seen, self.rng, there=there, hue=tint(issue.region, self.known.measured)),
             "where": where(issue.region.place, self.rng),
         }
 
@@ -209,13 +216,12 @@ class _Pen:
         """Positive words only: the opposite of the worst issue, or what to keep."""
         if about is None:
             return self.write(wording.DIRECTIONS_CLEAN, **self.keep())
-        patterns = wording.DIRECTIONS if self.strong else wording.DIRECTIONS_NO_KEEP
-        return self.write(patterns, **about, **self.keep())
+        return self.write(wording.DIRECTIONS if self.strong else wording.DIRECTIONS_NO_KEEP, **about, **self.keep())
 
     def _avoid(self, about: dict[str, str] | None) -> str:
         """Negative words only: how the worst issue looks, or faults that are not there yet."""
         if about is None:
-            one, two = self.rng.choice(["blur", "noise", "compression", "oversharpening", "color cast"], 2, replace=False)
+            one, two = self.rng.choice(_COMMON, 2, replace=False)
             values = {"shun": say(KIND_WORDS[one].shun, self.rng), "shun2": say(KIND_WORDS[two].shun, self.rng)}
             return self.write(wording.AVOID_CLEAN, **values)
         return self.write(wording.AVOID, **about)
@@ -261,7 +267,7 @@ def _first_decision(
     if crop is None:
         return pen.write(wording.FINAL_CLEAN if about is None else wording.FINAL_FAULT, **(about or {}))
     place = where(crop.place, pen.rng)
-    local = bool(truth) and truth[0].region.area < _LOCAL and crop.covers(truth[0].region) >= 0.5
+    local = bool(truth) and truth[0].region.area < _LOCAL and _covers(crop, truth[0])
     if about is None or not local:
         patterns = wording.CROP_HIDDEN if local else wording.CROP_UNSURE
         return pen.write(patterns, place=place, where=place)
@@ -272,66 +278,86 @@ def _later_text(
     known: Known, truth: Sequence[Issue], glance: Sequence[Issue], crop: Region, rng: np.random.Generator
 ) -> Rationale:
     pen = _Pen(known, rng)
-    place = where(crop.place, rng)
     issue = truth[0] if truth else None
     about = pen.about(issue) if issue else None
-    covered = issue is not None and crop.covers(issue.region) > 0.1
-    if issue is None or about is None:
-        liked = known.label >= LIKED or not pen.weak
-        if liked:
-            summary = pen.write(wording.CLOSE_CLEAN if known.label >= LIKED else wording.CLOSE_PLAIN, place=place, **pen.good())
-        else:
-            summary = pen.write(wording.CLOSE_TRAIT, place=place, trait=say(TRAITS[pen.weak[0]], rng))
-    elif not covered:
-        summary = pen.write(wording.CLOSE_ELSEWHERE, place=place, **about)
-    else:
-        known_before = any(seen.kind == issue.kind for seen in glance) and at_a_glance(issue) == "visible"
-        summary = pen.write(wording.CLOSE_CONFIRM if known_before else wording.CLOSE_REVEAL, **about)
+    summary = _close_summary(pen, about, issue, glance, crop)
     if len(truth) > 1:
         summary += " " + pen.write(wording.SECOND_ISSUE, **pen.about(truth[1]))
     summary += " " + pen.verdict(known.label, truth)
     directions, avoid = pen.advice(issue, known.label)
-    return Rationale(summary, directions, avoid, _last_decision(pen, about, issue, glance, covered))
-
-
-def _last_decision(
-    pen: _Pen, about: dict[str, str] | None, issue: Issue | None, glance: Sequence[Issue], covered: bool
-) -> str:
-    """The earlier rating, what the crop showed, and where the rating goes; a direction only where that explains it."""
-    known, rng = pen.known, pen.rng
     # what was printed is what the reader compares
     move = round(known.label, 2) - round(known.first_rating, 2)
-    why, explains = _reason(pen, issue, glance, covered, move)
-    reason = say(why, rng, **(about or {}))
-    if abs(move) < _STEADY:
-        outcome = pen.clause(wording.KEEP)
-    elif (move > 0 and explains > 0) or (move < 0 and explains < 0):
-        much = " a little" if abs(move) < 0.3 else " clearly" if abs(move) > 0.7 else ""
-        outcome = pen.clause(wording.HIGHER if move > 0 else wording.LOWER, much=much)
-    else:
-        outcome = pen.clause(wording.OPEN)
+    reason, explains = _reason(pen, about, issue, glance, crop, move)
     earlier = pen.clause(wording.EARLIER, first=f"{known.first_rating:.2f}")
-    return sentence(f"{earlier}; {reason}, {outcome}.", rng)
+    decision = sentence(f"{earlier}; {reason}, {_outcome(pen, move, explains)}.", rng)
+    return Rationale(summary, directions, avoid, decision)
+
+
+def _close_summary(
+    pen: _Pen, about: dict[str, str] | None, issue: Issue | None, glance: Sequence[Issue], crop: Region
+) -> str:
+    """What the crop shows of the worst issue, or of nothing wrong."""
+    known, place = pen.known, where(crop.place, pen.rng)
+    if issue is not None and about is not None:
+        if not _covers(crop, issue):
+            return pen.write(wording.CLOSE_ELSEWHERE, place=place, **about)
+        expected = at_a_glance(issue) == "visible" and any(seen.kind == issue.kind for seen in glance)
+        return pen.write(wording.CLOSE_CONFIRM if expected else wording.CLOSE_REVEAL, **about)
+    if known.label >= LIKED:
+        crisp = "sharp" in strengths(known.measured, (), crop)
+        return pen.write(wording.CLOSE_CRISP if crisp else wording.CLOSE_CLEAN, place=place, **pen.good(crop))
+    weak = traits(known.measured, crop)
+    if not weak:
+        return pen.write(wording.CLOSE_PLAIN, place=place)
+    return pen.write(wording.CLOSE_TRAIT, place=place, trait=say(TRAITS[weak[0]], pen.rng))
 
 
 def _reason(
-    pen: _Pen, issue: Issue | None, glance: Sequence[Issue], covered: bool, move: float
+    pen: _Pen, about: dict[str, str] | None, issue: Issue | None, glance: Sequence[Issue], crop: Region, move: float
 ) -> tuple[str, int]:
-    """A phrase on what the crop showed, and the direction that it explains: -1 lower, 1 higher, 0 none."""
+    """A clause on what the crop showed, and the direction that it explains: -1 lower, 1 higher, 0 none."""
     known = pen.known
-    if issue is None:
-        if known.label < LIKED and pen.weak:
-            return say(pen.pick(wording.WHY_TRAIT), pen.rng, trait=say(TRAITS[pen.weak[0]], pen.rng)), -1
-        good = not known.real or (known.label >= LIKED and "sharp" in pen.strong)
-        return pen.pick(wording.WHY_CLEAN if known.label >= LIKED else wording.WHY_NOTHING), 1 if good else 0
-    if not covered:
-        return pen.pick(wording.WHY_ELSEWHERE), 0
+    if issue is None or about is None:
+        weak = traits(known.measured, crop)
+        if known.label < LIKED:
+            if not weak:
+                return pen.clause(wording.WHY_NOTHING), 0
+            return pen.clause(wording.WHY_TRAIT, trait=say(TRAITS[weak[0]], pen.rng)), -1
+        if "sharp" in strengths(known.measured, (), crop):
+            return pen.clause(wording.WHY_CRISP), 1
+        return pen.clause(wording.WHY_CLEAN), 0 if known.real else 1
     before = next((seen for seen in glance if seen.kind == issue.kind), None)
-    if before is None or at_a_glance(issue) != "visible":
-        return pen.pick(wording.WHY_REVEAL), -1
-    if before.severity != issue.severity:
-        worse = issue.severity > before.severity
-        return pen.pick(wording.WHY_WORSE if worse else wording.WHY_MILDER), -1 if worse else 1
-    if move > 0 and issue.region.area < _LOCAL and not known.real:
-        return pen.pick(wording.WHY_CONFINED), 1
-    return pen.pick(wording.WHY_CONFIRM), -1
+    patterns: tuple[str, ...]
+    explains: int
+    if not _covers(crop, issue):
+        patterns, explains = wording.WHY_ELSEWHERE, 0
+    elif before is None or at_a_glance(issue) != "visible":
+        patterns, explains = wording.WHY_REVEAL, -1
+    elif before.severity < issue.severity:
+        patterns, explains = wording.WHY_WORSE, -1
+    elif before.severity > issue.severity:
+        patterns, explains = wording.WHY_MILDER, 1
+    elif move > _STEADY and issue.region.area < _LOCAL and not known.real:
+        patterns, explains = wording.WHY_CONFINED, 1
+    else:
+        patterns, explains = wording.WHY_WEIGHS if move < -_STEADY else wording.WHY_CONFIRM, -1
+    return pen.clause(patterns, **about), explains
+
+
+def _covers(crop: Region, issue: Issue) -> bool:
+    """Whether a crop shows enough of an issue to judge it."""
+    return crop.covers(issue.region) >= 0.5 or issue.region.covers(crop) >= 0.5
+
+
+def _outcome(pen: _Pen, move: float, explains: int) -> str:
+    """Where the rating goes, in proportion; a direction is named only where the crop explains it."""
+    if abs(move) < _STEADY:
+        return pen.clause(wording.KEEP)
+    if move * explains <= 0:
+        return pen.clause(wording.OPEN)
+    steps = (
+        (wording.HIGHER_LITTLE, wording.HIGHER, wording.HIGHER_MUCH)
+        if move > 0
+        else (wording.LOWER_LITTLE, wording.LOWER, wording.LOWER_MUCH)
+    )
+    return pen.clause(steps[0 if abs(move) < 0.3 else 1 if abs(move) < 0.7 else 2])
