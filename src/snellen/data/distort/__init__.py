@@ -59,8 +59,9 @@ _ALL = (
     Distortion("color_shift", "color cast", color.color_shift, "Color_Shift", 16),
     Distortion("color_quantization", "banding", color.color_quantization, "Color_Quantization"),
     Distortion("saturation_hsv", "saturation", color.saturation_hsv, "Saturation_Dist._HSV"),
-    Distortion("saturation_lab", "saturation", color.saturation_lab, "Saturation_Dist._Lab", 0,
-               (None, *["saturation"] * 4)),
+    Distortion(
+        "saturation_lab", "saturation", color.saturation_lab, "Saturation_Dist._Lab", 0, (None, *["saturation"] * 4)
+    ),
     Distortion("jpeg2000", "compression", codec.jpeg2000, "JP2K"),
     Distortion("jpeg", "compression", codec.jpeg, "JPEG"),
     Distortion("white_noise", "noise", noise.white_noise, "AWGN"),
@@ -70,16 +71,28 @@ _ALL = (
     Distortion("denoise", "blur", blur.denoise, "Denoising", 16),
     Distortion("brighten", "overexposure", tone.brighten, "Brighten"),
     Distortion("darken", "underexposure", tone.darken, "Darken"),
-    Distortion("mean_shift", "overexposure", tone.mean_shift, "Mean_Shift", 0,
-               ("overexposure", "overexposure", None, "underexposure", "underexposure")),
+    Distortion(
+        "mean_shift",
+        "overexposure",
+        tone.mean_shift,
+        "Mean_Shift",
+        0,
+        ("overexposure", "overexposure", None, "underexposure", "underexposure"),
+    ),
     Distortion("jitter", "corruption", corrupt.jitter, "Jitter", 8),
     Distortion("patch_displacement", "corruption", corrupt.patch_displacement, "Non-eccentricity_patch"),
     Distortion("pixelate", "pixelation", codec.pixelate, "Pixelate"),
     Distortion("quantization", "banding", color.quantization, "Quantization"),
     Distortion("color_block", "corruption", corrupt.color_block, "Color_Block"),
     Distortion("sharpen", "oversharpening", tone.sharpen, "High_Sharpen", 6),
-    Distortion("contrast", "low contrast", tone.contrast, "Contrast Dist.", 0,
-               (None, None, None, "low contrast", "low contrast")),
+    Distortion(
+        "contrast",
+        "low contrast",
+        tone.contrast,
+        "Contrast Dist.",
+        0,
+        (None, None, None, "low contrast", "low contrast"),
+    ),
     Distortion("webp", "compression", codec.webp, None),
     Distortion("avif", "compression", codec.avif, None),
     Distortion("haze", "low contrast", tone.haze, None),
@@ -134,7 +147,7 @@ def distort(
     upper, lower = _widened(top, bottom, height, distortion.context)
     changed = distortion.apply(np.ascontiguousarray(pixels[upper:lower, first:last]), level, rng)
     inside = changed[top - upper : bottom - upper, left - first : right - first]
-    out = pixels.copy()
+    out: Pixels = pixels.copy()
     mask = soft_mask(bottom - top, right - left, feather)[..., None]
     before = pixels[top:bottom, left:right].astype(np.float32)
     out[top:bottom, left:right] = np.rint(before + mask * (inside - before))

@@ -46,7 +46,7 @@ def to_uint8(values: Floats | Pixels) -> Pixels:
 def luma(pixels: Pixels) -> Floats:
     """BT.601 luma `(H, W)` float32, 0..255."""
     out = np.empty(pixels.shape[:2], dtype=np.float32)
-    for rows in bands(*out.shape):
+    for rows in bands(*pixels.shape[:2]):
         out[rows] = pixels[rows].astype(np.float32) @ LUMA
     return out
 
@@ -54,7 +54,7 @@ def luma(pixels: Pixels) -> Floats:
 def add_to_luma(pixels: Pixels, change: Floats) -> Pixels:
     """Add `change` `(H, W)`, on the 0..255 scale, to all three channels: luma moves, chroma differences stay."""
     out = np.empty_like(pixels)
-    for rows in bands(*change.shape):
+    for rows in bands(*pixels.shape[:2]):
         out[rows] = to_uint8(pixels[rows].astype(np.float32) + change[rows, :, None])
     return out
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-from snellen.data.distort.array import Floats, Pixels, add_to_luma, bands, luma, to_uint8
+from snellen.data.distort.array import LUMA, Floats, Pixels, add_to_luma, bands, luma, to_uint8
 
 
 def gaussian_blur(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
@@ -21,7 +21,8 @@ def blurred(pixels: Pixels, sigma: float) -> Pixels:
     """`pixels` under a Gaussian of `sigma` px, borders repeated."""
     if sigma >= 1:  # Pillow's three box passes: exact enough here and the cost does not grow with sigma
         return np.array(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma)))
-    return ndimage.gaussian_filter(pixels, (sigma, sigma, 0), mode="nearest", truncate=3.0)
+    out: Pixels = ndimage.gaussian_filter(pixels, (sigma, sigma, 0), mode="nearest", truncate=3.0)
+    return out
 
 
 def lens_blur(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
@@ -68,7 +69,8 @@ def _motion_kernel(length: int, angle: float) -> Floats:
         kernel[top, left + 1] += right_share * (1 - bottom_share)
         kernel[top + 1, left] += (1 - right_share) * bottom_share
         kernel[top + 1, left + 1] += right_share * bottom_share
-    return kernel / kernel.sum()
+    kernel /= kernel.sum()
+    return kernel
 
 
 def _correlate(pixels: Pixels, kernel: Floats) -> Pixels:
@@ -101,17 +103,18 @@ def denoise(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
         noise = rng.standard_normal(pixels[rows].shape, dtype=np.float32)
         noisy[rows] = to_uint8(pixels[rows] + noise * np.float32(np.sqrt(variance)))
     clean = blurred(noisy, size / 2.5)
-    return add_to_luma(clean, _wiener(luma(noisy), size, variance * 0.447) - luma(clean))
+    return add_to_luma(clean, _wiener(luma(noisy), size, np.float32(variance * LUMA @ LUMA)) - luma(clean))
 
 
-def _wiener(values: Floats, size: int, noise: float) -> Floats:
+def _wiener(values: Floats, size: int, noise: np.float32) -> Floats:
     """Local linear minimum mean square error estimate over `size` px windows; `noise` is the variance of the noise."""
 
     def window_mean(array: Floats) -> Floats:
-        return ndimage.uniform_filter(array, size, mode="nearest")
+        out: Floats = ndimage.uniform_filter(array, size, mode="nearest")
+        return out
 
     mean = window_mean(values)
     variance = window_mean(values * values) - mean * mean
-    gain = np.maximum(variance - noise, 0) / np.maximum(variance, noise)
-    offset = (1 - gain) * mean
+    gain: Floats = np.maximum(variance - noise, np.float32(0)) / np.maximum(variance, noise)
+    offset: Floats = (1 - gain) * mean
     return window_mean(gain) * values + window_mean(offset)

@@ -12,13 +12,13 @@ from snellen.data.distort.array import Pixels
 
 def jpeg(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     """Baseline JPEG at KADID's qualities, color subsampled 2 x 2."""
-    return _through(pixels, "JPEG", "jpg", quality=(43, 36, 24, 7, 4)[level - 1], subsampling=2)
+    return encoded(pixels, "JPEG", "jpg", quality=(43, 36, 24, 7, 4)[level - 1], subsampling=2)
 
 
 def jpeg2000(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     """JPEG 2000 at KADID's compression ratios, irreversible wavelet."""
     height, width, _ = pixels.shape
-    return _through(
+    return encoded(
         pixels,
         "JPEG2000",
         "jpg_2000",
@@ -33,18 +33,16 @@ def jpeg2000(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
 def webp(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     """Lossy WebP: smeared texture, soft blocks. Level 5 is also stored small, as previews are."""
     quality = (82, 42, 24, 2, 0)[level - 1]
-    return _through(pixels, "WEBP", "webp", kept=0.65 if level == 5 else 1.0, quality=quality, method=2)
+    return encoded(pixels, "WEBP", "webp", kept=0.65 if level == 5 else 1.0, quality=quality, method=2)
 
 
 def avif(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     """AVIF (AV1): plastic surfaces, lost texture. Level 5 is also stored small, as previews are."""
     quality = (70, 48, 40, 17, 0)[level - 1]
-    return _through(
-        pixels, "AVIF", "avif", kept=0.65 if level == 5 else 1.0, quality=quality, speed=9, max_threads=1
-    )
+    return encoded(pixels, "AVIF", "avif", kept=0.65 if level == 5 else 1.0, quality=quality, speed=9, max_threads=1)
 
 
-def _through(pixels: Pixels, format: str, feature: str, kept: float = 1.0, **options: object) -> Pixels:
+def encoded(pixels: Pixels, format: str, feature: str, kept: float = 1.0, **options: object) -> Pixels:
     """Encode and decode in memory, at `kept` times the sides. RuntimeError if this Pillow lacks the codec."""
     if not features.check(feature):
         raise RuntimeError(

@@ -30,7 +30,7 @@ def color_diffusion(pixels: Pixels, level: int, rng: np.random.Generator) -> Pix
 
 def _smooth(plane: Floats, sigma: float) -> Floats:
     """Gaussian of a float plane by three box passes, whose cost does not grow with `sigma`."""
-    size = max(1, 2 * int(round(sigma - 0.5)) + 1)
+    size = max(1, 2 * round(sigma - 0.5) + 1)
     for _ in range(3):
         plane = ndimage.uniform_filter(plane, size, mode="nearest")
     return plane
@@ -49,7 +49,7 @@ def color_shift(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     rows = np.clip(np.arange(height) - down, 0, height - 1)
     columns = np.clip(np.arange(width) - right, 0, width - 1)
     green = pixels[..., 1].astype(np.float32)
-    out = pixels.copy()
+    out: Pixels = pixels.copy()
     out[..., 1] = to_uint8(green + weight * (green[rows][:, columns] - green))
     return out
 
@@ -60,7 +60,8 @@ def saturation_hsv(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixe
 
     def scale(band: Pixels) -> Floats:
         value = band.max(axis=-1, keepdims=True).astype(np.float32)
-        return value + factor * (band - value)  # at a fixed V every channel is linear in S
+        scaled: Floats = value + factor * (band - value)  # at a fixed V every channel is linear in S
+        return scaled
 
     return by_band(pixels, scale)
 
@@ -69,7 +70,8 @@ def saturation_lab(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixe
     """a and b of Lab times f, garish. Level 1 (f = 1) changes nothing, as in KADID-10k."""
     factor = (1, 2, 3, 6, 9)[level - 1]
     if factor == 1:
-        return pixels.copy()
+        unchanged: Pixels = pixels.copy()
+        return unchanged
     gains = np.array([1, factor, factor], dtype=np.float32)
     return by_band(pixels, lambda band: lab_to_rgb(rgb_to_lab(band) * gains))
 
@@ -78,8 +80,8 @@ def color_quantization(pixels: Pixels, level: int, rng: np.random.Generator) -> 
     """A palette of 64 to 8 colors chosen for the picture by k-means, with error diffusion."""
     colors = (64, 48, 32, 16, 8)[level - 1]
     picture = Image.fromarray(pixels)
-    sample = picture.resize((min(picture.width, 128), min(picture.height, 128)), Image.Resampling.NEAREST)
-    palette = sample.quantize(colors, method=Image.Quantize.MEDIANCUT, kmeans=50)  # until under 50 pixels move
+    sample = picture.resize((min(picture.width, 64), min(picture.height, 64)), Image.Resampling.NEAREST)
+    palette = sample.quantize(colors, method=Image.Quantize.MEDIANCUT, kmeans=20)  # until under 20 pixels move
     return np.array(picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB"))
 
 
@@ -88,13 +90,12 @@ def quantization(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels
     steps = (20, 16, 13, 10, 7)[level - 1]
     codes = np.arange(256)
     table = np.rint(np.minimum(codes * steps // 255, steps - 1) * 255 / (steps - 1)).astype(np.uint8)
-    return table[pixels]
+    out: Pixels = table[pixels]
+    return out
 
 
 def banding(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     """Contours in smooth gradients, texture kept: the smoothed luma is rounded to steps, detail is added back."""
-    step = np.float32((10, 14, 20, 28, 40)[level - 1])
+    step = np.float32((7, 10, 14, 20, 30)[level - 1])
     smooth = _smooth(luma(pixels), 2.0)
     return add_to_luma(pixels, np.rint(smooth / step) * step - smooth)
-
-

@@ -19,7 +19,9 @@ def jitter(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     out = np.empty_like(pixels)
     for rows in bands(height, width):
         shape = (rows.stop - rows.start, width)
-        y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] + amount * rng.standard_normal(shape, np.float32)
+        y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] + amount * rng.standard_normal(
+            shape, np.float32
+        )
         x = np.arange(width, dtype=np.float32) + amount * rng.standard_normal(shape, np.float32)
         y, x = np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)
         top, left = y.astype(np.int64), x.astype(np.int64)
@@ -36,7 +38,7 @@ def patch_displacement(pixels: Pixels, level: int, rng: np.random.Generator) -> 
     count = (20, 40, 60, 80, 100)[level - 1]
     height, width, _ = pixels.shape
     side = _side(16, height, width)
-    out = pixels.copy()
+    out: Pixels = pixels.copy()
     for _ in range(count):
         top, left = _corner(side, height, width, rng)
         move = np.rint(rng.uniform(-0.5, 0.5, 2) * side).astype(int)
@@ -52,7 +54,7 @@ def color_block(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     count = (2, 4, 6, 8, 10)[level - 1]
     height, width, _ = pixels.shape
     side = _side(32, height, width)
-    out = pixels.copy()
+    out: Pixels = pixels.copy()
     for _ in range(count):
         top, left = _corner(side, height, width, rng)
         out[top : top + side, left : left + side] = rng.integers(0, 256, 3)

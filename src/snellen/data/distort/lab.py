@@ -31,7 +31,7 @@ _MATRIX_OUT = np.ascontiguousarray(_FROM_XYZ.T, dtype=np.float32)
 def rgb_to_lab(pixels: Pixels) -> Floats:
     """`(..., 3)` uint8 sRGB to float32 Lab: L 0..100, a and b about -110..110."""
     xyz = SRGB_TO_LINEAR[pixels] @ _MATRIX_IN
-    root = _ROOT[np.minimum(xyz * _STEPS + 0.5, _STEPS).astype(np.int32)]
+    root: Floats = _ROOT[np.minimum(xyz * _STEPS + 0.5, _STEPS).astype(np.int32)]
     lab = np.empty_like(root)
     lab[..., 0] = 116 * root[..., 1] - 16
     lab[..., 1] = 500 * (root[..., 0] - root[..., 1])
@@ -51,4 +51,5 @@ def lab_to_rgb(lab: Floats) -> Pixels:
 
 def linear_to_srgb(linear: Floats) -> Pixels:
     """Linear light 0..1 (clipped) to uint8 sRGB code values."""
-    return _LINEAR_TO_SRGB[np.clip(linear * _STEPS + 0.5, 0, _STEPS).astype(np.int32)]
+    codes: Pixels = _LINEAR_TO_SRGB[np.clip(linear * _STEPS + 0.5, 0, _STEPS).astype(np.int32)]
+    return codes

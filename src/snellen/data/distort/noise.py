@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from snellen.data.distort.array import Pixels, by_band
@@ -42,4 +44,5 @@ def multiplicative_noise(pixels: Pixels, level: int, rng: np.random.Generator) -
 
 def _deviation(variance: float) -> np.float32:
     """Standard deviation on the 0..255 scale for a variance on the 0..1 scale."""
-    return np.float32(255 * np.sqrt(variance))
+    deviation: np.float32 = np.float32(255 * math.sqrt(variance))
+    return deviation

@@ -9,7 +9,7 @@ from scipy.interpolate import CubicSpline
 from snellen.data.distort.array import Floats, Pixels, add_to_luma, bands, by_band, luma
 from snellen.data.distort.lab import SRGB_TO_LINEAR, lab_to_rgb, linear_to_srgb, rgb_to_lab
 
-_CODES = np.arange(256) / 255.0
+_CODES: Floats = np.arange(256, dtype=np.float32) / np.float32(255)
 
 
 def _bend(x: Floats, middle: float) -> Floats:
@@ -18,31 +18,36 @@ def _bend(x: Floats, middle: float) -> Floats:
     return bend
 
 
-def _table(values: Floats) -> Pixels:
-    return np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
+def _mapped(pixels: Pixels, curve: Floats) -> Pixels:
+    """Look every value up in `curve`: (256,) tones, clipped to 0..1, one for each code value."""
+    table = np.rint(255 * np.clip(curve, 0, 1)).astype(np.uint8)
+    out: Pixels = table[pixels]
+    return out
 
 
 def brighten(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     """Lift the middle tones, two parts in RGB and one in L of Lab."""
     middle = 0.5 + (0.1, 0.2, 0.4, 0.7, 1.1)[level - 1] / 2
-    table = 255 * _bend(_CODES.astype(np.float32), middle)
+    table = 255 * _bend(_CODES, middle)
 
     def lift(band: Pixels) -> Floats:
         lab = rgb_to_lab(band)
-        lab[..., 0] = 100 * _bend(lab[..., 0] / 100, middle)
-        return (2 * table[band] + lab_to_rgb(lab)) / np.float32(3)
+        lightness: Floats = lab[..., 0] / np.float32(100)
+        lab[..., 0] = 100 * _bend(lightness, middle)
+        lifted: Floats = (2 * table[band] + lab_to_rgb(lab)) / np.float32(3)
+        return lifted
 
     return by_band(pixels, lift)
 
 
 def darken(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     """Lower the middle tones."""
-    return _table(_bend(_CODES.astype(np.float32), 0.5 - (0.05, 0.1, 0.2, 0.4, 0.8)[level - 1] / 2))[pixels]
+    return _mapped(pixels, _bend(_CODES, 0.5 - (0.05, 0.1, 0.2, 0.4, 0.8)[level - 1] / 2))
 
 
 def mean_shift(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     """Add a constant, clipped: levels 1 and 2 brighter, level 3 unchanged, levels 4 and 5 darker, as in KADID-10k."""
-    return _table(_CODES.astype(np.float32) + (0.15, 0.08, 0.0, -0.08, -0.15)[level - 1])[pixels]
+    return _mapped(pixels, _CODES + np.float32((0.15, 0.08, 0.0, -0.08, -0.15)[level - 1]))
 
 
 def contrast(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
@@ -50,7 +55,7 @@ def contrast(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     ever less, and levels 4 and 5 lower it, as in KADID-10k."""
     amount = (0.3, 0.15, 0.0, -0.4, -0.6)[level - 1]
     curve = CubicSpline([0, 0.3, 0.5, 0.7, 1], [0, 0.25 - amount / 4, 0.5, 0.75 + amount / 4, 1])
-    return _table(curve(_CODES))[pixels]
+    return _mapped(pixels, curve(_CODES))
 
 
 def haze(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
