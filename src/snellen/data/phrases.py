@@ -106,14 +106,14 @@ KIND_WORDS: dict[str, KindWords] = {
         "[tones|light parts] [are|look] [too bright|washed out|pale]",
         "[a bright surface|strong light]",
         "[balanced|even] light[ and full highlight detail||]",
-        "[burnt highlights|glare|washed out tones|too much light]",
+        "[burnt highlights|glare|washed out tones|bleached tones]",
     ),
     "underexposure": KindWords(
         "underexposure",
         "[tones|parts|surfaces] [are|look] [too dark|sunk in shadow]",
         "[a dark surface|deep shade]",
         "[balanced|even|brighter] light[ and open shadows||]",
-        "[blocked shadows|murky darkness|sunken tones|too little light]",
+        "[blocked shadows|murky darkness|sunken tones|sunken shadows]",
     ),
     "low contrast": KindWords(
         "[low contrast|contrast loss]",
@@ -141,7 +141,7 @@ KIND_WORDS: dict[str, KindWords] = {
         "corruption",
         "[pieces|parts|patches] [are|look] [misplaced|overwritten|torn]",
         "[an odd pattern|strange content]",
-        "[intact|whole|complete] [content|structure|detail]",
+        "[intact|complete] [content|structure|detail]",
         "[misplaced patches|torn blocks|foreign patches|broken structure]",
     ),
 }
@@ -172,7 +172,7 @@ STRENGTHS: dict[str, tuple[str, str]] = {
     "range": ("[contrast|the tonal range] is [full|rich]", "[full|rich] [contrast|tonal range]"),
     "vivid": ("[color is|colors are] [rich|lively]", "[rich|lively] color"),
     "neutral": ("[color is|colors are] [natural|neutral]", "[natural|neutral] color"),
-    "whole": ("[content|structure] is [intact|whole]", "[intact|whole] [content|structure]"),
+    "whole": ("[content|structure] is [intact|complete]", "[intact|complete] [content|structure]"),
 }
 """What the measured values show to be right: a clause, and a noun phrase."""
 

@@ -148,6 +148,8 @@ class _Pen:
         self.known, self.rng = known, rng
         kinds = tuple(issue.kind for issue in known.issues)
         self.strong = self._shuffled(strengths(known.measured, kinds))
+        if "vivid" in self.strong and "neutral" in self.strong:
+            self.strong.remove("neutral")  # one word on color is enough
         self.weak = self._shuffled(traits(known.measured))
 
     def _shuffled(self, keys: list[str]) -> list[str]:
@@ -163,17 +165,26 @@ class _Pen:
         return say(self.pick(patterns), self.rng, **values)
 
     def good(self, region: Region = FULL) -> dict[str, str]:
-        """Two clauses on what is measured to be right in `region`; whole content speaks where the numbers do not."""
+        """What is measured to be right in `region`, as one clause and as one or two; content that is complete speaks
+        where the numbers do not."""
         keys = self.strong if region == FULL else self._shuffled(strengths(self.known.measured, (), region))
-        first, second = ([*keys, "whole"] + ["whole"])[:2]
-        good, good2 = say(STRENGTHS[first][0], self.rng), say(STRENGTHS[second][0], self.rng)
-        return {"good": good, "good2": good2}
+        clauses = [say(STRENGTHS[key][0], self.rng) for key in (keys or ["whole"])]
+        return {"good": clauses[0], "goods": self._one_or_two(clauses)}
 
     def keep(self) -> dict[str, str]:
-        """Two noun phrases for the same."""
-        keys = [*self.strong, "whole"]
-        keep, keep2 = say(STRENGTHS[keys[0]][1], self.rng), say(STRENGTHS[keys[-1]][1], self.rng)
-        return {"keep": keep, "keep2": keep2}
+        """The same as noun phrases."""
+        nouns = [say(STRENGTHS[key][1], self.rng) for key in (*self.strong, "whole")]
+        return {"keep": nouns[0], "keeps": self._one_or_two(nouns, " the")}
+
+    def _one_or_two(self, phrases: list[str], article: str = "") -> str:
+        return phrases[0] if len(phrases) == 1 or self.rng.random() < 0.3 else f"{phrases[0]} and{article} {phrases[1]}"
+
+    def _two(self, first: str, second: str) -> dict[str, str]:
+        """Two different wordings of negative phrases."""
+        one = two = say(first, self.rng)
+        while one == two:
+            two = say(second, self.rng)
+        return {"shun": one, "shun2": two}
 
     def about(self, issue: Issue) -> dict[str, str]:
         """Values for patterns about one issue. `proof` is measured where the maps bear something out."""
@@ -191,18 +202,22 @@ class _Pen:
             "fault": f"{words.article}{sev} {name}",
             "maybe": say(words.maybe, self.rng),
             "goal": say(words.goal, self.rng),
-            "shun": say(words.shun, self.rng),
-            "shun2": say(words.shun, self.rng),
+            **self._two(words.shun, words.shun),
             "proof": say(seen, self.rng, there=there, hue=tint(issue.region, self.known.measured)),
             "where": where(issue.region.place, self.rng),
         }
 
-    def verdict(self, rating: float, issues: Sequence[Issue]) -> str:
-        """The closing word, drawn softly around the rating; "even so" where it does not follow from what was said."""
+    def with_verdict(self, summary: str, rating: float, issues: Sequence[Issue]) -> str:
+        """The summary and its closing word, drawn softly around the rating; "even so" where it does not follow."""
         soft = rating + float(self.rng.normal(0.0, VERDICT_SPREAD))
         index = sum(soft >= limit for limit in (1.8, 2.6, 3.4, 4.2))
-        surprising = (index >= 3 and any(issue.severity >= 4 for issue in issues)) or (index <= 1 and not issues)
-        return self.write(wording.VERDICT_EVEN_SO if surprising else wording.VERDICT, verdict=VERDICTS[index])
+        worst = max((issue.severity for issue in issues), default=0)
+        if worst + index >= 7 or (index <= 1 and worst == 0):
+            patterns = wording.VERDICT_EVEN_SO
+        else:
+            patterns = wording.VERDICT if self.rng.random() < 0.25 else wording.VERDICT_JOINED
+        closing = self.write(patterns, verdict=VERDICTS[index])
+        return f"{summary} {closing}" if closing[0].isalpha() else summary[:-1] + closing
 
     def advice(self, issue: Issue | None, rating: float) -> tuple[str, str]:
         """Directions (positive) and what to avoid (negative): about the issue, else about what is measured to be weak
@@ -222,8 +237,7 @@ class _Pen:
         """Negative words only: how the worst issue looks, or faults that are not there yet."""
         if about is None:
             one, two = self.rng.choice(_COMMON, 2, replace=False)
-            values = {"shun": say(KIND_WORDS[one].shun, self.rng), "shun2": say(KIND_WORDS[two].shun, self.rng)}
-            return self.write(wording.AVOID_CLEAN, **values)
+            return self.write(wording.AVOID_CLEAN, **self._two(KIND_WORDS[one].shun, KIND_WORDS[two].shun))
         return self.write(wording.AVOID, **about)
 
 
@@ -246,7 +260,7 @@ def _first_text(
         summary = pen.write(wording.GLANCE_HIDDEN if truth else wording.GLANCE_CLEAN, **pen.good())
     if len(glance) > 1:
         summary += " " + pen.write(wording.SECOND_ISSUE, **pen.about(glance[1]))
-    summary += " " + pen.verdict(rating, glance)
+    summary = pen.with_verdict(summary, rating, glance)
     directions, avoid = pen.advice(issue, rating)
     return Rationale(summary, directions, avoid, _first_decision(pen, about, state, crop, truth))
 
@@ -265,7 +279,7 @@ def _first_decision(
     pen: _Pen, about: dict[str, str] | None, state: str, crop: Region | None, truth: Sequence[Issue]
 ) -> str:
     if crop is None:
-        return pen.write(wording.FINAL_CLEAN if about is None else wording.FINAL_FAULT, **(about or {}))
+        return pen.write(wording.FINAL_FAULT, **about) if about else pen.write(wording.FINAL_CLEAN, **pen.good())
     place = where(crop.place, pen.rng)
     local = bool(truth) and truth[0].region.area < _LOCAL and _covers(crop, truth[0])
     if about is None or not local:
@@ -283,7 +297,7 @@ def _later_text(
     summary = _close_summary(pen, about, issue, glance, crop)
     if len(truth) > 1:
         summary += " " + pen.write(wording.SECOND_ISSUE, **pen.about(truth[1]))
-    summary += " " + pen.verdict(known.label, truth)
+    summary = pen.with_verdict(summary, known.label, truth)
     directions, avoid = pen.advice(issue, known.label)
     # what was printed is what the reader compares
     move = round(known.label, 2) - round(known.first_rating, 2)

@@ -37,7 +37,8 @@ def import_biq2021(root: str | Path) -> list[Sample]:
     folder = Path(root)
     images = folder / "Images"
     if not images.is_dir():
-        raise SourceError(f"{images}: no such folder; clone https://github.com/nisarahmedrana/BIQ2021 and name its folder")
+        remedy = "clone https://github.com/nisarahmedrana/BIQ2021 and name its folder"
+        raise SourceError(f"{images}: no such folder; {remedy}")
     # One file is named .JPG on disk and .jpg in the table: names are matched without regard to case.
     files = {name.lower(): name for name in os.listdir(images)}
     samples = []
@@ -45,7 +46,7 @@ def import_biq2021(root: str | Path) -> list[Sample]:
         for name, mos in _read_mos_table(folder / table):
             found = files.get(name.lower())
             if found is None:
-                raise SourceError(f"{images / name}: listed in {table} but missing; the clone is incomplete, fetch again")
+                raise SourceError(f"{images / name}: listed in {table} but missing; the clone is incomplete, repeat it")
             path = str(images / found)
             samples.append(Sample(path, 1.0 + 4.0 * mos, n=BIQ2021_RATERS, split=split, subset=name.split(" ")[0]))
     groups = near_duplicate_groups(np.array([dhash(sample.path) for sample in samples], dtype=np.uint64))
@@ -81,7 +82,7 @@ def leak_free(samples: Sequence[Sample], split: str = "train", other: str = "tes
 
 
 def dhash(path: str | Path) -> int:
-    """64-bit difference hash (Krawetz 2013): in the gray picture shrunk to 9x8, is each pixel darker than its right one.
+    """64-bit difference hash (Krawetz 2013): is each pixel of the gray picture, shrunk to 9x8, darker than the next.
 
     Bits run row by row, the first one highest.
     """
@@ -93,7 +94,7 @@ def dhash(path: str | Path) -> int:
 
 
 def near_duplicate_groups(hashes: NDArray[np.uint64], distance: int = NEAR_DUPLICATE) -> NDArray[np.int64]:
-    """Group number of each of (N,) hashes: two are together when a chain of steps of at most `distance` bits joins them.
+    """Group number of each of (N,) hashes: joined are those that differ in at most `distance` bits, and transitively.
 
     A group is numbered by its first member. All pairs are compared, as a product of +-1 rows:
     a . b = 64 - 2 * Hamming distance.
@@ -129,7 +130,7 @@ class Photograph:
 def find_photographs(
     folders: Iterable[str | Path], *, min_megapixels: float = 0.15, max_megapixels: float = 24.1
 ) -> list[Photograph]:
-    """The photographs under `folders`, sorted by path: no drawings (`is_photograph`), no scene twice, links not followed.
+    """The photographs under `folders`, sorted by path: no drawings (`is_photograph`), no scene twice, no links.
 
     Of near-duplicates (the same wallpaper in several sizes) the largest stays. Pictures outside the size limits are
     left out. Raises ImageError for a picture that cannot be read, ValueError for a folder that is not there.
@@ -212,4 +213,6 @@ def _laplacian(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(H, W, 3) -> (H - 2, W - 2): absolute four-neighbour Laplacian of the channel mean, in gray levels."""
     gray = rgb.mean(axis=2, dtype=np.float32)
     inner = gray[1:-1, 1:-1]
-    return np.abs(4 * inner - gray[:-2, 1:-1] - gray[2:, 1:-1] - gray[1:-1, :-2] - gray[1:-1, 2:])
+    around = gray[:-2, 1:-1] + gray[2:, 1:-1] + gray[1:-1, :-2] + gray[1:-1, 2:]
+    response: NDArray[np.float32] = np.abs(4 * inner - around)
+    return response

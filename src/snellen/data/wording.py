@@ -30,9 +30,9 @@ GLANCE_HIDDEN = (
     "[At a glance|At first glance|Seen whole] [no fault|nothing wrong] [stands out|shows][; {good}||].",
 )
 GLANCE_CLEAN = (
-    "[No fault|Nothing wrong|No flaw] [stands out|shows|is visible]: {good}[ and {good2}||].",
-    "[At first glance|At a glance|Seen whole], {good} and {good2}[, with no fault in sight||].",
-    "{good}[ and {good2}||]; [no fault|nothing wrong|no flaw] [shows|is visible|stands out].",
+    "[No fault|Nothing wrong|No flaw] [stands out|shows|is visible]: {goods}.",
+    "[At first glance|At a glance|Seen whole], {goods}[, with no fault in sight||].",
+    "{goods}; [no fault|nothing wrong|no flaw] [shows|is visible|stands out].",
 )
 GLANCE_PLAIN = (
     (
@@ -50,7 +50,7 @@ GLANCE_TRAIT_ONLY = (
     "{trait}, [seen whole|even at this size].",
 )
 SECOND_ISSUE = (
-    "{fault} [adds to it|comes on top|shows too] {where}.",
+    "{fault} [adds to it|shows too] {where}.",
     "There is also {fault} {where}.",
 )
 
@@ -58,23 +58,33 @@ VERDICT = (
     "[Overall|On the whole|All in all] [it|the picture] [looks|is] {verdict}.",
     "[The overall impression is|Taken together it looks|As a picture it is] {verdict}.",
 )
-VERDICT_EVEN_SO = ("[Even so|Still], [overall it|the whole picture|as a whole it] [looks|is] {verdict}.",)
+VERDICT_JOINED = (
+    ", and [overall|on the whole|all in all] [it|the picture] [looks|is] {verdict}.",
+    "; the overall impression is {verdict}.",
+    "; [overall|on the whole|all in all] [it|the picture] [looks|is] {verdict}.",
+    "; [taken together it looks|as a picture it is|seen as a whole it is] {verdict}.",
+)
+VERDICT_EVEN_SO = (
+    "[Even so|Still], [overall it|the whole picture|as a whole it] [looks|is] {verdict}.",
+    ", [but|yet] [overall it|the whole picture|as a whole it] [looks|is] {verdict}.",
+)
 
 DIRECTIONS = (
     "[Aim for|Ask for|Work towards] {goal} {where}[, and keep the {keep}||].",
-    "[Bring|Give|Return] {goal} to the picture[, {where},|, {where},|], [and|then] keep the {keep}.",
+    "[Give|Lend] the picture {goal} {where}[, and keep the {keep}|; keep the {keep}|].",
     "[Restore|Bring back|Recover] {goal} {where}[, and keep the {keep}||].",
     "{goal} {where} would [lift|help|serve] the picture [most||][; keep the {keep}||].",
 )
 DIRECTIONS_NO_KEEP = (
     "[Aim for|Ask for|Work towards] {goal} {where}.",
     "[Restore|Bring back|Recover] {goal} {where}.",
+    "[Give|Lend] the picture {goal} {where}.",
     "{goal} {where} would [lift|help|serve] the picture [most||].",
 )
 DIRECTIONS_CLEAN = (
-    "[Keep|Hold|Preserve] the {keep}[ and the {keep2}||] [just as now|in this state|as seen here].",
-    "[Stay with|Hold on to] the {keep}[ and the {keep2}||].",
-    "The {keep}[ and the {keep2}||] should stay [as seen here|just as now|in this state].",
+    "[Keep|Hold|Preserve] the {keeps} [just as now|in this state|as seen here].",
+    "[Stay with|Hold on to] the {keeps}[, just as now|, as seen here|].",
+    "The {keeps} should stay [as seen here|just as now|in this state].",
 )
 AVOID = (
     "[Avoid|Prevent|Rule out] {shun} {where}.",
@@ -83,9 +93,10 @@ AVOID = (
     "[Remove|Reduce] the {name} {where}: no {shun}.",
 )
 AVOID_CLEAN = (
-    "[Nothing to remove|No fault to remove|Nothing to reduce]; avoid [adding||] {shun} or {shun2}.",
-    "No fault so far: avoid [any||] {shun}[ and {shun2}||].",
-    "[Avoid|Prevent|Rule out] [any||] {shun}[ or {shun2}||]; [no fault|nothing bad] is there yet.",
+    "[Nothing to remove|No fault to remove|Nothing to reduce|No fault so far]; avoid [adding||] {shun} or {shun2}.",
+    "No fault so far: [avoid|prevent|rule out] [any||] {shun}[ and {shun2}| and {shun2}|].",
+    "[Avoid|Prevent|Rule out] [any||] {shun}[ or {shun2}| or {shun2}|]; [no fault|nothing bad] is there yet.",
+    "No {shun}, no {shun2}: [no fault|nothing bad] is there yet.",
 )
 
 CROP_VISIBLE = (
@@ -112,7 +123,7 @@ CROP_HIDDEN = (
         "part|look there in native pixels]."
     ),
     (
-        "[Whether detail {where} is intact|How good the detail {where} is] [stays open|is uncertain] at this "
+        "[Whether detail {where} is intact|How good the detail {where} is] [stays open|remains uncertain] at this "
         "size: crop it."
     ),
 )
@@ -122,7 +133,7 @@ CROP_UNSURE = (
         "[it|that part]."
     ),
     (
-        "[How fine detail holds up|How good the texture is] {place} [stays open|is uncertain] at this size; [a "
+        "[How fine detail holds up|How good the texture is] {place} [stays open|remains uncertain] at this size; [a "
         "crop will tell|crop it to decide]."
     ),
     (
@@ -131,12 +142,18 @@ CROP_UNSURE = (
     ),
 )
 FINAL_FAULT = (
-    "The {name} is [plain|clear] at this size, [so a crop would add little|no crop is needed]; the rating is final.",
-    "[No crop is needed|A crop would add little]: the {name} [speaks for itself|is plain everywhere].",
+    "The {name} {where} is [plain|clear] at this size, [so a crop would add little|no crop is needed]"
+    "[; the rating is final||].",
+    "[No crop is needed|A crop would add little]: the {name} {where} [speaks for itself|is plain][ at this size||].",
+    "{proof}, [and no part looks better|and all parts agree], so [no crop is needed|the rating is final].",
 )
 FINAL_CLEAN = (
-    "[Nothing is left open|Nothing calls for a closer look|No part looks doubtful], so the rating is final.",
-    "[The view is clear|All parts agree], [no crop is needed|a crop would add little].",
+    "[Nothing is left open|Nothing calls for a closer look|No part looks doubtful][: {goods}||],"
+    " so the rating is final.",
+    "[The view is clear|All parts agree], [no crop is needed|a crop would add little][: {goods}|: {goods}|].",
+    "{good}, [nothing is left open|no part looks doubtful|all parts agree]"
+    "[, so the rating is final|, so no crop is needed|: a crop would add little].",
+    "[No crop is needed|A crop would add little], as {good}[ and no part looks doubtful| and all parts agree|].",
 )
 
 CLOSE_CONFIRM = (
