@@ -281,7 +281,7 @@ def test_expansion_follows_every_way_to_write_a_rating() -> None:
 
 @dataclass
 class Server:
-    """A real one on this machine: says what stands in `answers`, (status, headers, body), and keeps what it was sent."""
+    """A real one on this machine: says what stands in `answers` (status, headers, body), keeps what it is sent."""
 
     address: str
     answers: list[tuple[int, dict[str, str], str]] = field(default_factory=list)

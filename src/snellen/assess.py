@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 import re
 import typing
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snellen import __version__
 from snellen.answer import RATING_PREFIX, Issue, Parsed, ReplyError
 from snellen.backends import Backend, BackendError, RatingDistribution, Reply, Sampling, open_backend
 from snellen.image import GRID, TILE, ZOOM_PRESETS, ImageError, Picture, View, load, look, resample
@@ -336,7 +336,7 @@ class Assessor:
 
     def _provenance(self, picture: Picture, steps: Sequence[Step]) -> dict[str, Any]:
         return {
-            "snellen": _version(),
+            "snellen": __version__,
             "model": self.backend.name,
             "model_version": self.backend.version,
             "protocol": self.protocol.name,
@@ -384,10 +384,3 @@ def _reply_problem(error: str, round: int) -> AssessmentError:
         return AssessmentError("invalid_box", problem, "use the zoom policy of the protocol")
     remedy = "allow more tokens" if "cut off" in error else "try another model, protocol or sampling seed"
     return AssessmentError("unparsable_reply", f"the model's reply in round {round} cannot be read ({error})", remedy)
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("snellen")
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

@@ -103,7 +103,7 @@ class Protocol(typing.Protocol):
         """The most rounds that the protocol knows; None without limit."""
 
     def conversation(self, question: str, views: Sequence[View], replies: Sequence[Turn]) -> Conversation:
-        """What to ask next: `views` in the order they were shown, the newest last; one reply for each view before it."""
+        """What to ask next: `views` in the order shown, the newest last; one reply for each view before it."""
 
     def parse(self, text: str, round: int) -> Parsed:
         """Read the reply of a round (counted from 1); raises `ReplyError`."""
@@ -190,8 +190,8 @@ def _answer_rules() -> str:
 from 0.00 to 1.00, or [0.00, 0.00, 0.00, 0.00] when no further look is needed.
 "rating": from 1.00 (bad) to 5.00 (excellent), two decimals.
 "tool": "crop" to be shown that box at full resolution, "final" when the rating stands.
-"issues": a list, empty when nothing is wrong, of {{"kind": ..., "severity": ..., "bbox_2d": [...]}}, where kind is one \
-of {", ".join(KINDS)}; severity is a whole number from 1 (just visible) to 5 (ruins the picture); bbox_2d says where, \
+"issues": a list, empty when nothing is wrong, of {{"kind": ..., "severity": ..., "bbox_2d": [...]}}, where kind is \
+one of {", ".join(KINDS)}; severity is a whole number from 1 (just visible) to 5 (ruins the picture); bbox_2d says where, \
 in fractions of the whole picture."""
 
 

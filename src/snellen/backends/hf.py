@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,8 @@ class HfBackend:
     def __init__(self, path: str, *, long_side: int = 1024, device: str | None = None) -> None:
         try:
             import torch
-            import transformers
+
+            transformers = _transformers()
         except ImportError as error:
             raise BackendError('hf: models need an extra; run: pip install "snellen[hf]"') from error
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -87,12 +89,10 @@ class HfBackend:
         return dict(batch)
 
     def _generation(self, sampling: Sampling) -> Any:
-        import transformers
-
         # a configuration of our own: checkpoints bring top-k, penalties and lengths that nobody asked for
         own = self.model.generation_config
         sampled = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-        return transformers.GenerationConfig(
+        return _transformers().GenerationConfig(
             max_new_tokens=sampling.max_tokens,
             **(sampled if sampling.temperature > 0.0 else {"do_sample": False}),
             eos_token_id=own.eos_token_id,
@@ -137,8 +137,12 @@ class HfBackend:
         return None
 
 
+def _transformers() -> Any:
+    return importlib.import_module("transformers")  # by name: it is an extra, which type checks do without
+
+
 def _number_texts(tokenizer: Any) -> dict[int, str]:
-    """The tokens that can be part of a written rating: digits and points, perhaps with a space before or , or } after."""
+    """The tokens that can be part of a written rating: digits, points, with or without a space before, , or } after."""
     texts = {}
     for token in range(len(tokenizer)):
         text = tokenizer.decode([token])
