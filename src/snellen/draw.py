@@ -134,8 +134,8 @@ def _step_html(number: int, step: Step) -> str:
     spread = "" if step.distribution is None else f" &plusmn; {step.distribution.std:.2f}"
     remarks = [remark for remark in (step.note, step.error) if remark is not None]
     if step.zoom is not None:
-        remarks.insert(0, f"looks closer: {_place(step.zoom)}")
-    title = f"Round {number}, {_place(step.region)}: {score}{spread}"
+        remarks.insert(0, f"looks closer: {place(step.zoom)}")
+    title = f"Round {number}, {place(step.region)}: {score}{spread}"
     text = "".join(f"<p>{escape(section)}</p>" for section in _sections(step))
     return f"<details><summary>{title}{escape('; '.join(['', *remarks]))}</summary>{text}</details>"
 
@@ -146,6 +146,9 @@ def _sections(step: Step) -> tuple[str, ...]:
     return () if step.parsed is not None else (step.reply.text,)
 
 
-def _place(region: Region) -> str:
-    box = ", ".join(f"{side:.2f}" for side in region.to_list())
-    return "the whole picture" if region == FULL else f"{region.place} [{box}]"
+def place(region: Region) -> str:
+    """Where a region is, in words, and for parts of the picture in fractions too."""
+    if region == FULL:
+        return "the whole picture"
+    words = "most of the picture" if region.place == "whole picture" else region.place
+    return f"{words} [{', '.join(f'{side:.2f}' for side in region.to_list())}]"

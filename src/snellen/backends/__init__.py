@@ -160,8 +160,10 @@ class Backend(typing.Protocol):
         """One reply for each conversation, in order; each as if it were asked alone."""
 
 
-def open_backend(model: str) -> Backend:
+def open_backend(model: str, threads: int | None = None) -> Backend:
     """Open a model by name: "snellen-1" (in the package), "scripted:FILE", "hf:PATH" or "openai:URL#MODEL".
+
+    `threads` is for snellen-1, where several processes share the cores; None lets its runtime choose.
 
     Raises ValueError for a name of no such form, BackendError when it cannot be opened.
     """
@@ -170,7 +172,7 @@ def open_backend(model: str) -> Backend:
     if model == "snellen-1":
         from snellen.backends.bundled import BundledBackend
 
-        backend = BundledBackend()
+        backend = BundledBackend(threads=threads)
     elif kind == "scripted" and rest:
         from snellen.backends.scripted import ScriptedBackend
 

@@ -1,0 +1,240 @@
+"""The command `snellen`. Exit codes: 0 all well, 1 a picture failed or the model did not answer, 2 wrong usage."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import snellen
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from snellen.assess import Assessment
+    from snellen.folder import Settings
+    from snellen.table import Row
+
+OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+_MODELS = "snellen-1 (in the package), hf:PATH, openai:URL#MODEL or scripted:FILE"
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    args = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be valid text
+    # these two load numpy, which --help and --version do without
+    from snellen.backends import BackendError
+    from snellen.table import UsageError
+
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except UsageError as error:
+        _complain(str(error))
+        return WRONG_USAGE
+    except BackendError as error:
+        _complain(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="snellen",
+        description="An eye test for images: how good is a picture, why, and where.",
+        epilog="Exit codes: 0 all well, 1 a picture failed or the model did not answer, 2 wrong usage.",
+    )
+    parser.add_argument("--version", action="version", version=f"snellen {snellen.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    assess = commands.add_parser("assess", help="score pictures and say what is wrong where")
+    assess.add_argument("paths", metavar="PATH", nargs="+", help="a picture")
+    assess.add_argument("--json", action="store_true", help="one JSON object per picture per line on standard output")
+    assess.add_argument("--report", metavar="FILE", type=Path, help="also write a report to open in a browser")
+    _add_settings(assess)
+    assess.add_argument("--quiet", action="store_true", help="one line per picture, no progress bar")
+    assess.set_defaults(run=_assess)
+
+    score = commands.add_parser("score", help="score every picture in a folder, into a table")
+    score.add_argument("folder", metavar="DIR", type=Path, help="searched with its subfolders, hidden ones left out")
+    score.add_argument(
+        "--out", metavar="TABLE", type=Path, required=True, help="table to write: .csv, .jsonl or .parquet"
+    )
+    score.add_argument("--resume", action="store_true", help="continue a run that did not end; add what is new")
+    score.add_argument("--workers", metavar="N", type=_positive, default=1, help="processes (default: 1)")
+    _add_settings(score)
+    score.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+    score.set_defaults(run=_score)
+
+    features = commands.add_parser("features", help="measure sharpness, noise, blockiness, exposure, colour, ...")
+    features.add_argument("paths", metavar="PATH", nargs="+", help="a picture")
+    features.add_argument("--json", action="store_true", help="one JSON object per picture per line, maps included")
+    _add_limit(features)
+    features.set_defaults(run=_features)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--score-only", action="store_true", help="one look and a score, no text: faster")
+    parser.add_argument(
+        "--max-rounds", metavar="N", type=_positive, default=2, help="looks at most, zooming in (default: 2)"
+    )
+    parser.add_argument("--model", default="snellen-1", help=f"{_MODELS} (default: snellen-1)")
+    parser.add_argument(
+        "--protocol", metavar="NAME", default="snellen", help="how it is asked: snellen (default) or zoom-iqa"
+    )
+    parser.add_argument(
+        "--batch-size", metavar="N", type=_positive, default=8, help="pictures at a time; changes no score (default: 8)"
+    )
+    _add_limit(parser)
+
+
+def _add_limit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-megapixels", metavar="N", type=_size, default=100.0, help="refuse larger pictures (default: 100)"
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"at least 1, not {text}")
+    return number
+
+
+def _size(text: str) -> float:
+    number = float(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"more than 0, not {text}")
+    return number
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    from snellen.folder import Settings
+
+    return Settings(
+        args.model, args.protocol, args.max_rounds, args.batch_size, args.score_only, args.max_megapixels
+    )
+
+
+def _assess(args: argparse.Namespace) -> int:
+    from snellen.report import Report
+    from snellen.table import check_writable
+    from snellen.terminal import Progress, assessment_text, brief_text, model_text
+
+    if args.report:
+        check_writable(args.report)
+    assessor = _settings(args).assessor()
+    console, ascii_only = _console()
+    report = Report()
+    failed = 0
+
+    def show(assessment: Assessment) -> None:
+        if args.json:
+            print(json.dumps(assessment.to_dict()), flush=True)
+        if assessment.error is not None:
+            _complain(f"{assessment.name}: {assessment.error.problem}; {assessment.error.remedy}")
+        elif args.json:
+            return
+        elif args.quiet or args.score_only:
+            console.print(brief_text(assessment), soft_wrap=True)
+        else:
+            console.print(assessment_text(assessment, ascii_only))
+
+    with Progress(len(args.paths), quiet=args.quiet) as progress:
+        for assessment in assessor.stream(args.paths):
+            with progress.aside():
+                show(assessment)
+            progress.advance()
+            failed += assessment.error is not None
+            if args.report:
+                report.add(assessment)
+    if args.report:
+        report.write(args.report)
+    if not args.quiet:
+        if not args.json:
+            console.print(model_text(assessor))
+        if args.report:
+            print(f"report: {args.report.resolve().as_uri()}", file=sys.stderr)
+    return FAILED if failed else OK
+
+
+def _score(args: argparse.Namespace) -> int:
+    from snellen.backends import BackendError
+    from snellen.folder import score_folder
+    from snellen.terminal import Progress
+
+    progress: Progress | None = None
+
+    def watch(done: int, total: int, row: Row | None) -> None:
+        nonlocal progress
+        if progress is None:
+            progress = closing.enter_context(Progress(total, done, args.quiet))
+        if row is None:
+            return
+        progress.advance()
+        if row["error"] is not None:
+            with progress.aside():
+                _complain(f"{args.folder / row['path']}: {row['problem']}")
+
+    settings = _settings(args)
+    try:
+        with ExitStack() as closing:
+            rows = score_folder(
+                args.folder, args.out, settings, resume=args.resume, workers=args.workers, watch=watch
+            )
+    except BackendError as error:
+        raise BackendError(f"{error}; rows that were written are kept, continue with --resume") from error
+    failed = sum(row["error"] is not None for row in rows)
+    if not args.quiet:
+        print(f"{args.out}: {len(rows)} pictures, {failed} without a score", file=sys.stderr)
+    return FAILED if failed else OK
+
+
+def _features(args: argparse.Namespace) -> int:
+    from snellen.data.features import features
+    from snellen.image import ImageError, load
+    from snellen.terminal import features_text
+
+    console, ascii_only = _console()
+    code = OK
+    for path in args.paths:
+        try:
+            measured = features(load(path, max_megapixels=args.max_megapixels))
+        except ImageError as error:
+            _complain(str(error))
+            if args.json:
+                problem = {"code": error.code, "problem": error.problem, "remedy": error.remedy}
+                print(json.dumps({"name": path, "features": None, "error": problem}), flush=True)
+            code = FAILED
+            continue
+        if args.json:
+            print(json.dumps({"name": path, "features": measured.to_dict(), "error": None}), flush=True)
+        else:
+            console.print(features_text(path, measured, ascii_only))
+    return code
+
+
+def _console() -> tuple[Console, bool]:
+    """Standard output, and whether it takes ASCII only."""
+    from snellen.terminal import open_console
+
+    console = open_console()
+    return console, not console.encoding.lower().startswith("utf")
+
+
+def _complain(problem: str) -> None:
+    """One line on standard error."""
+    print("snellen: " + " ".join(problem.split()), file=sys.stderr, flush=True)
