@@ -177,7 +177,7 @@ class _Pen:
         return {"keep": nouns[0], "keeps": self._one_or_two(nouns, " the")}
 
     def _one_or_two(self, phrases: list[str], article: str = "") -> str:
-        return phrases[0] if len(phrases) == 1 or self.rng.random() < 0.3 else f"{phrases[0]} and{article} {phrases[1]}"
+        return phrases[0] if len(phrases) == 1 or self.rng.random() < 0.2 else f"{phrases[0]} and{article} {phrases[1]}"
 
     def _two(self, first: str, second: str) -> dict[str, str]:
         """Two different wordings of negative phrases."""
@@ -212,10 +212,11 @@ class _Pen:
         soft = rating + float(self.rng.normal(0.0, VERDICT_SPREAD))
         index = sum(soft >= limit for limit in (1.8, 2.6, 3.4, 4.2))
         worst = max((issue.severity for issue in issues), default=0)
+        patterns: Sequence[str]
         if worst + index >= 7 or (index <= 1 and worst == 0):
             patterns = wording.VERDICT_EVEN_SO
         else:
-            patterns = wording.VERDICT if self.rng.random() < 0.25 else wording.VERDICT_JOINED
+            patterns = wording.VERDICT if self.rng.random() < 0.2 else wording.VERDICT_JOINED
         closing = self.write(patterns, verdict=VERDICTS[index])
         return f"{summary} {closing}" if closing[0].isalpha() else summary[:-1] + closing
 

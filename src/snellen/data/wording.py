@@ -26,8 +26,8 @@ GLANCE_HINTED_ALL = (
     "There [may|might] be signs of {thing} {where}, [hard to judge|too fine to judge] at this size.",
 )
 GLANCE_HIDDEN = (
-    "[No fault|Nothing wrong|No flaw] [stands out|shows|is obvious] at this size[, and {good}||].",
-    "[At a glance|At first glance|Seen whole] [no fault|nothing wrong] [stands out|shows][; {good}||].",
+    "[No fault|Nothing wrong|No flaw] [stands out|shows|is obvious] at this size[, and {good}|: {goods}|].",
+    "[At a glance|At first glance|Seen whole] [no fault|nothing wrong] [stands out|shows][; {good}|: {goods}|].",
 )
 GLANCE_CLEAN = (
     "[No fault|Nothing wrong|No flaw] [stands out|shows|is visible]: {goods}.",
@@ -94,8 +94,8 @@ AVOID = (
 )
 AVOID_CLEAN = (
     "[Nothing to remove|No fault to remove|Nothing to reduce|No fault so far]; avoid [adding||] {shun} or {shun2}.",
-    "No fault so far: [avoid|prevent|rule out] [any||] {shun}[ and {shun2}| and {shun2}|].",
-    "[Avoid|Prevent|Rule out] [any||] {shun}[ or {shun2}| or {shun2}|]; [no fault|nothing bad] is there yet.",
+    "No fault so far: [avoid|prevent|rule out] [any||] {shun} and {shun2}.",
+    "[Avoid|Prevent|Rule out] [any||] {shun} or {shun2}; [no fault|nothing bad] is there yet.",
     "No {shun}, no {shun2}: [no fault|nothing bad] is there yet.",
 )
 
@@ -148,7 +148,7 @@ FINAL_FAULT = (
     "{proof}, [and no part looks better|and all parts agree], so [no crop is needed|the rating is final].",
 )
 FINAL_CLEAN = (
-    "[Nothing is left open|Nothing calls for a closer look|No part looks doubtful][: {goods}||],"
+    "[Nothing is left open|Nothing calls for a closer look|No part looks doubtful][: {goods}|: {goods}|],"
     " so the rating is final.",
     "[The view is clear|All parts agree], [no crop is needed|a crop would add little][: {goods}|: {goods}|].",
     "{good}, [nothing is left open|no part looks doubtful|all parts agree]"
@@ -166,12 +166,12 @@ CLOSE_REVEAL = (
     "[Up close|In the crop|In native pixels], {fault} [appears|comes out] {where}; {proof}.",
 )
 CLOSE_CLEAN = (
-    "[Up close|In the crop|In native pixels] {place}, [no fault appears|nothing is wrong][; {good}||].",
-    "The crop {place} [shows|reveals] [no fault|nothing wrong][, and {good}||].",
+    "[Up close|In the crop|In native pixels] {place}, [no fault appears|nothing is wrong][; {good}|; {goods}|].",
+    "The crop {place} [shows|reveals] [no fault|nothing wrong][, and {good}|; {goods}|].",
 )
 CLOSE_CRISP = (
-    "[Up close|In the crop|In native pixels] {place}, [detail|fine texture] holds up[; {good}||].",
-    "The crop {place} [shows|reveals] [intact|crisp] detail[, and {good}||].",
+    "[Up close|In the crop|In native pixels] {place}, [detail|fine texture] holds up[; {good}|; {goods}|].",
+    "The crop {place} [shows|reveals] [intact|crisp] detail[, and {good}|; {goods}|].",
 )
 CLOSE_ELSEWHERE = (
     "The crop {place} [shows|reveals] [no fault|nothing wrong]; the {name} lies {where}, outside it.",
