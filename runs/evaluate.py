@@ -5,7 +5,7 @@
     python runs/evaluate.py local --photographs build/photographs.jsonl
     python runs/evaluate.py native --photographs build/photographs.jsonl
     python runs/evaluate.py consistency --manifest build/biq2021.jsonl
-    python runs/evaluate.py agreement --manifest build/biq2021.jsonl --vision build/vision/vision.pt --decoder build/sft/decoder.pt
+    python runs/evaluate.py agreement --manifest build/biq2021.jsonl --vision build/vision/vision.pt --sft build/sft
     python runs/evaluate.py speed --manifest build/biq2021.jsonl --photographs build/photographs.jsonl --size
 
 Every picture that is done stands in OUT/NAME.jsonl, so a killed run goes on where it was. `--every 10` is a quick look
@@ -33,6 +33,7 @@ from snellen.data.sample import Sample, read_manifest
 from snellen.data.sources import Photograph, leak_free
 
 MODES = {"biq": BIQ_MODES, "local": LOCAL_MODES, "native": NATIVE_MODES}
+PICTURES = {"consistency": 24, "agreement": 200, "speed": 30}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,13 +57,15 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--modes", nargs="*", choices=MODES[name], default=MODES[name])
         if name in ("native", "speed"):
             sub.add_argument("--no-brisque", dest="brisque", action="store_false")
-    commands.choices["native"].add_argument("--megapixels", type=float, default=4.0, help="largest part used of a photograph")
-    commands.choices["consistency"].add_argument("--pictures", type=int, default=24)
-    commands.choices["agreement"].add_argument("--pictures", type=int, default=200)
-    commands.choices["agreement"].add_argument("--vision", type=Path, required=True)
-    commands.choices["agreement"].add_argument("--decoder", type=Path, required=True, help="options.json lies beside it")
-    commands.choices["speed"].add_argument("--pictures", type=int, default=30, help="how many of 512 px")
-    commands.choices["speed"].add_argument("--size", action="store_true", help="also build the wheel and install it")
+        if name == "native":
+            sub.add_argument("--megapixels", type=float, default=4.0, help="largest part used of a photograph")
+        if name in PICTURES:
+            sub.add_argument("--pictures", type=int, default=PICTURES[name], help="how many of the test split")
+        if name == "agreement":
+            sub.add_argument("--vision", type=Path, required=True, help="vision.pt")
+            sub.add_argument("--sft", type=Path, required=True, help="folder of decoder.pt")
+        if name == "speed":
+            sub.add_argument("--size", action="store_true", help="also build the wheel and install it")
     return top
 
 
@@ -84,7 +87,7 @@ def main() -> None:
         consistency(test_paths(args.manifest, args.pictures), options)
     elif args.command == "agreement":
         paths = test_paths(args.manifest, args.pictures)
-        agreement(paths, model_folder(args.model), args.vision, args.decoder, options)
+        agreement(paths, model_folder(args.model), args.vision, args.sft, options)
     else:
         large = max(test_photographs(args.photographs), key=lambda p: p.width * p.height)
         root = Path(__file__).parent.parent

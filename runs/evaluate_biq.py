@@ -96,13 +96,13 @@ def leak_free_test(manifest: Path) -> dict[str, Sample]:
 
 
 def agreement(predicted: Floats, wanted: Floats) -> dict[str, Any]:
-    """Raw agreement with bootstrap intervals, over the pictures that have a score (`n`); `missing` says how many do not."""
+    """Raw agreement with bootstrap intervals, over the `n` pictures that have a score; `missing` have none."""
     there = ~np.isnan(predicted)
     a, b = predicted[there], wanted[there]
     row: dict[str, Any] = {"n": len(a), "missing": int((~there).sum())}
     if len(a) < 5:
         nothing = (np.nan,) * 3
-        return row | {name: nothing for name in ("srcc", "plcc", "krcc", "rmse")} | {"plcc_logistic": np.nan}
+        return row | dict.fromkeys(("srcc", "plcc", "krcc", "rmse"), nothing) | {"plcc_logistic": np.nan}
     for metric in (metrics.srcc, metrics.plcc, metrics.krcc, metrics.rmse):
         row[metric.__name__] = metrics.bootstrap_interval(metric, a, b, seed=SEED)
     try:
@@ -115,7 +115,8 @@ def agreement(predicted: Floats, wanted: Floats) -> dict[str, Any]:
 
 def agreement_cells(row: Mapping[str, Any]) -> list[str]:
     n = f"{row['n']}" + (f" ({row['missing']} without a score)" if row["missing"] else "")
-    return [n, spread(row["srcc"]), spread(row["plcc"]), number(row["plcc_logistic"]), spread(row["krcc"]), spread(row["rmse"])]
+    raw = [spread(row[name]) for name in ("srcc", "plcc", "krcc", "rmse")]
+    return [n, *raw[:2], number(row["plcc_logistic"]), *raw[2:]]
 
 
 def difference(first: Floats, second: Floats, wanted: Floats) -> tuple[float, float, float]:
@@ -196,8 +197,8 @@ def calibrate(samples: Sequence[Sample], folder: Path, options: Options, level: 
         "mean width": float((ends[:, 1] - ends[:, 0]).mean()),
         "coverage when fitted on one half and counted on the other": float(np.mean(halves)),
     }
-    rows_shown = [[name, number(v, 4) if isinstance(v, float) else v] for name, v in data.items()]
-    publish("calibration", options.out, [("Interval, from held-out pictures", table(["what", "value"], rows_shown))], data)
+    shown = table(["what", "value"], [[name, number(v, 4) if isinstance(v, float) else v] for name, v in data.items()])
+    publish("calibration", options.out, [("Interval, from held-out pictures", shown)], data)
     return calibration
 
 

@@ -1,4 +1,4 @@
-"""`local`: does the second look go where the fault is, and does it help? Large pictures with one known regional fault."""
+"""`local`: does the second look go where the fault is, and does it help? Large pictures, one known regional fault."""
 
 from __future__ import annotations
 
@@ -104,9 +104,14 @@ def worst(issues: Sequence[Sequence[Any]]) -> int:
     return max((int(severity) for _, severity, _ in issues), default=0)
 
 
+def of_true_kind(issues: Sequence[Sequence[Any]], recipe: Recipe) -> list[Sequence[Any]]:
+    """Those issues that are of the kind that was applied."""
+    return [issue for issue in issues if issue[0] == true_kind(recipe)]
+
+
 def named(issues: Sequence[Sequence[Any]], recipe: Recipe) -> bool:
     """Whether an issue of the true kind is among them."""
-    return any(kind == true_kind(recipe) for kind, _, _ in issues)
+    return bool(of_true_kind(issues, recipe))
 
 
 def naming(
@@ -126,18 +131,16 @@ def naming(
         first = [named(rows[key]["first_issues"], recipes[key]) for key in keys]
         data[f"right kind named in the first round, {name}"] = metrics.share(first)
         boxes = [
-            max(Region(*box).iou(recipes[key].region) for kind, _, box in rows[key]["issues"] if kind == true_kind(recipes[key]))
+            max(Region(*box).iou(recipes[key].region) for _, _, box in of_true_kind(rows[key]["issues"], recipes[key]))
             for key in keys
             if named(rows[key]["issues"], recipes[key])
         ]
         data[f"IoU of its box, {name}"] = float(np.mean(boxes)) if boxes else float("nan")
-        data[f"issues per picture, {name}"] = float(np.mean([len(rows[key]["issues"]) for key in keys])) if keys else 0.0
+        data[f"issues per picture, {name}"] = float(np.mean([len(rows[key]["issues"]) for key in keys] or [0]))
     faulty = [key for keys in sets.values() for key in keys]
     right = [key for key in faulty if named(rows[key]["issues"], recipes[key])]
     level = {key: recipes[key].level for key in faulty}
-    same_kind = [
-        max(severity for kind, severity, _ in rows[key]["issues"] if kind == true_kind(recipes[key])) for key in right
-    ]
+    same_kind = [worst(of_true_kind(rows[key]["issues"], recipes[key])) for key in right]
     data["severity, all levels, SRCC"] = metrics.bootstrap_interval(
         metrics.srcc, [worst(rows[key]["issues"]) for key in faulty], [level[key] for key in faulty], seed=SEED
     )

@@ -88,26 +88,17 @@ class TorchGraph:
         return [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(one)) for one in out]
 
 
-def torch_twin(folder: Path, vision: Path, decoder: Path, threads: int | None) -> BundledBackend:
+def torch_twin(folder: Path, vision: Path, sft: Path, threads: int | None) -> BundledBackend:
     """The bundled model with its graphs replaced by the torch modules they were exported from."""
-    import json
-
     import torch
+    from export import load_torch
 
-    from snellen.model.decoder import Decoder, DecoderShape
     from snellen.model.export import _Connect, _Decode
-    from snellen.model.vision import Encoder, Glance
 
     if threads is not None:
         torch.set_num_threads(threads)
     twin = BundledBackend(folder, threads)
-    state = torch.load(vision, weights_only=True)
-    encoder, glance = Encoder(), Glance()
-    encoder.load_state_dict(state["encoder"])
-    glance.load_state_dict(state["glance"])
-    options = json.loads((decoder.parent / "options.json").read_text(encoding="utf8"))
-    model = Decoder(DecoderShape(**options["shape"]))
-    model.load_state_dict(torch.load(decoder, weights_only=True))
+    encoder, glance, model = load_torch(vision, sft)
     graphs: dict[str, Any] = {
         "_encoder": TorchGraph(encoder, ["picture"]),
         "_connector": TorchGraph(_Connect(glance, model), ["pools", "overview", "fragments"]),
@@ -119,10 +110,10 @@ def torch_twin(folder: Path, vision: Path, decoder: Path, threads: int | None) -
     return twin
 
 
-def agreement(paths: Sequence[str], folder: Path, vision: Path, decoder: Path, options: Options) -> dict[str, Any]:
+def agreement(paths: Sequence[str], folder: Path, vision: Path, sft: Path, options: Options) -> dict[str, Any]:
     """Scores and greedy texts of the exported model against its torch twin."""
     exported = Assessor(BundledBackend(folder, options.threads), batch_size=options.chunk)
-    twin = Assessor(torch_twin(folder, vision, decoder, options.threads), batch_size=options.chunk)
+    twin = Assessor(torch_twin(folder, vision, sft, options.threads), batch_size=options.chunk)
     one_round = [Assessor(a.backend, batch_size=options.chunk, score_only=True) for a in (exported, twin)]
     a, b = exported.assess(paths), twin.assess(paths)
     c, d = (assessor.assess(paths) for assessor in one_round)
@@ -130,6 +121,9 @@ def agreement(paths: Sequence[str], folder: Path, vision: Path, decoder: Path, o
     short = [(x.score, y.score) for x, y in zip(c, d, strict=True) if x.score is not None and y.score is not None]
     same = [_text(x) == _text(y) for x, y in zip(a, b, strict=True)]
     apart, apart_short = (np.array([abs(x - y) for x, y in found]) for found in (pairs, short))
+    both = [abs(x.score - y.score) for x, y in zip(a, b, strict=True) if x.score and y.score and _text(x) == _text(y)]
+    if not pairs or not short:
+        raise SystemExit("no picture got a score from both; there is nothing to compare")
     data = {
         "pictures": len(paths),
         "scored by both": len(pairs),
@@ -138,12 +132,10 @@ def agreement(paths: Sequence[str], folder: Path, vision: Path, decoder: Path, o
         "largest difference, score only": float(apart_short.max()),
         "within 0.01, score only": metrics.share(apart_short <= WITHIN_TORCH)[0],
         "same text in all rounds": metrics.share(same)[0],
-        "largest difference where the text is the same": max(
-            (abs(x.score - y.score) for x, y, s in zip(a, b, same, strict=True) if s and x.score and y.score), default=np.nan
-        ),
+        "largest difference where the text is the same": max(both, default=np.nan),
     }
-    shown = [[name, number(v, 4) if isinstance(v, float) else v] for name, v in data.items()]
-    publish("agreement", options.out, [("Exported model against its torch twin", table(["what", "value"], shown))], data)
+    shown = table(["what", "value"], [[name, number(v, 4) if isinstance(v, float) else v] for name, v in data.items()])
+    publish("agreement", options.out, [("Exported model against its torch twin", shown)], data)
     return data
 
 

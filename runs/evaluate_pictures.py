@@ -251,7 +251,9 @@ class Options:
     every: int = 1
 
 
-def assess_jobs(name: str, jobs: Sequence[Job], modes: Sequence[str], options: Options) -> dict[str, dict[str, Outcome]]:
+def assess_jobs(
+    name: str, jobs: Sequence[Job], modes: Sequence[str], options: Options
+) -> dict[str, dict[str, Outcome]]:
     """Outcomes by mode and key, for the jobs that `options.every` picks. What OUT/NAME.jsonl holds is not done again.
 
     SystemExit when that journal was written with other weights.

@@ -26,7 +26,10 @@ SNELLEN = [sys.executable, "-m", "snellen"]
 def speed(
     large: str, small: Sequence[str], options: Options, *, brisque: bool, repeats: int = 9, size: bool, root: Path
 ) -> dict[str, Any]:
-    """`large`: a photograph that 12 and 24 MP JPEGs are made from; `small`: files of about 512 px. `root`: the checkout."""
+    """Times and sizes.
+
+    large: a photograph that 12 and 24 MP JPEGs are made from. small: files of about 512 px. root: the checkout.
+    """
     data: dict[str, Any] = {"cores": os.cpu_count()}
     with tempfile.TemporaryDirectory() as folder:
         twelve = save_resized(large, (4000, 3000), Path(folder) / "12mp.jpg")
@@ -43,8 +46,8 @@ def speed(
             data["score only / brisque"] = ours / theirs
         runs = [command([*SNELLEN, "assess", twelve], root) for _ in range(3)]
         data["cold snellen assess, 12 MP, s"] = statistics.median(seconds for seconds, _ in runs)
-        one = small[0]
-        data["cold snellen assess, 512 px, s"] = statistics.median(command([*SNELLEN, "assess", one], root)[0] for _ in range(3))
+        runs = [command([*SNELLEN, "assess", small[0]], root) for _ in range(3)]
+        data["cold snellen assess, 512 px, s"] = statistics.median(seconds for seconds, _ in runs)
         data["peak memory of snellen assess, 24 MP, MB"] = command([*SNELLEN, "assess", twenty_four], root)[1]
         if size:
             data |= sizes(root, Path(folder))
@@ -104,7 +107,7 @@ def megabytes(usage: resource.struct_rusage) -> float:
 
 
 def sizes(root: Path, folder: Path) -> dict[str, float]:
-    """MB of the wheel, and of everything that installing it puts into an empty folder (packages come from the index)."""
+    """MB of the wheel, and of all that installing it puts into an empty folder (packages come from the index)."""
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     command([*pip, "wheel", str(root), "--no-deps", "--wheel-dir", str(folder)], root)
     (wheel,) = folder.glob("snellen-*.whl")

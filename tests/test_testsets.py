@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from snellen.data.distort import level_mos
 from snellen.data.sources import Photograph
+from snellen.data.synthesize import VISIBLE, visible_change
 from snellen.data.testsets import (
     LADDERS,
     Rung,
@@ -15,33 +19,32 @@ from snellen.data.testsets import (
     native_detail,
     realise_rung,
     sensor_noise_at,
-    true_kind,
 )
-from snellen.image import Picture
+from snellen.image import Picture, load
 from snellen.region import FULL
 
 PHOTOGRAPHS = [Photograph("a.jpg", 6000, 4000), Photograph("b.jpg", 3000, 2000), Photograph("small.jpg", 1600, 1200)]
 
 
-def test_local_faults_are_what_the_set_promises() -> None:
-    recipes = local_faults(PHOTOGRAPHS, strong=60, mild=20, clean=10)
-    assert recipes == local_faults(PHOTOGRAPHS, strong=60, mild=20, clean=10)
-    assert [sum(r.distortion is not None and r.level in levels for r in recipes) for levels in ((3, 4, 5), (1, 2))] == [
-        60,
-        20,
-    ]
-    assert sum(r.distortion is None for r in recipes) == 10
-    sizes = {p.path: (p.width, p.height) for p in PHOTOGRAPHS}
+def test_local_faults_are_what_the_set_promises(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    detail = rng.integers(0, 255, (250, 350, 3), np.uint8)
+    Image.fromarray(detail).resize((2400, 1750)).save(tmp_path / "large.jpg")
+    photographs = [Photograph(str(tmp_path / "large.jpg"), 2400, 1750), PHOTOGRAPHS[2]]
+    recipes = local_faults(photographs, strong=6, mild=2, clean=3)
+    faulty = [recipe for recipe in recipes if recipe.distortion is not None]
+    assert [recipe.level >= 3 for recipe in faulty] == [True] * 6 + [False] * 2
+    assert len(recipes) == 11
+    source = load(tmp_path / "large.jpg")
     for recipe in recipes:
-        left, top, right, bottom = recipe.frame.to_pixels(*sizes[recipe.source])
+        left, top, right, bottom = recipe.frame.to_pixels(2400, 1750)
         assert (right - left) * (bottom - top) >= 4_000_000
-        if recipe.distortion is None:
-            assert true_kind(recipe) is None
-        else:
-            assert true_kind(recipe) is not None
-            assert 0.199 <= min(recipe.region.width, recipe.region.height)
-            assert max(recipe.region.width, recipe.region.height) <= 0.501
-    assert {recipe.source for recipe in recipes} == {"a.jpg", "b.jpg"}
+        assert recipe.source == str(tmp_path / "large.jpg")
+    for recipe in faulty:
+        assert recipe.kind is not None
+        assert visible_change(recipe, source) >= VISIBLE
+        assert min(recipe.region.width, recipe.region.height) >= 0.199
+        assert max(recipe.region.width, recipe.region.height) <= 0.501
 
 
 def test_local_faults_need_large_photographs() -> None:
@@ -65,7 +68,7 @@ def test_each_rung_is_further_from_the_original_and_worth_less(name: str) -> Non
     clean = Picture(np.clip(128 + 40 * soft / soft.std(), 0, 255).astype(np.uint8), "clean")
     pictures = [realise_rung(Rung("clean.png", FULL, name, level, level), clean) for level in range(1, 6)]
     away = [float(np.abs(p.pixels.astype(float) - clean.pixels).mean()) for p in pictures]
-    assert 0 < away[0]
+    assert away[0] > 0
     assert away == sorted(away)
     means = [LADDERS[name].human_mean(level) for level in range(6)]
     assert means == sorted(means, reverse=True)

@@ -6,14 +6,15 @@ Give both photographs that no training ever saw. Every picture can be made again
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from snellen.data.distort import DISTORTIONS
 from snellen.data.distort.array import Floats, Pixels, bands, to_uint8
 from snellen.data.distort.blur import blurred
 from snellen.data.sources import Photograph
@@ -32,39 +33,32 @@ CLEAN_MOS = PRISTINE_MOS - 0.1
 def local_faults(
     photographs: Sequence[Photograph], strong: int = 500, mild: int = 100, clean: int = 100
 ) -> list[Recipe]:
-    """Pictures of at least 4 MP: `strong` with one regional fault of level 3 to 5, `mild` of level 1 or 2, `clean` none.
+    """Pictures of at least 4 MP: `strong` ones with a regional fault of level 3-5, `mild` of level 1-2, `clean` none.
 
     A fault's sides are 0.2 to 0.5 of the frame's. Only levels that show a named kind of issue count as faults
-    (`Distortion.kind_at`), and only where they change the picture (`visible_change` of VISIBLE or more): blur on a plain
-    sky is no fault that anyone could find. Reads the photographs, a few minutes for 20 large ones. Photographs under
-    4 MP are left out; ValueError when none remains.
+    (`Recipe.kind`), and only where they change the picture (`visible_change` of VISIBLE or more): blur on a plain sky
+    is no fault that anyone could find. Where too few can be seen there are fewer. Reads the photographs: some minutes
+    for 20 large ones. Photographs under 4 MP are left out; ValueError when none remains.
     """
-    large = [(p.path, p.width, p.height, CLEAN_MOS) for p in photographs if p.width * p.height >= 1e6 * LOCAL_MEGAPIXELS]
+    enough = 1e6 * LOCAL_MEGAPIXELS
+    large = [(p.path, p.width, p.height, CLEAN_MOS) for p in photographs if p.width * p.height >= enough]
     if not large:
         raise ValueError(f"none of the {len(photographs)} photographs has {LOCAL_MEGAPIXELS} megapixels")
     recipes: list[Recipe] = []
-    wanted = ((strong, (3, 4, 5)), (mild, (1, 2)))
-    for i, (count, levels) in enumerate(wanted):
-        drawn = plan(
-            large, 2 * count, LOCAL_SEED + i, local=1.0, clean=0.0, min_megapixels=LOCAL_MEGAPIXELS, levels=levels
-        )
-        recipes += _visible([recipe for recipe in drawn if true_kind(recipe)][: count * 3 // 2])[:count]
+    for seed, count, levels in ((LOCAL_SEED, strong, (3, 4, 5)), (LOCAL_SEED + 1, mild, (1, 2))):
+        drawn = plan(large, 4 * count, seed, local=1.0, clean=0.0, min_megapixels=LOCAL_MEGAPIXELS, levels=levels)
+        recipes += _visible([recipe for recipe in drawn if recipe.kind], math.ceil(1.25 * count / len(large)))[:count]
     return recipes + plan(large, clean, LOCAL_SEED + 2, local=0.0, clean=1.0, min_megapixels=LOCAL_MEGAPIXELS)
 
 
-def _visible(recipes: Sequence[Recipe]) -> list[Recipe]:
-    """Those whose fault can be seen, in order; each source is read once."""
+def _visible(recipes: Sequence[Recipe], most: int) -> list[Recipe]:
+    """Of each source the first recipes whose fault can be seen, at most `most`; in order. Each source is read once."""
     seen = set()
     for path in sorted({recipe.source for recipe in recipes}):
         source = load(path)
-        those = [i for i, recipe in enumerate(recipes) if recipe.source == path]
-        seen |= {i for i in those if visible_change(recipes[i], source) >= VISIBLE}
+        those = (i for i, recipe in enumerate(recipes) if recipe.source == path)
+        seen |= set(islice((i for i in those if visible_change(recipes[i], source) >= VISIBLE), most))
     return [recipe for i, recipe in enumerate(recipes) if i in seen]
-
-
-def true_kind(recipe: Recipe) -> str | None:
-    """The kind of issue that the picture shows, None when it shows none; see `Distortion.kind_at`."""
-    return DISTORTIONS[recipe.distortion].kind_at(recipe.level) if recipe.distortion else None
 
 
 @dataclass(frozen=True)
@@ -181,7 +175,8 @@ def native_detail(photographs: Sequence[Photograph], max_megapixels: float = 4.0
         side = min(1.0, (1e6 * max_megapixels / (photograph.width * photograph.height)) ** 0.5)
         frame = FULL if side == 1.0 else Region(0.5 - side / 2, 0.5 - side / 2, 0.5 + side / 2, 0.5 + side / 2)
         rungs.append(Rung(photograph.path, frame, None, 0, 0))
-        rungs += [Rung(photograph.path, frame, name, level, 10 * i + level) for name in LADDERS for level in range(1, 6)]
+        levels = range(1, 6)
+        rungs += [Rung(photograph.path, frame, name, level, 10 * i + level) for name in LADDERS for level in levels]
     return rungs
 
 
