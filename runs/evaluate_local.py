@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from evaluate_tables import SEED, number, percent, publish, spread, table
 from snellen import metrics
 from snellen.data.sources import Photograph
 from snellen.data.synthesize import Recipe, read_recipes, write_recipes
-from snellen.data.testsets import local_faults, true_kind
+from snellen.data.testsets import local_faults
 from snellen.region import Region
 
 MODES = (TWO, RANDOM, CENTRAL, PLAIN, ONLY)
@@ -24,6 +25,7 @@ def local(photographs: Sequence[Photograph], options: Options, modes: Sequence[s
     """Tables of grounding, of kinds, and of agreement with the synthetic MOS."""
     listed = options.out / "local-recipes.jsonl"
     if not listed.exists():
+        print("drawing the local-fault set: some minutes", file=sys.stderr)
         write_recipes(local_faults(photographs), listed)
     recipes = {f"{i:04d}": recipe for i, recipe in enumerate(read_recipes(listed))}
     found = with_one_round(assess_jobs("local", [Job(key, r) for key, r in recipes.items()], modes, options))
@@ -106,7 +108,7 @@ def worst(issues: Sequence[Sequence[Any]]) -> int:
 
 def of_true_kind(issues: Sequence[Sequence[Any]], recipe: Recipe) -> list[Sequence[Any]]:
     """Those issues that are of the kind that was applied."""
-    return [issue for issue in issues if issue[0] == true_kind(recipe)]
+    return [issue for issue in issues if issue[0] == recipe.kind]
 
 
 def named(issues: Sequence[Sequence[Any]], recipe: Recipe) -> bool:
@@ -165,8 +167,8 @@ def naming_table(data: Mapping[str, Any]) -> str:
 def kinds(rows: Mapping[str, Outcome], recipes: Mapping[str, Recipe], keys: Sequence[str]) -> list[list[object]]:
     """For each kind: how many pictures, how often it was named."""
     table_rows: list[list[object]] = []
-    for kind in sorted({str(true_kind(recipes[key])) for key in keys}):
-        those = [key for key in keys if true_kind(recipes[key]) == kind]
+    for kind in sorted({str(recipes[key].kind) for key in keys}):
+        those = [key for key in keys if recipes[key].kind == kind]
         right = [named(rows[key]["issues"], recipes[key]) for key in those]
         table_rows.append([kind, len(those), percent(float(np.mean(right)))])
     return table_rows
