@@ -1,7 +1,7 @@
 """Distortions of known kind and strength, for a picture or a region of it.
 
 The 25 of KADID-10k with its parameters (H. Lin, V. Hosu, D. Saupe, "KADID-10k: A Large-scale Artificially Distorted
-IQA Database", QoMEX 2019) and eight that it lacks. Strength is a level, 1 (least) to 5 (most). `level_mos` gives what
+IQA Database", QoMEX 2019) and seven that it lacks. Strength is a level, 1 (least) to 5 (most). `level_mos` gives what
 people thought of each level: means over KADID's 81 pictures on its scale 1 (bad) to 5 (excellent), in
 `kadid_level_means.csv`. They were rated on pictures of 512 x 384, so they hold for about that size: blur, noise and
 codecs act on native pixels, and are seen less in a larger picture shown small.
