@@ -1,6 +1,6 @@
 """What measured features let a writer say: every claim about a picture is checked against its maps first.
 
-The thresholds are quantiles of the features over 2,000 training pictures of BIQ2021 (given beside each).
+The thresholds are quantiles of the features over 1,000 training pictures of BIQ2021, given beside each.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
     Map = NDArray[np.floating[Any]]
 
-SOFT, SHARP = 0.40, 0.50  # sharpness: 15th and 52nd percentile
-CALM, GRAINY = 0.8, 1.9  # noise, levels: 80th and 95th
-BLOCKY = 0.8  # blockiness: 83rd
-CLIPPED_LITTLE, CLIPPED, CLIPPED_MUCH = 0.01, 0.03, 0.05  # share of pixels: 90th, 94th, 95th
-DIM, DARK, BRIGHT = 0.20, 0.13, 0.78  # luminance: 11th, 5th, 95th
-FLAT, RANGE = 0.10, 0.18  # contrast: 8th and 37th
-GRAY, DULL, VIVID, GAUDY = 10.0, 13.0, 45.0, 93.0  # colourfulness: 5th, 10th, 63rd, 95th
-NO_CAST, CAST = 5.0, 20.0  # colour cast, levels: 80th and 92nd
+SOFT, SHARP = 0.40, 0.50  # sharpness: 18th and 51st percentile
+CALM, GRAIN_SEEN, GRAINY = 0.5, 0.8, 1.9  # noise, levels: 66th, 82nd and 94th
+BLOCKY = 0.8  # blockiness: 86th
+CLIPPED_LITTLE, CLIPPED, CLIPPED_MUCH = 0.01, 0.03, 0.05  # share of pixels: 90th, 93rd, 95th
+DARK, DIM, BRIGHT = 0.13, 0.20, 0.78  # luminance: 4th, 10th, 96th
+FLAT, RANGE = 0.10, 0.18  # contrast: 7th and 34th
+GRAY, DULL, VIVID, GAUDY = 10.0, 13.0, 45.0, 93.0  # colourfulness: 4th, 8th, 63rd, 96th
+NO_CAST, CAST = 5.0, 29.0  # colour cast, levels: 78th and 94th
 LOW_MOS = 3.0
-"""Pictures as found get issues from their measurements only below this MOS, the lowest quarter of BIQ2021."""
+"""Pictures as found get issues from their measurements only below this MOS, the lowest fifth of BIQ2021."""
 
 _WHOLE = 0.6  # a region of this area counts as the whole picture, as in Region.place
 _CELL_CLIPPED = 0.2
@@ -88,7 +88,7 @@ def evidence(kind: str, region: Region, measured: Features) -> list[str]:
         claims = {"soft": sharp < SOFT, "softer": sharp < 0.9 * there("sharpness")}
     elif kind == "noise":
         noise = here("noise")
-        claims = {"grainy": noise > GRAINY, "grainier": noise > max(1.5 * there("noise"), CALM)}
+        claims = {"grainy": noise > GRAINY, "grainier": noise > max(1.5 * there("noise"), GRAIN_SEEN)}
     elif kind == "compression":
         claims = {"blocky": here("blockiness") > BLOCKY}
     elif kind == "overexposure":
@@ -146,7 +146,7 @@ def strengths(measured: Features, kinds: tuple[str, ...] = (), region: Region = 
     whole = region == FULL
     claims = {
         "sharp": value["sharpness"] > SHARP,
-        "calm": value["noise"] < CALM and value["blockiness"] < BLOCKY,
+        "calm": value["noise"] < CALM and value["blockiness"] < BLOCKY and value["luminance"] > DIM,
         "light": clipped < CLIPPED_LITTLE and 0.3 < value["luminance"] < 0.7,
         "range": whole and value["contrast"] > RANGE,
         "vivid": whole and VIVID < value["colorfulness"] < GAUDY,
@@ -197,7 +197,7 @@ def derived_issues(measured: Features, mos: float) -> tuple[Issue, ...]:
             "overexposure", (value["clipped_highlights"] - CLIPPED_MUCH) / 0.3,
             maps["clipped_highlights"] > _CELL_CLIPPED,
         ),
-        ("underexposure", (DARK - value["luminance"]) / 0.06, maps["luminance"] < DARK),
+        ("underexposure", (DARK - value["luminance"]) / 0.03, maps["luminance"] < DARK),
         ("low contrast", (FLAT - value["contrast"]) / 0.05, None),
         ("color cast", (value["color_cast"] - CAST) / 30.0, None),
     ]  # fmt: skip

@@ -131,11 +131,12 @@ KIND_WORDS: dict[str, KindWords] = {
         "a ",
     ),
     "saturation": KindWords(
-        "[wrong|unnatural] saturation",
+        "saturation error",
         "[color strength|color] [looks|is] [off|wrong|unnatural]",
         "[a pale subject|colored light]",
         "[natural|balanced|lifelike] [color strength|saturation|color]",
         "[unnatural color|wrong color strength|dull or gaudy color]",
+        "a ",
     ),
     "corruption": KindWords(
         "corruption",

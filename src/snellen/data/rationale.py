@@ -216,7 +216,7 @@ class _Pen:
         if worst + index >= 7 or (index <= 1 and worst == 0):
             patterns = wording.VERDICT_EVEN_SO
         else:
-            patterns = wording.VERDICT if self.rng.random() < 0.2 else wording.VERDICT_JOINED
+            patterns = wording.VERDICT if self.rng.random() < 0.1 else wording.VERDICT_JOINED
         closing = self.write(patterns, verdict=VERDICTS[index])
         return f"{summary} {closing}" if closing[0].isalpha() else summary[:-1] + closing
 
@@ -315,7 +315,8 @@ def _close_summary(
     known, place = pen.known, where(crop.place, pen.rng)
     if issue is not None and about is not None:
         if not _covers(crop, issue):
-            return pen.write(wording.CLOSE_ELSEWHERE, place=place, **about)
+            beside = crop.intersect(issue.region) is None
+            return pen.write(wording.CLOSE_ELSEWHERE if beside else wording.CLOSE_PARTLY, place=place, **about)
         expected = at_a_glance(issue) == "visible" and any(seen.kind == issue.kind for seen in glance)
         return pen.write(wording.CLOSE_CONFIRM if expected else wording.CLOSE_REVEAL, **about)
     if known.label >= LIKED:
@@ -345,7 +346,8 @@ def _reason(
     patterns: tuple[str, ...]
     explains: int
     if not _covers(crop, issue):
-        patterns, explains = wording.WHY_ELSEWHERE, 0
+        beside = crop.intersect(issue.region) is None
+        patterns, explains = wording.WHY_ELSEWHERE if beside else wording.WHY_PARTLY, 0
     elif before is None or at_a_glance(issue) != "visible":
         patterns, explains = wording.WHY_REVEAL, -1
     elif before.severity < issue.severity:

@@ -175,10 +175,11 @@ CLOSE_CRISP = (
 )
 CLOSE_ELSEWHERE = (
     "The crop {place} [shows|reveals] [no fault|nothing wrong]; the {name} lies {where}, outside it.",
-    (
-        "[Up close|In native pixels] {place} [detail holds up|nothing is wrong], the {name} {where} is outside "
-        "this crop."
-    ),
+    "[Up close|In native pixels] {place} nothing is wrong, the {name} {where} is outside this crop.",
+)
+CLOSE_PARTLY = (
+    "The crop {place} [holds|shows] only a part of the {name} {where}: {proof}.",
+    "[Up close|In native pixels] {place} the {name} {where} is only [partly|in part] in view; {proof}.",
 )
 CLOSE_PLAIN = (
     "[Up close|In the crop|In native pixels] {place}, [no new fault appears|nothing new comes out].",
@@ -200,6 +201,7 @@ WHY_CLEAN = ("the crop shows no fault", "nothing wrong comes out up close", "no 
 WHY_CRISP = ("[detail|fine texture] holds up in the crop", "detail is [intact|crisp] up close")
 WHY_NOTHING = ("the crop [shows|brings] nothing new", "nothing new comes out up close")
 WHY_ELSEWHERE = ("the crop has no part in the {name}", "the {name} is not in this crop")
+WHY_PARTLY = ("the crop shows a part of the {name} only", "the {name} is only partly in view")
 WHY_TRAIT = ("up close {trait}",)
 
 LOWER_LITTLE = ("so the rating [goes|moves] down a little", "which lowers it a little", "so it is a little lower")
