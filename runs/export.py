@@ -1,6 +1,6 @@
-"""Step 6 of the recipe: write the model's folder. The interval is calibrated afterwards (runs/evaluate.py calibrate).
+r"""Step 6 of the recipe: write the model's folder. The interval is calibrated afterwards (runs/evaluate.py calibrate).
 
-    python runs/export.py --vision build/vision/vision.pt --sft build/sft --version 0.1.0 --out src/snellen/weights/snellen-1
+python runs/export.py --vision build/vision/vision.pt --sft build/sft --version 0.1.0 --out src/snellen/weights/snellen-1
 """
 
 from __future__ import annotations
@@ -44,7 +44,11 @@ def main() -> None:
     Tokenizer.from_file(str(args.sft / "tokenizer.json")).save(str(args.out / "tokenizer.json"), pretty=False)
     shape = decoder.shape
     card = {
-        "name": "snellen-1", "version": args.version, "layers": shape.layers, "heads": shape.heads, "width": shape.width,
+        "name": "snellen-1",
+        "version": args.version,
+        "layers": shape.layers,
+        "heads": shape.heads,
+        "width": shape.width,
         "calibration": None,
         "sha256": {file: hashlib.sha256((args.out / file).read_bytes()).hexdigest() for file in FILES},
     }

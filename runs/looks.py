@@ -43,7 +43,9 @@ def crop_for(recipe: Recipe, width: int, height: int) -> Region:
         wanted = Region(float(x), float(y), float(x) + side, float(y) + side)
     else:
         grow = rng.uniform(0.02, 0.25, 4) * [r.width, r.height, r.width, r.height]
-        wanted = Region(max(0.0, r.x0 - grow[0]), max(0.0, r.y0 - grow[1]), min(1.0, r.x1 + grow[2]), min(1.0, r.y1 + grow[3]))
+        wanted = Region(
+            max(0.0, r.x0 - grow[0]), max(0.0, r.y0 - grow[1]), min(1.0, r.x1 + grow[2]), min(1.0, r.y1 + grow[3])
+        )
     return ZOOM_PRESETS["snellen"].settle(wanted, width, height)
 
 
@@ -56,7 +58,12 @@ def looks_of(job: tuple[int, Recipe]) -> list[tuple[Look, dict[str, object]]]:
         view = look(picture, part)
         seen = recipe.region.relative_to(part) if recipe.kind else None
         fault = (recipe.kind, recipe.level, seen) if recipe.kind and seen else None
-        more: dict[str, object] = {"recipe": number, "clean": recipe.distortion is None, "region": part.to_list(), "size": [picture.width, picture.height]}
+        more: dict[str, object] = {
+            "recipe": number,
+            "clean": recipe.distortion is None,
+            "region": part.to_list(),
+            "size": [picture.width, picture.height],
+        }
         rows.append((Look(view.overview, view.fragments, recipe.mos, False, fault), more))
     return rows
 
@@ -64,7 +71,9 @@ def looks_of(job: tuple[int, Recipe]) -> list[tuple[Look, dict[str, object]]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photographs", type=Path, required=True, help="JSON lines: path, width, height, split")
-    parser.add_argument("--manifest", type=Path, required=True, help="BIQ2021: its best training pictures are sources too")
+    parser.add_argument(
+        "--manifest", type=Path, required=True, help="BIQ2021: its best training pictures are sources too"
+    )
     parser.add_argument("--large", type=int, default=1400, help="pictures made from sources of a megapixel and more")
     parser.add_argument("--small", type=int, default=2600, help="pictures made from smaller sources")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,6 +1,6 @@
 """Step 4 of the recipe: write the conversations to learn from (GR-IQA), one JSON object per line, for people to read.
 
-    python runs/rationales.py --vectors build/vectors --looks build/looks --out build/rationales.jsonl
+python runs/rationales.py --vectors build/vectors --looks build/looks --out build/rationales.jsonl
 """
 
 from __future__ import annotations
@@ -52,14 +52,26 @@ def conversations(row: dict[str, Any], recipes: list[Recipe]) -> list[dict[str, 
             target = known.first_rating if answer.tool == "crop" else known.label
             reply = render_reply(rationale, answer, number)
             rounds.append(
-                {"look": row["look"] + number - 1, "region": region, "rating": target, "issues": len(answer.issues), "reply": reply}
+                {
+                    "look": row["look"] + number - 1,
+                    "region": region,
+                    "rating": target,
+                    "issues": len(answer.issues),
+                    "reply": reply,
+                }
             )
         lines.append(about | {"rounds": rounds})
     answer = quick(known)
     reply = render_reply(None, answer, 1)
     if not reply.startswith(RATING_PREFIX):
         raise ValueError(f"a quick reply does not begin as it is forced to: {reply}")
-    one = {"look": row["look"], "region": FULL.to_list(), "rating": known.label, "issues": len(answer.issues), "reply": reply}
+    one = {
+        "look": row["look"],
+        "region": FULL.to_list(),
+        "rating": known.label,
+        "issues": len(answer.issues),
+        "reply": reply,
+    }
     return [*lines, about | {"rounds": [one]}]
 
 

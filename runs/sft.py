@@ -1,6 +1,6 @@
 """Step 5 of the recipe: teach the decoder to look, explain and rate.
 
-    python runs/sft.py --vectors build/vectors --rationales build/rationales.jsonl --out build/sft
+python runs/sft.py --vectors build/vectors --rationales build/rationales.jsonl --out build/sft
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def main() -> None:
         rounds = [Round(r["look"], Region(*r["region"]), r["reply"], r["rating"], r["issues"]) for r in line["rounds"]]
         rows[line["held_out"]].append(encode_rounds(tokenizer, rounds))
     tokens = sum(len(row.ids) for row in rows[False])
-    print(f"{len(rows[False])} conversations to learn from, {tokens / len(rows[False]):.0f} tokens each, {len(rows[True])} held out")
+    print(
+        f"{len(rows[False])} conversations to learn from, {tokens / len(rows[False]):.0f} tokens each, {len(rows[True])} held out"
+    )
     shape = DecoderShape(tokenizer.get_vocab_size())
     options = SftOptions(steps=args.steps, rate=args.rate, seed=args.seed)
     vectors = LookVectors.open(args.vectors)

@@ -1,6 +1,7 @@
-"""Step 0 of the recipe: list what there is to learn from.
+r"""Step 0 of the recipe: list what there is to learn from.
 
-    python runs/sources.py --biq DATA/BIQ2021 --wallpapers DATA/debian --codecs DATA/codec-corpus --more DATA/photos --out build
+    python runs/sources.py --biq DATA/BIQ2021 --wallpapers DATA/debian --codecs DATA/codec-corpus \
+        --more DATA/photos --out build
 
 --biq: a clone of the public repository nisarahmedrana/BIQ2021. --wallpapers: Debian's packages gnome-backgrounds,
 mate-backgrounds, plasma-workspace-wallpapers, lomiri-wallpapers, lomiri-wallpapers-16.04, lomiri-wallpapers-20.04 and
@@ -27,7 +28,7 @@ LARGE = 4e6
 
 
 def split_of(path: str, pixels: int) -> str:
-    """"test" or "train"; depends on the path alone, so that it never changes."""
+    """ "test" or "train"; depends on the path alone, so that it never changes."""
     if "clic2025" in path:
         return "test"
     if "/usr/share/" in path and pixels >= LARGE:
@@ -48,7 +49,9 @@ def main() -> None:
     write_manifest(import_biq2021(args.biq), args.out / "biq2021.jsonl")
     codecs = [args.codecs / name for name in ("CID22", "clic2025", "kodak")]
     found = {photograph.path for photograph in find_photographs([args.wallpapers, *args.more, *codecs])}
-    found |= {str(path) for path in (args.codecs / "clic2025").rglob("*.png")}  # a benchmark of photographs: no filter needed
+    found |= {
+        str(path) for path in (args.codecs / "clic2025").rglob("*.png")
+    }  # a benchmark of photographs: no filter needed
     with (args.out / "photographs.jsonl").open("w") as file:
         for path in sorted(found):
             with Image.open(path) as picture:

@@ -1,10 +1,11 @@
-"""Step 3 of the recipe: everything that does not change while the decoder learns, computed once.
+r"""Step 3 of the recipe: everything that does not change while the decoder learns, computed once.
 
-    python runs/vectors.py --vision build/vision/vision.pt --manifest build/biq2021.jsonl --looks build/looks --out build/vectors
+    python runs/vectors.py --vision build/vision/vision.pt --manifest build/biq2021.jsonl \
+        --looks build/looks --out build/vectors
 
-For every real training picture two looks (the whole, and the part with most detail) and for every stored synthetic look:
-what the trained encoder says, and for whole pictures the raw features of the untouched ImageNet encoder on the small
-view, from which `first_ratings` predicts out of fold what can be known at a glance.
+For every real training picture two looks (the whole, and the part with most detail) and for every stored synthetic
+look: what the trained encoder says, and for whole pictures the raw features of the untouched ImageNet encoder on the
+small view, from which `first_ratings` predicts out of fold what can be known at a glance.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from snellen.data.synthesize import Recipe, read_recipes
 from snellen.image import ZOOM_PRESETS, load, look
 from snellen.model.export import export_encoder
 from snellen.model.vision import SUMMARY, WIDTH, Encoder, Glance, load_imagenet
-from snellen.region import FULL, Region
+from snellen.region import Region
 from snellen.train.looks import HELD_OUT, LookStore, hold_out
 
 FOLDS = 5
@@ -110,8 +111,15 @@ def real(job: tuple[int, bool, Sample]) -> tuple[dict[str, object], list[dict[st
     crop = ZOOM_PRESETS["snellen"].settle(busiest(whole.overview, side), picture.width, picture.height)
     part = look(picture, crop)
     row = {
-        "path": sample.path, "group": sample.group, "held_out": held_out, "mos": sample.mos, "real": True, "region": crop.to_list(), "fault": None,
-        "size": [picture.width, picture.height], "measured": features(picture).to_dict(),
+        "path": sample.path,
+        "group": sample.group,
+        "held_out": held_out,
+        "mos": sample.mos,
+        "real": True,
+        "region": crop.to_list(),
+        "fault": None,
+        "size": [picture.width, picture.height],
+        "measured": features(picture).to_dict(),
     }
     seen = [EYES.see(view.overview, view.fragments) for view in (whole, part)]
     return row, seen, EYES.glimpse(whole.overview)
@@ -123,14 +131,23 @@ def synthetic(first: int) -> tuple[dict[str, object], list[dict[str, np.ndarray]
     known = STORE.rows[first + 1]
     recipe, fault = RECIPES[known["recipe"]], STORE.rows[first]["fault"]
     row = {
-        "recipe": known["recipe"], "group": recipe.source, "held_out": first in STORE.held_out, "mos": looks[0].mos, "real": False, "region": known["region"],
-        "fault": [recipe.kind, *fault[1:]] if recipe.kind else None, "size": known["size"], "measured": features(looks[0].fragments).to_dict(),  # the tiles are the native pixels that are left
+        "recipe": known["recipe"],
+        "group": recipe.source,
+        "held_out": first in STORE.held_out,
+        "mos": looks[0].mos,
+        "real": False,
+        "region": known["region"],
+        "fault": [recipe.kind, *fault[1:]] if recipe.kind else None,
+        "size": known["size"],
+        "measured": features(looks[0].fragments).to_dict(),  # the tiles are the native pixels that are left
     }
     return row, [EYES.see(one.overview, one.fragments) for one in looks], EYES.glimpse(looks[0].overview)
 
 
-def first_ratings(glimpses: np.ndarray, mos: np.ndarray, groups: np.ndarray, ridge: float = 300.0, low: float = 1.0) -> np.ndarray:
-    """Out-of-fold ridge predictions of `mos`, (N,), at least `low`: each picture by a model that saw neither it nor its group."""
+def first_ratings(
+    glimpses: np.ndarray, mos: np.ndarray, groups: np.ndarray, ridge: float = 300.0, low: float = 1.0
+) -> np.ndarray:
+    """Out-of-fold ridge predictions of `mos`, (N,), at least `low`: no model saw the picture it speaks of, or its group."""
     x = (glimpses - glimpses.mean(0)) / (glimpses.std(0) + 1e-6)
     fold = groups % FOLDS
     predicted = np.zeros(len(mos))
@@ -148,17 +165,24 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--looks", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--real", type=int, help="use only so many real training pictures")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     train, held = hold_out(leak_free(read_manifest(args.manifest)), HELD_OUT)
     store = LookStore(args.looks)
     usable = {*store.trained, *store.held_out}
     firsts = [i for i in range(0, len(store), 2) if i in usable]
+    train = train[: args.real]
     samples = [*train, *held]
     count = 2 * (len(samples) + len(firsts))
     args.out.mkdir(parents=True, exist_ok=True)
     export_eyes(args.vision, args.out)
-    shapes = {"summary": (SUMMARY,), "overview": (GRID_SIDE**2, WIDTH), "fragments": (GRID_SIDE**2, WIDTH), "plain": (1,)}
+    shapes = {
+        "summary": (SUMMARY,),
+        "overview": (GRID_SIDE**2, WIDTH),
+        "fragments": (GRID_SIDE**2, WIDTH),
+        "plain": (1,),
+    }
     arrays = {
         name: np.lib.format.open_memmap(args.out / f"{name}.npy", mode="w+", dtype=np.float16, shape=(count, *shape))
         for name, shape in shapes.items()
@@ -182,9 +206,11 @@ def main() -> None:
         missed = np.abs(first[part] - mos[part])
         # for a normal error the standard deviation is 1.25 times the mean absolute one
         spread[part] = 1.25 * np.clip(first_ratings(np.stack(glimpses)[part], missed, groups[part], low=0.0), 0.05, 2.0)
-        print("first look, out of fold: PLCC", round(float(np.corrcoef(first[part], mos[part])[0, 1]), 4), int(part.sum()))
+        print(
+            "first look, out of fold: PLCC", round(float(np.corrcoef(first[part], mos[part])[0, 1]), 4), int(part.sum())
+        )
     with (args.out / "examples.jsonl").open("w") as file:
-        for row, rating, std in zip(rows, first, spread):
+        for row, rating, std in zip(rows, first, spread, strict=True):
             file.write(json.dumps(row | {"first": round(float(rating), 3), "first_std": round(float(std), 3)}) + "\n")
 
 

@@ -1,6 +1,6 @@
 """Part of step 1: measure how much each synthetic fault changes its region; invisible ones are not learned from.
 
-    python runs/visible.py --looks build/looks
+python runs/visible.py --looks build/looks
 """
 
 from __future__ import annotations

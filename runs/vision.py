@@ -1,6 +1,6 @@
 """Step 2 of the recipe: teach the encoder. See runs/README.md for the order.
 
-    python runs/vision.py --manifest build/biq2021.jsonl --store build/looks --out build/vision
+python runs/vision.py --manifest build/biq2021.jsonl --store build/looks --out build/vision
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ def main() -> None:
     if store is not None:
         validation += [store[i] for i in store.held_out]
     options = VisionOptions(
-        steps=args.steps, encoder_rate=args.encoder_rate, head_rate=args.head_rate, seed=args.seed,
+        steps=args.steps,
+        encoder_rate=args.encoder_rate,
+        head_rate=args.head_rate,
+        seed=args.seed,
     )
     real = 11 if store is not None else options.batch
 

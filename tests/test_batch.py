@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="needs the train extra")
-
 from snellen.answer import Answer, Issue, Rationale, render_reply
 from snellen.backends.bundled import LOOK_TOKENS, turn_ids
 from snellen.model.tokenizer import train_tokenizer

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
-
-torch = pytest.importorskip("torch", reason="needs the train extra")
 import onnxruntime
+import pytest
+import torch
 
 from snellen.model.decoder import Decoder, DecoderShape
 from snellen.model.export import export_onnx
@@ -23,7 +22,9 @@ def models(tmp_path_factory: pytest.TempPathFactory):
     twins = Encoder().eval(), Glance().eval(), Decoder(SHAPE).eval()
     folder: Path = tmp_path_factory.mktemp("export")
     export_onnx(*twins, folder)
-    graphs = {name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx")) for name in ("encoder", "connector", "decoder")}
+    graphs = {
+        name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx")) for name in ("encoder", "connector", "decoder")
+    }
     return twins, graphs
 
 
@@ -65,7 +66,10 @@ def test_decoder_with_cache_agrees_with_one_pass(models) -> None:
         alone, _ = decoder(*(torch.from_numpy(a[1:, 3:]) for a in (ids, looks, is_look, positions - 0, keys)))
     past = np.zeros((SHAPE.layers, 2, batch, SHAPE.heads, 0, SHAPE.width // SHAPE.heads), np.float32)
     for begin, end in ((0, 5), (5, 6), (6, 9)):
-        part = {name: a[:, begin:end] for name, a in (("ids", ids), ("looks", looks), ("is_look", is_look), ("positions", positions))}
+        part = {
+            name: a[:, begin:end]
+            for name, a in (("ids", ids), ("looks", looks), ("is_look", is_look), ("positions", positions))
+        }
         logits, past = graphs["decoder"].run(None, part | {"keys": keys[:, :end], "past": past})
     assert np.allclose(logits, wanted, atol=1e-4)
     assert np.allclose(decoder.logits(alone[:, -1])[0].detach().numpy(), wanted[1], atol=1e-4)

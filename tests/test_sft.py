@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch", reason="needs the train extra")
+import torch
 
 from snellen.answer import RATING_PREFIX
 from snellen.model.decoder import Decoder, DecoderShape
@@ -58,7 +57,10 @@ def test_context_takes_no_part_in_the_loss(setting) -> None:
     padded = collate([rows[0], encode_rounds(tokenizer, [Round(1, FULL, reply(2.5) * 2, 2.5, 0)])], image)
     padded.ids[0, len(rows[0].ids) :] = 7  # what stands on padding must not matter
     alone = sft_losses(model, collate(rows[:1], image), vectors, numbers, SftOptions())
-    one = type(padded)(*(value[:1] for value in (padded.ids, padded.keys, padded.role, padded.target, padded.is_look)), padded.looks[:1])
+    one = type(padded)(
+        *(value[:1] for value in (padded.ids, padded.keys, padded.role, padded.target, padded.is_look)),
+        padded.looks[:1],
+    )
     again = sft_losses(model, one, vectors, numbers, SftOptions())
     for name in alone:
         assert again[name].item() == pytest.approx(alone[name].item(), abs=1e-5)

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("scipy", reason="needs the train extra")
-
 from snellen.data.synthesize import (
     PRISTINE_MOS,
     Recipe,
@@ -47,7 +45,7 @@ def test_recipes_come_back_from_disk_and_make_the_same_pixels(tmp_path: Path) ->
     again = list(read_recipes(tmp_path / "recipes.jsonl"))
     assert again == recipes
     source = load(picture())
-    for one, two in zip(recipes, again):
+    for one, two in zip(recipes, again, strict=True):
         assert np.array_equal(realise(one, source).pixels, realise(two, source).pixels)
     assert {recipe.source for recipe in recipes} == {"a.png", "b.png"}
     assert any(recipe.distortion is None and recipe.kind is None and recipe.mos == recipe.base for recipe in recipes)

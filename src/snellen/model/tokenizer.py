@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 SPECIAL = ("<pad>", "<end>", "<look>", "<image>")
-"""Padding; end of a reply; beginning of a user turn, followed by the four coordinates of the region shown; one part of a look."""
+"""Padding; end of a reply; beginning of a user turn, before the coordinates of the region shown; one part of a look."""
 CLAUSE = r"""(?:[^.,;\n]|,(?= "))*[.,;]?[ \n]?"""
 
 

@@ -59,7 +59,8 @@ class Block(nn.Module):
         y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
         y = F.relu6(self.depthwise(same_pad(y, self.kernel, self.stride)), inplace=True)
         y = self.project(y)
-        return x + y if self.residual else y
+        out: Tensor = x + y if self.residual else y
+        return out
 
 
 class Encoder(nn.Module):
@@ -89,7 +90,7 @@ class Encoder(nn.Module):
             if i in TAPS:
                 levels.append(x)
         parts = []
-        for level, pool in zip(levels, (8, 4, 2, 1)):
+        for level, pool in zip(levels, (8, 4, 2, 1), strict=True):
             mean = F.avg_pool2d(level, pool) if pool > 1 else level
             parts.append(mean)
             if pool >= 4:  # the spread inside a cell tells noise and texture from flat colour

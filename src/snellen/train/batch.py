@@ -16,7 +16,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from snellen.backends.bundled import turn_ids
+from snellen.backends.bundled import token_id, turn_ids
 from snellen.region import Region
 
 CONTEXT, WORD, RATING, PLACE = 0, 1, 2, 3
@@ -49,8 +49,7 @@ class Row:
 
 def encode_rounds(tokenizer: Tokenizer, rounds: Sequence[Round]) -> Row:
     """Rounds in order to one row; the last reply's <end> is its last token."""
-    first_number, last_number = tokenizer.token_to_id("0.00"), tokenizer.token_to_id("5.00")
-    end = tokenizer.token_to_id("<end>")
+    first_number, last_number, end = (token_id(tokenizer, token) for token in ("0.00", "5.00", "<end>"))
     ids: list[int] = []
     role: list[int] = []
     target: list[float] = []

@@ -80,7 +80,9 @@ def store_looks(looks: Iterator[tuple[Look, dict[str, object]]], count: int, fol
     folder.mkdir(parents=True, exist_ok=True)
     shape = (count, OVERVIEW, OVERVIEW, 3)
     overview = np.lib.format.open_memmap(folder / "overview.npy", mode="w+", dtype=np.uint8, shape=shape)
-    fragments = np.lib.format.open_memmap(folder / "fragments.npy", mode="w+", dtype=np.uint8, shape=(count, SIDE, SIDE, 3))
+    fragments = np.lib.format.open_memmap(
+        folder / "fragments.npy", mode="w+", dtype=np.uint8, shape=(count, SIDE, SIDE, 3)
+    )
     with (folder / "looks.jsonl").open("w") as lines:
         for i, (one, more) in enumerate(looks):
             h, w = one.overview.shape[:2]
@@ -124,12 +126,12 @@ class Mixture(torch.utils.data.IterableDataset[list[Look]]):
             if step <= self.skip:
                 continue
             looks = []
-            for draw, i in zip(draws, take):
+            for draw, i in zip(draws, take, strict=False):  # the draws go on for the synthetic looks
                 region = _random_square(draw) if draw[0] < self.crops else FULL
                 looks.append(real_look(self.samples[i], region))
             if self.store is not None:
                 looks += [self.store[i] for i in synthetic]
-            yield [one.flipped() if draw[4] < 0.5 else one for draw, one in zip(draws, looks)]
+            yield [one.flipped() if draw[4] < 0.5 else one for draw, one in zip(draws, looks, strict=False)]
 
 
 def _random_square(draw: np.ndarray) -> Region:

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from snellen.backends.bundled import token_id
 from snellen.model.decoder import Decoder, DecoderShape
 from snellen.train import best_device
 from snellen.train.batch import CONTEXT, PLACE, RATING, WORD, Batch, Row, collate
@@ -34,12 +35,16 @@ class LookVectors:
     @staticmethod
     def open(folder: Path) -> LookVectors:
         """Memory-map the three arrays of a folder."""
-        return LookVectors(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("summary", "overview", "fragments")))
+        return LookVectors(
+            *(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("summary", "overview", "fragments"))
+        )
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The three arrays' rows as float tensors."""
         where = rows.cpu().numpy()
-        a, b, c = (torch.from_numpy(np.asarray(x[where], np.float32)) for x in (self.summary, self.overview, self.fragments))
+        a, b, c = (
+            torch.from_numpy(np.asarray(x[where], np.float32)) for x in (self.summary, self.overview, self.fragments)
+        )
         return a, b, c
 
 
@@ -68,7 +73,9 @@ def number_targets(target: Tensor, first: float, count: int, spread: float) -> T
     return torch.softmax(-0.5 * ((grid - target[:, None]) / spread) ** 2, dim=1)
 
 
-def sft_losses(model: Decoder, batch: Batch, vectors: LookVectors, numbers: int, options: SftOptions) -> dict[str, Tensor]:
+def sft_losses(
+    model: Decoder, batch: Batch, vectors: LookVectors, numbers: int, options: SftOptions
+) -> dict[str, Tensor]:
     """Parts of the loss, each a mean over its own kind of token. numbers: id of the token "0.00"."""
     device = model.embedding.weight.device
     batch = batch.to(device)
@@ -155,7 +162,7 @@ def train_sft(
         optimizer.load_state_dict(saved["optimizer"])
         torch.set_rng_state(saved["random"].cpu())
         first = saved["step"]
-    image, numbers = tokenizer.token_to_id("<image>"), tokenizer.token_to_id("0.00")
+    image, numbers = token_id(tokenizer, "<image>"), token_id(tokenizer, "0.00")
     following = rows_in_order(rows, options.tokens, options.seed)
     for _ in range(first):
         next(following)
@@ -169,7 +176,7 @@ def train_sft(
         model.train()
         parts = sft_losses(model, collate(next(following), image), vectors, numbers, options)
         optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(parts.values())).sum().backward()
+        torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         done = step + 1 == last

@@ -66,7 +66,7 @@ class VisionOptions:
 
 
 def cell_targets(look: Look, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Kind (0 none, else 1 + index in KINDS; -1 where a cell is only half inside) and severity per cell, (rows, columns)."""
+    """Kind (0 none, else 1 + index in KINDS, -1 where a cell is half inside) and severity of each cell, (rows, columns)."""
     kinds = np.zeros((rows, columns), np.int64)
     levels = np.zeros((rows, columns), np.float32)
     if look.fault is not None:
@@ -84,7 +84,8 @@ def cell_targets(look: Look, rows: int, columns: int) -> tuple[np.ndarray, np.nd
 def correlation_loss(predicted: Tensor, wanted: Tensor) -> Tensor:
     """1 - PLCC over a batch, (N,) each: what is measured in the end, blind to shift and scale."""
     a, b = predicted - predicted.mean(), wanted - wanted.mean()
-    return 1.0 - (a * b).sum() / (a.norm() * b.norm() + 1e-6)
+    out: Tensor = 1.0 - (a * b).sum() / (a.norm() * b.norm() + 1e-6)
+    return out
 
 
 def look_losses(encoder: Encoder, glance: Glance, looks: Sequence[Look]) -> dict[str, Tensor]:
@@ -94,18 +95,25 @@ def look_losses(encoder: Encoder, glance: Glance, looks: Sequence[Look]) -> dict
     device = fragments[0].device
     mos = torch.tensor([look.mos for look in looks], device=device)
     real = torch.tensor([look.real for look in looks], device=device)
-    pools = torch.stack([torch.cat([glance.pool(o[None])[0], glance.pool(f[None])[0]]) for o, f in zip(overviews, fragments)])
+    pools = torch.stack(
+        [
+            torch.cat([glance.pool(o[None])[0], glance.pool(f[None])[0]])
+            for o, f in zip(overviews, fragments, strict=True)
+        ]
+    )
     rating = glance.rating(glance.summary(pools))
     half = pools.shape[1] // 2
     alone = [3.0 + glance.alone(part)[:, 0] for part in (pools[:, :half], pools[:, half:])]
     weight = torch.where(real, 1.0, 0.4)
     parts = {
         "mos": (F.smooth_l1_loss(rating, mos, beta=0.3, reduction="none") * weight).mean(),
-        "alone": sum((F.smooth_l1_loss(a, mos, beta=0.3, reduction="none") * weight).mean() for a in alone) / 2,
+        "alone": torch.stack(
+            [(F.smooth_l1_loss(a, mos, beta=0.3, reduction="none") * weight).mean() for a in alone]
+        ).mean(),
         "plcc": correlation_loss(rating[real], mos[real]) if int(real.sum()) > 3 else rating.sum() * 0,
     }
     kinds, levels, logits, severities = [], [], [], []
-    for look, pair in zip(looks, zip(overviews, fragments)):
+    for look, pair in zip(looks, zip(overviews, fragments, strict=True), strict=True):
         if look.real:
             continue
         for cells in pair:
@@ -132,7 +140,9 @@ def encode_mixed(encoder: Encoder, pictures: Sequence[np.ndarray]) -> list[Tenso
     device = encoder.cell.weight.device
     for shape in sorted({p.shape for p in pictures}):
         where = [i for i, p in enumerate(pictures) if p.shape == shape]
-        for i, row in zip(where, encoder(torch.from_numpy(np.stack([pictures[i] for i in where])).to(device))):
+        for i, row in zip(
+            where, encoder(torch.from_numpy(np.stack([pictures[i] for i in where])).to(device)), strict=True
+        ):
             cells[i] = row
     return [c for c in cells if c is not None]
 
@@ -183,12 +193,12 @@ def train_vision(
     for step in range(first, last):
         ramp = min(1.0, (step + 1) / options.warmup)
         ramp *= 0.5 * (1 + math.cos(math.pi * step / options.steps)) * 0.98 + 0.02
-        for group, rate in zip(optimizer.param_groups, (options.encoder_rate, options.head_rate)):
+        for group, rate in zip(optimizer.param_groups, (options.encoder_rate, options.head_rate), strict=True):
             group["lr"] = rate * ramp
         parts = look_losses(encoder, glance, next(following))
         loss = torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 5.0)
         optimizer.step()
         decay = min(options.average, (1 + step) / (10 + step))
@@ -205,7 +215,12 @@ def train_vision(
         with out_log.open("a") as log:
             log.write(json.dumps(row) + "\n")
         if (step + 1) % options.checkpoint_every == 0 or done:
-            saved = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average, "step": step + 1}
+            saved = {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "average": average,
+                "step": step + 1,
+            }
             torch.save(saved, out / "checkpoint.tmp")
             (out / "checkpoint.tmp").replace(out / "checkpoint.pt")
             save_vision(average, out / "vision.pt")
@@ -213,7 +228,10 @@ def train_vision(
 
 def save_vision(state: dict[str, Tensor], path: Path) -> None:
     """Split a joint state into encoder and glance, as `start` and the export read it."""
-    parts = {part: {k[len(part) + 1 :]: v.cpu() for k, v in state.items() if k.startswith(part + ".")} for part in ("encoder", "glance")}
+    parts = {
+        part: {k[len(part) + 1 :]: v.cpu() for k, v in state.items() if k.startswith(part + ".")}
+        for part in ("encoder", "glance")
+    }
     torch.save(parts, path)
 
 
@@ -227,7 +245,7 @@ def validate(encoder: Encoder, glance: Glance, looks: Sequence[Look]) -> dict[st
         batch = looks[begin : begin + 16]
         overviews = encode_mixed(encoder, [look.overview for look in batch])
         fragments = encode_mixed(encoder, [look.fragments for look in batch])
-        for look, o, f in zip(batch, overviews, fragments):
+        for look, o, f in zip(batch, overviews, fragments, strict=True):
             if look.real:
                 ratings.append(float(glance.rating(glance.summarise(o[None], f[None]))[0]))
                 wanted.append(look.mos)
