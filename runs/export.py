@@ -1,6 +1,7 @@
 r"""Step 6 of the recipe: write the model's folder. The interval is calibrated afterwards (runs/evaluate.py calibrate).
 
-python runs/export.py --vision build/vision/vision.pt --sft build/sft --version 0.1.0 --out src/snellen/weights/snellen-1
+python runs/export.py --vision build/vision/vision.pt --sft build/sft --version 0.1.0 \
+        --out src/snellen/weights/snellen-1
 """
 
 from __future__ import annotations

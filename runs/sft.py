@@ -41,10 +41,8 @@ def main() -> None:
     for line in lines:
         rounds = [Round(r["look"], Region(*r["region"]), r["reply"], r["rating"], r["issues"]) for r in line["rounds"]]
         rows[line["held_out"]].append(encode_rounds(tokenizer, rounds))
-    tokens = sum(len(row.ids) for row in rows[False])
-    print(
-        f"{len(rows[False])} conversations to learn from, {tokens / len(rows[False]):.0f} tokens each, {len(rows[True])} held out"
-    )
+    tokens = sum(len(row.ids) for row in rows[False]) / len(rows[False])
+    print(f"{len(rows[False])} conversations of {tokens:.0f} tokens, {len(rows[True])} held out")
     shape = DecoderShape(tokenizer.get_vocab_size())
     options = SftOptions(steps=args.steps, rate=args.rate, seed=args.seed)
     vectors = LookVectors.open(args.vectors)

@@ -147,7 +147,7 @@ def synthetic(first: int) -> tuple[dict[str, object], list[dict[str, np.ndarray]
 def first_ratings(
     glimpses: np.ndarray, mos: np.ndarray, groups: np.ndarray, ridge: float = 300.0, low: float = 1.0
 ) -> np.ndarray:
-    """Out-of-fold ridge predictions of `mos`, (N,), at least `low`: no model saw the picture it speaks of, or its group."""
+    """Out-of-fold ridge predictions of `mos`, (N,), at least `low`: no model saw the picture or its group."""
     x = (glimpses - glimpses.mean(0)) / (glimpses.std(0) + 1e-6)
     fold = groups % FOLDS
     predicted = np.zeros(len(mos))

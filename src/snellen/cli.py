@@ -83,7 +83,28 @@ def _parser() -> argparse.ArgumentParser:
     features.add_argument("--json", action="store_true", help="one JSON object per picture per line, maps included")
     _add_limit(features)
     features.set_defaults(run=_features)
+    _add_data(commands.add_parser("data", help="rationales to train on: build and read them"))
     return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    build = commands.add_parser("build", help="write rationales from what is known about pictures")
+    build.add_argument("manifests", metavar="MANIFEST", type=Path, nargs="+", help="JSON lines: path, mos, faults, ...")
+    build.add_argument("--out", metavar="FILE", type=Path, required=True, help="JSON lines to write")
+    build.add_argument(
+        "--first", metavar="FILE", type=Path, help="first looks, JSON lines: path, rating, std (default: from features)"
+    )
+    build.add_argument("--seed", metavar="N", type=int, default=0, help="of the wording (default: 0)")
+    build.add_argument("--limit", metavar="N", type=_positive, help="the first N pictures only")
+    build.set_defaults(run=_data_build)
+
+    show = commands.add_parser("show", help="a page with N rationales drawn at random")
+    show.add_argument("count", metavar="N", type=_positive)
+    show.add_argument("rationales", metavar="FILE", type=Path, help="what `snellen data build` wrote")
+    show.add_argument("--out", metavar="PAGE", type=Path, default=Path("rationales.html"), help="(rationales.html)")
+    show.add_argument("--seed", metavar="N", type=int, default=0, help="of the draw (default: 0)")
+    show.set_defaults(run=_data_show)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -225,6 +246,55 @@ def _features(args: argparse.Namespace) -> int:
         else:
             console.print(features_text(path, measured, ascii_only))
     return code
+
+
+def _data_build(args: argparse.Namespace) -> int:
+    from snellen.data.build import build
+    from snellen.data.sample import ManifestError
+    from snellen.image import ImageError
+    from snellen.table import UsageError, check_writable
+    from snellen.terminal import Progress
+
+    check_writable(args.out)
+    with ExitStack() as closing:
+        progress: Progress | None = None
+
+        def advance(done: int, total: int) -> None:
+            nonlocal progress
+            if progress is None:
+                progress = closing.enter_context(Progress(total))
+            progress.advance()
+
+        try:
+            count = build(
+                args.manifests, args.out, seed=args.seed, first=args.first, limit=args.limit, on_progress=advance
+            )
+        except (ManifestError, OSError) as error:
+            raise UsageError(str(error)) from error
+        except ImageError as error:
+            _complain(str(error))
+            return FAILED
+    print(f"{args.out}: {count} rationales", file=sys.stderr)
+    return OK
+
+
+def _data_show(args: argparse.Namespace) -> int:
+    from snellen.data.build import show
+    from snellen.image import ImageError
+    from snellen.table import UsageError, check_writable
+
+    check_writable(args.out)
+    try:
+        show(args.rationales, args.count, args.out, args.seed)
+    except ImageError as error:
+        _complain(str(error))
+        return FAILED
+    except OSError as error:
+        raise UsageError(str(error)) from error
+    except (ValueError, KeyError) as error:
+        raise UsageError(f"{args.rationales} is no file of rationales ({error!r})") from error
+    print(f"page: {args.out.resolve().as_uri()}", file=sys.stderr)
+    return OK
 
 
 def _console() -> tuple[Console, bool]:

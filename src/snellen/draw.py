@@ -146,9 +146,9 @@ def _sections(step: Step) -> tuple[str, ...]:
     return () if step.parsed is not None else (step.reply.text,)
 
 
-def place(region: Region) -> str:
+def place(region: Region, fractions: bool = True) -> str:
     """Where a region is, in words, and for parts of the picture in fractions too."""
     if region == FULL:
         return "the whole picture"
     words = "most of the picture" if region.place == "whole picture" else region.place
-    return f"{words} [{', '.join(f'{side:.2f}' for side in region.to_list())}]"
+    return f"{words} [{', '.join(f'{side:.2f}' for side in region.to_list())}]" if fractions else words

@@ -241,7 +241,11 @@ class ZoomPolicy:
             w = min(width, math.ceil(w * grow))
             h = min(height, math.ceil(self.min_area * total / w))
             w = min(width, max(w, math.ceil(self.min_area * total / h)))
-        w, h = min(width, max(w, self.min_side_px)), min(height, max(h, self.min_side_px))
+        least_w, least_h = min(width, self.min_side_px), min(height, self.min_side_px)
+        w, h = max(w, least_w), max(h, least_h)
+        if w * h > self.max_area * total:  # one side had to grow: the other gives way
+            h = max(least_h, math.floor(self.max_area * total / w))
+            w = max(least_w, min(w, math.floor(self.max_area * total / h)))
         left = min(max(0, math.floor((left + right - w) / 2)), width - w)
         top = min(max(0, math.floor((top + bottom - h) / 2)), height - h)
         return Region.from_pixels((left, top, left + w, top + h), width, height)

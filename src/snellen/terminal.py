@@ -123,7 +123,7 @@ def _issues(issues: Iterable[Issue], ascii_only: bool) -> RenderableType:
 
 
 def _round(number: int, step: Step, before: Step | None, ascii_only: bool) -> RenderableType:
-    title = Text(f"  Round {number}", style="bold").append(f"  {place(step.region)}", "not bold")
+    title = Text(f"  Round {number}", style="bold").append(f"  {place(step.region, fractions=False)}", "not bold")
     if step.score is not None:
         title.append("   rating ", "not bold dim").append(f"{step.score:.2f}")
         if step.distribution is not None:

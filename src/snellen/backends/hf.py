@@ -39,7 +39,7 @@ class HfBackend:
         try:
             self.processor: Any = transformers.AutoProcessor.from_pretrained(path, local_files_only=True)
             model: Any = transformers.AutoModelForImageTextToText.from_pretrained(
-                path, torch_dtype="auto", local_files_only=True
+                path, dtype="auto", local_files_only=True
             )
         except (OSError, ValueError) as error:
             raise BackendError(f"hf:{path} cannot be opened ({error}); give the folder of a checkpoint") from error
@@ -115,11 +115,16 @@ class HfBackend:
 
         def next_tokens(written: tuple[int, ...]) -> Mapping[int, float]:
             extra = torch.tensor([[*ids[:before], *written]], dtype=torch.long, device=self.device)
-            longer = dict(inputs)
-            longer["input_ids"] = torch.cat([inputs["input_ids"], extra], dim=1)
-            longer["attention_mask"] = torch.ones_like(longer["input_ids"])
+            more = {"input_ids": extra, "attention_mask": torch.ones_like(extra)}
+            longer = {
+                # other inputs of one number per token say which are image; what was written is text, 0
+                name: torch.cat([value, more.get(name, torch.zeros_like(extra))], dim=1)
+                if value.shape == inputs["input_ids"].shape
+                else value
+                for name, value in inputs.items()
+            }
             with torch.inference_mode():
-                logits = self.model(**longer).logits[0, -1].float()
+                logits = self.model(**longer, use_cache=False).logits[0, -1].float()
             probs = torch.softmax(logits, dim=-1)
             return {token: float(probs[token]) for token in self.number_texts}
 

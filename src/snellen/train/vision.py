@@ -66,7 +66,7 @@ class VisionOptions:
 
 
 def cell_targets(look: Look, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Kind (0 none, else 1 + index in KINDS, -1 where a cell is half inside) and severity of each cell, (rows, columns)."""
+    """Kind (0 none, else 1 + index in KINDS, -1 if a cell is half inside) and severity per cell, (rows, columns)."""
     kinds = np.zeros((rows, columns), np.int64)
     levels = np.zeros((rows, columns), np.float32)
     if look.fault is not None:

@@ -1,0 +1,9 @@
+"""`python -m snellen` is the command `snellen`."""
+
+from __future__ import annotations
+
+import sys
+
+from snellen.cli import main
+
+sys.exit(main())
