@@ -33,6 +33,7 @@ GLANCE_CLEAN = (
     "[No fault|Nothing wrong|No flaw] [stands out|shows|is visible]: {goods}.",
     "[At first glance|At a glance|Seen whole], {goods}[, with no fault in sight||].",
     "{goods}; [no fault|nothing wrong|no flaw] [shows|is visible|stands out].",
+    "{goods}, [with|and] no [fault|flaw] [in sight|to see].",
 )
 GLANCE_PLAIN = (
     (
