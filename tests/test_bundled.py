@@ -2,90 +2,226 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image
 
-from snellen.assess import Assessor
-from snellen.backends import BackendError, Sampling
-from snellen.backends.bundled import WEIGHTS, BundledBackend
-from snellen.image import load
+from snellen.assess import Assessment, Assessor
+from snellen.backends import BackendError, Sampling, Turn
+from snellen.backends.bundled import RATINGS, WEIGHTS, BundledBackend
+from snellen.data.distort import distort
+from snellen.image import Picture, load, look
+from snellen.protocol import KINDS, RATING_PREFIX, parse_reply
+from snellen.region import FULL, Region
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.jpg"))
+EXAMPLES = Path(__file__).parent.parent / "examples"
+Pixels = npt.NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def backend() -> BundledBackend:
+def model() -> BundledBackend:
     return BundledBackend()
 
 
 @pytest.fixture(scope="module")
-def photographs() -> list[np.ndarray]:
-    """The example photographs, which are good ones."""
-    assert len(EXAMPLES) >= 3
-    return [load(path).pixels for path in EXAMPLES]
+def assessor(model: BundledBackend) -> Assessor:
+    return Assessor(model)
 
 
-def scores(assessor: Assessor, pictures: list[np.ndarray]) -> list[float]:
-    out = []
-    for assessment in assessor.assess(pictures):
-        assert assessment.error is None and assessment.score is not None, assessment.error
-        out.append(assessment.score)
-    return out
+@pytest.fixture(scope="module")
+def scorer(model: BundledBackend) -> Assessor:
+    return Assessor(model, score_only=True)
 
 
-def blurred(pixels: np.ndarray, radius: float) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
+def photos() -> list[Pixels]:
+    """Four clean photographs of half a megapixel or so."""
+    mountains, dandelion = (load(EXAMPLES / name).pixels for name in ("mountains.jpg", "dandelion.jpg"))
+    path, rocks = mountains[300:900, 40:840], mountains[60:660, 440:1240]
+    return [path, rocks, dandelion[20:620, 100:900], dandelion[500:, 600:1500]]
 
 
-@pytest.mark.parametrize("score_only", [False, True])
-def test_more_blur_never_scores_higher_on_average(backend, photographs, score_only) -> None:
-    assessor = Assessor(backend, score_only=score_only)
-    means = [float(np.mean(scores(assessor, [blurred(p, radius) for p in photographs]))) for radius in (0, 1, 2, 4, 8)]
-    assert means == sorted(means, reverse=True)
-    assert means[0] - means[-1] > 1.0
-
-
-def test_noise_lowers_the_score(backend, photographs) -> None:
+@pytest.fixture(scope="module")
+def generated() -> list[Picture]:
+    """Pictures of many kinds: photographs with and without faults, noise, flat, tiny, long."""
     rng = np.random.default_rng(0)
-    noisy = [np.clip(p + rng.normal(0, 40, p.shape), 0, 255).astype(np.uint8) for p in photographs]
-    assessor = Assessor(backend)
-    assert np.mean(scores(assessor, noisy)) < np.mean(scores(assessor, photographs)) - 0.5
+    first, second = photos()[:2]
+    pixels = [
+        first,
+        distort(second, "gaussian_blur", 4, rng),
+        distort(first, "jpeg", 5, rng),
+        rng.integers(0, 256, (300, 400, 3), np.uint8),
+        np.full((200, 200, 3), 128, np.uint8),
+        first[:40, :40],
+        second[:64],
+        distort(first, "white_noise", 4, rng, Region(0.5, 0.5, 0.9, 0.9)),
+    ]
+    return [Picture(np.ascontiguousarray(one), f"picture {number}") for number, one in enumerate(pixels)]
 
 
-def test_same_score_alone_and_in_a_batch(backend, photographs) -> None:
-    together = scores(Assessor(backend, batch_size=8), photographs)
-    alone = [scores(Assessor(backend, batch_size=1), [p])[0] for p in photographs]
-    assert np.allclose(together, alone, atol=1e-3)
+@pytest.fixture(scope="module")
+def together(assessor: Assessor, generated: list[Picture]) -> list[Assessment]:
+    return assessor.assess(generated)
 
 
-def test_rounds_are_explained_and_the_interval_holds_the_score(backend, photographs) -> None:
-    for assessment in Assessor(backend).assess(photographs):
-        assert assessment.score is not None and assessment.interval is not None
+def test_every_reply_can_be_read_and_says_something(together: list[Assessment]) -> None:
+    for assessment in together:
+        assert assessment.error is None, assessment.error
+        assert assessment.score is not None and 1.0 <= assessment.score <= 5.0
+        assert assessment.interval is not None
         low, high = assessment.interval
-        assert 1.0 <= low <= assessment.score <= high <= 5.0 and high > low
+        assert 1.0 <= low <= assessment.score <= high <= 5.0 and high - low < 4.0
         for step in assessment.steps:
             assert step.parsed is not None and step.parsed.rationale is not None
-            assert step.distribution is not None and step.distribution.probs.sum() == pytest.approx(1.0)
-            assert len(step.reply.token_ids) == len(step.reply.logprobs) > 10
+            assert step.reply.finish == "stop" and all(len(text) > 10 for text in step.parsed.rationale.sections)
+            assert len(step.reply.token_ids) == len(step.reply.logprobs) > 0
+        assert all(issue.kind in KINDS for issue in assessment.issues)
+    scores = [assessment.score for assessment in together if assessment.score is not None]
+    assert np.ptp(scores) > 1.0, "a photograph and noise are worlds apart"
 
 
-def test_sampling_is_reproducible_and_differs_by_seed(backend, photographs) -> None:
-    def text(seed: int) -> str:
-        assessor = Assessor(backend, sampling=Sampling(temperature=1.0, seed=seed), max_rounds=1)
-        return assessor.assess(photographs[:1])[0].steps[0].reply.text
+def test_the_score_is_the_mean_of_a_distribution_over_ratings(together: list[Assessment]) -> None:
+    for assessment in together:
+        for step in assessment.steps:
+            assert step.distribution is not None and step.rating is not None
+            np.testing.assert_array_equal(step.distribution.values, RATINGS)
+            assert step.distribution.probs.sum() == pytest.approx(1.0)
+            # greedy: the rating that was written is the likeliest of all
+            assert step.distribution.probs[round((step.rating - 1) * 100)] == step.distribution.probs.max()
+        last = assessment.steps[-1].distribution
+        assert last is not None and assessment.score == pytest.approx(float(last.values @ last.probs))
 
-    assert text(1) == text(1)
-    assert len({text(seed) for seed in range(4)}) > 1
+
+def test_a_picture_scores_the_same_alone_and_in_a_batch(
+    assessor: Assessor, scorer: Assessor, generated: list[Picture], together: list[Assessment]
+) -> None:
+    for picture, before in zip(generated, together, strict=True):
+        (alone,) = assessor.assess([picture])
+        assert alone.score == pytest.approx(before.score, abs=1e-3)
+        assert [step.region for step in alone.steps] == [step.region for step in before.steps]
+    batch = [assessment.score for assessment in scorer.assess(generated)]
+    assert batch == pytest.approx([scorer.assess([picture])[0].score for picture in generated], abs=1e-3)
 
 
-def test_a_changed_file_is_refused(tmp_path: Path) -> None:
-    for file in WEIGHTS.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "tokenizer.json").write_text((tmp_path / "tokenizer.json").read_text() + " ")
-    with pytest.raises(BackendError, match=r"tokenizer\.json.*reinstall"):
+def test_another_process_gives_the_same_score(assessor: Assessor) -> None:
+    name = str(EXAMPLES / "coffee_dark.jpg")
+    (here,) = assessor.assess([name])
+    command = [sys.executable, "-m", "snellen", "assess", name, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    there = json.loads(done.stdout)
+    assert there["score"] == pytest.approx(here.score, abs=1e-3)
+    assert there["provenance"]["model"] == "snellen-1" and there["provenance"]["model_version"]
+
+
+def test_the_command_names_the_model(model: BundledBackend) -> None:
+    command = [sys.executable, "-m", "snellen", "assess", str(EXAMPLES / "cat_compressed.jpg")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"snellen-1 {model.version}" in done.stdout and done.stderr == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("distortion", ["gaussian_blur", "white_noise", "jpeg"])
+def test_worse_pictures_score_lower_on_average(scorer: Assessor, distortion: str) -> None:
+    ladders = np.array([ladder(scorer, pixels, distortion) for pixels in photos()])
+    means = ladders.mean(axis=0)
+    assert (np.diff(means) < 0.05).all() and (np.diff(means[1:]) < 0).all(), means
+    assert means[0] - means[5] > 0.8, means
+    assert (ladders[:, 0] > ladders[:, 5]).all()
+
+
+@pytest.mark.slow
+def test_more_blur_lowers_the_score_with_zoom_too(assessor: Assessor) -> None:
+    means = np.mean([ladder(assessor, pixels, "gaussian_blur") for pixels in photos()], axis=0)
+    assert (np.diff(means[1:]) < 0).all() and means[0] - means[5] > 0.8, means
+
+
+def ladder(assessor: Assessor, pixels: Pixels, distortion: str) -> list[float]:
+    """Scores of a picture as it is and distorted at levels 1 to 5."""
+    rng = np.random.default_rng(0)
+    rungs = [pixels, *(distort(pixels, distortion, level, rng) for level in range(1, 6))]
+    scores = [assessment.score for assessment in assessor.assess(rungs)]
+    return [score for score in scores if score is not None]
+
+
+def test_the_local_fault_of_the_example_is_found(assessor: Assessor) -> None:
+    """Compression in the middle of the fig, nowhere else: see examples/README.md."""
+    fault = Region(0.42, 0.34, 0.74, 0.74)
+    (assessment,) = assessor.assess([EXAMPLES / "fig_local_compression.jpg"])
+    assert len(assessment.steps) == 2, "it was looked at more closely"
+    assert assessment.steps[1].region.covers(fault) >= 0.5
+    found = [issue for issue in assessment.issues if issue.region.iou(fault) > 0.2]
+    assert "compression" in [issue.kind for issue in found]
+
+
+def test_text_is_greedy_and_repeatable_and_can_be_drawn_otherwise(model: BundledBackend) -> None:
+    conversation = (Turn("user", "", (look(load(EXAMPLES / "cat_compressed.jpg")),)),)
+    first, again = (model.reply([conversation], Sampling())[0] for _ in range(2))
+    assert first.text == again.text and first.logprobs == pytest.approx(again.logprobs, abs=1e-4)
+    hot = [model.reply([conversation], Sampling(temperature=1.0, seed=seed))[0] for seed in (1, 2, 2)]
+    assert hot[1].text == hot[2].text and len({first.text, hot[0].text, hot[1].text}) == 3
+    assert first.rating is not None and hot[0].rating is not None
+    cut = model.reply([conversation], Sampling(max_tokens=5))[0]
+    assert cut.finish == "length" and len(cut.token_ids) == 5 and first.text.startswith(cut.text)
+
+
+def test_a_forced_beginning_is_kept(model: BundledBackend) -> None:
+    conversation = (Turn("user", "", (look(load(EXAMPLES / "cat_compressed.jpg"), FULL),)),)
+    (reply,) = model.reply([conversation], Sampling(prefix=RATING_PREFIX, max_tokens=64))
+    assert reply.text.startswith(RATING_PREFIX) and reply.rating is not None
+    assert parse_reply(reply.text, 1).rationale is None
+    (short,) = model.reply([conversation], Sampling(prefix=RATING_PREFIX, max_tokens=1))
+    assert short.finish == "prefix" and short.rating is not None
+    assert short.rating.mean == pytest.approx(reply.rating.mean, abs=1e-3)
+
+
+def test_the_card_names_what_is_there() -> None:
+    card = json.loads((WEIGHTS / "card.json").read_text(encoding="utf-8"))
+    assert card["name"] == "snellen-1" and card["version"]
+    assert card["calibration"]["coverage"] == pytest.approx(0.9)
+    for name, checksum in card["sha256"].items():
+        assert hashlib.sha256((WEIGHTS / name).read_bytes()).hexdigest() == checksum
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "model"
+    shutil.copytree(WEIGHTS, folder)
+    yield folder
+
+
+def test_damaged_or_missing_weights_are_refused(copy: Path, tmp_path: Path) -> None:
+    tokenizer = copy / "tokenizer.json"
+    tokenizer.write_bytes(tokenizer.read_bytes() + b" ")
+    with pytest.raises(BackendError, match=r"tokenizer\.json is not the file that the model card names"):
+        BundledBackend(copy)
+    tokenizer.unlink()
+    with pytest.raises(BackendError, match=r"tokenizer\.json"):
+        BundledBackend(copy)
+    with pytest.raises(BackendError, match="holds no model"):
         BundledBackend(tmp_path)
-    with pytest.raises(BackendError, match=r"card\.json"):
-        BundledBackend(tmp_path / "nothing")
+
+
+def test_one_thread_gives_the_same_score(scorer: Assessor) -> None:
+    name = EXAMPLES / "mountains.jpg"
+    single = Assessor(BundledBackend(threads=1), score_only=True)
+    assert single.assess([name])[0].score == pytest.approx(scorer.assess([name])[0].score, abs=1e-3)
+
+
+def test_a_large_picture_is_zoomed_into_in_native_pixels(assessor: Assessor, tmp_path: Path) -> None:
+    """12 megapixels from a file: what the second look shows are pixels of the original."""
+    pixels = np.asarray(Image.fromarray(photos()[0]).resize((4000, 3000), Image.Resampling.BICUBIC))
+    Image.fromarray(distort(pixels, "white_noise", 5, np.random.default_rng(0), Region(0.6, 0.6, 0.75, 0.75))).save(
+        tmp_path / "large.jpg", quality=95
+    )
+    (assessment,) = assessor.assess([tmp_path / "large.jpg"])
+    assert assessment.error is None
+    for step in assessment.steps[1:]:
+        assert step.view.scale > assessment.steps[0].view.scale

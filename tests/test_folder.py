@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from snellen.backends import BackendError
+from snellen.cli import main
+from snellen.folder import Settings, find_pictures, score_folder
+from snellen.table import Row, UsageError, read_table
+
+ISSUES = '[{"kind": "blur", "severity": 4, "bbox_2d": [0.50, 0.50, 0.75, 0.75]}]'
+ANSWER = f'{{"bbox_2d": [0.00, 0.00, 0.00, 0.00], "rating": 2.50, "tool": "final", "issues": {ISSUES}}}'
+REPLY = f"<think></think><answer>{ANSWER}</answer>"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    script = tmp_path / "replies.jsonl"
+    script.write_text(json.dumps({"text": REPLY, "rating": {"values": [2.0, 3.0], "probs": [0.5, 0.5]}}) + "\n")
+    return Settings(f"scripted:{script}", batch_size=2)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Five pictures, one of them empty, and files that are none."""
+    folder = tmp_path / "photos"
+    for name in ("a.jpg", "b/c.PNG", "b/d/e.webp", "z.gif"):
+        picture(folder / name)
+    (folder / "b" / "empty.tif").touch()
+    (folder / "notes.txt").write_text("no picture")
+    picture(folder / ".hidden" / "f.png")
+    picture(folder / "._a.jpg")
+    return folder
+
+
+NAMES = ["a.jpg", "b/c.PNG", "b/d/e.webp", "b/empty.tif", "z.gif"]
+
+
+def picture(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 64, 3), np.uint8)).save(path)
+
+
+def test_every_picture_gets_a_row(photos: Path, settings: Settings, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    seen: list[tuple[int, int, str | None]] = []
+
+    def watch(done: int, total: int, row: Row | None) -> None:
+        seen.append((done, total, row["path"] if row else None))
+
+    rows = score_folder(photos, out, settings, watch=watch)
+    assert [row["path"] for row in rows] == NAMES and read_table(out) == rows
+    assert seen == [(0, 5, None), *((done, 5, name) for done, name in enumerate(NAMES, start=1))]
+    good = rows[0]
+    assert (good["score"], good["label"], good["std"], good["rounds"]) == (2.5, "poor", 0.5, 1)
+    assert (good["width"], good["height"], good["error"]) == (64, 40, None)
+    assert good["issues"] == [{"kind": "blur", "severity": 4, "region": [0.5, 0.5, 0.75, 0.75]}]
+    bad = rows[3]
+    assert bad["error"] == "empty" and bad["problem"].startswith("the file is empty; ") and bad["score"] is None
+    assert all((row["protocol"], row["max_rounds"], row["score_only"]) == ("snellen", 2, False) for row in rows)
+    assert rows[0]["model"].startswith("scripted ")
+    assert not (tmp_path / "scores.csv.partial").exists()
+
+
+def test_workers_write_the_same_table(photos: Path, settings: Settings, tmp_path: Path) -> None:
+    alone = score_folder(photos, tmp_path / "alone.jsonl", settings)
+    together = score_folder(photos, tmp_path / "together.jsonl", settings, workers=2)
+    assert together == alone
+    assert (tmp_path / "together.jsonl").read_text() == (tmp_path / "alone.jsonl").read_text()
+
+
+def test_a_folder_without_pictures_is_an_empty_table(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    for workers in (1, 2):
+        assert score_folder(tmp_path / "none", tmp_path / "scores.csv", settings, workers=workers) == []
+    assert read_table(tmp_path / "scores.csv") == []
+
+
+def test_a_folder_that_cannot_be_listed_is_a_row(settings: Settings) -> None:
+    script = Path(settings.model.removeprefix("scripted:")).read_text()
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o777)
+        (place / "replies.jsonl").write_text(script)
+        picture(place / "photos" / "a.png")
+        closed = place / "photos" / "closed"
+        picture(closed / "b.png")
+        closed.chmod(0)
+        root = os.geteuid() == 0
+        if root:  # whom permissions do not bind
+            os.seteuid(65534)
+        try:
+            rows = score_folder(place / "photos", place / "scores.csv", Settings(f"scripted:{place}/replies.jsonl"))
+        finally:
+            if root:
+                os.seteuid(0)
+            closed.chmod(0o755)
+    assert [(row["path"], row["error"]) for row in rows] == [("a.png", None), ("closed", "permission")]
+    assert rows[1]["problem"] == "the folder cannot be listed (Permission denied)"
+
+
+def as_left(rows: list[Row], out: Path, torn: str = "") -> Path:
+    """The journal of a run that was killed after these rows, in the middle of another."""
+    journal = out.with_name(out.name + ".partial")
+    journal.write_text("".join(json.dumps(row) + "\n" for row in rows) + torn)
+    return journal
+
+
+def test_a_killed_run_goes_on_where_it_stopped(photos: Path, settings: Settings, tmp_path: Path) -> None:
+    whole = score_folder(photos, tmp_path / "whole.csv", settings)
+    out = tmp_path / "scores.csv"
+    marked = [{**whole[4], "score": 4.44}, {**whole[3], "problem": "as it was"}]
+    journal = as_left(marked, out, '{"path": "b/c.P')
+    rows = score_folder(photos, out, settings, resume=True)
+    assert rows == [*whole[:3], marked[1], marked[0]], "what was scored, or had an error, is not looked at again"
+    assert read_table(out) == rows and not journal.exists()
+
+
+def test_a_complete_table_takes_what_is_new(photos: Path, settings: Settings, tmp_path: Path) -> None:
+    out = tmp_path / "scores.parquet"
+    before = score_folder(photos, out, settings)
+    picture(photos / "new.png")
+    picture(photos / "a.jpg")
+    done: list[str] = []
+    rows = score_folder(
+        photos, out, settings, resume=True, watch=lambda _, __, row: done.append(row["path"]) if row else None
+    )
+    assert done == ["new.png"] and len(rows) == 6
+    assert [row for row in rows if row["path"] != "new.png"] == before
+
+
+def test_resume_without_anything_to_continue_starts(photos: Path, settings: Settings, tmp_path: Path) -> None:
+    assert len(score_folder(photos, tmp_path / "scores.csv", settings, resume=True)) == 5
+
+
+def test_work_is_neither_overwritten_nor_mixed(photos: Path, settings: Settings, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    rows = score_folder(photos, tmp_path / "whole.csv", settings)
+    journal = as_left(rows[:1], out)
+    left = journal.read_text()
+    with pytest.raises(UsageError, match=r"scores\.csv\.partial .*--resume"):
+        score_folder(photos, out, settings)
+    with pytest.raises(UsageError, match="max_rounds 2, now it is 1"):
+        score_folder(photos, out, Settings(settings.model, max_rounds=1), resume=True)
+    assert journal.read_text() == left and not out.exists()
+    journal.write_text("damaged\n")
+    with pytest.raises(UsageError, match="damaged"):
+        score_folder(photos, out, settings, resume=True)
+
+
+def test_what_is_scored_when_the_model_fails_is_kept(photos: Path, settings: Settings, tmp_path: Path) -> None:
+    script = Path(settings.model.removeprefix("scripted:"))
+    crop = REPLY.replace('"final"', '"crop"').replace("[0.00, 0.00, 0.00, 0.00]", "[0.10, 0.10, 0.50, 0.50]")
+    big = photos / "b" / "big.png"
+    Image.new("RGB", (900, 900), "tan").save(big)  # large enough to zoom into, for which there is no reply
+    script.write_text(json.dumps(crop) + "\n")
+    out = tmp_path / "scores.csv"
+    with pytest.raises(BackendError, match="round 2"):
+        score_folder(photos, out, Settings(settings.model, batch_size=1), resume=False)
+    kept = [json.loads(line)["path"] for line in (tmp_path / "scores.csv.partial").read_text().splitlines()]
+    assert kept == ["a.jpg"]
+    with pytest.raises(BackendError):
+        score_folder(big.parent / "d", tmp_path / "other.csv", Settings("scripted:gone.jsonl"))
+    assert not (tmp_path / "other.csv.partial").exists()
+
+
+def test_find_pictures_goes_by_name(photos: Path) -> None:
+    assert find_pictures(photos) == (NAMES, {})
+
+
+def run(*arguments: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "snellen", "score", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killing_it_loses_and_repeats_nothing(settings: Settings, tmp_path: Path, workers: int) -> None:
+    folder, out = tmp_path / "many", tmp_path / "scores.csv"
+    journal = tmp_path / "scores.csv.partial"
+    names = [f"{n:03}.png" for n in range(60)]
+    pixels = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), np.uint8)
+    picture(folder / names[0])
+    Image.fromarray(pixels).save(folder / names[0])
+    for name in names[1:]:
+        os.link(folder / names[0], folder / name)
+    arguments = (folder, "--out", out, "--model", settings.model, "--batch-size", 2, "--workers", workers)
+    process = run(*arguments)
+    while process.poll() is None and (not journal.exists() or journal.read_text().count("\n") < 4):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it was killed before it was done"
+    done = [json.loads(line)["path"] for line in journal.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    assert 4 <= len(done) < len(names) and len(set(done)) == len(done)
+    process = run(*arguments, "--resume")
+    said, problems = process.communicate()
+    assert process.returncode == 0 and said == "" and problems == f"{out}: 60 pictures, 0 without a score\n"
+    assert [row["path"] for row in read_table(out)] == names
+    assert all(row["score"] == 2.5 for row in read_table(out))
+
+
+def test_the_command(
+    photos: Path, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "scores.csv"
+    assert main(["score", str(photos), "--out", str(out), "--model", settings.model]) == 1
+    said, problems = capsys.readouterr()
+    complaint, summary = problems.splitlines()
+    assert said == "" and complaint.startswith(f"snellen: {photos / 'b' / 'empty.tif'}: the file is empty; ")
+    assert summary == f"{out}: 5 pictures, 1 without a score"
+    (photos / "b" / "empty.tif").unlink()
+    assert main(["score", str(photos), "--out", str(out), "--model", settings.model, "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "") and len(read_table(out)) == 4

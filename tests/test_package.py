@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import warnings
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import snellen
+
+ROOT = Path(__file__).parent.parent
+SOURCES = ROOT / "src" / "snellen"
+
+DATA_PATH = ("region", "answer", "decode", "image", "protocol", "backends", "assess")
+"""Each may import those before it, and nothing else of the package."""
+LAYERS = ("data", "model", "train")
+"""Each may import the data path and those before it."""
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The top-level modules that are loaded after a statement in a fresh process."""
+    command = f"import sys\n{statement}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+HEAVY = {"torch", "transformers", "scipy", "onnxruntime", "tokenizers", "rich", "pyarrow"}
+
+
+def test_importing_the_package_loads_nothing() -> None:
+    assert loaded_by("import snellen").isdisjoint(HEAVY | {"numpy", "PIL"})
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import snellen.assess",
+        "import snellen\nsnellen.Assessor, snellen.Region, snellen.load, snellen.features",
+        "import snellen.backends.scripted",
+    ],
+)
+def test_the_light_path_needs_numpy_and_pillow_only(statement: str) -> None:
+    loaded = loaded_by(statement)
+    assert loaded.isdisjoint(HEAVY) and "numpy" in loaded
+
+
+def test_the_command_never_loads_torch() -> None:
+    assert loaded_by("import snellen.cli, snellen.report, snellen.folder, snellen.terminal").isdisjoint(
+        {"torch", "transformers", "scipy", "onnxruntime", "pyarrow"}
+    )
+
+
+def test_every_public_name_is_there() -> None:
+    for name in snellen.__all__:
+        assert getattr(snellen, name) is not None and name in dir(snellen)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        snellen.nonsense  # noqa: B018
+
+
+def test_assess_stays_a_function_whoever_imports_the_module() -> None:
+    command = "import snellen.assess\nfrom snellen.assess import Step\nimport snellen\nprint(snellen.assess.__name__)"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == "assess\n"
+
+
+def test_score_and_assess_take_any_backend(tmp_path: Path) -> None:
+    from snellen.backends.scripted import ScriptedBackend
+
+    backend = ScriptedBackend(
+        ['<think></think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 2.50, "tool": "final"}</answer>']
+    )
+    pixels = np.full((64, 64, 3), 90, np.uint8)
+    assert snellen.assess(pixels, model=backend).score == 2.5
+    with pytest.warns(UserWarning, match=r"no score for gone\.png: no such file; check the path"):
+        assert snellen.score([pixels, "gone.png", pixels], model=backend) == [2.5, None, 2.5]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert snellen.assess("gone.png", model=backend).error is not None
+
+
+def imports(path: Path) -> set[str]:
+    """What a module imports from the package when it is run: first parts after `snellen.`, type hints left out."""
+    found: set[str] = set()
+
+    def visit(node: ast.AST, inside_function: bool) -> None:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [name.name for name in node.names]
+            assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
+            parts = [name.split(".") for name in names]
+            if names == ["snellen"] and isinstance(node, ast.ImportFrom):
+                parts = [["snellen", name.name] for name in node.names if not name.name.startswith("__")]
+            # Assessment.draw and its notebook form are the one way back, when they are called
+            late = inside_function and path.name == "assess.py"
+            found.update(part[1] for part in parts if part[0] == "snellen" and len(part) > 1 and not late)
+        inside = inside_function or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for child in ast.iter_child_nodes(node):
+            visit(child, inside)
+
+    visit(ast.parse(path.read_text(encoding="utf-8")), False)
+    return found
+
+
+def test_imports_point_one_way() -> None:
+    seen = set()
+    for path in sorted(SOURCES.rglob("*.py")):
+        part = path.relative_to(SOURCES).with_suffix("").parts[0]
+        seen.add(part)
+        if part in DATA_PATH:
+            allowed = set(DATA_PATH[: DATA_PATH.index(part)])
+            if part == "backends":
+                allowed.add("backends")
+        elif part in LAYERS:
+            allowed = {*DATA_PATH, *LAYERS[: LAYERS.index(part) + 1]}
+        else:
+            continue  # leaves may import anything
+        wrong = imports(path) - allowed
+        assert not wrong, f"{path.relative_to(ROOT)} imports {', '.join(sorted(wrong))}"
+    assert {*DATA_PATH, *LAYERS} <= seen
+
+
+def test_the_import_check_sees_imports(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text(
+        "from typing import TYPE_CHECKING\nimport snellen.report\nfrom snellen import draw, __version__\n"
+        "if TYPE_CHECKING:\n    from snellen.cli import main\n"
+        "def late():\n    from snellen.train.sft import train_sft\n"
+    )
+    assert imports(module) == {"report", "draw", "train"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = "import sys, hatchling.build as build; print(build.build_wheel(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", command, str(folder)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return zipfile.ZipFile(folder / done.stdout.split()[-1])
+
+
+def test_the_wheel_holds_everything_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    for path in SOURCES.rglob("*.py"):
+        assert path.relative_to(SOURCES.parent).as_posix() in names
+    wanted = {"py.typed", "report.css", "report.js", "data/kadid_level_means.csv"}
+    card = json.loads(wheel.read("snellen/weights/snellen-1/card.json"))
+    assert len(card["sha256"]) >= 3
+    wanted |= {f"weights/snellen-1/{name}" for name in card["sha256"]}
+    assert {f"snellen/{name}" for name in wanted} <= names
+    assert {name.split("/")[0] for name in names} == {"snellen", f"snellen-{snellen.__version__}.dist-info"}
+    assert not [name for name in names if "__pycache__" in name or name.endswith((".pt", ".partial"))]
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_wheel_is_small_and_needs_no_torch(wheel: zipfile.ZipFile) -> None:
+    assert wheel.filename and Path(wheel.filename).stat().st_size <= 60e6
+    (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    message = Parser().parsestr(wheel.read(metadata).decode())
+    needed = [line for line in message.get_all("Requires-Dist", []) if "extra ==" not in line]
+    names = sorted(line.split(">")[0].strip() for line in needed)
+    assert names == ["numpy", "onnxruntime", "pillow", "rich", "tokenizers"]
+    (entry,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    assert "snellen = snellen.cli:main" in wheel.read(entry).decode()

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from rich.console import Console, RenderableType
+
+from snellen.assess import Assessment, Assessor
+from snellen.backends import Calibration, RatingDistribution, Reply
+from snellen.backends.scripted import ScriptedBackend
+from snellen.data.features import features
+from snellen.image import Picture
+from snellen.protocol import Answer, Issue, Rationale, render_reply
+from snellen.region import FULL, Region
+from snellen.terminal import GAUGE, assessment_text, brief_text, features_text, gauge, open_console
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (640, 800, 3), np.uint8)
+
+
+def printed(content: RenderableType, width: int = 80) -> str:
+    file = io.StringIO()
+    Console(file=file, width=width, highlight=False, markup=False).print(content)
+    return file.getvalue()
+
+
+def assess(name: str, *issues: Issue) -> Assessment:
+    answer = Answer(None, 2.5, "final", issues)
+    text = render_reply(Rationale("Seen [bold]plainly[/bold].", "Crisp.", "Blur.", "Sure."), answer, 1)
+    spread = RatingDistribution(np.array([2.0, 3.0]), np.array([0.5, 0.5]))
+    backend = ScriptedBackend([Reply(text, rating=spread)])
+    backend.calibration = Calibration(1.5, 0.1)  # type: ignore[attr-defined]
+    return Assessor(backend).assess([Picture(PIXELS, name)])[0]
+
+
+def test_the_gauge_marks_score_and_interval() -> None:
+    assert gauge(1.0, None) == "●" + "─" * (GAUGE - 1)
+    assert gauge(5.0, (4.5, 5.0)) == "─" * 28 + "━━━━●"
+    assert gauge(3.0, (2.0, 4.0), ascii_only=True) == "--------" + "=" * 8 + "|" + "=" * 8 + "--------"
+
+
+def test_issues_are_listed_worst_first_with_severity_and_place() -> None:
+    text = printed(assessment_text(assess("a.png", Issue("noise", 2, FULL), Issue("blur", 5, Region(0, 0, 0.3, 0.3)))))
+    blur, noise = (line for line in text.splitlines() if "severity" in line)
+    assert " ".join(blur.split()) == "■■■■■ blur severity 5 upper left [0.00, 0.00, 0.30, 0.30]"
+    assert " ".join(noise.split()) == "■■□□□ noise severity 2 the whole picture"
+    assert "none found" in printed(assessment_text(assess("a.png")))
+
+
+def test_the_interval_and_the_spread_are_told() -> None:
+    text = printed(assessment_text(assess("a.png")))
+    assert "1.75 to 3.25" in text and "rating 2.50 ± 0.50" in text
+    assert printed(brief_text(assess("a.png"))).split() == ["2.50", "1.75-3.25", "poor", "a.png"]
+
+
+def test_text_of_a_model_or_a_file_name_is_not_taken_for_markup() -> None:
+    text = printed(assessment_text(assess("[red]a[/red].png")))
+    assert "[red]a[/red].png" in text and "Seen [bold]plainly[/bold]." in text
+
+
+def test_nothing_is_wider_than_the_terminal() -> None:
+    long = assess("folder/" * 30 + "a.png", Issue("oversharpening", 3, Region(0.1, 0.4, 0.3, 0.9)))
+    for width in (80, 60):
+        assert max(map(len, printed(assessment_text(long), width).splitlines())) <= width
+        assert max(map(len, printed(features_text("b.png", features(PIXELS)), width).splitlines())) <= width
+
+
+def test_ascii_is_enough() -> None:
+    assessment = assess("a.png", Issue("noise", 2, FULL))
+    printed(assessment_text(assessment, ascii_only=True)).encode("ascii")
+    printed(features_text("a.png", features(PIXELS), ascii_only=True)).encode("ascii")
+
+
+def test_maps_are_shaded_from_lowest_to_highest() -> None:
+    ramp = np.repeat(np.linspace(60, 180, 400).astype(np.uint8)[None, :, None], 300, axis=0).repeat(3, axis=2)
+    text = printed(features_text("ramp.png", features(ramp)))
+    lines = text[text.index("clipped highlights     luminance") :].splitlines()
+    column = next(line for line in text.splitlines() if "clipped highlights     luminance" in line).index("luminance")
+    rows = [line[column : column + 20] for line in lines[1:11]]
+    assert rows == ["    ░░░░▒▒▒▒▓▓▓▓████"] * 10
+
+
+def test_the_console_is_at_most_100_wide() -> None:
+    assert open_console(io.StringIO()).width <= 100
