@@ -224,7 +224,7 @@ def _round(number: int, assessment: Assessment) -> str:
     step = assessment.steps[number - 1]
     before = assessment.steps[number - 2].score if number > 1 else None
     last = number == len(assessment.steps)
-    heading = f"Round {number} <span>{escape(place(step.region))}</span>"
+    heading = f"Round {number} <span>{escape(place(step.region, fractions=False))}</span>"
     moved = "" if before is None or step.score is None else f' <span class="moved">{step.score - before:+.2f}</span>'
     rating = "" if step.score is None else f'<span class="rating">{step.score:.2f}{moved}</span>'
     looks = (
