@@ -57,7 +57,7 @@ def local(photographs: Sequence[Photograph], options: Options, modes: Sequence[s
     for mode in (m for m in (TWO, ONE, RANDOM, CENTRAL, ONLY, PLAIN) if m in found):
         said = scores(found[mode], keys)
         there = ~np.isnan(said)
-        row = {
+        row: dict[str, Any] = {
             "n": int(there.sum()),
             "srcc": metrics.bootstrap_interval(metrics.srcc, said[there], wanted[there], seed=SEED),
             "rmse": metrics.rmse(said[there], wanted[there]),

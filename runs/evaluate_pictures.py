@@ -199,7 +199,7 @@ def assess_modes(backend: Backend, pictures: Sequence[Picture], modes: Sequence[
 def brisque_model() -> Any:
     """PyPI's brisque 0.2.0; its features are arrays of one element, which numpy >= 2.4 does not take for numbers."""
     try:
-        from brisque import BRISQUE as Published
+        from brisque import BRISQUE as Published  # type: ignore[import-untyped, import-not-found, unused-ignore]
     except ImportError as error:
         raise SystemExit("comparing with BRISQUE needs: pip install brisque opencv-python-headless") from error
 

@@ -20,8 +20,6 @@ from PIL import Image
 from snellen.assess import Assessor
 from snellen.image import load
 
-SNELLEN = [sys.executable, "-m", "snellen"]
-
 
 def speed(
     large: str, small: Sequence[str], options: Options, *, brisque: bool, repeats: int = 9, size: bool, root: Path
@@ -44,11 +42,12 @@ def speed(
         if theirs is not None:
             data["brisque, 512 px, s"] = theirs
             data["score only / brisque"] = ours / theirs
-        runs = [command([*SNELLEN, "assess", twelve], root) for _ in range(3)]
+        assess = [sys.executable, "-m", "snellen", "assess", "--model", options.model]
+        runs = [command([*assess, twelve], root) for _ in range(3)]
         data["cold snellen assess, 12 MP, s"] = statistics.median(seconds for seconds, _ in runs)
-        runs = [command([*SNELLEN, "assess", small[0]], root) for _ in range(3)]
+        runs = [command([*assess, small[0]], root) for _ in range(3)]
         data["cold snellen assess, 512 px, s"] = statistics.median(seconds for seconds, _ in runs)
-        data["peak memory of snellen assess, 24 MP, MB"] = command([*SNELLEN, "assess", twenty_four], root)[1]
+        data["peak memory of snellen assess, 24 MP, MB"] = command([*assess, twenty_four], root)[1]
         if size:
             data |= sizes(root, Path(folder))
     shown = [[name, number(v, 3) if isinstance(v, float) else v] for name, v in data.items()]

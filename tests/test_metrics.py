@@ -59,9 +59,9 @@ def test_logistic_at_its_landmarks() -> None:
 @pytest.mark.parametrize("direction", [1.0, -1.0])
 def test_the_fit_finds_the_logistic_that_made_the_labels(direction: float) -> None:
     scores = np.linspace(-40, 60, 200)
-    ends = (4.8, 1.2)[:: int(direction)]
-    wanted = metrics.logistic(scores, (*ends, 12.0, 9.0))
-    assert metrics.fit_logistic(scores, wanted) == pytest.approx((*ends, 12.0, 9.0), rel=1e-4)
+    made = (4.8, 1.2, 12.0, 9.0) if direction > 0 else (1.2, 4.8, 12.0, 9.0)
+    wanted = metrics.logistic(scores, made)
+    assert metrics.fit_logistic(scores, wanted) == pytest.approx(made, rel=1e-4)
     assert metrics.plcc_logistic(scores, wanted) == pytest.approx(1.0)
     assert abs(metrics.plcc(scores, wanted)) < 0.99
 
