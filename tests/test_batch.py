@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snellen.answer import Answer, Issue, Rationale, render_reply
+from snellen.answer import RATING_PREFIX, Answer, Issue, Rationale, render_reply
 from snellen.backends.bundled import LOOK_TOKENS, turn_ids
 from snellen.model.tokenizer import train_tokenizer
 from snellen.region import FULL, Region
@@ -51,8 +51,9 @@ def test_numbers_of_the_answer_are_told_apart(tokenizer) -> None:
     row = encode_rounds(tokenizer, ROUNDS)
     said = {kind: [tokenizer.id_to_token(int(i)) for i in row.ids[row.role == kind]] for kind in (RATING, PLACE, WORD)}
     assert said[RATING] == ["3.47", "3.20"]
-    asked, issue, none = ["0.10", "0.20", "0.60", "0.80"], ["0.10", "0.20", "0.60", "0.80"], ["0.00"] * 4
-    assert said[PLACE] == asked + issue + none + issue
+    asked, issue = ["0.10", "0.20", "0.60", "0.80"], ["0.10", "0.20", "0.60", "0.80"]
+    assert said[PLACE] == asked + issue + issue
+    assert said[WORD].count("0.00") == 4  # the last answer asks for no region: four zeros are words, not a place
     # the earlier rating that the second reply quotes is a word like any other
     assert "3.47" in said[WORD]
     assert np.allclose(row.target[row.role == RATING], [3.468, 3.2])
@@ -67,3 +68,12 @@ def test_collate_pads_on_the_right(tokenizer) -> None:
     assert batch.is_look.sum(1).tolist() == [LOOK_TOKENS, 2 * LOOK_TOKENS]
     assert batch.looks.tolist() == [4, 4, 5]
     assert not batch.role[0, len(rows[0].ids) :].any()
+
+
+def test_a_forced_beginning_is_not_the_models_own(tokenizer) -> None:
+    reply = f'{RATING_PREFIX}3.47, "tool": "final", "issues": []}}</answer>'
+    row = encode_rounds(tokenizer, [Round(0, FULL, reply, 3.47, 0)])
+    forced = len(tokenizer.encode(RATING_PREFIX).ids)
+    begin = 1 + 4 + LOOK_TOKENS
+    assert not row.role[: begin + forced].any()
+    assert row.role[begin + forced] == RATING and (row.role[begin + forced + 1 :] == WORD).all()

@@ -1,8 +1,8 @@
 """From conversations to rows of numbers, with masks that say which tokens the model wrote.
 
 A conversation of snellen-1 is, for each round: <look>, the four coordinates of the region shown, LOOK_TOKENS places
-for what the encoder saw, then the reply and <end>. Only the reply and its <end> are the model's own; everything else
-is context and is never trained on.
+for what the encoder saw, then the reply and <end>. Only the reply and its <end> are the model's own; everything else is
+context and is never trained on, also the beginning that a reply without text is forced to.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from snellen.answer import RATING_PREFIX
 from snellen.backends.bundled import token_id, turn_ids
 from snellen.region import Region
 
@@ -62,7 +63,13 @@ def encode_rounds(tokenizer: Tokenizer, rounds: Sequence[Round]) -> Row:
         answer = numbers[len(numbers) - 5 - 4 * one.issues :]
         for i in answer:
             kinds[i] = PLACE
+        if {said[i] for i in answer[:4]} == {first_number}:  # asks for no region: four zeros are words, not a place
+            for i in answer[:4]:
+                kinds[i] = WORD
         kinds[answer[4]] = RATING
+        if one.reply.startswith(RATING_PREFIX):  # forced on the model, so not its own; else it would never explain
+            forced = len(tokenizer.encode(RATING_PREFIX).ids)
+            kinds[:forced] = [CONTEXT] * forced
         ids += shown + said
         role += [CONTEXT] * len(shown) + kinds
         target += [0.0] * (len(shown) + len(said))
