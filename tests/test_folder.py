@@ -186,7 +186,10 @@ def run(*arguments: Any) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_killing_it_loses_and_repeats_nothing(settings: Settings, tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_stopping_it_loses_and_repeats_nothing(
+    settings: Settings, tmp_path: Path, workers: int, how: signal.Signals
+) -> None:
     folder, out = tmp_path / "many", tmp_path / "scores.csv"
     journal = tmp_path / "scores.csv.partial"
     names = [f"{n:03}.png" for n in range(60)]
@@ -199,9 +202,12 @@ def test_killing_it_loses_and_repeats_nothing(settings: Settings, tmp_path: Path
     process = run(*arguments)
     while process.poll() is None and (not journal.exists() or journal.read_text().count("\n") < 4):
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL, "it was killed before it was done"
+    process.send_signal(how)
+    said, problems = process.communicate()
+    if how == signal.SIGKILL:
+        assert process.returncode == -how, "it was stopped before it was done"
+    else:
+        assert (process.returncode, problems) == (130, "snellen: interrupted\n")
     done = [json.loads(line)["path"] for line in journal.read_text().splitlines(keepends=True) if line.endswith("\n")]
     assert 4 <= len(done) < len(names) and len(set(done)) == len(done)
     process = run(*arguments, "--resume")

@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return FAILED
     except KeyboardInterrupt:
+        _complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
