@@ -67,7 +67,6 @@ def test_other_objects_are_a_type_error() -> None:
         load(5)  # type: ignore[arg-type]
 
 
-
 # ---------------------------------------------------------------------------------------------------------- looks
 
 

@@ -110,9 +110,7 @@ def load(
     return Picture(pixels, name, notes)
 
 
-def _array_pixels(
-    array: NDArray[Any], name: str, max_megapixels: float
-) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+def _array_pixels(array: NDArray[Any], name: str, max_megapixels: float) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     expected = "give (H, W) or (H, W, C) with C 1, 3 or 4, as uint8, uint16 or float in 0..1"
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise ImageError("bad_array", name, f"an array of shape {array.shape} is not a picture", expected)

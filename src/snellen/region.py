@@ -105,9 +105,7 @@ class Region:
         """
         _check_size(width, height)
         left, top, right, bottom = box
-        return cls(
-            max(0.0, left / width), max(0.0, top / height), min(1.0, right / width), min(1.0, bottom / height)
-        )
+        return cls(max(0.0, left / width), max(0.0, top / height), min(1.0, right / width), min(1.0, bottom / height))
 
     def within(self, outer: Region) -> Region:
         """This box, given in fractions of ``outer``, in fractions of the picture that ``outer`` belongs to.
