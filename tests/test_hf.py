@@ -1,0 +1,159 @@
+"""The Hugging Face backend on a tiny model of its kind, taught here to give one reply; needs the extra `hf`."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
+
+from snellen.assess import Assessor  # noqa: E402
+from snellen.backends import Sampling, open_backend  # noqa: E402
+from snellen.backends.hf import HfBackend  # noqa: E402
+from snellen.image import Picture, look  # noqa: E402
+from snellen.protocol import Answer, open_protocol, render_reply  # noqa: E402
+
+REPLIES = [render_reply(None, Answer(None, rating, "final"), 1) for rating in (3.47, 3.47, 3.47, 4.25)]
+"""What it is taught: three times in four 3.47, otherwise 4.25."""
+PIECE = r"[0-9.,}]|[^0-9.,}]+"
+TEMPLATE = (
+    "{% for message in messages %}{% for part in message['content'] %}"
+    "{{ '<image>' if part['type'] == 'image' else part['text'] }}{% endfor %}<end>{% endfor %}"
+)
+
+
+def tokenizer() -> Any:
+    pieces = dict.fromkeys(re.findall(PIECE, "0123456789" + "".join(REPLIES)))
+    vocabulary = {piece: index for index, piece in enumerate(["<unk>", "<pad>", "<end>", "<image>", *pieces])}
+    fast = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    fast.pre_tokenizer = pre_tokenizers.Split(Regex(PIECE), "isolated")
+    fast.decoder = decoders.Fuse()
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=fast,
+        unk_token="<unk>",
+        pad_token="<pad>",
+        eos_token="<end>",
+        additional_special_tokens=["<image>"],
+    )
+
+
+def network(words: Any) -> Any:
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    vision = transformers.CLIPVisionConfig(**small, image_size=32, patch_size=16)
+    text = transformers.LlamaConfig(
+        **small, vocab_size=len(words), max_position_embeddings=1024, bos_token_id=None, pad_token_id=1, eos_token_id=2
+    )
+    settings = {"image_token_index": 3, "vision_feature_layer": -1, "vision_feature_select_strategy": "default"}
+    config = transformers.LlavaConfig(vision_config=vision, text_config=text, **settings)
+    return transformers.LlavaForConditionalGeneration(config)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tiny")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        words = tokenizer()
+        model = network(words)
+        images = transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+        processor = transformers.LlavaProcessor(
+            images, words, patch_size=16, vision_feature_select_strategy="default", chat_template=TEMPLATE,
+            num_additional_image_tokens=1,
+        )  # fmt: skip
+        processor.save_pretrained(path)
+        model.generation_config.eos_token_id, model.generation_config.pad_token_id = 2, 1
+        model.save_pretrained(path)
+        backend = HfBackend(str(path), device="cpu")
+        teach(backend)
+        backend.model.save_pretrained(path)
+    return path
+
+
+def teach(backend: HfBackend) -> None:
+    inputs = backend._inputs(conversation(), "")
+    ids = [backend.tokenizer.encode(reply, add_special_tokens=False) + [2] for reply in REPLIES]
+    rows = torch.cat([inputs["input_ids"].expand(len(ids), -1), torch.tensor(ids)], dim=1)
+    prompt = inputs["input_ids"].shape[1]
+    pixels = inputs["pixel_values"].expand(len(ids), -1, -1, -1)
+    optimizer = torch.optim.Adam(backend.model.parameters(), lr=5e-3)
+    for _ in range(150):
+        logits = backend.model(input_ids=rows, attention_mask=torch.ones_like(rows), pixel_values=pixels).logits
+        loss = torch.nn.functional.cross_entropy(logits[:, prompt - 1 : -1].flatten(0, 1), rows[:, prompt:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def picture() -> Picture:
+    return Picture(np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8), "noise")
+
+
+def conversation() -> Any:
+    return open_protocol("snellen").conversation(
+        "How good is the technical quality of this picture?", [look(picture())], []
+    )
+
+
+def test_greedy_reply_and_its_exact_rating_distribution(folder: Path) -> None:
+    backend = HfBackend(str(folder), device="cpu")
+    (reply,) = backend.reply([conversation()], Sampling(max_tokens=200))
+    assert reply.text == REPLIES[0]
+    assert reply.finish == "stop"
+    assert len(reply.token_ids) == len(reply.logprobs) == len(re.findall(PIECE, REPLIES[0])) + 1
+    assert reply.rating is not None
+    probs = dict(zip(reply.rating.values.tolist(), reply.rating.probs.tolist(), strict=True))
+    learnt = [float("".join(digits)) for digits in itertools.product("34", ".", "42", "75")]
+    by_hand = {rating: probability(backend, f"{rating:.2f}") for rating in learnt}
+    total = sum(by_hand.values())
+    assert total > 0.95  # it has learned its lesson, so these are nearly all there is
+    for rating, expected in by_hand.items():
+        assert probs.get(rating, 0.0) == pytest.approx(expected / total, abs=0.03)
+    assert max(by_hand, key=by_hand.__getitem__) == 3.47
+    assert 0.05 < by_hand[4.25] < 0.5  # and the second way is open, although it was not written
+
+
+def probability(backend: HfBackend, rating: str) -> float:
+    """Of writing a rating, token by token with the reply before it given."""
+    inputs = backend._inputs(conversation(), REPLIES[0].partition("3.47")[0] + rating)
+    with torch.inference_mode():
+        logprobs = torch.log_softmax(backend.model(**inputs).logits[0], dim=-1)
+    ids = inputs["input_ids"][0]
+    return math.exp(sum(float(logprobs[place - 1, ids[place]]) for place in range(len(ids) - len(rating), len(ids))))
+
+
+def test_the_batch_and_the_prefix_change_nothing(folder: Path) -> None:
+    backend = open_backend(f"hf:{folder}")
+    assert (backend.name, backend.version) == (folder.name, str(folder))
+    alone, again = backend.reply([conversation()] * 2, Sampling(max_tokens=200))
+    assert (alone.text, alone.token_ids, alone.logprobs) == (again.text, again.token_ids, again.logprobs)
+    (forced,) = backend.reply([conversation()], Sampling(max_tokens=8, prefix=REPLIES[0].partition("3.47")[0]))
+    assert REPLIES[0].startswith(forced.text) and forced.finish == "length" and len(forced.token_ids) == 8
+    assert alone.rating is not None and forced.rating is not None
+    assert forced.rating.mean == pytest.approx(alone.rating.mean, abs=1e-4)
+
+
+def test_sampling_follows_the_seed(folder: Path) -> None:
+    backend = HfBackend(str(folder), device="cpu")
+    before = torch.random.get_rng_state()
+    texts = [
+        backend.reply([conversation()], Sampling(1.0, max_tokens=200, seed=seed))[0].text for seed in [0, 0, *range(8)]
+    ]
+    assert texts[0] == texts[1] == texts[2]
+    assert len(set(texts)) > 1
+    assert torch.equal(before, torch.random.get_rng_state())  # the caller's random numbers are left alone
+
+
+def test_assessed_from_end_to_end(folder: Path) -> None:
+    full = Assessor(f"hf:{folder}").assess([picture()])[0]
+    quick = Assessor(f"hf:{folder}", score_only=True).assess([picture()])[0]
+    assert full.error is None and full.score == pytest.approx(3.67, abs=0.15)
+    assert quick.score == pytest.approx(full.score, abs=1e-4)
