@@ -191,8 +191,8 @@ from 0.00 to 1.00, or [0.00, 0.00, 0.00, 0.00] when no further look is needed.
 "rating": from 1.00 (bad) to 5.00 (excellent), two decimals.
 "tool": "crop" to be shown that box at full resolution, "final" when the rating stands.
 "issues": a list, empty when nothing is wrong, of {{"kind": ..., "severity": ..., "bbox_2d": [...]}}, where kind is \
-one of {", ".join(KINDS)}; severity is a whole number from 1 (just visible) to 5 (ruins the picture); bbox_2d says where, \
-in fractions of the whole picture."""
+one of {", ".join(KINDS)}; severity is a whole number from 1 (just visible) to 5 (ruins the picture); bbox_2d says \
+where, in fractions of the whole picture."""
 
 
 def first_prompt(question: str) -> str:
