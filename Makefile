@@ -25,7 +25,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 # build. It is needed for training only.
 $(VENV)/.tested: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install torch==2.13.0
-	$(PIP) install -e ".[dev,train,parquet,hf]"
+	$(PIP) install -e ".[dev,train,parquet,hf,heic,raw]"
 	touch $@ $(VENV)/.installed
 
 clean:

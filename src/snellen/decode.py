@@ -165,7 +165,8 @@ def _decoding(name: str, kind: str, max_megapixels: float) -> Iterator[None]:
         if isinstance(error, UnidentifiedImageError):
             problem = f"the {kind} data is cut off, damaged or of an unsupported variant"
         else:
-            problem = f"the {kind} data is cut off or damaged ({error or type(error).__name__})"
+            reason = " ".join(str(error).split()) or type(error).__name__  # libheif's come in several lines
+            problem = f"the {kind} data is cut off or damaged ({reason})"
         raise ImageError("truncated", name, problem, "copy or download the file again") from error
 
 
