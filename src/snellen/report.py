@@ -286,7 +286,8 @@ def _plot(step: Step, before: float | None, interval: tuple[float, float] | None
     parts.append(f'<path class="mark" d="M{at:.1f} 4V{AXIS}"/><circle class="mark" cx="{at:.1f}" cy="5" r="4"/>')
     caption = f"rating {step.score:.2f}"
     if step.distribution is not None:
-        caption = f"expected rating {step.score:.2f}, standard deviation {step.distribution.std:.2f}"
+        written = "" if step.rating is None else f" (written: {step.rating:.2f})"
+        caption = f"expected rating {step.score:.2f}{written}, standard deviation {step.distribution.std:.2f}"
     caption += "" if before is None else "; dotted: the round before"
     caption += "" if interval is None else "; bracket: 90 % interval"
     return (
