@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from snellen.answer import RATING_PREFIX, render_reply
+from snellen.answer import RATING_PREFIX, Answer, render_reply
 from snellen.data.features import Feature, Features
 from snellen.data.rationale import Known, quick, write
 from snellen.data.sample import Fault
@@ -72,7 +72,13 @@ def conversations(row: dict[str, Any], recipes: list[Recipe]) -> list[dict[str, 
         "issues": len(answer.issues),
         "reply": reply,
     }
-    return [*lines, about | {"rounds": [one]}]
+    lines.append(about | {"rounds": [one]})
+    # the same before the words of the second round: this is where its score is read
+    if len(rounds) == 2:
+        final = render_reply(None, Answer(None, known.label, "final", known.issues), 2)
+        later = rounds[1] | {"reply": final, "issues": len(known.issues)}
+        lines.append(about | {"rounds": [rounds[0], later]})
+    return lines
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
+from snellen.answer import RATING_PREFIX
 from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
 from snellen.image import View
 from snellen.region import Region
@@ -29,7 +30,6 @@ GRID_SIDE = 5
 LOOK_TOKENS = 1 + 2 * GRID_SIDE * GRID_SIDE
 """Tokens that one look takes: its summary, then overview and fragments, rows first."""
 WEIGHTS = Path(__file__).parent.parent / "weights" / "snellen-1"
-RATING_MARK = '"rating": '
 RATINGS = np.round(np.arange(100, 501) / 100.0, 2)
 
 Floats = npt.NDArray[np.float32]
@@ -94,8 +94,9 @@ class BundledBackend:
         self.calibration = Calibration(**card["calibration"]) if card["calibration"] else None
         self.layers, self.heads, self.width = card["layers"], card["heads"], card["width"]
         for file, checksum in card["sha256"].items():
-            if hashlib.sha256((folder / file).read_bytes()).hexdigest() != checksum:
-                raise BackendError(f"{folder / file} is not the file that the model card names; reinstall snellen")
+            path = folder / file
+            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
+                raise BackendError(f"{path} is not the file that the model card names; reinstall snellen")
         options = onnxruntime.SessionOptions()
         if threads is not None:
             options.intra_op_num_threads = threads
@@ -142,11 +143,35 @@ class BundledBackend:
         return ids, np.concatenate(vectors) if vectors else np.zeros((0, self.width), np.float32)
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
-        """See `snellen.backends.Backend.reply`. Rows of a batch are padded on the left and do not see each other."""
+        """See `snellen.backends.Backend.reply`. Rows of a batch are padded on the left and do not see each other.
+
+        The rating distribution is read before the words, as if the reply began with RATING_PREFIX: words are one sample
+        of what could be said, and a distribution read after them would be conditional on that sample.
+        """
         if not conversations:
             return []
-        rows = [self.encode(conversation, sampling.prefix) for conversation in conversations]
-        writers = [_Writer(self, sampling) for _ in rows]
+        ratings = self._ratings(conversations)
+        if sampling.prefix == RATING_PREFIX and sampling.max_tokens == 1:
+            return [Reply(sampling.prefix, rating=rating, finish="prefix") for rating in ratings]
+        batch = self._batch(conversations, sampling.prefix)
+        writers = [_Writer(self, sampling) for _ in conversations]
+        logits, past = self._step(batch, self._no_past(len(writers)))
+        while True:
+            chosen = [writer.write(row) for writer, row in zip(writers, logits, strict=True)]
+            if all(writer.finish for writer in writers):
+                return [writer.reply(rating) for writer, rating in zip(writers, ratings, strict=True)]
+            batch = self._next(batch, chosen)
+            logits, past = self._step(batch, past)
+
+    def _ratings(self, conversations: Sequence[Conversation]) -> list[RatingDistribution]:
+        """The distribution over ratings that each conversation calls for, before any word."""
+        logits, _ = self._step(self._batch(conversations, RATING_PREFIX), self._no_past(len(conversations)))
+        first = self._first_rating
+        return [RatingDistribution(RATINGS, _softmax(row[first : first + len(RATINGS)])) for row in logits]
+
+    def _batch(self, conversations: Sequence[Conversation], prefix: str) -> dict[str, npt.NDArray[Any]]:
+        """The decoder's inputs for whole conversations, padded on the left to one length."""
+        rows = [self.encode(conversation, prefix) for conversation in conversations]
         longest = max(len(ids) for ids, _ in rows)
         ids = np.zeros((len(rows), longest), np.int64)
         keys = np.zeros((len(rows), longest), bool)
@@ -155,71 +180,60 @@ class BundledBackend:
             ids[i, longest - len(row) :] = row
             keys[i, longest - len(row) :] = True
             looks[i, ids[i] == self._image] = vectors
-        is_look = ids == self._image
         positions = np.maximum(np.cumsum(keys, axis=1) - 1, 0)
-        past: Any = np.zeros((self.layers, 2, len(rows), self.heads, 0, self.width // self.heads), np.float32)
-        past = onnxruntime.OrtValue.ortvalue_from_numpy(past)
-        active = list(range(len(rows)))
-        nothing = np.zeros((len(rows), 1, self.width), np.float32)
-        while active:
-            logits, past = self._step(ids, looks, is_look, positions, keys, past)
-            chosen = [writer.write(row) for writer, row in zip(writers, logits, strict=True)]
-            active = [i for i, writer in enumerate(writers) if not writer.finish]
-            ids = np.array(chosen, np.int64)[:, None]
-            looks, is_look = nothing, np.zeros_like(ids, dtype=bool)
-            positions = positions[:, -1:] + 1
-            keys = np.concatenate([keys, np.ones((len(rows), 1), bool)], axis=1)
-        return [writer.reply() for writer in writers]
+        return {"ids": ids, "looks": looks, "is_look": ids == self._image, "positions": positions, "keys": keys}
 
-    def _step(self, ids: Any, looks: Floats, is_look: Any, positions: Any, keys: Any, past: Any) -> tuple[Floats, Any]:
+    def _next(self, batch: dict[str, npt.NDArray[Any]], chosen: Sequence[int]) -> dict[str, npt.NDArray[Any]]:
+        """The decoder's inputs for one more token in each row."""
+        rows = len(chosen)
+        return {
+            "ids": np.array(chosen, np.int64)[:, None],
+            "looks": np.zeros((rows, 1, self.width), np.float32),
+            "is_look": np.zeros((rows, 1), bool),
+            "positions": batch["positions"][:, -1:] + 1,
+            "keys": np.concatenate([batch["keys"], np.ones((rows, 1), bool)], axis=1),
+        }
+
+    def _no_past(self, rows: int) -> Any:
+        empty = np.zeros((self.layers, 2, rows, self.heads, 0, self.width // self.heads), np.float32)
+        return onnxruntime.OrtValue.ortvalue_from_numpy(empty)
+
+    def _step(self, batch: dict[str, npt.NDArray[Any]], past: Any) -> tuple[Floats, Any]:
         """One pass of the decoder; the cache stays inside the runtime, so that it is never copied to Python."""
-        inputs = {"ids": ids, "looks": looks, "is_look": is_look, "positions": positions, "keys": keys}
-        feed = {name: onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(a)) for name, a in inputs.items()}
+        feed = {name: onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(a)) for name, a in batch.items()}
         logits, present = self._decoder.run_with_ort_values(["logits", "present"], feed | {"past": past})
         return logits.numpy(), present
 
 
 class _Writer:
-    """One reply in the making: chooses tokens, keeps their log-probabilities, reads the rating where it is due."""
+    """One reply in the making: chooses tokens and keeps their log-probabilities."""
 
     def __init__(self, backend: BundledBackend, sampling: Sampling) -> None:
         self.backend, self.sampling = backend, sampling
         self.random = np.random.default_rng(sampling.seed)
         self.ids: list[int] = []
         self.logprobs: list[float] = []
-        self.rating: RatingDistribution | None = None
         self.finish: str = ""
-        self.tail = sampling.prefix[-64:]
 
     def write(self, logits: Floats) -> int:
         """Take the logits (V,) of the next place, return the token that stands there."""
         if self.finish:
             return self.backend._end
-        due = self.tail.endswith(RATING_MARK)
-        if due:
-            first = self.backend._first_rating
-            self.rating = RatingDistribution(RATINGS, _softmax(logits[first : first + len(RATINGS)]))
-            if self.sampling.prefix and self.sampling.max_tokens == 1:
-                self.finish = "prefix"
-                return self.backend._end
         token, logprob = _choose(logits, self.sampling, self.random)
-        self.ids.append(token)
-        self.logprobs.append(logprob)
         if token == self.backend._end:
             self.finish = "stop"
-        elif len(self.ids) >= self.sampling.max_tokens:
+            return token
+        self.ids.append(token)
+        self.logprobs.append(logprob)
+        if len(self.ids) >= self.sampling.max_tokens:
             self.finish = "length"
-        self.tail = (self.tail + self.backend.tokenizer.decode([token], skip_special_tokens=False))[-64:]
         return token
 
-    def reply(self) -> Reply:
+    def reply(self, rating: RatingDistribution) -> Reply:
         """The finished reply; <end> is kept out of text and tokens."""
-        ended = bool(self.ids) and self.ids[-1] == self.backend._end
-        ids = self.ids[:-1] if ended else self.ids
-        logprobs = self.logprobs[:-1] if ended else self.logprobs
-        text = self.sampling.prefix + self.backend.tokenizer.decode(ids, skip_special_tokens=False)
+        text = self.sampling.prefix + self.backend.tokenizer.decode(self.ids, skip_special_tokens=False)
         finish: Any = self.finish
-        return Reply(text, tuple(ids), tuple(logprobs), self.rating, finish)
+        return Reply(text, tuple(self.ids), tuple(self.logprobs), rating, finish)
 
 
 def _softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

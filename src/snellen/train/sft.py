@@ -94,7 +94,8 @@ def sft_losses(
     parts = {"word": F.cross_entropy(logits[role == WORD], wanted[role == WORD])}
     place = role == PLACE
     where = (wanted[place] - numbers) * 0.01
-    parts["place"] = _soft(logits[place], number_targets(where, 0.0, 101, options.place_spread), numbers)
+    if bool(place.any()):  # a batch of answers without issues holds none
+        parts["place"] = _soft(logits[place], number_targets(where, 0.0, 101, options.place_spread), numbers)
     rating = role == RATING
     soft = number_targets(target[rating], 1.0, 401, options.rating_spread)
     parts["rating"] = _soft(logits[rating], soft, numbers + 100)
