@@ -6,6 +6,7 @@ python runs/vision.py --manifest build/biq2021.jsonl --store build/looks --out b
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ import torch
 from snellen.data.sample import read_manifest
 from snellen.data.sources import leak_free
 from snellen.train.looks import HELD_OUT, LookStore, Mixture, batches, hold_out, real_look
-from snellen.train.vision import VisionOptions, train_vision
+from snellen.train.vision import Look, VisionOptions, train_vision
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
     )
     real = 11 if store is not None else options.batch
 
-    def mixture(skip: int) -> object:
+    def mixture(skip: int) -> Iterator[list[Look]]:
         return batches(Mixture(train, store, real, options.batch - real, crops=0.3, seed=args.seed, skip=skip))
 
     train_vision(options, mixture, validation, args.out, args.start)
