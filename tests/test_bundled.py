@@ -94,10 +94,16 @@ def test_the_score_is_the_mean_of_a_distribution_over_ratings(together: list[Ass
             assert step.distribution is not None and step.rating is not None
             np.testing.assert_array_equal(step.distribution.values, RATINGS)
             assert step.distribution.probs.sum() == pytest.approx(1.0)
-            # greedy: the rating that was written is the likeliest of all
-            assert step.distribution.probs[round((step.rating - 1) * 100)] == step.distribution.probs.max()
         last = assessment.steps[-1].distribution
         assert last is not None and assessment.score == pytest.approx(float(last.values @ last.probs))
+
+
+def test_score_only_is_the_first_look_without_its_words(
+    scorer: Assessor, generated: list[Picture], together: list[Assessment]
+) -> None:
+    for quick, whole in zip(scorer.assess(generated), together, strict=True):
+        assert len(quick.steps) == 1 and quick.steps[0].reply.finish == "prefix"
+        assert quick.score == pytest.approx(whole.steps[0].score, abs=1e-3)
 
 
 def test_a_picture_scores_the_same_alone_and_in_a_batch(
