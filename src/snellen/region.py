@@ -152,4 +152,5 @@ def _span_to_pixels(low: float, high: float, size: int) -> tuple[int, int]:
 
 
 def _into(low: float, high: float, fraction: float) -> float:
-    return min(high, low + fraction * (high - low))
+    """``low`` at 0 and ``high`` at 1, exactly."""
+    return min(high, max(low, low * (1.0 - fraction) + high * fraction))
