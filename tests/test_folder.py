@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -181,7 +182,9 @@ def test_find_pictures_goes_by_name(photos: Path) -> None:
 
 def run(*arguments: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "snellen", "score", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # a test runner in the background of a shell ignores interrupts, and its children would inherit that
+    listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listening)
 
 
 @pytest.mark.slow
