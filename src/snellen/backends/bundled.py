@@ -30,6 +30,7 @@ GRID_SIDE = 5
 LOOK_TOKENS = 1 + 2 * GRID_SIDE * GRID_SIDE
 """Tokens that one look takes: its summary, then overview and fragments, rows first."""
 WEIGHTS = Path(__file__).parent.parent / "weights" / "snellen-1"
+RATING_MARK = '"rating": '
 RATINGS = np.round(np.arange(100, 501) / 100.0, 2)
 
 Floats = npt.NDArray[np.float32]
@@ -154,12 +155,12 @@ class BundledBackend:
         if sampling.prefix == RATING_PREFIX and sampling.max_tokens == 1:
             return [Reply(sampling.prefix, rating=rating, finish="prefix") for rating in ratings]
         batch = self._batch(conversations, sampling.prefix)
-        writers = [_Writer(self, sampling) for _ in conversations]
+        writers = [_Writer(self, sampling, rating) for rating in ratings]
         logits, past = self._step(batch, self._no_past(len(writers)))
         while True:
             chosen = [writer.write(row) for writer, row in zip(writers, logits, strict=True)]
             if all(writer.finish for writer in writers):
-                return [writer.reply(rating) for writer, rating in zip(writers, ratings, strict=True)]
+                return [writer.reply() for writer in writers]
             batch = self._next(batch, chosen)
             logits, past = self._step(batch, past)
 
@@ -206,10 +207,15 @@ class BundledBackend:
 
 
 class _Writer:
-    """One reply in the making: chooses tokens and keeps their log-probabilities."""
+    """One reply in the making: chooses tokens and keeps their log-probabilities.
 
-    def __init__(self, backend: BundledBackend, sampling: Sampling) -> None:
-        self.backend, self.sampling = backend, sampling
+    Greedy decoding writes the expected rating, not the likeliest one: the number in the reply, which the next round
+    reads and quotes, is then the score of the round.
+    """
+
+    def __init__(self, backend: BundledBackend, sampling: Sampling, rating: RatingDistribution) -> None:
+        self.backend, self.sampling, self.rating = backend, sampling, rating
+        self.tail = sampling.prefix[-64:]
         self.random = np.random.default_rng(sampling.seed)
         self.ids: list[int] = []
         self.logprobs: list[float] = []
@@ -220,20 +226,24 @@ class _Writer:
         if self.finish:
             return self.backend._end
         token, logprob = _choose(logits, self.sampling, self.random)
+        if self.sampling.temperature == 0.0 and self.tail.endswith(RATING_MARK):
+            token = self.backend._first_rating + round(100 * (self.rating.mean - 1.0))
+            logprob = float(np.log(_softmax(logits)[token]))
         if token == self.backend._end:
             self.finish = "stop"
             return token
         self.ids.append(token)
         self.logprobs.append(logprob)
+        self.tail = (self.tail + self.backend.tokenizer.decode([token], skip_special_tokens=False))[-64:]
         if len(self.ids) >= self.sampling.max_tokens:
             self.finish = "length"
         return token
 
-    def reply(self, rating: RatingDistribution) -> Reply:
+    def reply(self) -> Reply:
         """The finished reply; <end> is kept out of text and tokens."""
         text = self.sampling.prefix + self.backend.tokenizer.decode(self.ids, skip_special_tokens=False)
         finish: Any = self.finish
-        return Reply(text, tuple(self.ids), tuple(self.logprobs), rating, finish)
+        return Reply(text, tuple(self.ids), tuple(self.logprobs), self.rating, finish)
 
 
 def _softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
