@@ -1,0 +1,161 @@
+"""Every reward worked by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from snellen.answer import Issue
+from snellen.assess import Assessor
+from snellen.backends.scripted import ScriptedBackend
+from snellen.data.sample import Fault, Sample
+from snellen.image import Picture
+from snellen.region import FULL, Region
+from snellen.train.rewards import (
+    WEIGHTS,
+    Said,
+    Truth,
+    claim,
+    format,
+    grounding,
+    last_ratings,
+    price,
+    rank,
+    refinement,
+    reward_parts,
+    said_by,
+    score,
+    total,
+    truth_of,
+)
+
+PLACE = Region(0.0, 0.0, 0.5, 0.5)
+FAULT = Fault("white_noise", "noise", 3, PLACE)
+NOISY = Truth(2.0, False, (FAULT,))
+CLEAN = Truth(4.5, False, ())
+REAL = Truth(3.0, True, None)
+FINAL = Said(True, (3.0,), (), ())
+
+
+def test_format_is_one_or_nothing() -> None:
+    assert format([[True, False]]).tolist() == [[1.0, 0.0]]
+
+
+def test_score_is_continuous_in_the_distance() -> None:
+    assert score([3.0, 3.5, 2.5, 4.0], 3.0, 0.5) == pytest.approx([1.0, math.exp(-0.5), math.exp(-0.5), math.exp(-2.0)])
+    assert np.isnan(score([math.nan], [3.0], 0.5)).all()
+
+
+def test_rank_by_hand() -> None:
+    """Means 4 and 3, variances 1 and 1: (3 - 3) / sqrt 2 = 0 and (5 - 3) / sqrt 2 = sqrt 2, Phi 0.5 and 0.92135."""
+    half, sure = math.sqrt(0.5), math.sqrt(0.9213504)
+    ratings = [[3.0, 5.0], [2.0, 4.0]]
+    right = rank(ratings, [4.0, 2.0], [1, 1], gamma=0.0)
+    assert right == pytest.approx(np.array([[half, sure], [sure, half]]), abs=1e-6)
+    wrong = rank(ratings, [2.0, 4.0], [1, 1], gamma=0.0)
+    assert wrong[0] == pytest.approx([half, math.sqrt(1 - 0.9213504)], abs=1e-6)
+    # equal MOS: sqrt(p / 2) + sqrt((1 - p) / 2), 1 where p is a half
+    equal = rank(ratings, [3.0, 3.0], [1, 1], gamma=0.0)
+    assert equal[0] == pytest.approx([1.0, math.sqrt(0.9213504 / 2) + math.sqrt(0.0786496 / 2)], abs=1e-6)
+
+
+def test_rank_compares_within_one_scale_and_leaves_out_what_was_not_rated() -> None:
+    ratings = [[3.0, math.nan], [2.0, 4.0], [math.nan, math.nan], [1.0, 5.0]]
+    found = rank(ratings, [3.0, 2.0, 4.0, 1.0], [1, 1, 1, 0])
+    # mean 3, variance 0 against mean 3, variance 1, truth 1: sqrt Phi(0)
+    assert found[0, 0] == pytest.approx(math.sqrt(0.5)) and math.isnan(found[0, 1])
+    assert np.isnan(found[2]).all(), "no rating of its own"
+    assert np.isnan(found[3]).all(), "nothing else on its scale"
+
+
+def test_rank_of_groups_without_spread_is_sure() -> None:
+    assert rank([[4.0, 4.0], [2.0, 2.0]], [4.0, 2.0], [1, 1]) == pytest.approx(np.ones((2, 2)))
+
+
+def test_refinement_is_what_the_last_round_won() -> None:
+    assert refinement([0.9, 0.2], [0.5, 0.6]) == pytest.approx([0.4, -0.4])
+
+
+def test_grounding_by_hand() -> None:
+    whole, exact, right = FULL, PLACE, Region(0.0, 0.0, 1.0, 0.5)
+    cases = {(): 0.0, (whole,): 0.5 * (1 + 0.25), (exact,): 1.0, (right,): 0.5 * (1 + 0.5), (whole, exact): 1.0}
+    for crops, wanted in cases.items():
+        assert grounding(replace(FINAL, crops=crops), NOISY) == pytest.approx(wanted)
+    assert grounding(replace(FINAL, crops=(Region(0.5, 0.5, 1.0, 1.0),)), NOISY) == 0.0
+    everywhere = Truth(2.0, False, (replace(FAULT, region=FULL),))
+    assert all(math.isnan(grounding(FINAL, truth)) for truth in (REAL, CLEAN, everywhere))
+
+
+def test_claim_by_hand() -> None:
+    same = Issue("noise", 3, PLACE)
+    assert claim(replace(FINAL, issues=(same,)), NOISY) == pytest.approx(1.0)
+    # kind right, severity off by two, place half right: 1/2 + 1/4 * 1/2 + 1/4 * 1/2
+    near = Issue("noise", 5, Region(0.0, 0.0, 0.5, 0.25))
+    assert claim(replace(FINAL, issues=(near,)), NOISY) == pytest.approx(0.75)
+    # one right, one invented: 2 * 1 / (2 + 1)
+    assert claim(replace(FINAL, issues=(same, Issue("blur", 2, FULL))), NOISY) == pytest.approx(2 / 3)
+    # the same fault claimed twice is matched once
+    assert claim(replace(FINAL, issues=(near, same)), NOISY) == pytest.approx(2 / 3)
+    assert claim(FINAL, NOISY) == 0.0 and claim(replace(FINAL, issues=(same,)), CLEAN) == 0.0
+    assert claim(FINAL, CLEAN) == 1.0
+    assert math.isnan(claim(FINAL, REAL)) and math.isnan(claim(replace(FINAL, readable=False), CLEAN))
+
+
+def test_price_counts_crops() -> None:
+    assert price([0, 1, 2]).tolist() == [0.0, -1.0, -2.0]
+
+
+def test_all_parts_of_two_groups() -> None:
+    zoomed = Said(True, (2.5, 2.0), (PLACE,), (Issue("noise", 3, PLACE),))
+    broken = Said(False, (2.0,), (PLACE,), ())
+    said = [[zoomed, broken], [FINAL, FINAL]]
+    parts = reward_parts(said, [NOISY, REAL], width=0.5)
+    assert list(parts) == [name for name, _ in WEIGHTS]
+    wanted = {
+        "format": [[1.0, 0.0], [1.0, 1.0]],
+        "score": [[1.0, math.nan], [1.0, 1.0]],
+        "first": [[math.exp(-0.5), 1.0], [1.0, 1.0]],
+        "refinement": [[1.0 - math.exp(-0.5), math.nan], [math.nan, math.nan]],
+        "grounding": [[1.0, 1.0], [math.nan, math.nan]],
+        "claim": [[1.0, math.nan], [math.nan, math.nan]],
+        "price": [[-1.0, -1.0], [0.0, 0.0]],
+    }
+    for name, value in wanted.items():
+        assert np.allclose(parts[name], value, equal_nan=True), name
+    assert np.isnan(parts["rank"]).all(), "one real and one synthetic picture: nothing to compare"
+    assert np.allclose(last_ratings(said), [[2.0, math.nan], [3.0, 3.0]], equal_nan=True)
+
+
+def test_total_leaves_out_what_does_not_apply_and_what_weighs_nothing() -> None:
+    parts = {"format": np.array([[1.0, 0.0]]), "score": np.array([[0.5, math.nan]]), "price": np.array([[-1.0, 0.0]])}
+    assert total(parts, (("format", 2.0), ("score", 1.0), ("price", 0.0))).tolist() == [[2.5, 0.0]]
+    with pytest.raises(ValueError, match="no reward is called 'skore'"):
+        total(parts, (("skore", 1.0),))
+
+
+def test_a_worse_first_rating_never_pays() -> None:
+    weights = dict(WEIGHTS)
+    assert weights["first"] > weights["refinement"]
+
+
+def test_said_and_truth_are_read_from_assessment_and_manifest() -> None:
+    crop = '<think></think><answer>{"bbox_2d": [0, 0, 0.5, 0.5], "rating": 2.50, "tool": "crop"}</answer>'
+    last = (
+        '<think></think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 2.00, "tool": "final", '
+        '"issues": [{"kind": "noise", "severity": 3, "bbox_2d": [0, 0, 0.5, 0.5]}]}</answer>'
+    )
+    picture = Picture(np.full((700, 700, 3), 90, np.uint8), "a")
+    (assessment,) = Assessor(ScriptedBackend([crop, last])).assess([picture])
+    assert said_by(assessment) == Said(True, (2.5, 2.0), (PLACE,), (Issue("noise", 3, PLACE),))
+    (assessment,) = Assessor(ScriptedBackend([crop, "what?"])).assess([picture])
+    assert said_by(assessment) == Said(False, (2.5,), (PLACE,), ())
+    (assessment,) = Assessor(ScriptedBackend([last])).assess(["gone.png"])
+    with pytest.raises(ValueError, match="gone.png: no such file"):
+        said_by(assessment)
+    assert truth_of(Sample("a", 2.0, faults=(FAULT,)), real=False) == NOISY
+    assert truth_of(Sample("a", 3.0), real=True) == REAL
+    with pytest.raises(ValueError, match="a: no mos"):
+        truth_of(Sample("a"), real=True)
