@@ -1,0 +1,155 @@
+"""A rollout as numbers: one row of tokens, and which of them were the policy's actions.
+
+The row is the conversation as `snellen.train.batch` lays it out (<look>, four coordinates, LOOK_TOKENS places, the reply,
+<end>, and again), followed by one branch per round: the tokens of RATING_PREFIX, which see the conversation up to that
+round's look and nothing after it, so that one pass gives the rating of every round as it is read before the words.
+
+Actions are words (all tokens of a reply but its written rating, and <end>) and ratings (one per round that wrote one, at
+the end of its branch). Looks, coordinates and pixels of a crop, the written rating, a forced beginning and the
+branches' own tokens are context: they are read, never trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from snellen.assess import Step
+from snellen.backends.bundled import turn_ids
+from snellen.image import View
+from snellen.model.decoder import Decoder
+from snellen.train.policy import IMPOSSIBLE, Draft, Policy
+
+CONVERSATION = 0
+"""Segment of the conversation; a branch's segment is the number of its round, from 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One rollout. Over its T tokens, (T,): ids; positions, as the model counts them; segment, CONVERSATION or a round;
+    limit, how many tokens of the conversation may be seen. Over its N actions, (N,): at, the place from which it is
+    predicted; taken, the token; logprob, natural log, when it was drawn; rating, whether it is one; round, from 1.
+
+    views: what was shown, in order.
+    """
+
+    ids: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+    segment: npt.NDArray[np.int64]
+    limit: npt.NDArray[np.int64]
+    at: npt.NDArray[np.int64]
+    taken: npt.NDArray[np.int64]
+    logprob: npt.NDArray[np.float32]
+    rating: npt.NDArray[np.bool_]
+    round: npt.NDArray[np.int64]
+    views: tuple[View, ...]
+
+
+def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
+    """The rounds of one rollout that `policy` drew without a forced beginning."""
+    ids: list[int] = []
+    actions: list[tuple[int, int, float, bool, int]] = []
+    begins: list[tuple[int, int, float] | None] = []  # per round: where its reply begins, and the rating drawn there
+    for number, step in enumerate(steps, 1):
+        reply = step.reply
+        if not isinstance(reply, Draft):
+            raise TypeError(f"a trace is made of a policy's drafts, not of {type(reply).__name__}")
+        ids += turn_ids(policy.tokenizer, step.region)
+        begin = len(ids)
+        said = [*zip(reply.token_ids, reply.logprobs, strict=True)]
+        said += [] if reply.end is None else [(policy._end, reply.end)]
+        for place, (token, logprob) in enumerate(said):
+            if place not in reply.forced:
+                actions.append((begin + place - 1, token, logprob, False, number))
+        ids += [token for token, _ in said]
+        forced = said[reply.forced[0]] if reply.forced else None
+        begins.append(None if forced is None else (begin, *forced))
+    length = len(ids)
+    positions, segment, limit = list(range(length)), [CONVERSATION] * length, [length] * length
+    for number, one in enumerate(begins, 1):
+        if one is None:  # it named no rating, so none was acted on
+            continue
+        begin, token, logprob = one
+        ids += policy.prefix
+        positions += range(begin, begin + len(policy.prefix))
+        segment += [number] * len(policy.prefix)
+        limit += [begin] * len(policy.prefix)
+        actions.append((len(ids) - 1, token, logprob, True, number))
+    at, taken, logprobs, rating, rounds = (np.array(column) for column in zip(*actions, strict=True))
+    return Trace(
+        *(np.array(row, np.int64) for row in (ids, positions, segment, limit)),
+        at.astype(np.int64),
+        taken.astype(np.int64),
+        logprobs.astype(np.float32),
+        rating.astype(bool),
+        rounds.astype(np.int64),
+        tuple(step.view for step in steps),
+    )
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Traces padded on the right to one length T: ids, positions, segment (-1 on padding) and limit (B, T).
+
+    is_look (B, T) marks the places of looks; summary, overview and fragments hold what the encoder says of each in the
+    same order. Over the N actions of all rows, row by row: row, at, taken and rating (N,).
+    """
+
+    ids: Tensor
+    positions: Tensor
+    segment: Tensor
+    limit: Tensor
+    is_look: Tensor
+    summary: Tensor
+    overview: Tensor
+    fragments: Tensor
+    row: Tensor
+    at: Tensor
+    taken: Tensor
+    rating: Tensor
+
+
+def collate(policy: Policy, traces: Sequence[Trace]) -> Traces:
+    """Pad traces, on the policy's device."""
+    longest = max(len(one.ids) for one in traces)
+    shape = (len(traces), longest)
+    ids, positions, limit = (np.zeros(shape, np.int64) for _ in range(3))
+    segment = np.full(shape, -1, np.int64)
+    for i, one in enumerate(traces):
+        for target, values in ((ids, one.ids), (positions, one.positions), (segment, one.segment), (limit, one.limit)):
+            target[i, : len(values)] = values
+    *looks, _ = policy.looks.take([view for one in traces for view in one.views])
+    row = np.repeat(np.arange(len(traces)), [len(one.at) for one in traces])
+    at, taken, rating = (np.concatenate([getattr(one, name) for one in traces]) for name in ("at", "taken", "rating"))
+    first = [torch.from_numpy(a) for a in (ids, positions, segment, limit, ids == policy._image)]
+    last = [torch.from_numpy(a) for a in (row, at, taken, rating)]
+    return Traces(*(part.to(policy.device) for part in (*first, *looks, *last)))
+
+
+def action_logits(model: Decoder, traces: Traces, bias: Tensor) -> Tensor:
+    """One pass over whole rows: the logits from which each action was drawn, (N, V). bias: see `action_bias`."""
+    x = model.embedding(traces.ids)
+    looks = model.connector(traces.summary, traces.overview, traces.fragments)
+    x = x.masked_scatter(traces.is_look[..., None], looks.flatten(0, 1).to(x.dtype))
+    angle = traces.positions[:, None, :, None].float() * model.frequencies  # type: ignore[operator]
+    cos, sin = angle.cos(), angle.sin()
+    mask = torch.where(visible(traces.segment, traces.limit), 0.0, IMPOSSIBLE)[:, None].to(x.dtype)
+    for layer in model.layers:
+        x, _ = layer(x, cos, sin, mask, None)
+    hidden = model.norm(x)[traces.row, traces.at]
+    return model.logits(hidden) + bias.to(x.device)[traces.rating.long()]
+
+
+def visible(segment: Tensor, limit: Tensor) -> Tensor:
+    """Which tokens see which, (B, T) each -> (B, T, T) bool: earlier ones of the conversation, up to the limit, and
+    earlier ones of the own branch."""
+    places = torch.arange(segment.shape[1], device=segment.device)
+    earlier = places[None, :] <= places[:, None]
+    same = segment[:, :, None] == segment[:, None, :]
+    shared = (segment[:, None, :] == CONVERSATION) & (places[None, None, :] < limit[:, :, None])
+    return earlier[None] & (same | shared)
