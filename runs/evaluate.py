@@ -30,7 +30,7 @@ from evaluate_pictures import Options
 from evaluate_speed import speed
 
 from snellen.data.sample import Sample, read_manifest
-from snellen.data.sources import Photograph, leak_free
+from snellen.data.sources import Photograph
 
 MODES = {"biq": BIQ_MODES, "local": LOCAL_MODES, "native": NATIVE_MODES}
 PICTURES = {"consistency": 24, "agreement": 200, "speed": 30}
@@ -109,9 +109,9 @@ def test_paths(manifest: Path, count: int) -> list[str]:
 
 def held_out(manifest: Path) -> list[Sample]:
     """The real training pictures that no stage trained on."""
-    from snellen.train.looks import HELD_OUT, hold_out
+    from snellen.train.looks import training_pictures
 
-    return hold_out(leak_free(read_manifest(manifest)), HELD_OUT)[1]
+    return training_pictures(read_manifest(manifest))[1]
 
 
 def model_folder(model: str) -> Path:

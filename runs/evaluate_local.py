@@ -31,8 +31,7 @@ def local(photographs: Sequence[Photograph], options: Options, modes: Sequence[s
     found = with_one_round(assess_jobs("local", [Job(key, r) for key, r in recipes.items()], modes, options))
     recipes = {key: recipe for key, recipe in recipes.items() if key in next(iter(found.values()))}
     sets = {
-        name: [key for key, r in recipes.items() if r.distortion and r.level in levels]
-        for name, levels in SETS.items()
+        name: [key for key, r in recipes.items() if r.distortion and r.level in levels] for name, levels in SETS.items()
     }
     clean = [key for key, r in recipes.items() if r.distortion is None]
     data: dict[str, Any] = {"pictures": {name: len(keys) for name, keys in sets.items()} | {"clean": len(clean)}}

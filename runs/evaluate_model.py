@@ -141,5 +141,3 @@ def agreement(paths: Sequence[str], folder: Path, vision: Path, sft: Path, optio
 
 def _text(assessment: Any) -> list[str]:
     return [step.reply.text for step in assessment.steps]
-
-

@@ -69,10 +69,7 @@ def ladder_scores(by_key: Mapping[str, float], rungs: Sequence[Rung], ladder: st
     A picture without a score takes its whole row out; rows are counted in the table.
     """
     sources = dict.fromkeys(rung.source for rung in rungs)
-    rows = [
-        [by_key[key_of(source, ladder, level)] for level in range(first, 6)]
-        for source in sources
-    ]
+    rows = [[by_key[key_of(source, ladder, level)] for level in range(first, 6)] for source in sources]
     out = np.array(rows, float)
     whole: Floats = out[~np.isnan(out).any(axis=1)]
     return whole

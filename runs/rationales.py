@@ -1,4 +1,4 @@
-"""Step 4 of the recipe: write the conversations to learn from (GR-IQA), one JSON object per line, for people to read.
+"""Step 5 of the recipe: write the conversations to learn from (GR-IQA), one JSON object per line, for people to read.
 
 python runs/rationales.py --vectors build/vectors --looks build/looks --out build/rationales.jsonl
 """
@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from snellen.answer import RATING_PREFIX, Answer, render_reply
+from snellen.answer import RATING_PREFIX, Answer, Rationale, render_reply
 from snellen.data.features import Feature, Features
 from snellen.data.rationale import Known, quick, write
 from snellen.data.sample import Fault
 from snellen.data.synthesize import Recipe, read_recipes
 from snellen.region import FULL, Region
 
-VARIANTS = {True: 1, False: 3}
+VARIANTS = {True: 1, False: 2}
 """Wordings per picture, by whether it is real: known faults teach grounding, real pictures mostly the rating."""
 
 
@@ -39,45 +39,51 @@ def known_of(row: dict[str, Any], recipes: list[Recipe]) -> Known:
     )
 
 
-def conversations(row: dict[str, Any], recipes: list[Recipe]) -> list[dict[str, Any]]:
-    """The lines for one picture: full conversations and one quick answer."""
-    known = known_of(row, recipes)
-    about = {key: row[key] for key in ("path", "recipe", "held_out", "real", "mos", "first") if key in row}
-    lines = []
-    for variant in range(VARIANTS[row["real"]]):
-        rng = np.random.default_rng([row["look"], variant])
-        rounds = []
-        for number, (rationale, answer) in enumerate(write(known, rng), 1):
-            region = FULL.to_list() if number == 1 else row["region"]
-            target = known.first_rating if answer.tool == "crop" else known.label
-            reply = render_reply(rationale, answer, number)
-            rounds.append(
-                {
-                    "look": row["look"] + number - 1,
-                    "region": region,
-                    "rating": target,
-                    "issues": len(answer.issues),
-                    "reply": reply,
-                }
-            )
-        lines.append(about | {"rounds": rounds})
-    answer = quick(known)
-    reply = render_reply(None, answer, 1)
-    if not reply.startswith(RATING_PREFIX):
+def round_of(
+    row: dict[str, Any], number: int, said: tuple[Rationale | None, Answer], target: float, teaches: str = "reply"
+) -> dict[str, Any]:
+    """One round as `snellen.train.batch.Round` reads it. target: the unrounded rating."""
+    rationale, answer = said
+    reply = render_reply(rationale, answer, number)
+    if rationale is None and not reply.startswith(RATING_PREFIX):
         raise ValueError(f"a quick reply does not begin as it is forced to: {reply}")
-    one = {
-        "look": row["look"],
-        "region": FULL.to_list(),
-        "rating": known.label,
+    return {
+        "look": row["look"] + number - 1,
+        "region": FULL.to_list() if number == 1 else row["region"],
+        "rating": target,
         "issues": len(answer.issues),
         "reply": reply,
+        "teaches": teaches,
     }
-    lines.append(about | {"rounds": [one]})
-    # the same before the words of the second round: this is where its score is read
+
+
+def about(row: dict[str, Any]) -> dict[str, Any]:
+    """What a line says beside its rounds."""
+    return {key: row[key] for key in ("path", "recipe", "held_out", "real", "mos", "first") if key in row}
+
+
+def quick_round(row: dict[str, Any], number: int, recipes: list[Recipe]) -> dict[str, Any]:
+    """The rating before any word, which is where the score is read; with the issues where they are known."""
+    if "measured" not in row:
+        return round_of(row, number, (None, Answer(None, row["mos"], "final")), row["mos"], "rating")
+    known = known_of(row, recipes)
+    answer = quick(known) if number == 1 else Answer(None, known.label, "final", known.issues)
+    return round_of(row, number, (None, answer), known.label)
+
+
+def conversations(row: dict[str, Any], recipes: list[Recipe]) -> list[dict[str, Any]]:
+    """The lines for one picture: full conversations and the quick answers."""
+    lines = [about(row) | {"rounds": [quick_round(row, 1, recipes)]}]
+    if "measured" not in row:
+        return lines
+    known = known_of(row, recipes)
+    for variant in range(VARIANTS[row["real"]]):
+        said = write(known, np.random.default_rng([row["look"], variant]))
+        targets = [known.first_rating if answer.tool == "crop" else known.label for _, answer in said]
+        rounds = [round_of(row, i, one, target) for i, (one, target) in enumerate(zip(said, targets, strict=True), 1)]
+        lines.append(about(row) | {"rounds": rounds})
     if len(rounds) == 2:
-        final = render_reply(None, Answer(None, known.label, "final", known.issues), 2)
-        later = rounds[1] | {"reply": final, "issues": len(known.issues)}
-        lines.append(about | {"rounds": [rounds[0], later]})
+        lines.append(about(row) | {"rounds": [rounds[0] | {"teaches": "nothing"}, quick_round(row, 2, recipes)]})
     return lines
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import torch
 
 from snellen.data.sample import read_manifest
-from snellen.data.sources import leak_free
-from snellen.train.looks import HELD_OUT, LookStore, Mixture, batches, hold_out, real_look
+from snellen.train.looks import LookStore, Mixture, batches, real_look, training_pictures
 from snellen.train.vision import Look, VisionOptions, train_vision
 
 
@@ -26,10 +25,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=VisionOptions.steps)
     parser.add_argument("--encoder-rate", type=float, default=VisionOptions.encoder_rate)
     parser.add_argument("--head-rate", type=float, default=VisionOptions.head_rate)
+    parser.add_argument("--synthetic", type=int, default=5, help="looks of the store in each batch")
+    parser.add_argument("--validate-every", type=int, default=VisionOptions.validate_every)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(2)
-    train, held = hold_out(leak_free(read_manifest(args.manifest)), HELD_OUT)
+    train, held = training_pictures(read_manifest(args.manifest))
     store = LookStore(args.store) if args.store else None
     validation = [real_look(sample) for sample in held]
     if store is not None:
@@ -39,8 +40,9 @@ def main() -> None:
         encoder_rate=args.encoder_rate,
         head_rate=args.head_rate,
         seed=args.seed,
+        validate_every=args.validate_every,
     )
-    real = 11 if store is not None else options.batch
+    real = options.batch - (args.synthetic if store is not None else 0)
 
     def mixture(skip: int) -> Iterator[list[Look]]:
         return batches(Mixture(train, store, real, options.batch - real, crops=0.3, seed=args.seed, skip=skip))

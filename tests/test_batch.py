@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -77,3 +79,13 @@ def test_a_forced_beginning_is_not_the_models_own(tokenizer) -> None:
     begin = 1 + 4 + LOOK_TOKENS
     assert not row.role[: begin + forced].any()
     assert row.role[begin + forced] == RATING and (row.role[begin + forced + 1 :] == WORD).all()
+
+
+def test_a_round_may_teach_its_rating_only_or_nothing(tokenizer) -> None:
+    first, last = ROUNDS
+    row = encode_rounds(tokenizer, [replace(first, teaches="nothing"), replace(last, teaches="rating")])
+    whole = encode_rounds(tokenizer, ROUNDS)
+    assert row.ids.tolist() == whole.ids.tolist()
+    own = np.flatnonzero(row.role)
+    assert own.tolist() == [np.flatnonzero(whole.role == RATING)[1]]
+    assert row.target[own[0]] == np.float32(3.2)

@@ -11,7 +11,7 @@ import pytest
 from snellen.answer import KINDS, RATING_PREFIX, Answer, Issue, Rationale, parse_reply, render_reply, to_grid
 from snellen.data.features import CELLS, Feature, Features
 from snellen.data.phrases import KIND_WORDS, NEGATIVE_WORDS, POSITIVE_WORDS, SEVERITY, VERDICTS, say, sentence, where
-from snellen.data.rationale import Known, at_a_glance, crop_region, quick, write
+from snellen.data.rationale import Known, at_a_glance, crop_region, quick, second, write
 from snellen.data.sample import Fault
 from snellen.region import FULL, Region
 
@@ -341,3 +341,31 @@ def test_what_is_known_is_checked() -> None:
         known(label=5.5)
     with pytest.raises(ValueError, match="first_rating 0.5"):
         known(first_rating=0.5)
+
+
+def test_a_second_round_contradicts_a_fault_that_is_not_there() -> None:
+    said = Answer(CORNER, 3.2, "crop", (Issue("noise", 3, CORNER),))
+    clean = known(label=4.5, crop=CORNER)
+    decisions = set()
+    for seed in range(30):
+        rationale, answer = second(clean, said, np.random.default_rng(seed))
+        assert answer == Answer(None, 4.5, "final")
+        assert "3.20" in rationale.decision
+        assert "noise" in rationale.summary or "grain" in rationale.summary
+        decisions.add(rationale.decision)
+    assert any(re.search(r"\b(higher|lifts|rises|climbs|up)\b", decision) for decision in decisions)
+    assert not any(re.search(r"\b(lower|lowers|drops|falls|down)\b", decision) for decision in decisions)
+
+
+def test_a_second_round_tells_of_a_fault_that_the_first_missed() -> None:
+    said = Answer(CORNER, 4.4, "crop", ())
+    rationale, answer = second(faulty(level=4, crop=CORNER), said, np.random.default_rng(0))
+    assert [issue.kind for issue in answer.issues] == ["blur"]
+    assert "4.40" in rationale.decision
+
+
+def test_a_real_picture_is_not_cleared_of_what_nobody_knows() -> None:
+    said = Answer(CORNER, 3.2, "crop", (Issue("noise", 3, CORNER),))
+    for seed in range(20):
+        rationale, _ = second(known(label=4.5, crop=CORNER, real=True), said, np.random.default_rng(seed))
+        assert "after all" not in rationale.summary and "suspicion" not in rationale.summary

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from snellen.answer import RATING_PREFIX
-from snellen.model.decoder import Decoder, DecoderShape
+from snellen.model.decoder import Decoder, DecoderShape, number_embeddings
 from snellen.model.tokenizer import train_tokenizer
 from snellen.region import FULL
 from snellen.train.batch import Round, collate, encode_rounds
@@ -90,3 +90,11 @@ def test_two_steps_then_resume_equals_four_steps(setting, tmp_path: Path) -> Non
     for name, value in straight.items():
         assert torch.equal(value, resumed[name]), name
     assert len((tmp_path / "b" / "log.jsonl").read_text().splitlines()) == 4
+
+
+def test_numbers_begin_alike_the_nearer_they_are() -> None:
+    torch.manual_seed(0)
+    one = number_embeddings(501, 64)
+    assert one.shape == (501, 64) and one.std().item() == pytest.approx(0.02)
+    apart = [(one[200] - one[200 + step]).norm().item() for step in (1, 5, 25)]
+    assert apart[0] < 0.5 * apart[1] and apart[1] < apart[2]

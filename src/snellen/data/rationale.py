@@ -123,6 +123,17 @@ def write(known: Known, rng: np.random.Generator) -> list[tuple[Rationale, Answe
     ]
 
 
+def second(known: Known, said: Answer, rng: np.random.Generator) -> tuple[Rationale, Answer]:
+    """The last round after a first round that a model wrote itself, `said`, on the crop `known.crop`.
+
+    What a model says at a glance is not always so: from the truth alone it would learn to believe every word of its
+    first round, and at inference repeat its own mistakes with more conviction.
+    """
+    seen = replace(known, first_rating=said.rating)
+    last = Answer(None, known.label, "final", known.issues)
+    return _later_text(seen, known.issues, said.issues, crop_region(known, rng), rng), last
+
+
 def quick(known: Known) -> Answer:
     """The answer of one look without text: the label, and the issues that a glance can see."""
     return Answer(None, known.label, "final", tuple(i for i in known.issues if at_a_glance(i) == "visible"))
@@ -319,6 +330,9 @@ def _close_summary(
             return pen.write(wording.CLOSE_ELSEWHERE if beside else wording.CLOSE_PARTLY, place=place, **about)
         expected = at_a_glance(issue) == "visible" and any(seen.kind == issue.kind for seen in glance)
         return pen.write(wording.CLOSE_CONFIRM if expected else wording.CLOSE_REVEAL, **about)
+    if glance and not known.real:  # of a real picture nobody knows that a fault is not there
+        doubted = KIND_WORDS[glance[0].kind].name
+        return pen.write(wording.CLOSE_CLEARED, place=place, name=say(doubted, pen.rng), **pen.good(crop))
     if known.label >= LIKED:
         crisp = "sharp" in strengths(known.measured, (), crop)
         return pen.write(wording.CLOSE_CRISP if crisp else wording.CLOSE_CLEAN, place=place, **pen.good(crop))
@@ -334,6 +348,8 @@ def _reason(
     """A clause on what the crop showed, and the direction that it explains: -1 lower, 1 higher, 0 none."""
     known = pen.known
     if issue is None or about is None:
+        if glance and not known.real:
+            return pen.clause(wording.WHY_CLEARED, name=say(KIND_WORDS[glance[0].kind].name, pen.rng)), 1
         weak = traits(known.measured, crop)
         if known.label < LIKED:
             if not weak:

@@ -190,6 +190,10 @@ CLOSE_TRAIT = (
     "[Up close|In the crop|In native pixels] {place}, [no new fault appears|nothing new comes out], but {trait}.",
     "The crop {place} [shows|holds] [nothing new|no new fault]: {trait}.",
 )
+CLOSE_CLEARED = (
+    "[Up close|In the crop|In native pixels] {place}, there is no {name} after all[; {good}|; {goods}|].",
+    "The crop {place} clears the suspicion of {name}[: {good}|: {goods}|].",
+)
 
 EARLIER = ("The first look gave {first}", "{first} was the first rating", "At first the rating was {first}")
 WHY_CONFIRM = ("the crop confirms {fault}", "the {name} is as {sev} as it looked")
@@ -201,6 +205,7 @@ WHY_CONFINED = ("the {name} stays within its part", "the {name} is local, and [t
 WHY_CLEAN = ("the crop shows no fault", "nothing wrong comes out up close", "no fault appears in the crop")
 WHY_CRISP = ("[detail|fine texture] holds up in the crop", "detail is [intact|crisp] up close")
 WHY_NOTHING = ("the crop [shows|brings] nothing new", "nothing new comes out up close")
+WHY_CLEARED = ("the {name} that it saw is not there", "the crop clears the suspicion of {name}")
 WHY_ELSEWHERE = ("the crop has no part in the {name}", "the {name} is not in this crop")
 WHY_PARTLY = ("the crop shows a part of the {name} only", "the {name} is only partly in view")
 WHY_TRAIT = ("up close {trait}",)

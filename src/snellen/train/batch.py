@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,13 +27,18 @@ CONTEXT, WORD, RATING, PLACE = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class Round:
-    """One look and the reply to it. look: row of the stored look vectors. rating: the unrounded target, 1..5."""
+    """One look and the reply to it. look: row of the stored look vectors. rating: the unrounded target, 1..5.
+
+    teaches: "reply", all of it; "rating", that token only, where nobody knows the issues; "nothing", where the reply is
+    only there to be read by later rounds.
+    """
 
     look: int
     region: Region
     reply: str
     rating: float
     issues: int
+    teaches: Literal["reply", "rating", "nothing"] = "reply"
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ def encode_rounds(tokenizer: Tokenizer, rounds: Sequence[Round]) -> Row:
         if one.reply.startswith(RATING_PREFIX):  # forced on the model, so not its own; else it would never explain
             forced = len(tokenizer.encode(RATING_PREFIX).ids)
             kinds[:forced] = [CONTEXT] * forced
+        if one.teaches != "reply":
+            kinds = [kind if one.teaches == "rating" and kind == RATING else CONTEXT for kind in kinds]
         ids += shown + said
         role += [CONTEXT] * len(shown) + kinds
         target += [0.0] * (len(shown) + len(said))

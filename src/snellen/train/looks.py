@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from snellen.data.sample import Sample
+from snellen.data.sources import leak_free
 from snellen.data.synthesize import VISIBLE
 from snellen.image import GRID, OVERVIEW, TILE, look
 from snellen.image import load as load_picture
@@ -33,7 +34,11 @@ def hold_out(samples: Sequence[Sample], count: int) -> tuple[list[Sample], list[
     """Split into (train, held out) with at least `count` held out, whole groups of near-duplicates together.
 
     Which groups is decided by a hash of their name, so it does not change when pictures are added or reordered.
+    ValueError when a test picture is among them: it must never come near training.
     """
+    tested = next((sample.path for sample in samples if sample.split == "test"), None)
+    if tested is not None:
+        raise ValueError(f"{tested} is a test picture; give training pictures only (see training_pictures)")
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
         groups.setdefault(sample.group or sample.path, []).append(sample)
@@ -43,6 +48,12 @@ def hold_out(samples: Sequence[Sample], count: int) -> tuple[list[Sample], list[
     for name in names:
         (held if len(held) < count else train).extend(groups[name])
     return train, held
+
+
+def training_pictures(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
+    """(train, held out) of a manifest: what to learn from, and what to tune on. No test picture is in either, nor a
+    nor a training picture that shows the scene of one."""
+    return hold_out([sample for sample in leak_free(samples) if sample.split == "train"], HELD_OUT)
 
 
 def real_look(sample: Sample, region: Region = FULL) -> Look:

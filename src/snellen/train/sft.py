@@ -19,9 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snellen.backends.bundled import token_id
-from snellen.model.decoder import Decoder, DecoderShape
+from snellen.model.decoder import Decoder, DecoderShape, number_embeddings
 from snellen.train import best_device
 from snellen.train.batch import CONTEXT, PLACE, RATING, WORD, Batch, Row, collate
+
+NUMBERS = 501
+"""Tokens "0.00" to "5.00"."""
 
 
 @dataclass(frozen=True)
@@ -146,9 +149,13 @@ def train_sft(
     """
     torch.manual_seed(options.seed)
     device = best_device()
+    image, numbers = token_id(tokenizer, "<image>"), token_id(tokenizer, "0.00")
     model = Decoder(shape).to(device)
     if start is not None:
         model.load_state_dict(torch.load(start, weights_only=True))
+    else:
+        with torch.no_grad():
+            model.embedding.weight[numbers : numbers + NUMBERS] = number_embeddings(NUMBERS, shape.width).to(device)
     matrices = [p for p in model.parameters() if p.dim() > 1]
     others = [p for p in model.parameters() if p.dim() <= 1]
     groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -163,7 +170,6 @@ def train_sft(
         optimizer.load_state_dict(saved["optimizer"])
         torch.set_rng_state(saved["random"].cpu())
         first = saved["step"]
-    image, numbers = token_id(tokenizer, "<image>"), token_id(tokenizer, "0.00")
     following = rows_in_order(rows, options.tokens, options.seed)
     for _ in range(first):
         next(following)

@@ -1,0 +1,125 @@
+r"""Step 7 of the recipe: second rounds after first rounds that the model wrote itself.
+
+    python runs/second.py --sft build/sft-a --vectors build/vectors --looks build/looks \
+        --rationales build/rationales.jsonl --out build/rationales-b.jsonl
+
+A teacher's first round is true; the model's own is not always. Taught on the teacher's only, it believes every word
+that it wrote, and the second look cannot help (docs/training-log.md). So the model of step 6 writes the first rounds,
+half of them greedily and half drawn, and the writer continues each from the truth. First rounds are taught as before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rationales import about, known_of, quick_round, round_of
+from tokenizers import Tokenizer
+
+from snellen.answer import Answer, ReplyError, parse_reply, to_grid
+from snellen.backends import Sampling
+from snellen.data.rationale import second
+from snellen.data.synthesize import Recipe, read_recipes
+from snellen.image import Picture, View
+from snellen.model.decoder import Decoder, DecoderShape
+from snellen.protocol import DEFAULT_QUESTION, SnellenProtocol
+from snellen.region import FULL, Region
+from snellen.train.policy import Policy
+from snellen.train.sft import LookVectors
+
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class StoredLooks:
+    """Stands in for the encoder: a picture's name is the row of its look vectors."""
+
+    vectors: LookVectors
+
+    def ensure(self, views: Iterable[View]) -> None:
+        """Everything is there already."""
+
+    def take(self, views: Sequence[View]) -> tuple[torch.Tensor, ...]:
+        """See `snellen.train.look_cache.LookCache.take`; the plain head's rating is not read here."""
+        rows = torch.tensor([int(view.picture.name) for view in views])
+        return (*self.vectors.take(rows), torch.full((len(rows),), 3.0))
+
+
+def first_replies(policy: Policy, rows: Sequence[dict[str, Any]], temperature: float) -> list[str]:
+    """What the model says of the first look at each picture."""
+    nothing = np.zeros((1, 1, 3), np.uint8)
+    views = [View(FULL, nothing, nothing, 1.0, Picture(nothing, str(row["look"]), ())) for row in rows]
+    asked = [SnellenProtocol().conversation(DEFAULT_QUESTION, [view], []) for view in views]
+    return [reply.text for reply in policy.reply(asked, Sampling(temperature=temperature))]
+
+
+def continued(row: dict[str, Any], reply: str, recipes: list[Recipe], drawn: bool) -> list[dict[str, Any]]:
+    """The lines for one picture after its own first reply; none where it asks for no crop or cannot be read.
+
+    The stored second look is shown, so that is the region which the first reply is made to ask for.
+    """
+    try:
+        parsed = parse_reply(reply, 1)
+    except ReplyError:
+        return []
+    if parsed.answer.region is None or parsed.rationale is None:
+        return []
+    region = to_grid(Region(*row["region"]))
+    said = replace(parsed.answer, region=region)
+    first = round_of(row, 1, (parsed.rationale, said), said.rating, "nothing")
+    lines = [about(row) | {"rounds": [first, quick_round(row, 2, recipes)]}]
+    if "measured" in row:
+        known = known_of(row, recipes)
+        last: tuple[Any, Answer] = second(known, said, np.random.default_rng([row["look"], 100 + drawn]))
+        lines.append(about(row) | {"rounds": [first, round_of(row, 2, last, known.label)]})
+    return lines
+
+
+def firsts_only(lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The teacher's conversations up to the first reply."""
+    for line in lines:
+        if line["rounds"][0]["teaches"] != "nothing":
+            yield line | {"rounds": line["rounds"][:1]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sft", type=Path, required=True)
+    parser.add_argument("--vectors", type=Path, required=True)
+    parser.add_argument("--looks", type=Path, required=True)
+    parser.add_argument("--rationales", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--limit", type=int, help="only so many pictures, drawn at random")
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    shape = json.loads((args.sft / "options.json").read_text())["shape"]
+    decoder = Decoder(DecoderShape(**shape)).eval()
+    decoder.load_state_dict(torch.load(args.sft / "decoder.pt", weights_only=True))
+    looks: Any = StoredLooks(LookVectors.open(args.vectors))
+    policy = Policy(decoder, Tokenizer.from_file(str(args.sft / "tokenizer.json")), looks)
+    policy.draws.manual_seed(0)
+    recipes = list(read_recipes(args.looks / "recipes.jsonl"))
+    rows = [json.loads(line) for line in (args.vectors / "examples.jsonl").read_text().splitlines()]
+    order = np.random.default_rng(0).permutation(len(rows))[: args.limit]
+    counts = {"pictures": 0, "continued": 0}
+    with args.out.open("w") as out, args.rationales.open() as given:
+        out.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in firsts_only(map(json.loads, given)))
+        for begin in range(0, len(order), BATCH):
+            batch = [rows[i] for i in order[begin : begin + BATCH]]
+            drawn = begin // BATCH % 2 == 1
+            for row, reply in zip(batch, first_replies(policy, batch, float(drawn)), strict=True):
+                lines = continued(row, reply, recipes, drawn)
+                counts["pictures"] += 1
+                counts["continued"] += bool(lines)
+                out.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    print(counts)
+
+
+if __name__ == "__main__":
+    main()
