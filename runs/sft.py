@@ -1,4 +1,4 @@
-"""Step 5 of the recipe: teach the decoder to look, explain and rate.
+"""Steps 6 and 8 of the recipe: teach the decoder to look, explain and rate.
 
 python runs/sft.py --vectors build/vectors --rationales build/rationales.jsonl --out build/sft
 """
@@ -44,7 +44,7 @@ def main() -> None:
     tokens = sum(len(row.ids) for row in rows[False]) / len(rows[False])
     print(f"{len(rows[False])} conversations of {tokens:.0f} tokens, {len(rows[True])} held out")
     shape = DecoderShape(tokenizer.get_vocab_size())
-    options = SftOptions(steps=args.steps, rate=args.rate, warmup=args.steps // 12, seed=args.seed)
+    options = SftOptions(steps=args.steps, rate=args.rate, warmup=max(1, args.steps // 12), seed=args.seed)
     vectors = LookVectors.open(args.vectors)
     train_sft(options, shape, tokenizer, rows[False], rows[True], vectors, args.out, args.start)
 

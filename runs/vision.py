@@ -1,4 +1,4 @@
-"""Step 2 of the recipe: teach the encoder. See runs/README.md for the order.
+"""Step 3 of the recipe: teach the encoder. See runs/README.md for the order.
 
 python runs/vision.py --manifest build/biq2021.jsonl --store build/looks --out build/vision
 """
