@@ -33,7 +33,8 @@ class Fault:
     """One fault that was applied to a picture on purpose, so its truth is known.
 
     distortion: name in `snellen.data.distort.DISTORTIONS`, or a rated set's own name for one that is not there.
-    kind: one of `snellen.protocol.KINDS`. level: 1 (slight) to 5 (severe). region: where, in fractions of the whole upright picture.
+    kind: one of `snellen.protocol.KINDS`. level: 1 (slight) to 5 (severe).
+    region: where, in fractions of the whole upright picture.
     """
 
     distortion: str
