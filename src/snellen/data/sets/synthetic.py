@@ -28,8 +28,8 @@ _NUMBERED = re.compile(r"(i\d\d)_(\d\d)_0?([1-5])\.(?:png|bmp)", re.IGNORECASE)
 # KADID-10k numbers its distortions from 1 in the order in which snellen.data.distort lists them.
 _KADID = tuple(distortion for distortion in DISTORTIONS.values() if distortion.kadid)
 
-# TID2013's number: our name (or its own) and the kind. Left out are those whose levels go both ways (16 mean shift,
-# 17 contrast) and those that the vocabulary has no word for: 20 comfort noise, 22 dithered color quantization,
+# TID2013's number: our name (or its own) and the kind. Left out are those whose levels are no severity (15 blocks:
+# the first is rated worst; 16 mean shift and 17 contrast: they alternate in direction) and those that the vocabulary has no word for: 20 comfort noise, 22 dithered color quantization,
 # 23 chromatic aberrations, 24 sparse sampling.
 _TID2013 = {
     1: ("white_noise", "noise"),
@@ -46,7 +46,6 @@ _TID2013 = {
     12: ("jpeg_transmission_errors", "corruption"),
     13: ("jpeg2000_transmission_errors", "corruption"),
     14: ("patch_displacement", "corruption"),
-    15: ("color_block", "corruption"),
     18: ("saturation", "saturation"),
     19: ("multiplicative_noise", "noise"),
     21: ("compressed_noise", "compression"),
