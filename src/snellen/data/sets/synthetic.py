@@ -28,9 +28,9 @@ _NUMBERED = re.compile(r"(i\d\d)_(\d\d)_0?([1-5])\.(?:png|bmp)", re.IGNORECASE)
 # KADID-10k numbers its distortions from 1 in the order in which snellen.data.distort lists them.
 _KADID = tuple(distortion for distortion in DISTORTIONS.values() if distortion.kadid)
 
-# TID2013's number: our name (or its own) and the kind. Left out are those whose levels are no severity (15 blocks:
-# the first is rated worst; 16 mean shift and 17 contrast: they alternate in direction) and those that the vocabulary has no word for: 20 comfort noise, 22 dithered color quantization,
-# 23 chromatic aberrations, 24 sparse sampling.
+# TID2013's number: our name (or its own) and the kind. Left out are those whose levels are no severity (15 blocks: the
+# first is rated worst; 16 mean shift and 17 contrast: they alternate in direction) and those that the vocabulary has
+# no word for: 20 comfort noise, 22 dithered color quantization, 23 chromatic aberrations, 24 sparse sampling.
 _TID2013 = {
     1: ("white_noise", "noise"),
     2: ("white_noise_ycbcr", "noise"),
