@@ -63,6 +63,10 @@ def test_paths_outside_the_folder_stay_absolute(tmp_path: Path) -> None:
         ('{"path": "", "split": "train", "mos": 7}', "mos 7.0"),
         ('{"path": "a.jpg", "split": "train", "mos": "3"}', "mos is not a number"),
         ('{"path": "a.jpg", "split": "train", "mos": NaN}', "mos nan"),
+        ('{"path": "a.jpg", "split": "train", "mos": 5.01}', "mos 5.01 is outside 1..5"),
+        ('{"path": "a.jpg", "split": "train", "std": NaN}', "std nan"),
+        ('{"path": "a.jpg", "split": "train", "std": Infinity}', "std inf"),
+        ('{"path": "x/../ok.jpg", "split": "test"}', "ok.jpg is listed in line 1 already"),
         ('{"path": "a.jpg", "split": "train", "n": 2.5}', "n is not a whole number"),
         ('{"path": "a.jpg", "split": "training"}', "split 'training'"),
         ('{"path": "a.jpg", "split": "train", "moss": 3}', "unknown key 'moss'"),
@@ -86,6 +90,22 @@ def test_a_bad_row_is_refused_and_named(tmp_path: Path, row: str, says: str) -> 
         read_manifest(manifest)
     assert "m.jsonl: line 3: " in str(caught.value)
     assert says in str(caught.value)
+
+
+def test_missing_files_are_refused_when_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "b.jpg").touch()
+    manifest = tmp_path / "m.jsonl"
+    first = '{"path": "a.jpg", "split": "test", "reference": "b.jpg"}\n'
+    manifest.write_text(first + '{"path": "gone.jpg", "split": "test"}\n')
+    assert len(read_manifest(manifest)) == 2
+    with pytest.raises(ManifestError, match=r"m.jsonl: line 2: .*gone.jpg is not there"):
+        read_manifest(manifest, check_files=True)
+    manifest.write_text(first)
+    assert len(read_manifest(manifest, check_files=True)) == 1
+    (tmp_path / "b.jpg").unlink()
+    with pytest.raises(ManifestError, match=r"line 1: .*b.jpg is not there"):
+        read_manifest(manifest, check_files=True)
 
 
 def test_a_failed_write_leaves_the_old_manifest(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from snellen.data.sources import (
     is_photograph,
     leak_free,
     near_duplicate_groups,
+    near_duplicates_across_splits,
 )
 
 
@@ -84,6 +86,13 @@ def test_biq2021_names_what_is_missing_or_wrong(biq: Path) -> None:
     table.unlink()
     with pytest.raises(SourceError, match="Train .*missing"):
         import_biq2021(biq)
+
+
+def test_near_duplicates_are_reported_only_across_splits(biq: Path) -> None:
+    samples = import_biq2021(biq)
+    assert near_duplicates_across_splits(samples) == [[samples[1], samples[4]]]
+    assert near_duplicates_across_splits([replace(sample, split="test") for sample in samples]) == []
+    assert near_duplicates_across_splits([]) == []
 
 
 def test_dhash_of_a_ramp_is_all_ones(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ Keys that hold nothing are left out. Paths inside the manifest's folder (or insi
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,8 +32,9 @@ class ManifestError(ValueError):
 class Fault:
     """One fault that was applied to a picture on purpose, so its truth is known.
 
-    distortion: name in `snellen.data.distort.DISTORTIONS`. kind: one of `snellen.protocol.KINDS`.
-    level: 1 (slight) to 5 (severe). region: where, in fractions of the whole upright picture.
+    distortion: name in `snellen.data.distort.DISTORTIONS`, or a rated set's own name for one that is not there.
+    kind: one of `snellen.protocol.KINDS`. level: 1 (slight) to 5 (severe).
+    region: where, in fractions of the whole upright picture.
     """
 
     distortion: str
@@ -71,9 +73,9 @@ class Sample:
     def __post_init__(self) -> None:
         if not self.path:
             raise ValueError("path is empty")
-        if self.mos is not None and not 1.0 <= self.mos <= 5.0:
+        if self.mos is not None and not 1.0 <= self.mos <= 5.0:  # false for NaN too
             raise ValueError(f"mos {self.mos} is outside 1..5")
-        if self.std is not None and not self.std >= 0.0:
+        if self.std is not None and not 0.0 <= self.std < math.inf:
             raise ValueError(f"std {self.std} is negative or not a number")
         if self.n is not None and self.n < 1:
             raise ValueError(f"n {self.n} is less than 1")
@@ -96,24 +98,38 @@ def write_manifest(samples: Iterable[Sample], file: str | Path, root: str | Path
     return count
 
 
-def read_manifest(file: str | Path, root: str | Path | None = None) -> list[Sample]:
+def read_manifest(file: str | Path, root: str | Path | None = None, *, check_files: bool = False) -> list[Sample]:
     """Read a manifest. Relative paths are taken from `root`, or from the manifest's own folder.
 
-    Raises ManifestError for the first row that is not usable, naming it. Whether the pictures exist is not looked at.
+    Raises ManifestError for the first row that is not usable, naming it: no JSON object, an unknown key, a value out
+    of range or not a number, a picture that an earlier row lists, and with `check_files` a file that is not there.
     """
     source = Path(file)
     base = Path(root) if root is not None else source.parent
     samples = []
+    seen: dict[str, int] = {}
     with source.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
-                samples.append(_from_row(json.loads(line), base))
+                sample = _from_row(json.loads(line), base)
+                first = seen.setdefault(sample.path, number)
+                if first != number:
+                    raise ValueError(f"{sample.path} is listed in line {first} already")
+                if check_files:
+                    _check_files(sample)
+                samples.append(sample)
             except (ValueError, TypeError, KeyError) as error:
                 problem = f"no {error}" if isinstance(error, KeyError) else str(error)
                 raise ManifestError(f"{source}: line {number}: {problem}; correct or remove the line") from error
     return samples
+
+
+def _check_files(sample: Sample) -> None:
+    for path in (sample.path, sample.reference):
+        if path is not None and not os.path.isfile(path):
+            raise ValueError(f"{path} is not there")
 
 
 def _to_row(sample: Sample, base: Path) -> dict[str, Any]:

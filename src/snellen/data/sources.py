@@ -81,6 +81,18 @@ def leak_free(samples: Sequence[Sample], split: str = "train", other: str = "tes
     return [sample for sample in samples if sample.split != split or sample.group not in touched]
 
 
+def near_duplicates_across_splits(samples: Sequence[Sample], distance: int = NEAR_DUPLICATE) -> list[list[Sample]]:
+    """Groups of near-duplicates (see `near_duplicate_groups`) that lie in more than one split, in the samples' order.
+
+    A report, nothing is dropped; an empty list says that no scene was found on two sides. Decodes every picture.
+    """
+    hashes = np.array([dhash(sample.path) for sample in samples], dtype=np.uint64)
+    members: dict[int, list[Sample]] = {}
+    for group, sample in zip(near_duplicate_groups(hashes, distance).tolist(), samples, strict=True):
+        members.setdefault(group, []).append(sample)
+    return [group for group in members.values() if len({sample.split for sample in group}) > 1]
+
+
 def dhash(path: str | Path) -> int:
     """64-bit difference hash (Krawetz 2013): is each pixel of the gray picture, shrunk to 9x8, darker than the next.
 

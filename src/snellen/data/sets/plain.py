@@ -1,0 +1,91 @@
+"""A plain CSV table of rated pictures: `image,mos[,std,n,group,reference,split]`."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from pathlib import Path
+
+from snellen.data.sample import ManifestError, Sample
+from snellen.data.sets.split import split_by_group
+
+COLUMNS = ("image", "mos", "std", "n", "group", "reference", "split")
+
+
+def read_csv(file: str | Path, *, check_files: bool = True) -> list[Sample]:
+    """The pictures of a CSV table with a header line. `image` and `mos` (1 bad to 5 excellent) are needed.
+
+    std is on the same scale; n counts opinions; group names the scene; reference is the pristine picture. Relative
+    paths are taken from the table's folder. Without a column split the split is by group (see `split_by_group`).
+    ManifestError names the first line that cannot be used: an unknown column, a value that is no number or out of
+    range, a picture listed twice, and with `check_files` a file that is not there.
+    """
+    source = Path(file)
+    with source.open(newline="", encoding="utf-8-sig") as text:
+        reader = csv.reader(text)
+        header = [name.strip() for name in next(reader, [])]
+        _check_header(source, header)
+        samples: list[Sample] = []
+        seen: dict[str, int] = {}
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            try:
+                if len(cells) != len(header):
+                    raise ValueError(f"{len(cells)} cells under {len(header)} columns")
+                row = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if cell.strip()}
+                sample = _sample(row, source.parent, check_files)
+                first = seen.setdefault(sample.path, reader.line_num)
+                if first != reader.line_num:
+                    raise ValueError(f"{sample.path} is listed in line {first} already")
+            except ValueError as error:
+                problem = f"{source}: line {reader.line_num}: {error}"
+                raise ManifestError(f"{problem}; correct or remove the line") from error
+            samples.append(sample)
+    return samples if "split" in header else split_by_group(samples)
+
+
+def _check_header(source: Path, header: list[str]) -> None:
+    unknown = [name for name in header if name not in COLUMNS]
+    problem = ""
+    if unknown:
+        problem = f"unknown column {unknown[0]!r}"
+    elif len(set(header)) != len(header):
+        problem = "a column is named twice"
+    elif not {"image", "mos"} <= set(header):
+        problem = "the columns image and mos are needed"
+    if problem:
+        raise ManifestError(f"{source}: line 1: {problem}; the columns are {', '.join(COLUMNS)}")
+
+
+def _sample(row: dict[str, str], folder: Path, check_files: bool) -> Sample:
+    for needed in ("image", "mos"):
+        if needed not in row:
+            raise ValueError(f"no {needed}")
+    path = os.path.abspath(folder / row["image"])
+    reference = os.path.abspath(folder / row["reference"]) if "reference" in row else None
+    for there in (path, reference):
+        if check_files and there is not None and not os.path.isfile(there):
+            raise ValueError(f"{there} is not there")
+    count = _number(row, "n")
+    if count is not None and not (math.isfinite(count) and count.is_integer()):
+        raise ValueError(f"n {row['n']} is not a whole number")
+    return Sample(
+        path,
+        _number(row, "mos"),
+        _number(row, "std"),
+        None if count is None else int(count),
+        row.get("split", "train"),
+        row.get("group", ""),
+        reference,
+    )
+
+
+def _number(row: dict[str, str], column: str) -> float | None:
+    if column not in row:
+        return None
+    try:
+        return float(row[column])
+    except ValueError as error:
+        raise ValueError(f"{column} {row[column]!r} is not a number") from error
