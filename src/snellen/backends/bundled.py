@@ -128,7 +128,7 @@ class BundledBackend:
             self._seen[view] = seen
         return seen
 
-    def encode(self, conversation: Conversation, prefix: str = "") -> tuple[list[int], Floats]:
+    def encode(self, conversation: Conversation) -> tuple[list[int], Floats]:
         """A conversation as token ids (T,) and the vectors of its looks in order (n LOOK_TOKENS, width)."""
         ids: list[int] = []
         vectors = []
@@ -139,8 +139,6 @@ class BundledBackend:
             for view in turn.views:
                 ids += turn_ids(self.tokenizer, view.region)
                 vectors.append(self.see(view).vectors)
-        if prefix:
-            ids += self.tokenizer.encode(prefix).ids
         return ids, np.concatenate(vectors) if vectors else np.zeros((0, self.width), np.float32)
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
@@ -151,28 +149,27 @@ class BundledBackend:
         """
         if not conversations:
             return []
-        ratings = self._ratings(conversations)
+        batch = self._batch(conversations)
+        logits, past = self._step(batch, self._no_past(len(conversations)))
+        forced = self._more(batch, [self.tokenizer.encode(RATING_PREFIX).ids] * len(conversations))
+        first, looked_up = self._first_rating, self._step(forced, past)[0]  # the words follow the conversation, not this
+        ratings = [RatingDistribution(RATINGS, _softmax(row[first : first + len(RATINGS)])) for row in looked_up]
         if sampling.prefix == RATING_PREFIX and sampling.max_tokens == 1:
             return [Reply(sampling.prefix, rating=rating, finish="prefix") for rating in ratings]
-        batch = self._batch(conversations, sampling.prefix)
+        if sampling.prefix:
+            batch = self._more(batch, [self.tokenizer.encode(sampling.prefix).ids] * len(conversations))
+            logits, past = self._step(batch, past)
         writers = [_Writer(self, sampling, rating) for rating in ratings]
-        logits, past = self._step(batch, self._no_past(len(writers)))
         while True:
             chosen = [writer.write(row) for writer, row in zip(writers, logits, strict=True)]
             if all(writer.finish for writer in writers):
                 return [writer.reply() for writer in writers]
-            batch = self._next(batch, chosen)
+            batch = self._more(batch, [[token] for token in chosen])
             logits, past = self._step(batch, past)
 
-    def _ratings(self, conversations: Sequence[Conversation]) -> list[RatingDistribution]:
-        """The distribution over ratings that each conversation calls for, before any word."""
-        logits, _ = self._step(self._batch(conversations, RATING_PREFIX), self._no_past(len(conversations)))
-        first = self._first_rating
-        return [RatingDistribution(RATINGS, _softmax(row[first : first + len(RATINGS)])) for row in logits]
-
-    def _batch(self, conversations: Sequence[Conversation], prefix: str) -> dict[str, npt.NDArray[Any]]:
+    def _batch(self, conversations: Sequence[Conversation]) -> dict[str, npt.NDArray[Any]]:
         """The decoder's inputs for whole conversations, padded on the left to one length."""
-        rows = [self.encode(conversation, prefix) for conversation in conversations]
+        rows = [self.encode(conversation) for conversation in conversations]
         longest = max(len(ids) for ids, _ in rows)
         ids = np.zeros((len(rows), longest), np.int64)
         keys = np.zeros((len(rows), longest), bool)
@@ -184,15 +181,15 @@ class BundledBackend:
         positions = np.maximum(np.cumsum(keys, axis=1) - 1, 0)
         return {"ids": ids, "looks": looks, "is_look": ids == self._image, "positions": positions, "keys": keys}
 
-    def _next(self, batch: dict[str, npt.NDArray[Any]], chosen: Sequence[int]) -> dict[str, npt.NDArray[Any]]:
-        """The decoder's inputs for one more token in each row."""
-        rows = len(chosen)
+    def _more(self, batch: dict[str, npt.NDArray[Any]], words: Sequence[Sequence[int]]) -> dict[str, npt.NDArray[Any]]:
+        """The decoder's inputs for more tokens, as many in each row, after those of `batch`."""
+        ids = np.array(words, np.int64)
         return {
-            "ids": np.array(chosen, np.int64)[:, None],
-            "looks": np.zeros((rows, 1, self.width), np.float32),
-            "is_look": np.zeros((rows, 1), bool),
-            "positions": batch["positions"][:, -1:] + 1,
-            "keys": np.concatenate([batch["keys"], np.ones((rows, 1), bool)], axis=1),
+            "ids": ids,
+            "looks": np.zeros((*ids.shape, self.width), np.float32),
+            "is_look": np.zeros(ids.shape, bool),
+            "positions": batch["positions"][:, -1:] + 1 + np.arange(ids.shape[1]),
+            "keys": np.concatenate([batch["keys"], np.ones(ids.shape, bool)], axis=1),
         }
 
     def _no_past(self, rows: int) -> Any:
