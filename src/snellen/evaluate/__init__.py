@@ -1,0 +1,1 @@
+"""Evidence: what a model reaches on pictures whose truth is known. See `predict` for how a suite is written."""
