@@ -132,26 +132,21 @@ def open_model(model: str | Backend, threads: int = 1) -> Backend:
 
 
 def identity(backend: Backend, options: Options) -> str:
-    """What tells the rows of one run from another's: model, version, weights, protocol and batch size."""
-    weights = weights_of(options.model)
-    parts = [
-        f"{backend.name} {backend.version}",
-        *weights[:1],
-        f"protocol {options.protocol}",
-        f"batch {options.batch}",
-    ]
-    return ", ".join(parts)
+    """What tells the rows of one run from another's: model, weights, calibration, protocol and batch size."""
+    known = [weights_of(options.model) or "", str(getattr(backend, "calibration", None))]
+    mark = hashlib.sha256(" ".join(known).encode()).hexdigest()[:12]
+    return f"{backend.name} {backend.version} ({mark}), protocol {options.protocol}, batch {options.batch}"
 
 
-def weights_of(model: str | Backend) -> list[str]:
-    """Checksum over the weights of a model of our make; empty for others, which are known by name and version only."""
+def weights_of(model: str | Backend) -> str | None:
+    """SHA-256 over the files of a model of our make; None for others, which are known by name and version only."""
     from snellen.backends.bundled import WEIGHTS
 
     folder = WEIGHTS if model == "snellen-1" else Path(model) if isinstance(model, str) else None
     if folder is None or not (folder / "card.json").is_file():
-        return []
+        return None
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    return [hashlib.sha256(json.dumps(card["sha256"], sort_keys=True).encode()).hexdigest()]
+    return hashlib.sha256(json.dumps(card["sha256"], sort_keys=True).encode()).hexdigest()
 
 
 def predict(
