@@ -176,7 +176,7 @@ def predict(
     total = sum(len(job.ways) for job in jobs)
     wanted = {id for job in jobs for id in _ids(job)}
     watch(len(wanted & known.keys()), total)
-    chunks = [chunk for chunk in _chunks(jobs, options.batch) if not all(id in known for j in chunk for id in _ids(j))]
+    chunks = [left for chunk in _chunks(jobs, options.batch) if (left := _missing(chunk, known))]
     with journal.open("a", encoding="utf-8") as file:
         for _, rows in run_batches(_work, chunks, workers, _start, (options,)):
             file.writelines(json.dumps(row.to_dict() | {"seconds": row.seconds}) + "\n" for row in rows)
@@ -212,6 +212,14 @@ def _chunks(jobs: Sequence[Job], batch: int) -> list[list[Job]]:
         those.sort(key=lambda job: (job.source, job.key, job.variant))
         chunks += [those[i : i + (size or batch)] for i in range(0, len(those), size or batch)]
     return chunks
+
+
+def _missing(chunk: Sequence[Job], known: Mapping[tuple[str, str, str, str], Row]) -> list[Job]:
+    """The chunk as a whole, in the ways that are not known for all of it; empty where all are."""
+    ways = tuple(
+        way for way in chunk[0].ways if any((job.suite, job.key, job.variant, way) not in known for job in chunk)
+    )
+    return [replace(job, ways=ways) for job in chunk] if ways else []
 
 
 def _read(journal: Path, who: str, resume: bool) -> dict[tuple[str, str, str, str], Row]:

@@ -6,7 +6,7 @@ beside them. What is fitted to the labels (logistic, isotonic) is never shown wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from snellen.data.sample import Sample
 from snellen.evaluate.plot import Axes, bars, scatter, span
 from snellen.evaluate.predict import DataSet, Job, Row
 from snellen.evaluate.tables import Figure, Table, number, percent, spread
-from snellen.evaluate.ways import FULL_CROP, PLAIN, WAYS
+from snellen.evaluate.ways import CONTROLS, FULL_CROP, PLAIN, WAYS
 
 Floats = npt.NDArray[np.float64]
 SEED = 0
@@ -86,7 +86,7 @@ def summarise(rows: Sequence[Row], sets: Sequence[DataSet], *, official_fit: boo
                 for name, keys in parts(each, list(found[main])).items()
             },
             "replies": {way: _replies(list(those.values())) for way, those in found.items() if way in WAYS},
-            "failures": {way: _failures(those.values()) for way, those in found.items() if _failures(those.values())},
+            "failures": {way: failed for way, those in found.items() if (failed := _failures(those.values()))},
         }
     return summary
 
@@ -183,14 +183,20 @@ def _replies(rows: Sequence[Row]) -> dict[str, Any]:
         "unparsable": sum(round.error is not None for round in replies),
         "crops": metrics.share([row.crop is not None for row in looked]),
         "rounds": float(np.mean([len(row.rounds) for row in looked])) if looked else np.nan,
-        "tokens": float(np.mean([sum(r.tokens for r in row.rounds) for row in looked])) if looked else np.nan,
+        # a control's first reply is not the model's own, and has no tokens
+        "tokens": float(np.mean([sum(r.tokens for r in row.rounds) for row in looked]))
+        if looked and looked[0].way not in CONTROLS
+        else np.nan,
     }
 
 
-def _failures(rows: Any) -> dict[str, int]:
-    """Error codes, with how many pictures have them."""
-    codes = sorted(row.error for row in rows if row.error is not None)
-    return {code: codes.count(code) for code in dict.fromkeys(codes)}
+def _failures(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
+    """Error codes, with how many pictures have each, and what the first one says."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row.error is not None:
+            found.setdefault(row.error, {"pictures": 0, "first": f"{row.key}: {row.problem}"})["pictures"] += 1
+    return found
 
 
 def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet]) -> list[Table | Figure]:
@@ -201,8 +207,8 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
         shown += [_agreement_table(name, data), _scatter(name, data, found[name][data["main"]], sets)]
         if data["parts"]:
             shown.append(_parts_table(name, data))
-        if len(data["parts"]) >= FEWEST:
-            ranked = {part: row["srcc"] for part, row in data["parts"].items()}
+        ranked = {part: row["srcc"] for part, row in data["parts"].items() if row["n"] >= FEWEST}
+        if len(ranked) >= FEWEST:
             shown.append(Figure(f"{name}: rank correlation by part, {data['main']}", bars(ranked)))
         shown += [_pairs_table(name, data), _replies_table(name, data)]
     return shown
@@ -253,7 +259,9 @@ def _replies_table(name: str, data: Mapping[str, Any]) -> Table:
         if row is not None and row["replies"]:
             said = [str(row["replies"]), str(row["unparsable"]), percent(row["crops"])]
             said += [number(row["rounds"], 2), number(row["tokens"], 1)]
-        failed = ", ".join(f"{count} {code}" for code, count in data["failures"].get(way, {}).items())
+        failed = "; ".join(
+            f"{f['pictures']} {code}, first {f['first']}" for code, f in data["failures"].get(way, {}).items()
+        )
         cells.append([way, *said, failed or "-"])
     return Table(f"{name}: replies", head, cells)
 
