@@ -17,6 +17,7 @@ from snellen.data.distort import distort
 from snellen.data.distort.array import KADID_AREA
 from snellen.data.distort.blur import lens_blur
 from snellen.data.synthesize import Recipe, realise
+from snellen.data.testsets import Rung, realise_rung
 from snellen.evaluate.predict import clean_source
 from snellen.image import Picture, load
 from snellen.region import FULL, Region
@@ -86,6 +87,11 @@ def cropped(path: str, region: Region) -> Picture:
 def realised(recipe: Recipe) -> Picture:
     """The picture of a recipe."""
     return realise(recipe, clean_source(recipe.source))
+
+
+def realised_rung(rung: Rung) -> Picture:
+    """The picture of a rung of a native-detail ladder."""
+    return realise_rung(rung, clean_source(rung.source))
 
 
 def recipe_repaired(recipe: Recipe, part: Region) -> Picture:
