@@ -153,6 +153,8 @@ def _logistic(a: Floats, b: Floats) -> dict[str, Any]:
     """PLCC and RMSE after the fit, whose intervals take the curve as given, and the curve's parameters."""
     nothing = (np.nan,) * 3
     try:
+        if np.ptp(a) == 0.0:
+            raise RuntimeError("all scores are the same")
         curve = metrics.fit_logistic(a, b)
     except (RuntimeError, ImportError) as error:  # few or constant scores, or no scipy; the raw values stand
         return {"plcc_logistic": nothing, "rmse_logistic": nothing, "logistic": None, "logistic_problem": str(error)}
