@@ -12,7 +12,7 @@ from snellen.data.synthesize import Recipe
 from snellen.evaluate import changes
 from snellen.evaluate.changes import INVISIBLE, invisible
 from snellen.evaluate.odd import ODD, SIZE, odd
-from snellen.image import load
+from snellen.image import ImageError, load
 from snellen.region import FULL, Region
 
 
@@ -65,7 +65,7 @@ def test_pixels_of_a_reference_are_put_back(path: str, tmp_path: Path) -> None:
     mended = changes.file_repaired(path, other, Region(0.0, 0.0, 1.0, 0.5)).pixels
     assert np.array_equal(mended, np.concatenate([load(other).pixels[:75], load(path).pixels[75:]]))
     small = str(photograph(tmp_path / "small.png", 100, 75))
-    with pytest.raises(ValueError, match="differ in size"):
+    with pytest.raises(ImageError, match="another size"):
         changes.file_repaired(path, small, FULL)
 
 

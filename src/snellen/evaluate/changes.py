@@ -19,7 +19,7 @@ from snellen.data.distort.blur import lens_blur
 from snellen.data.synthesize import Recipe, realise
 from snellen.data.testsets import Rung, realise_rung
 from snellen.evaluate.predict import clean_source
-from snellen.image import Picture, load
+from snellen.image import ImageError, Picture, load
 from snellen.region import FULL, Region
 
 Pixels = npt.NDArray[np.uint8]
@@ -101,10 +101,11 @@ def recipe_repaired(recipe: Recipe, part: Region) -> Picture:
 
 
 def file_repaired(path: str, reference: str, part: Region) -> Picture:
-    """A picture with the pixels of its reference put back in a part of it; ValueError where their sizes differ."""
-    spoilt, clean = load(path), load(reference)
+    """A picture with the pixels of its reference put back in a part of it; ImageError where their sizes differ."""
+    spoilt, clean = clean_source(path), load(reference)
     if spoilt.pixels.shape != clean.pixels.shape:
-        raise ValueError(f"{path} and its reference {reference} differ in size; nothing can be put back")
+        problem = f"its reference {reference} has another size, so that no pixels can be put back"
+        raise ImageError("bad_array", path, problem, "name the picture's own reference in the manifest")
     return _named(put_back(spoilt.pixels, clean.pixels, part), path)
 
 
