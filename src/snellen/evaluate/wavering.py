@@ -7,6 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+Floats = npt.NDArray[np.float64]
+
 
 def within(scores: npt.ArrayLike) -> float:
     """Root mean square over pictures of the standard deviation of each one's scores, in their unit.
