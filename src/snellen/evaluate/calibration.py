@@ -17,7 +17,7 @@ from snellen import metrics
 from snellen.backends import Calibration
 from snellen.data.sample import Sample
 from snellen.evaluate import scores
-from snellen.evaluate.plot import Axes, lines, span
+from snellen.evaluate.plot import Axes, lines
 from snellen.evaluate.predict import QUANTILES, DataSet, Job, Options, Row, data_set, predict
 from snellen.evaluate.tables import Figure, Table, number, percent, spread
 from snellen.evaluate.ways import ONE, ONLY, TWO
@@ -109,7 +109,7 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
             "best possible": (risk["coverage"], risk["best possible"]),
             "knowing nothing": ([0.0, 1.0], [risk["area, knowing nothing"]] * 2),
         }
-        top = span([0.0, *risk["mean error"], 1.4 * risk["area, knowing nothing"]])[1]
+        top = 1.3 * max(*risk["mean error"], risk["area, knowing nothing"])  # with room for the key
         plot = lines(curves, Axes(unit, (0.0, top), "share of pictures kept", "mean error"))
         shown.append(Figure(f"{name}: the unsure ones set aside, {main}", plot))
     return shown

@@ -18,14 +18,15 @@ def add_evaluate(parser: argparse.ArgumentParser, positive: Callable[[str], int]
     """Give the parser of `snellen evaluate` its options. positive: reads a number; models: the forms of a model."""
     parser.add_argument(
         "--data", metavar="DATA", nargs="+", action="extend", default=[],
-        help="MANIFEST (JSON lines, as `snellen data` writes), NAME=MANIFEST, or NAME=ROOT of a known data set",
+        help="MANIFEST (JSON lines, as `snellen data` writes), NAME=MANIFEST, NAME=ROOT of a known data set, or pairs "
+        "that people chose from (.csv: first,second,preferred)",
     )  # fmt: skip
     parser.add_argument("--model", default="snellen-1", help=f"{models}, or a folder with a card.json")
     parser.add_argument(
         "--protocol", metavar="NAME", default="snellen", help="how it is asked: snellen (default) or zoom-iqa"
     )
     parser.add_argument(
-        "--suite", metavar="LIST", type=_list, help="comma-separated (default: scores,calibration,behaviour)"
+        "--suite", metavar="LIST", type=_list, help="comma-separated (default: scores,pairs,calibration,behaviour)"
     )
     parser.add_argument(
         "--ways", metavar="LIST", type=_list, help='how to run it, e.g. "two rounds,one round" (default: all)'
@@ -109,9 +110,10 @@ def run_compare(args: argparse.Namespace) -> int:
 
 
 def open_data(text: str) -> DataSet:
-    """A data set from what --data says: MANIFEST, NAME=MANIFEST or NAME=ROOT."""
+    """A data set from what --data says: MANIFEST, NAME=MANIFEST, NAME=ROOT, or a file of pairs."""
     from snellen.data.sample import ManifestError, read_manifest
     from snellen.data.sources import SourceError, import_biq2021
+    from snellen.evaluate.pairs import read_pairs
     from snellen.evaluate.predict import data_set
     from snellen.table import UsageError
 
@@ -120,6 +122,8 @@ def open_data(text: str) -> DataSet:
     try:
         if path.is_dir() and name == "biq2021":
             return data_set(name, import_biq2021(path))
+        if path.suffix.lower() == ".csv":
+            return read_pairs(name or path.stem, path)
         return data_set(name or path.stem, read_manifest(path))
     except (ManifestError, SourceError, OSError) as error:
         raise UsageError(f"--data {text}: {error}") from error

@@ -149,4 +149,5 @@ def checksum(each: DataSet) -> str:
     for key, s in each.samples.items():
         known = [key, s.mos, s.std, s.n, s.split, s.group, s.subset, [(f.distortion, f.level) for f in s.faults]]
         digest.update(json.dumps(known).encode() + b"\n")
+    digest.update(json.dumps(each.pairs).encode())
     return digest.hexdigest()

@@ -19,10 +19,10 @@ from snellen.evaluate.tables import Figure, Table
 from snellen.evaluate.ways import ONLY, PLAIN, WAYS
 from snellen.table import UsageError
 
-SUITES = ("scores", "calibration", "behaviour", "grounding", "robustness", "faithfulness", "consistency")
+SUITES = ("scores", "pairs", "calibration", "behaviour", "grounding", "robustness", "faithfulness", "consistency")
 """In the order of a report; each is a module of this package, see `snellen.evaluate.predict`."""
-DEFAULT_SUITES = ("scores", "calibration", "behaviour")
-"""Those that ask for nothing but the rated pictures themselves."""
+DEFAULT_SUITES = ("scores", "pairs", "calibration", "behaviour")
+"""Those that ask for little but the rated pictures themselves."""
 
 Watch = Callable[[int, int], None]
 
@@ -81,6 +81,7 @@ def evaluate(
         "suites": ran,
         "suites without pictures": [name for name in modules if name not in ran],
         "ways": list(chosen),
+        "peers": {row.way: row.model for those in rows.values() for row in those if row.way in peers and row.model},
         "seed": scores.SEED,
         "batch": options.batch,
         "workers": workers,

@@ -107,6 +107,7 @@ def _run_html(run: Mapping[str, Any]) -> str:
         "data, SHA-256": ", ".join(f"{each['name']} {each['sha256']}" for each in run["data"]),
         "suites without pictures": ", ".join(run["suites without pictures"]),
         "median time per picture": f"{taken} (one thread in each of {run['workers']} processes)" if taken else "",
+        "peers": ", ".join(run["peers"].values()),
         "seed": str(run["seed"]),
         "pictures at most": "" if run["max_samples"] is None else str(run["max_samples"]),
         "where": f"Python {run['python']}, {run['system']}",

@@ -52,10 +52,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class DataSet:
-    """Pictures with what is known about them; keys are `name/path inside the set`, the same on every machine."""
+    """Pictures with what is known about them; keys are `name/path inside the set`, the same on every machine.
+
+    pairs: where people chose between two pictures, (key, key, share of people who chose the first, 0..1).
+    """
 
     name: str
     samples: Mapping[str, Sample]
+    pairs: tuple[tuple[str, str, float], ...] = ()
 
 
 def data_set(name: str, samples: Sequence[Sample]) -> DataSet:
