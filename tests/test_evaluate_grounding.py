@@ -66,6 +66,22 @@ def test_issue_boxes_and_kinds_by_hand() -> None:
     assert found["severity"]["all"][0] == pytest.approx(1.0)
 
 
+def test_agreement_by_way() -> None:
+    sets = [
+        DataSet("made", {f"made/{mos}": Sample(f"/{mos}.png", float(mos), faults=(blur(3),)) for mos in (1, 2, 3, 4)})
+    ]
+    rows = [row("grounding", f"made/{mos}", mos + 0.5, way="two rounds") for mos in (1, 2, 3, 4)]
+    rows += [
+        row("grounding", f"made/{mos}", said, way="peer") for mos, said in {1: 10.0, 2: 30.0, 3: 20.0, 4: 40.0}.items()
+    ]
+    found = grounding.agreement(rows, sets)
+    assert found["two rounds"]["srcc"][0] == pytest.approx(1.0)
+    assert found["two rounds"]["rmse"] == pytest.approx(0.5)
+    assert found["peer"]["srcc"][0] == pytest.approx(0.8)  # one swap: 1 - 6 * 2 / (4 * 15)
+    assert found["peer"]["two rounds minus this, srcc"][0] == pytest.approx(0.2)
+    assert math.isnan(found["peer"]["rmse"])  # another unit
+
+
 def test_a_reply_without_a_score_names_nothing() -> None:
     found = grounding.summarise([row("grounding", "made/a.png", None)], [faulty(a=blur(4))])
     assert found["without a score"] == 1

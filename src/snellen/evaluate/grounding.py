@@ -28,7 +28,7 @@ from snellen.evaluate.changes import realised
 from snellen.evaluate.predict import DataSet, Job, Row
 from snellen.evaluate.pristine import pristine
 from snellen.evaluate.tables import Table, number, percent, spread
-from snellen.evaluate.ways import CONTROLS, ONE, ONLY, PLAIN, TWO
+from snellen.evaluate.ways import TWO, WAYS
 from snellen.region import FULL, Region
 from snellen.table import UsageError
 
@@ -61,13 +61,13 @@ class Truth:
 
 
 def jobs(sets: Sequence[DataSet], ways: Sequence[str], folder: Path) -> list[Job]:
-    """The local-fault set, and all pictures with faults in a manifest; with other crops beside the model's own.
+    """The local-fault set, and all pictures with faults in a manifest, in all ways; none without a text.
 
     The recipes are kept in FOLDER/grounding-recipes.jsonl: drawing them takes some minutes for 20 large photographs.
     """
     if ways[0] != TWO:
         return []
-    taken = (TWO, *CONTROLS, *(way for way in (ONE, ONLY, PLAIN) if way in ways))
+    taken = tuple(ways)
     found = [
         Job(SUITE, key, partial(realised, recipe), recipe.source, taken, variant_of(recipe))
         for key, recipe in _recipes(sets, folder)
@@ -283,7 +283,10 @@ def _ranked(pairs: Sequence[tuple[int, int]]) -> tuple[float, float, float]:
 
 
 def agreement(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
-    """Of each way with the MOS that the pictures should have: SRCC, RMSE, and how much better two rounds rank."""
+    """Of each way with the MOS that the pictures should have: SRCC, RMSE, and how much better two rounds rank.
+
+    Peers have other units, and so no RMSE.
+    """
     wanted = {(row.key, row.variant): truth(row, sets).mos for row in rows if row.way == TWO}
     said: dict[str, dict[tuple[str, str], float]] = {}
     for row in rows:
@@ -298,7 +301,7 @@ def agreement(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
         found[way] = {
             "n": len(there),
             "srcc": metrics.bootstrap_interval(metrics.srcc, list(scores.values()), target, seed=SEED),
-            "rmse": metrics.rmse(list(scores.values()), target),
+            "rmse": metrics.rmse(list(scores.values()), target) if way in WAYS else math.nan,
             "two rounds minus this, srcc": metrics.bootstrap_difference(
                 metrics.srcc, a, b, [float(wanted[id] or math.nan) for id in both], seed=SEED
             ),

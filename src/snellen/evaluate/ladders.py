@@ -38,7 +38,8 @@ MOST, MOST_NATIVE = 24, 12
 """Photographs at most: at KADID-10k's size, and in native pixels."""
 CLEAN, NATIVE = "reduced", "native"
 """Variants without a distortion."""
-SEED = 0
+SEED, RESAMPLINGS = 0, 300
+"""Of every bootstrap here: there are hundreds of them."""
 
 
 def jobs(suite: str, sets: Sequence[DataSet], ways: tuple[str, ...]) -> list[Job]:
@@ -109,13 +110,13 @@ def _bootstrapped(metric: metrics.Metric, rows: Floats) -> tuple[float, float, f
     """With its interval over photographs."""
     if len(rows) == 0:
         return math.nan, math.nan, math.nan
-    return metrics.bootstrap_interval(metric, rows, seed=SEED, n=300)
+    return metrics.bootstrap_interval(metric, rows, seed=SEED, n=RESAMPLINGS)
 
 
 def _mean_of(values: Sequence[float]) -> tuple[float, float, float]:
     if not values:
         return math.nan, math.nan, math.nan
-    return metrics.bootstrap_interval(lambda some: float(np.mean(some)), values, seed=SEED)
+    return metrics.bootstrap_interval(lambda some: float(np.mean(some)), values, seed=SEED, n=RESAMPLINGS)
 
 
 def _by_level(scores: Scores, keys: Sequence[str], name: str) -> list[float]:
