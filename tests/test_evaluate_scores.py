@@ -124,7 +124,7 @@ def test_everything_is_shown_beside_its_raw_value(data: DataSet, rows: list[Row]
     agreement = tables["d: agreement with people"]
     assert all(len(line) == len(agreement.head) for line in agreement.rows)
     assert {"SRCC", "PLCC", "PLCC, official fit"} <= set(agreement.head)
-    assert agreement.rows[0][1] == "9 (1 without a score)" and "not fitted" not in agreement.note
+    assert agreement.rows[0][1] == "9 of 10" and "not fitted" not in agreement.note
     assert "1 unparsable_reply, first d/9: no JSON" in tables["d: replies"].rows[0]
     figures = [part for part in shown if isinstance(part, Figure)]
     assert "9 points" in figures[0].svg and 'class="fit"' in figures[0].svg

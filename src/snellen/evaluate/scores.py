@@ -218,10 +218,11 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
 
 def _agreement_table(name: str, data: Mapping[str, Any]) -> Table:
     official = any("official_fit" in row for row in data["ways"].values())
-    head = ["way", "n", "SRCC", "KRCC", "PLCC", "PLCC, logistic", "RMSE", "RMSE, logistic", "SRCC of the first − this"]
+    head = ["way", "scored", "SRCC", "KRCC", "PLCC", "PLCC, logistic", "RMSE", "RMSE, logistic"]
+    head += ["SRCC of the first − this"]
     cells = []
     for way, row in data["ways"].items():
-        n = f"{row['n']}" + (f" ({row['missing']} without a score)" if row["missing"] else "")
+        n = f"{row['n']}" + (f" of {row['n'] + row['missing']}" if row["missing"] else "")
         values = [spread(row.get(key, (np.nan,) * 3)) for key in
                   ("srcc", "krcc", "plcc", "plcc_logistic", "rmse", "rmse_logistic")]  # fmt: skip
         line = [way, n, *values, spread(data["minus"][way], 4) if way in data["minus"] else "-"]

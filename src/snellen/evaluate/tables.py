@@ -37,16 +37,23 @@ class Figure:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A number for a table; a dash where it is not defined."""
-    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+    if value is None or math.isnan(value):
+        return "-"
+    text = f"{value:.{digits}f}"
+    return text if float(text) else text.removeprefix("-")
 
 
 def spread(value: Sequence[float], digits: int = 3) -> str:
     """A value with its interval: (value, low, high)."""
+    if math.isnan(value[0]):
+        return "-"
     return f"{number(value[0], digits)} [{number(value[1], digits)}, {number(value[2], digits)}]"
 
 
 def percent(value: float | Sequence[float] | None) -> str:
     """A share (0..1) in percent, with its interval where there is one."""
     if isinstance(value, (int, float)) or value is None:
-        return "-" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
+        return "-" if value is None or math.isnan(value) else f"{number(100 * value, 1)} %"
+    if math.isnan(value[0]):
+        return "-"
     return f"{percent(value[0])} [{number(100 * value[1], 1)}, {number(100 * value[2], 1)}]"
