@@ -317,6 +317,7 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
         return [
             [name, how, number(v["coverage"]), percent(v["half inside"]), number(v["IoU"]), percent(v["pointing"])]
             for how, v in found.items()
+            if not math.isnan(v["coverage"])
         ]
 
     crop_rows = [line for name, group in summary["crops"].items() for line in placed_rows(name, group["placed"])]
