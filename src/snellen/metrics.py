@@ -81,7 +81,7 @@ def fit_logistic(predicted: npt.ArrayLike, wanted: npt.ArrayLike) -> tuple[float
     try:
         from scipy.optimize import curve_fit
     except ImportError as error:
-        raise ImportError("the logistic fit needs scipy; run: pip install snellen[train]") from error
+        raise ImportError('the logistic fit needs scipy; run: pip install "snellen[evaluate]"') from error
     a, b = _columns(predicted, wanted)
     scale = float(a.std()) or 1.0
     ends = (float(b.max()), float(b.min()))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from snellen.evaluate.predict import DataSet
@@ -69,21 +68,24 @@ def run_evaluate(args: argparse.Namespace) -> int:
         raise UsageError("--data and --out are needed; see snellen evaluate --help")
     sets = [open_data(text) for text in args.data]
     with ExitStack() as closing:
-        bar: dict[str, Any] = {}
+        bar: Progress | None = None
+        shown = total_shown = 0
 
         def watch(done: int, total: int) -> None:
-            if bar.get("total") != total:
-                bar.update(bar=closing.enter_context(Progress(total, done, args.quiet)), total=total, done=done)
-            for _ in range(done - bar["done"]):
-                bar["bar"].advance()
-            bar["done"] = done
+            nonlocal bar, shown, total_shown
+            if bar is None or total != total_shown:
+                closing.close()  # only one bar at a time: what follows from the first predictions has its own
+                bar, shown, total_shown = closing.enter_context(Progress(total, done, args.quiet)), done, total
+            for _ in range(done - shown):
+                bar.advance()
+            shown = done
 
         try:
             evaluate(
                 sets, args.out, Options(args.model, args.protocol, args.batch_size),
                 suites=args.suite or DEFAULT_SUITES, ways=args.ways, peers=args.peers, score_only=args.score_only,
                 official_fit=args.official_fit, max_samples=args.max_samples, workers=args.workers,
-                resume=args.resume, command=[shlex.quote(part) for part in sys.argv], watch=watch,
+                resume=args.resume, command=["snellen", *sys.argv[1:]], watch=watch,
             )  # fmt: skip
         except BackendError as error:
             raise BackendError(f"{error}; predictions that were made are kept, go on with --resume") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
@@ -102,7 +103,7 @@ def _run_html(run: Mapping[str, Any]) -> str:
         for suite, ways in run["seconds per picture"].items()
     )
     facts = {
-        "command": " ".join(run["command"]),
+        "command": shlex.join(run["command"]),
         "weights, SHA-256": run["model"]["weights_sha256"],
         "data, SHA-256": ", ".join(f"{each['name']} {each['sha256']}" for each in run["data"]),
         "suites without pictures": ", ".join(run["suites without pictures"]),

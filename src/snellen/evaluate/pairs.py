@@ -73,7 +73,8 @@ def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
         share = np.array([preferred for *_, preferred in each.pairs])
         known = {}
         for way in ways:
-            first, second = (np.array([score.get((way, pair[i]), np.nan) for pair in each.pairs]) for i in (0, 1))
+            first = np.array([score.get((way, key), np.nan) for key, _, _ in each.pairs])
+            second = np.array([score.get((way, key), np.nan) for _, key, _ in each.pairs])
             there = ~np.isnan(first) & ~np.isnan(second)
             metric = metrics.two_alternative_accuracy
             value = metrics.bootstrap_interval(metric, first[there], second[there], share[there], seed=SEED)

@@ -179,14 +179,16 @@ def predict(
     known = _read(journal, identity(open_model(options.model), options), resume)
     total = sum(len(job.ways) for job in jobs)
     wanted = {id for job in jobs for id in _ids(job)}
-    watch(len(wanted & known.keys()), total)
+    done = len(wanted & known.keys())
+    watch(done, total)
     chunks = [left for chunk in _chunks(jobs, options.batch) if (left := _missing(chunk, known))]
     with journal.open("a", encoding="utf-8") as file:
         for _, rows in run_batches(_work, chunks, workers, _start, (options,)):
             file.writelines(json.dumps(row.to_dict() | {"seconds": row.seconds}) + "\n" for row in rows)
             file.flush()
+            done += len({row.id for row in rows} - known.keys())
             known |= {row.id: row for row in rows}
-            watch(len(wanted & known.keys()), total)
+            watch(done, total)
     return [known[id] for job in jobs for id in _ids(job)]
 
 
