@@ -18,7 +18,7 @@ from snellen.backends import Calibration
 from snellen.data.sample import Sample
 from snellen.evaluate import scores
 from snellen.evaluate.plot import Axes, lines
-from snellen.evaluate.predict import QUANTILES, DataSet, Job, Options, Row, data_set, predict
+from snellen.evaluate.predict import QUANTILES, DataSet, Job, Options, Row, data_set, forget_models, predict
 from snellen.evaluate.tables import Figure, Table, number, percent, spread
 from snellen.evaluate.ways import ONE, ONLY, TWO
 from snellen.table import UsageError
@@ -169,6 +169,7 @@ def calibrate(
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     card["calibration"] = {"coverage": level, "q": round(calibration.q, 5), "floor": round(calibration.floor, 5)}
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    forget_models()
     return dict(card["calibration"]) | {
         "pictures": len(known),
         "without a score": len(rows) - len(known),

@@ -122,10 +122,15 @@ class Options:
 
 
 def open_model(model: str | Backend, threads: int = 1) -> Backend:
-    """A model by its name, from a folder with a card.json, or one that is open already."""
+    """A model by its name, from a folder with a card.json, or one that is open already; opened once in a process."""
     if not isinstance(model, str):
         return model
-    if (Path(model) / "card.json").is_file():
+    return _open(model, threads if _is_ours(model) else 1)
+
+
+@lru_cache(maxsize=2)
+def _open(model: str, threads: int) -> Backend:
+    if model != "snellen-1" and _is_ours(model):
         from snellen.backends.bundled import BundledBackend
 
         return BundledBackend(Path(model), threads)
@@ -133,6 +138,15 @@ def open_model(model: str | Backend, threads: int = 1) -> Backend:
         return open_backend(model, threads)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _is_ours(model: str) -> bool:
+    return model == "snellen-1" or (Path(model) / "card.json").is_file()
+
+
+def forget_models() -> None:
+    """Open models anew from now on: what lies in their folders has changed."""
+    _open.cache_clear()
 
 
 def identity(backend: Backend, options: Options) -> str:
@@ -146,9 +160,9 @@ def weights_of(model: str | Backend) -> str | None:
     """SHA-256 over the files of a model of our make; None for others, which are known by name and version only."""
     from snellen.backends.bundled import WEIGHTS
 
-    folder = WEIGHTS if model == "snellen-1" else Path(model) if isinstance(model, str) else None
-    if folder is None or not (folder / "card.json").is_file():
+    if not isinstance(model, str) or not _is_ours(model):
         return None
+    folder = WEIGHTS if model == "snellen-1" else Path(model)
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     return hashlib.sha256(json.dumps(card["sha256"], sort_keys=True).encode()).hexdigest()
 
@@ -248,21 +262,12 @@ def _read(journal: Path, who: str, resume: bool) -> dict[tuple[str, str, str, st
 
 
 _options: Options
-_models: dict[int, Backend] = {}
-"""By number of threads."""
 
 
 def _start(options: Options) -> None:
     """In each process that works."""
     global _options
     _options = options
-    _models.clear()
-
-
-def _model(threads: int) -> Backend:
-    if threads not in _models:
-        _models[threads] = open_model(_options.model, threads)
-    return _models[threads]
 
 
 @lru_cache(maxsize=1)
@@ -297,7 +302,7 @@ def _failed(job: Job, way: str, code: str, problem: str) -> Row:
 def _assess(part: Sequence[tuple[Job, Picture]], reading: float) -> list[Row]:
     """Rows of pictures of one kind. `reading`: seconds that it took to load them."""
     kind = part[0][0]
-    shared = OneFirstLook(_model(kind.threads))
+    shared = OneFirstLook(open_model(_options.model, kind.threads))
     rows: list[Row] = []
     for number, way in enumerate(kind.ways):
         began = time.perf_counter()
