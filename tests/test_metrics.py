@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from snellen import metrics
 
@@ -130,3 +130,97 @@ def test_nan_and_uneven_arrays_are_refused() -> None:
         metrics.srcc([1.0, math.nan], [1.0, 2.0])
     with pytest.raises(ValueError, match="one length"):
         metrics.plcc([1.0, 2.0, 3.0], [1.0, 2.0])
+
+
+def test_outlier_ratio_worked_by_hand() -> None:
+    # errors 0.5, 1.0, 1.1 and 0; two stds are 0.6, 1.0, 1.0 and 0: one over, one on the line
+    assert metrics.outlier_ratio([3.5, 4.0, 2.1, 2.0], [3.0, 3.0, 1.0, 2.0], [0.3, 0.5, 0.5, 0.0]) == 0.25
+
+
+def test_isotonic_worked_by_hand() -> None:
+    # 1, 3, 2 pools to 1, 2.5, 2.5; the two pictures predicted 4 share their mean, 5
+    assert metrics.isotonic([1, 2, 3, 4, 4], [1, 3, 2, 4, 6]).tolist() == [1, 2.5, 2.5, 5, 5]
+    assert metrics.isotonic([3, 2, 1], [1, 2, 3]).tolist() == [2, 2, 2], "a falling line has no rising fit but its mean"
+
+
+def test_isotonic_equals_scipys() -> None:
+    rng = np.random.default_rng(2)
+    predicted = rng.normal(size=300)
+    wanted = predicted + rng.normal(size=300)
+    order = np.argsort(predicted)
+    fitted = optimize.isotonic_regression(wanted[order]).x
+    assert metrics.isotonic(predicted, wanted)[order] == pytest.approx(fitted)
+    rounded = np.round(predicted, 1)
+    values, group, count = np.unique(rounded, return_inverse=True, return_counts=True)
+    pooled = optimize.isotonic_regression(np.bincount(group, wanted) / count, weights=count).x
+    assert metrics.isotonic(rounded, wanted) == pytest.approx(pooled[group])
+
+
+def test_the_official_fit_is_never_under_the_raw_linear_correlation() -> None:
+    rng = np.random.default_rng(5)
+    predicted = rng.uniform(1, 5, 200)
+    wanted = 1 + 4 * (predicted / 5) ** 6 + 0.3 * rng.normal(size=200)
+    linear, ranked = metrics.official_fit(predicted, wanted)
+    assert linear > metrics.plcc(predicted, wanted) + 0.1
+    fitted = metrics.isotonic(predicted, wanted)
+    assert ranked == pytest.approx(stats.spearmanr(fitted, wanted)[0])
+
+
+def test_pair_agreement_worked_by_hand() -> None:
+    predicted, wanted = [1.0, 2.0, 2.0, 4.0], [1.0, 3.0, 2.0, 2.0]
+    # five pairs differ in MOS: 0<1, 0<2, 0<3 right; 1>2 tied: half; 1>3 wrong
+    value, low, high = metrics.pair_agreement(predicted, wanted, seed=0, n=200)
+    assert value == pytest.approx(3.5 / 5) and low <= value <= high
+    half = np.array([0.4, 0.7, 0.4, 0.4])
+    # apart: 0 and 1 (1.4 < 2.3), 0 and 2, 0 and 3 (1.4 < 1.6); 1 touches 2 and 3 (2.3 < 2.4)
+    apart = metrics.pair_agreement(predicted, wanted, np.array(wanted) - half, np.array(wanted) + half, seed=0, n=50)
+    assert apart == (1.0, 1.0, 1.0)
+    assert all(map(math.isnan, metrics.pair_agreement([1, 2], [3, 3], seed=0, n=5)))
+
+
+def test_pair_agreement_goes_with_kendalls_tau() -> None:
+    rng = np.random.default_rng(9)
+    a, b = rng.normal(size=700), rng.normal(size=700)
+    b += a
+    value, low, high = metrics.pair_agreement(a, b, seed=0, n=300)
+    assert value == pytest.approx((1 + stats.kendalltau(a, b)[0]) / 2)
+    boot = metrics.bootstrap_interval(metrics.krcc, a, b, seed=4, n=300)
+    assert (low, high) == pytest.approx(((1 + boot[1]) / 2, (1 + boot[2]) / 2), abs=0.01)
+
+
+def test_two_alternative_accuracy_worked_by_hand() -> None:
+    assert metrics.two_alternative_accuracy([3, 1, 2], [2, 4, 2], [0.9, 0.2, 1.0]) == pytest.approx(
+        (0.9 + 0.8 + 0.5) / 3
+    )
+
+
+def test_conditional_coverage_finds_where_an_interval_fails() -> None:
+    key = np.arange(10.0)
+    wanted = np.where(key < 5, 3.0, 9.0)
+    low_bin, high_bin = metrics.conditional_coverage(np.full(10, 2.0), np.full(10, 4.0), wanted, key[::-1], bins=2)
+    assert (low_bin[:3], high_bin[:3]) == ((0.0, 4.0, 5), (5.0, 9.0, 5))
+    assert (low_bin[3][0], high_bin[3][0]) == (0.0, 1.0)
+
+
+def test_quantile_calibration_worked_by_hand() -> None:
+    quantiles = [[2.0, 3.0], [2.0, 3.0], [2.0, 4.0], [1.0, 4.0]]
+    observed, error = metrics.quantile_calibration(quantiles, [0.25, 0.75], [2.0, 2.5, 3.5, 4.5])
+    assert observed.tolist() == [0.25, 0.75] and error == 0.0
+    sure, error = metrics.quantile_calibration(quantiles, [0.25, 0.75], [5.0, 5.0, 5.0, 5.0])
+    assert sure.tolist() == [0.0, 0.0] and error == 0.5
+
+
+def test_quantile_calibration_of_the_true_distribution_is_small() -> None:
+    rng = np.random.default_rng(1)
+    levels = np.arange(1, 20) / 20
+    quantiles = np.tile(stats.norm.ppf(levels), (4000, 1))
+    assert metrics.quantile_calibration(quantiles, levels, rng.normal(size=4000))[1] < 0.01
+    assert metrics.quantile_calibration(0.5 * quantiles, levels, rng.normal(size=4000))[1] > 0.1
+
+
+def test_risk_coverage_worked_by_hand() -> None:
+    coverage, risk, area = metrics.risk_coverage([4.0, 0.0, 2.0, 2.0], [0.9, 0.1, 0.5, 0.5])
+    assert coverage.tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert risk.tolist() == [0.0, 1.0, pytest.approx(4 / 3), 2.0]
+    assert area == pytest.approx((0 + 1 + 4 / 3 + 2) / 4)
+    assert metrics.risk_coverage([1.0, 3.0], [0.5, 0.5])[1].tolist() == [2.0, 2.0], "ties have no order"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import snellen
+from snellen.evaluate.command import add_evaluate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     features.add_argument("--json", action="store_true", help="one JSON object per picture per line, maps included")
     _add_limit(features)
     features.set_defaults(run=_features)
+    evaluate = commands.add_parser("evaluate", help="what a model reaches on rated pictures; compare two runs")
+    add_evaluate(evaluate, _positive, _MODELS)
     _add_data(commands.add_parser("data", help="rationales to train on: build and read them"))
     return parser
 

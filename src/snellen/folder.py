@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 from snellen.assess import Assessment, Assessor
-from snellen.backends import Backend, BackendError, open_backend
+from snellen.backends import Backend, open_backend
 from snellen.decode import RAW_SUFFIXES
 from snellen.table import COLUMNS, SETTINGS, Row, UsageError, check_table, read_table, write_table
+from snellen.workers import cut_off_last_line, run_batches
 
 PICTURE_SUFFIXES = RAW_SUFFIXES | frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".dib", ".jp2",
@@ -170,34 +166,16 @@ def _rows_by_workers(
     settings: Settings, folder: Path, names: Sequence[str], workers: int
 ) -> Iterator[tuple[str, Row]]:
     batches = [names[i : i + settings.batch_size] for i in range(0, len(names), settings.batch_size)]
-    pool = ProcessPoolExecutor(
-        min(workers, max(1, len(batches))), get_context("spawn"), _start_worker, (settings, folder)
-    )
-    try:
-        futures = {pool.submit(_work, batch): batch for batch in batches}
-        for future in as_completed(futures):
-            yield from zip(futures.pop(future), future.result(), strict=True)
-    except BrokenProcessPool as error:
-        raise BackendError("a worker process died, perhaps for want of memory; use fewer --workers") from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    for batch, rows in run_batches(_work, batches, workers, _start_worker, (settings, folder)):
+        yield from zip(batch, rows, strict=True)
 
 
 _worker: tuple[Assessor, Path]
 
 
 def _start_worker(settings: Settings, folder: Path) -> None:
-    """One thread each, since the processes share the cores; ends with its parent, however that ends."""
+    """One thread each, since the processes share the cores."""
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; the parent stops the others
-
-    def follow_parent() -> None:
-        parent = parent_process()
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow_parent, daemon=True).start()
     _worker = settings.assessor(threads=1), folder
 
 
@@ -242,11 +220,7 @@ def _journal(out: Path, resume: bool, same: Row) -> Iterator[tuple[dict[str, Row
 
 def _read_journal(path: Path) -> list[Row]:
     """The rows of a journal; a last line that was not written to its end is cut off."""
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        os.truncate(path, len(whole))
     try:
-        return [{**_blank(), **json.loads(line)} for line in whole.splitlines()]
+        return [{**_blank(), **json.loads(line)} for line in cut_off_last_line(path)]
     except (ValueError, TypeError) as error:
         raise UsageError(f"{path} is damaged ({error}); delete it and start again") from error

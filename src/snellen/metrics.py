@@ -81,7 +81,7 @@ def fit_logistic(predicted: npt.ArrayLike, wanted: npt.ArrayLike) -> tuple[float
     try:
         from scipy.optimize import curve_fit
     except ImportError as error:
-        raise ImportError("the logistic fit needs scipy; run: pip install snellen[train]") from error
+        raise ImportError('the logistic fit needs scipy; run: pip install "snellen[evaluate]"') from error
     a, b = _columns(predicted, wanted)
     scale = float(a.std()) or 1.0
     ends = (float(b.max()), float(b.min()))
@@ -97,6 +97,91 @@ def fit_logistic(predicted: npt.ArrayLike, wanted: npt.ArrayLike) -> tuple[float
 def plcc_logistic(predicted: npt.ArrayLike, wanted: npt.ArrayLike) -> float:
     """PLCC after `fit_logistic`; see the warning there."""
     return plcc(logistic(predicted, fit_logistic(predicted, wanted)), wanted)
+
+
+def outlier_ratio(predicted: npt.ArrayLike, wanted: npt.ArrayLike, std: npt.ArrayLike) -> float:
+    """Share of pictures with |predicted - wanted| > 2 `std`, the standard deviation of that picture's opinions.
+
+    All in the unit of `wanted`. Source: VQEG, Final report from the FR-TV phase II test, 2003, metric 3.
+    """
+    a, b, spread = _columns(predicted, wanted, std)
+    return float(np.mean(np.abs(a - b) > 2 * spread)) if len(a) else math.nan
+
+
+def isotonic(predicted: npt.ArrayLike, wanted: npt.ArrayLike) -> Floats:
+    """The non-decreasing function of `predicted` (N,) closest to `wanted` in least squares, at each picture: (N,).
+
+    Pictures of one prediction get one value. By pooling adjacent violators (Barlow et al., Statistical inference under
+    order restrictions, 1972): while a block's mean lies under that of the one before, the two become one.
+    """
+    a, b = _columns(predicted, wanted)
+    _, group, count = np.unique(a, return_inverse=True, return_counts=True)
+    blocks: list[tuple[float, int, int]] = []  # mean, pictures, values of `predicted`
+    for total, number in zip(np.bincount(group, b), count, strict=True):
+        mean, pictures, values = float(total / number), int(number), 1
+        while blocks and blocks[-1][0] >= mean:
+            before, more, joined = blocks.pop()
+            mean = (mean * pictures + before * more) / (pictures + more)
+            pictures, values = pictures + more, values + joined
+        blocks.append((mean, pictures, values))
+    fitted: Floats = np.repeat([mean for mean, _, _ in blocks], [values for _, _, values in blocks])[group]
+    return fitted
+
+
+def official_fit(predicted: npt.ArrayLike, wanted: npt.ArrayLike) -> tuple[float, float]:
+    """(PLCC, SRCC) after `isotonic`, as the evaluator of Zoom-IQA's authors computes them.
+
+    The curve is fitted to the very labels that are then correlated with, which raises both, so report them beside the
+    raw ones, never alone. Source: github.com/EthanLiang99/Zoom-IQA, inference/metrics.py.
+    """
+    fitted = isotonic(predicted, wanted)
+    return plcc(fitted, wanted), srcc(fitted, wanted)
+
+
+def pair_agreement(
+    predicted: npt.ArrayLike,
+    wanted: npt.ArrayLike,
+    low: npt.ArrayLike | None = None,
+    high: npt.ArrayLike | None = None,
+    *,
+    seed: int,
+    n: int = 1000,
+) -> tuple[float, float, float]:
+    """(share, low, high) of pairs of pictures that are ordered as people order them, with its bootstrap interval.
+
+    Pairs of one `wanted` do not count; a tie in `predicted` is half right. With `low` and `high` (N,), the ends of an
+    interval for each picture, only pairs whose intervals do not touch count. NaN where no pair does. The bootstrap
+    draws pictures: with w_i how often picture i was drawn, a pair weighs w_i w_j. N^2 n multiplications.
+    """
+    a, b = _columns(predicted, wanted)
+    ends = (b, b) if low is None or high is None else _columns(low, high, b)[:2]
+    rng = np.random.default_rng(seed)
+    drawn = [np.bincount(rng.integers(len(a), size=len(a)), minlength=len(a)) for _ in range(n)] if len(a) else []
+    weights = np.array([np.ones(len(a), np.int64), *drawn], np.float32)
+    right, counted = np.zeros(n + 1), np.zeros(n + 1)
+    for start in range(0, len(a), 512):
+        rows = slice(start, start + 512)
+        counts = b[rows, None] > b  # each pair once, from its better picture's side
+        counts &= (ends[0][rows, None] > ends[1]) | (ends[1][rows, None] < ends[0])
+        hits = counts * (0.5 + 0.5 * np.sign(a[rows, None] - a))
+        right += ((weights[:, rows] @ hits.astype(np.float32)) * weights).sum(axis=1, dtype=np.float64)
+        counted += ((weights[:, rows] @ counts.astype(np.float32)) * weights).sum(axis=1, dtype=np.float64)
+    shares = right[counted > 0] / counted[counted > 0]
+    if counted[0] == 0:
+        return math.nan, math.nan, math.nan
+    edges = np.quantile(shares[1:], [0.025, 0.975]) if len(shares) > 1 else (math.nan, math.nan)
+    return float(shares[0]), float(edges[0]), float(edges[1])
+
+
+def two_alternative_accuracy(first: npt.ArrayLike, second: npt.ArrayLike, preferred: npt.ArrayLike) -> float:
+    """Agreement with people who chose between two pictures, 0..1: the mean share of them who chose as the scores do.
+
+    first, second: (N,) scores of the two pictures of each pair; preferred: share of people who chose the first, 0..1.
+    A tie counts 0.5. Source: the 2AFC score of Zhang et al., CVPR 2018.
+    """
+    a, b, p = _columns(first, second, preferred)
+    credit = np.where(a > b, p, np.where(a < b, 1 - p, 0.5))
+    return float(credit.mean()) if len(credit) else math.nan
 
 
 def mean_rank_correlation(scores: npt.ArrayLike, levels: npt.ArrayLike) -> float:
@@ -152,6 +237,54 @@ def coverage(low: npt.ArrayLike, high: npt.ArrayLike, wanted: npt.ArrayLike) -> 
     """Share of pictures whose value lies in its interval, ends included."""
     a, b, t = _columns(low, high, wanted)
     return float(np.mean((a <= t) & (t <= b))) if len(t) else math.nan
+
+
+def conditional_coverage(
+    low: npt.ArrayLike, high: npt.ArrayLike, wanted: npt.ArrayLike, by: npt.ArrayLike, bins: int = 5
+) -> list[tuple[float, float, int, tuple[float, float, float]]]:
+    """Coverage where `by` (N,) is small to where it is large: (from, to, pictures, `share` inside) of each bin.
+
+    Bins hold equally many pictures, as far as that goes. An interval that holds the MOS of 90 % of all pictures, but of
+    70 % of the bad ones, is not calibrated. Source: Vovk, Conditional validity of inductive conformal predictors, 2012.
+    """
+    a, b, t, key = _columns(low, high, wanted, by)
+    inside = (a <= t) & (t <= b)
+    parts = [part for part in np.array_split(np.argsort(key, kind="stable"), bins) if len(part)]
+    return [(float(key[p[0]]), float(key[p[-1]]), len(p), share(inside[p])) for p in parts]
+
+
+def quantile_calibration(
+    quantiles: npt.ArrayLike, levels: npt.ArrayLike, wanted: npt.ArrayLike
+) -> tuple[Floats, float]:
+    """Does the rating distribution tell the truth? (observed (Q,), expected calibration error).
+
+    quantiles: (N, Q), each picture's quantiles at `levels` (Q,), 0..1. Observed is the share of pictures whose `wanted`
+    lies at or under each; the error is mean |observed - level|, 0 for a distribution that is right. Source: Kuleshov
+    et al., Accurate uncertainties for deep learning using calibrated regression, ICML 2018, with the absolute value.
+    """
+    table, (promised,), (t,) = np.asarray(quantiles, np.float64), _columns(levels), _columns(wanted)
+    if table.shape != (len(t), len(promised)):
+        raise ValueError(f"quantiles are (N, Q) = {(len(t), len(promised))} here, not {table.shape}")
+    if not len(t):
+        return np.full(len(promised), math.nan), math.nan
+    observed: Floats = (t[:, None] <= table).mean(axis=0)
+    return observed, float(np.mean(np.abs(observed - promised)))
+
+
+def risk_coverage(errors: npt.ArrayLike, uncertainty: npt.ArrayLike) -> tuple[Floats, Floats, float]:
+    """What is left when the unsure ones are set aside: (coverage (N,), risk (N,), area under the curve).
+
+    Risk at coverage k / N is the mean of `errors` (N,) over the k pictures of least `uncertainty` (N,); ties share
+    their mean error, so their order does not matter. The area is the mean risk over all coverages; where uncertainty
+    says nothing it is the mean error. Source: Geifman and El-Yaniv, Selective classification, NeurIPS 2017.
+    """
+    e, u = _columns(errors, uncertainty)
+    if not len(e):
+        return np.zeros(0), np.zeros(0), math.nan
+    _, group, count = np.unique(u, return_inverse=True, return_counts=True)
+    shared = (np.bincount(group, e) / count)[group]
+    risk: Floats = np.cumsum(shared[np.argsort(u, kind="stable")]) / np.arange(1, len(e) + 1)
+    return np.arange(1, len(e) + 1) / len(e), risk, float(risk.mean())
 
 
 def conformal_quantile(scores: npt.ArrayLike, level: float) -> float:

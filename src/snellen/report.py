@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -53,30 +54,16 @@ class Report:
         if assessment.error is not None:
             self._failures.append(_failure(number, assessment))
         if assessment.score is not None or assessment.steps:
-            self._articles.append(_article(number, assessment))
+            self._articles.append(article(number, assessment))
 
     def html(self) -> str:
         """The whole page."""
-        style, script = (
-            (resources.files("snellen") / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
-        )
-        tones = "".join(f"--s{severity}:{color};" for severity, color in enumerate(SEVERITY_COLORS, start=1))
-        policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-        return (
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<title>Snellen report</title>\n<style>\n:root{{{tones}--crop:{CROP_COLOR}}}\n{style}</style>\n"
-            "</head>\n<body>\n<main>\n"
-            f"{self._header()}{self._summary()}{self._failed()}{''.join(self._articles)}"
-            f"</main>\n<script>\n{script}</script>\n</body>\n</html>\n"
-        )
+        body = f"{self._header()}{self._summary()}{self._failed()}{''.join(self._articles)}"
+        return page("Snellen report", body)
 
     def write(self, path: Path) -> None:
         """Write the page; a file of that name is replaced at once or not at all."""
-        unfinished = path.with_name(path.name + ".tmp")
-        unfinished.write_text(self.html(), encoding="utf-8", errors="backslashreplace")
-        os.replace(unfinished, path)
+        write_page(self.html(), path)
 
     def _header(self) -> str:
         count = len(self._scores)
@@ -85,13 +72,7 @@ class Report:
             facts.append(f"{len(self._failures)} failed")
         if len(self._scores) > 1:
             facts.append(f"mean {sum(self._scores) / len(self._scores):.2f}")
-        return (
-            '<header class="page"><div><h1>Snellen report</h1>'
-            f'<p class="facts">{" · ".join(facts)}</p></div>'
-            f'<div class="aside"><p>{"<br>".join(map(escape, self._models))}</p>'
-            '<button type="button" id="theme" title="Light or dark" aria-label="Light or dark">◐</button>'
-            "</div></header>\n"
-        )
+        return header("Snellen report", facts, list(self._models))
 
     def _summary(self) -> str:
         if len(self._rows) < 2:
@@ -108,9 +89,40 @@ class Report:
     def _failed(self) -> str:
         if not self._failures:
             return ""
-        return (
-            '<section class="failures"><h2>Not scored</h2><ul>\n' + "".join(self._failures) + "</ul></section>\n"
-        )
+        return '<section class="failures"><h2>Not scored</h2><ul>\n' + "".join(self._failures) + "</ul></section>\n"
+
+
+def page(title: str, body: str, style: str = "") -> str:
+    """A whole page around the HTML of its `body`, with the styles and the script of reports; `style` is added."""
+    common, script = (
+        (resources.files("snellen") / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
+    )
+    tones = "".join(f"--s{severity}:{color};" for severity, color in enumerate(SEVERITY_COLORS, start=1))
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n:root{{{tones}--crop:{CROP_COLOR}}}\n{common}{style}</style>\n"
+        f"</head>\n<body>\n<main>\n{body}</main>\n<script>\n{script}</script>\n</body>\n</html>\n"
+    )
+
+
+def header(title: str, facts: Sequence[str], models: Sequence[str]) -> str:
+    """The head of a page: facts under the title, models at the right, and the switch for light and dark."""
+    return (
+        f'<header class="page"><div><h1>{escape(title)}</h1><p class="facts">{escape(" · ".join(facts))}</p></div>'
+        f'<div class="aside"><p>{"<br>".join(map(escape, models))}</p>'
+        '<button type="button" id="theme" title="Light or dark" aria-label="Light or dark">◐</button>'
+        "</div></header>\n"
+    )
+
+
+def write_page(html: str, path: Path) -> None:
+    """Write a page; a file of that name is replaced at once or not at all."""
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_text(html, encoding="utf-8", errors="backslashreplace")
+    os.replace(unfinished, path)
 
 
 def _model(assessment: Assessment) -> str:
@@ -146,10 +158,11 @@ def _failure(number: int, assessment: Assessment) -> str:
     )
 
 
-def _article(number: int, assessment: Assessment) -> str:
+def article(number: int, assessment: Assessment, known: Sequence[str] = ()) -> str:
+    """One picture with its whole story; `known` are facts about it that are told beside its name."""
     size = (assessment.provenance or {}).get("picture", {})
     facts = [f"{size['width']} × {size['height']} px"] if size else []
-    facts += [escape(note) for note in assessment.notes]
+    facts += [escape(fact) for fact in (*known, *assessment.notes)]
     rounds = "".join(_round(n, assessment) for n in range(1, len(assessment.steps) + 1))
     return (
         f'<article id="p{number}"><header><h2>{escape(assessment.name)}</h2>'
@@ -205,9 +218,7 @@ def _result(assessment: Assessment) -> str:
     if len(assessment.steps) > 1:
         parts.append('<p class="key"><span class="dash"></span>looked at more closely</p>')
     if assessment.prompts is not None:
-        prompts = "".join(
-            f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in assessment.prompts.items()
-        )
+        prompts = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in assessment.prompts.items())
         parts.append(f"<details><summary>Prompts for restoration</summary><dl>{prompts}</dl></details>")
     return "".join(parts)
 
@@ -276,9 +287,7 @@ def _plot(step: Step, before: float | None, interval: tuple[float, float] | None
     if interval is not None:
         low, high = (_x(end) for end in interval)
         y = AXIS + 23
-        parts.append(
-            f'<path class="interval" d="M{low:.1f} {y - 4}v8M{low:.1f} {y}H{high:.1f}M{high:.1f} {y - 4}v8"/>'
-        )
+        parts.append(f'<path class="interval" d="M{low:.1f} {y - 4}v8M{low:.1f} {y}H{high:.1f}M{high:.1f} {y - 4}v8"/>')
     parts.append(f'<path class="axis" d="M{_x(1):.1f} {AXIS}H{_x(5):.1f}"/>')
     if before is not None:
         parts.append(f'<path class="before" d="M{_x(before):.1f} 10V{AXIS}"/>')

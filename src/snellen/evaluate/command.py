@@ -1,0 +1,131 @@
+"""The command `snellen evaluate`: its options, and what it prints. Imports nothing heavy until it runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from snellen.evaluate.predict import DataSet
+
+
+def add_evaluate(parser: argparse.ArgumentParser, positive: Callable[[str], int], models: str) -> None:
+    """Give the parser of `snellen evaluate` its options. positive: reads a number; models: the forms of a model."""
+    parser.add_argument(
+        "--data", metavar="DATA", nargs="+", action="extend", default=[],
+        help="MANIFEST (JSON lines, as `snellen data` writes), NAME=MANIFEST, NAME=ROOT of a known data set, or pairs "
+        "that people chose from (.csv: first,second,preferred)",
+    )  # fmt: skip
+    parser.add_argument("--model", default="snellen-1", help=f"{models}, or a folder with a card.json")
+    parser.add_argument(
+        "--protocol", metavar="NAME", default="snellen", help="how it is asked: snellen (default) or zoom-iqa"
+    )
+    parser.add_argument(
+        "--suite", metavar="LIST", type=_list, help="comma-separated (default: scores,pairs,calibration,behaviour)"
+    )
+    parser.add_argument(
+        "--ways", metavar="LIST", type=_list, help='how to run it, e.g. "two rounds,one round" (default: all)'
+    )
+    parser.add_argument("--peers", metavar="LIST", type=_list, default=[], help="e.g. brisque,piqe; on the same data")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="folder for predictions, summary and report")
+    parser.add_argument("--resume", action="store_true", help="go on with what DIR holds; add what is new")
+    parser.add_argument("--max-samples", metavar="N", type=positive, help="pictures of each data set at most")
+    parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes, one thread each (1)")
+    parser.add_argument("--batch-size", metavar="N", type=positive, default=8, help="pictures at a time (8)")
+    parser.add_argument("--score-only", action="store_true", help="one look and a score, no text: faster")
+    parser.add_argument(
+        "--official-fit", action="store_true", help="also as the authors' evaluator counts, beside the raw values"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, no tables")
+    parser.set_defaults(run=run_evaluate)
+    commands = parser.add_subparsers(metavar="compare")
+    compare = commands.add_parser("compare", help="two runs side by side")
+    compare.add_argument("first", metavar="A", type=Path, help="--out of a run")
+    compare.add_argument("second", metavar="B", type=Path, help="--out of another, on the same data")
+    compare.add_argument("--json", action="store_true", help="JSON on standard output instead of tables")
+    compare.set_defaults(run=run_compare)
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """`snellen evaluate`; the exit code. Raises UsageError and BackendError."""
+    from contextlib import ExitStack
+
+    from snellen.backends import BackendError
+    from snellen.evaluate.harness import DEFAULT_SUITES, evaluate
+    from snellen.evaluate.predict import Options
+    from snellen.table import UsageError
+    from snellen.terminal import Progress
+
+    if not args.data or args.out is None:
+        raise UsageError("--data and --out are needed; see snellen evaluate --help")
+    sets = [open_data(text) for text in args.data]
+    with ExitStack() as closing:
+        bar: Progress | None = None
+        shown = total_shown = 0
+
+        def watch(done: int, total: int) -> None:
+            nonlocal bar, shown, total_shown
+            if bar is None or total != total_shown:
+                closing.close()  # only one bar at a time: what follows from the first predictions has its own
+                bar, shown, total_shown = closing.enter_context(Progress(total, done, args.quiet)), done, total
+            for _ in range(done - shown):
+                bar.advance()
+            shown = done
+
+        try:
+            evaluate(
+                sets, args.out, Options(args.model, args.protocol, args.batch_size),
+                suites=args.suite or DEFAULT_SUITES, ways=args.ways, peers=args.peers, score_only=args.score_only,
+                official_fit=args.official_fit, max_samples=args.max_samples, workers=args.workers,
+                resume=args.resume, command=["snellen", *sys.argv[1:]], watch=watch,
+            )  # fmt: skip
+        except BackendError as error:
+            raise BackendError(f"{error}; predictions that were made are kept, go on with --resume") from error
+    if not args.quiet:
+        print((args.out / "tables.md").read_text(encoding="utf-8"))
+        run = json.loads((args.out / "run.json").read_text(encoding="utf-8"))
+        if run["predictions"].endswith(".jsonl"):
+            print('predictions.jsonl, as Parquet needs an extra: pip install "snellen[parquet]"', file=sys.stderr)
+        print(f"report: {(args.out / 'report.html').resolve().as_uri()}", file=sys.stderr)
+    return 0
+
+
+def run_compare(args: argparse.Namespace) -> int:
+    """`snellen evaluate compare`; the exit code. Raises UsageError."""
+    from snellen.evaluate.compare import compare_runs, tables
+    from snellen.evaluate.files import plain
+
+    compared = compare_runs(args.first, args.second)
+    if args.json:
+        print(json.dumps(plain(compared)))
+    else:
+        print("\n".join(table.markdown() for table in tables(compared)))
+    return 0
+
+
+def open_data(text: str) -> DataSet:
+    """A data set from what --data says: MANIFEST, NAME=MANIFEST, NAME=ROOT, or a file of pairs."""
+    from snellen.data.sample import ManifestError, read_manifest
+    from snellen.data.sources import SourceError, import_biq2021
+    from snellen.evaluate.pairs import read_pairs
+    from snellen.evaluate.predict import data_set
+    from snellen.table import UsageError
+
+    name, _, place = text.rpartition("=")
+    path = Path(place)
+    try:
+        if path.is_dir() and name == "biq2021":
+            return data_set(name, import_biq2021(path))
+        if path.suffix.lower() == ".csv":
+            return read_pairs(name or path.stem, path)
+        return data_set(name or path.stem, read_manifest(path))
+    except (ManifestError, SourceError, OSError) as error:
+        raise UsageError(f"--data {text}: {error}") from error

@@ -1,0 +1,153 @@
+"""What a run leaves behind: predictions, summary.json, run.json. All but run.json are the same however often it ran."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from snellen import __version__
+from snellen.evaluate.predict import DataSet, Row
+from snellen.table import UsageError
+
+COLUMNS: dict[str, type] = {
+    "suite": str,
+    "key": str,  # data set and path inside it
+    "variant": str,  # what was done to the picture; empty for as it is
+    "way": str,
+    "model": str,
+    "mos": float,  # of the data set, 1..5
+    "score": float,  # of the picture, the same in all of its rounds
+    "low": float,  # the interval
+    "high": float,
+    "label": str,
+    "width": int,
+    "height": int,
+    "error": str,
+    "problem": str,
+    "round": int,  # from 1; empty where there is none (plain head, peers, pictures that cannot be read)
+    "region": list,  # what was shown, x0 y0 x1 y1 in fractions
+    "rating": float,  # as written in the reply
+    "mean": float,  # of the rating distribution
+    "std": float,
+    "entropy": float,
+    "quantiles": list,  # at 0.05, 0.10, ... 0.95
+    "issues": str,  # JSON: [{"kind", "severity", "region"}]
+    "tokens": int,
+    "reply": str,
+    "finish": str,
+    "reply_error": str,
+    "note": str,
+}
+"""Of the predictions, one row for each picture, way and round."""
+
+
+def flatten(rows: Iterable[Row], sets: Sequence[DataSet]) -> list[dict[str, Any]]:
+    """Rows as `COLUMNS`."""
+    mos = {key: sample.mos for each in sets for key, sample in each.samples.items()}
+    flat = []
+    for row in rows:
+        data = row.to_dict()
+        rounds = data.pop("rounds")
+        low, high = data.pop("interval") or (None, None)
+        same = data | {"low": low, "high": high, "mos": None if row.variant else mos.get(row.key)}
+        for number, said in enumerate(rounds, start=1):
+            told = {"round": number, "reply_error": said.pop("error"), "issues": json.dumps(said.pop("issues"))}
+            flat.append(same | said | told)
+        if not rounds:
+            flat.append(same)
+    return [{name: line.get(name) for name in COLUMNS} for line in flat]
+
+
+def write_predictions(rows: Iterable[Row], sets: Sequence[DataSet], out: Path) -> Path:
+    """Write OUT/predictions.parquet, or .jsonl where pyarrow is not installed; the file's path."""
+    flat = flatten(rows, sets)
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+    except ImportError:
+        return write_lines(flat, out / "predictions.jsonl")
+    types = {str: pa.string(), float: pa.float64(), int: pa.int64(), list: pa.list_(pa.float64())}
+    schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    path = out / "predictions.parquet"
+    part = path.with_name(path.name + ".tmp")
+    parquet.write_table(pa.Table.from_pylist([_valid(line) for line in flat], schema), part)
+    os.replace(part, path)
+    return path
+
+
+def _valid(line: dict[str, Any]) -> dict[str, Any]:
+    """Parquet holds valid text only; names of files that are none are escaped."""
+    return {k: v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v for k, v in line.items()}
+
+
+def write_lines(lines: Iterable[Mapping[str, Any]], path: Path) -> Path:
+    """JSON lines; the file is replaced at once or not at all."""
+    part = path.with_name(path.name + ".tmp")
+    part.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    os.replace(part, path)
+    return path
+
+
+def read_predictions(out: Path) -> list[dict[str, Any]]:
+    """What `write_predictions` wrote into a folder; raises UsageError where there is nothing to read."""
+    if (out / "predictions.parquet").is_file():
+        try:
+            import pyarrow.parquet as parquet
+        except ImportError as error:
+            raise UsageError(f'{out}: reading Parquet needs an extra: pip install "snellen[parquet]"') from error
+        lines: list[dict[str, Any]] = parquet.read_table(out / "predictions.parquet").to_pylist()
+        return lines
+    if (out / "predictions.jsonl").is_file():
+        return [json.loads(line) for line in (out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
+    raise UsageError(f"{out} holds no predictions; name the --out of a finished `snellen evaluate`")
+
+
+def write_json(value: Any, path: Path) -> None:
+    """JSON with null for what is not defined; the file is replaced at once or not at all."""
+    part = path.with_name(path.name + ".tmp")
+    part.write_text(json.dumps(plain(value), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def plain(value: Any) -> Any:
+    """JSON-able: tuples as lists, NaN and infinities as None, numpy's numbers as Python's."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def surroundings() -> dict[str, Any]:
+    """What a result may depend on besides its data and its model."""
+    packages = {}
+    for name in ("numpy", "pillow", "onnxruntime", "tokenizers", "scipy", "pyarrow"):
+        try:
+            packages[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "snellen": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "packages": packages,
+    }
+
+
+def checksum(each: DataSet) -> str:
+    """SHA-256 over what is known about the pictures of a set: keys, MOS and all else, without where they lie."""
+    digest = hashlib.sha256()
+    for key, s in each.samples.items():
+        known = [key, s.mos, s.std, s.n, s.split, s.group, s.subset, [(f.distortion, f.level) for f in s.faults]]
+        digest.update(json.dumps(known).encode() + b"\n")
+    digest.update(json.dumps(each.pairs).encode())
+    return digest.hexdigest()

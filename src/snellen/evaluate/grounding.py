@@ -1,0 +1,358 @@
+"""Does the model look where the fault is, and name what it is? Pictures with faults of known kind, strength and place.
+
+The clean photographs of a run of 4 megapixels and more give the local-fault set (`snellen.data.testsets`); pictures
+of other sets whose manifest lists faults are taken as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from snellen import metrics
+from snellen.data.sample import Fault
+from snellen.data.sources import Photograph
+from snellen.data.synthesize import Recipe, read_recipes, write_recipes
+from snellen.data.testsets import LOCAL_MEGAPIXELS, local_faults
+from snellen.evaluate import naming
+from snellen.evaluate.changes import realised
+from snellen.evaluate.predict import DataSet, Job, Row
+from snellen.evaluate.pristine import pristine
+from snellen.evaluate.tables import Table, number, percent, spread
+from snellen.evaluate.ways import TWO, WAYS
+from snellen.region import FULL, Region
+from snellen.table import UsageError
+
+SUITE = "grounding"
+PER_PHOTOGRAPH = {"strong": 25, "mild": 5, "clean": 5}
+MOST = {"strong": 500, "mild": 100, "clean": 100}
+"""Pictures of each sort: strong faults of level 3-5, mild ones of level 1-2, and none."""
+SETS = {"severity 3-5": (3, 4, 5), "severity 1-2": (1, 2)}
+DRAWS = 20
+"""How many random boxes of the same size stand for chance, for each picture."""
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of a picture: its faults, none for a clean one, and the MOS that it should get where known."""
+
+    faults: tuple[Fault, ...]
+    mos: float | None = None
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Of all its faults."""
+        return frozenset(fault.kind for fault in self.faults)
+
+    @property
+    def main(self) -> Fault | None:
+        """Its most severe fault."""
+        return max(self.faults, key=lambda fault: fault.level, default=None)
+
+
+def jobs(sets: Sequence[DataSet], ways: Sequence[str], folder: Path) -> list[Job]:
+    """The local-fault set, and all pictures with faults in a manifest, in all ways; none without a text.
+
+    The recipes are kept in FOLDER/grounding-recipes.jsonl: drawing them takes some minutes for 20 large photographs.
+    """
+    if ways[0] != TWO:
+        return []
+    taken = tuple(ways)
+    found = [
+        Job(SUITE, key, partial(realised, recipe), recipe.source, taken, variant_of(recipe))
+        for key, recipe in _recipes(sets, folder)
+    ]
+    return found + [
+        Job(SUITE, key, sample.path, sample.path, taken)
+        for known in sets
+        for key, sample in known.samples.items()
+        if sample.faults
+    ]
+
+
+def _recipes(sets: Sequence[DataSet], folder: Path) -> list[tuple[str, Recipe]]:
+    """The local-fault set with the key of each recipe's photograph, drawn once."""
+    keys = {sample.path: key for key, sample in pristine(sets).items()}
+    listed = folder / f"{SUITE}-recipes.jsonl"
+    if not listed.exists():
+        large = [p for p in map(_photograph, keys) if p.width * p.height >= 1e6 * LOCAL_MEGAPIXELS]
+        if not large:
+            return []
+        counts = {name: min(MOST[name], each * len(large)) for name, each in PER_PHOTOGRAPH.items()}
+        write_recipes(local_faults(large, **counts), listed)
+    recipes = list(read_recipes(listed))
+    strange = sorted({recipe.source for recipe in recipes} - keys.keys())
+    if strange:
+        raise UsageError(f"{listed} was drawn from other photographs ({strange[0]}); delete it, or use the same")
+    return [(keys[recipe.source], recipe) for recipe in recipes]
+
+
+def _photograph(path: str) -> Photograph:
+    with Image.open(path) as picture:
+        return Photograph(path, *picture.size)
+
+
+def variant_of(recipe: Recipe) -> str:
+    """What was done, as JSON, so that the predictions say it by themselves; `recipe_of` is the inverse."""
+    region, frame = ([box.x0, box.y0, box.x1, box.y1] for box in (recipe.region, recipe.frame))
+    what = {"distortion": recipe.distortion, "level": recipe.level, "region": region, "frame": frame}
+    return json.dumps(what | {"base": recipe.base, "seed": recipe.seed})
+
+
+def recipe_of(variant: str, source: str) -> Recipe:
+    """The recipe that `variant_of` wrote down, for its photograph."""
+    what = json.loads(variant)
+    boxes = {name: Region(*what[name]) for name in ("region", "frame")}
+    return Recipe(source=source, **what | boxes)
+
+
+def truth(row: Row, sets: Sequence[DataSet]) -> Truth:
+    """What is known of a row's picture."""
+    sample = next(known.samples[row.key] for known in sets if row.key in known.samples)
+    if not row.variant:
+        return Truth(sample.faults, sample.mos)
+    recipe = recipe_of(row.variant, sample.path)
+    if recipe.distortion is None:
+        return Truth((), recipe.mos)
+    kind = recipe.kind
+    if kind is None:
+        raise ValueError(f"{row.key}: level {recipe.level} of {recipe.distortion} shows no fault that has a name")
+    return Truth((Fault(recipe.distortion, kind, recipe.level, recipe.region),), recipe.mos)
+
+
+def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
+    """Where crops and issue boxes go, what is named, and agreement with the synthetic MOS by way."""
+    known = [(row, truth(row, sets)) for row in rows if row.way == TWO]
+    groups = {
+        name: [(row, main) for row, true in known if (main := true.main) is not None and main.level in levels]
+        for name, levels in SETS.items()
+    }
+    clean = [row for row, true in known if not true.faults]
+    return {
+        "pictures": {name: len(group) for name, group in groups.items()} | {"clean": len(clean)},
+        "without a score": sum(row.score is None for row, _ in known),
+        "crops": {name: crops(group) for name, group in groups.items()},
+        "issue boxes": {name: issue_boxes(group) for name, group in groups.items()},
+        "kinds": kinds(known),
+        "severity": severity([(row, main) for group in groups.values() for row, main in group]),
+        "clean pictures": {
+            "false alarm": metrics.share([bool(row.issues) for row in clean]),
+            "false alarm of severity 2 or more": metrics.share([naming.worst(row.issues) >= 2 for row in clean]),
+            "asked for a crop": metrics.share([row.crop is not None for row in clean]),
+        },
+        "agreement": agreement(rows, sets),
+    }
+
+
+def crops(group: Sequence[tuple[Row, Fault]]) -> dict[str, Any]:
+    """How often there is a crop, and where it lies; where there is none it holds nothing and points nowhere.
+
+    "random" and "central" are boxes of the size of the crop that was shown, "full" is the whole picture: what could be
+    had without looking.
+    """
+    boxes = [(_salt(row), [row.crop] if row.crop else [], fault.region) for row, fault in group]
+    return {
+        "asked": metrics.share([row.crop is not None for row, _ in group]),
+        "area": _mean(row.crop.area for row, _ in group if row.crop),
+        "placed": _against_controls(boxes),
+    }
+
+
+def issue_boxes(group: Sequence[tuple[Row, Fault]]) -> dict[str, Any]:
+    """Where the boxes of the issues lie: of all issues together, and of those of the right kind."""
+    every = [(_salt(row), [issue.region for issue in row.issues], fault.region) for row, fault in group]
+    right = [
+        (_salt(row), [issue.region for issue in row.issues if issue.kind == fault.kind], fault.region)
+        for row, fault in group
+    ]
+    return {
+        "issues per picture": _mean(len(boxes) for _, boxes, _ in every),
+        "area": _mean(box.area for _, boxes, _ in every for box in boxes),
+        "all issues": _against_controls(every),
+        "of the right kind": _against_controls([entry for entry in right if entry[1]]),
+    }
+
+
+def _salt(row: Row) -> int:
+    return zlib.crc32(f"{row.key} {row.variant}".encode())
+
+
+Boxes = tuple[int, Sequence[Region], Region]
+"""A seed, the boxes named, and where the fault is."""
+
+
+def _against_controls(entries: Sequence[Boxes]) -> dict[str, Any]:
+    return {
+        "as named": placed([(boxes, fault) for _, boxes, fault in entries]),
+        "random": placed([(drawn, fault) for seed, boxes, fault in entries for drawn in _random(seed, boxes)]),
+        "central": placed([([_central(box) for box in boxes], fault) for _, boxes, fault in entries]),
+        "full": placed([([FULL] if boxes else [], fault) for _, boxes, fault in entries]),
+    }
+
+
+def _random(seed: int, boxes: Sequence[Region]) -> list[list[Region]]:
+    rng = np.random.default_rng(seed)
+    return [[_moved(box, float(rng.random()), float(rng.random())) for box in boxes] for _ in range(DRAWS)]
+
+
+def _central(box: Region) -> Region:
+    return _moved(box, 0.5, 0.5)
+
+
+def _moved(box: Region, across: float, down: float) -> Region:
+    """A box of the same size, at 0..1 of the way from the left to the right end of the picture, and from the top."""
+    x, y = across * (1.0 - box.width), down * (1.0 - box.height)
+    return Region(x, y, min(1.0, x + box.width), min(1.0, y + box.height))
+
+
+def placed(entries: Sequence[tuple[Sequence[Region], Region]]) -> dict[str, float]:
+    """Means over pictures, each with its boxes and its fault; a picture without boxes counts 0 everywhere.
+
+    coverage: share of the fault inside any box. half inside: how often that is a half or more. IoU: of the best box.
+    pointing: how often the middle of a box lies in the fault.
+    """
+    cover = [naming.coverage(boxes, fault) for boxes, fault in entries]
+    return {
+        "coverage": _mean(cover),
+        "half inside": _mean(value >= 0.5 for value in cover),
+        "IoU": _mean(max((box.iou(fault) for box in boxes), default=0.0) for boxes, fault in entries),
+        "pointing": _mean(any(naming.points_at(box, fault) for box in boxes) for boxes, fault in entries),
+    }
+
+
+def _mean(values: Iterable[float]) -> float:
+    those = list(values)
+    return float(np.mean(those)) if those else math.nan
+
+
+def kinds(known: Sequence[tuple[Row, Truth]]) -> dict[str, Any]:
+    """Precision, recall and F1 of the kinds named, over all pictures, clean ones too, and for each kind by itself.
+
+    A reply without a score names nothing.
+    """
+    named = [frozenset(issue.kind for issue in row.issues) for row, _ in known]
+    true = [what.kinds for _, what in known]
+
+    def measure(only: frozenset[str]) -> dict[str, Any]:
+        counts = naming.kind_counts([a & only for a in named], [b & only for b in true])
+        precision, recall, f1 = naming.precision_recall_f1(*counts)
+        return {"there": counts[0] + counts[2], "precision": precision, "recall": recall, "F1": f1}
+
+    every = sorted(frozenset().union(*named, *true))
+    return {
+        "all": measure(frozenset(every)),
+        "named in the first round": _recall_of_first_round(known),
+        "by kind": {kind: measure(frozenset([kind])) for kind in every},
+    }
+
+
+def _recall_of_first_round(known: Sequence[tuple[Row, Truth]]) -> tuple[float, float, float]:
+    faulty = [(row, true.main.kind) for row, true in known if true.main is not None]
+    return metrics.share([any(i.kind == kind for i in r.rounds[0].issues) if r.rounds else False for r, kind in faulty])
+
+
+def severity(faulty: Sequence[tuple[Row, Fault]]) -> dict[str, Any]:
+    """Rank correlation of the severity named with the level applied, with intervals.
+
+    Over all pictures (the worst of any kind, 0 where nothing is named), and over those whose kind is named (of that
+    kind).
+    """
+    right = [(row, fault) for row, fault in faulty if naming.worst(row.issues, fault.kind)]
+    return {
+        "all": _ranked([(naming.worst(row.issues), fault.level) for row, fault in faulty]),
+        "kind right": _ranked([(naming.worst(row.issues, fault.kind), fault.level) for row, fault in right]),
+        "pictures, kind right": len(right),
+    }
+
+
+def _ranked(pairs: Sequence[tuple[int, int]]) -> tuple[float, float, float]:
+    if not pairs:
+        return math.nan, math.nan, math.nan
+    said, level = zip(*pairs, strict=True)
+    return metrics.bootstrap_interval(metrics.srcc, said, level, seed=SEED)
+
+
+def agreement(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
+    """Of each way with the MOS that the pictures should have: SRCC, RMSE, and how much better two rounds rank.
+
+    Peers have other units, and so no RMSE.
+    """
+    wanted = {(row.key, row.variant): truth(row, sets).mos for row in rows if row.way == TWO}
+    said: dict[str, dict[tuple[str, str], float]] = {}
+    for row in rows:
+        if row.score is not None and wanted.get((row.key, row.variant)) is not None:
+            said.setdefault(row.way, {})[row.key, row.variant] = row.score
+    found: dict[str, Any] = {}
+    for way, scores in said.items():
+        there = list(scores)
+        both = [id for id in there if id in said.get(TWO, {})]
+        a, b = ([said[name][id] for id in both] for name in (TWO, way)) if both else ([], [])
+        target = [float(wanted[id] or math.nan) for id in there]
+        found[way] = {
+            "n": len(there),
+            "srcc": metrics.bootstrap_interval(metrics.srcc, list(scores.values()), target, seed=SEED),
+            "rmse": metrics.rmse(list(scores.values()), target) if way in WAYS else math.nan,
+            "two rounds minus this, srcc": metrics.bootstrap_difference(
+                metrics.srcc, a, b, [float(wanted[id] or math.nan) for id in both], seed=SEED
+            ),
+        }
+    return found
+
+
+def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet]) -> list[Table]:
+    """The tables of the report."""
+    head = ["pictures", "box", "coverage", ">= half of the fault inside", "IoU", "points at it"]
+
+    def placed_rows(name: str, found: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
+        return [
+            [name, how, number(v["coverage"]), percent(v["half inside"]), number(v["IoU"]), percent(v["pointing"])]
+            for how, v in found.items()
+            if not math.isnan(v["coverage"])
+        ]
+
+    crop_rows = [line for name, group in summary["crops"].items() for line in placed_rows(name, group["placed"])]
+    box_rows = [
+        line
+        for name, group in summary["issue boxes"].items()
+        for which in ("all issues", "of the right kind")
+        for line in placed_rows(f"{name}, {which}", group[which])
+    ]
+    every, first = summary["kinds"]["all"], summary["kinds"]["named in the first round"]
+    named = {"all": every} | summary["kinds"]["by kind"]
+    kind_rows = [
+        [kind, str(v["there"]), percent(v["precision"]), percent(v["recall"]), number(v["F1"])]
+        for kind, v in named.items()
+    ]
+    alarms = [[name, percent(value)] for name, value in summary["clean pictures"].items()]
+    ranked = [[f"severity, {name}, SRCC", spread(summary["severity"][name])] for name in ("all", "kind right")]
+    asked = "; ".join(f"{name}: asked {percent(group['asked'])}, area {number(group['area'])}"
+                      for name, group in summary["crops"].items())  # fmt: skip
+    ways = [
+        [way, str(v["n"]), spread(v["srcc"]), number(v["rmse"]), spread(v["two rounds minus this, srcc"], 4)]
+        for way, v in summary["agreement"].items()
+    ]
+    return [
+        Table("Where the crop goes", head, crop_rows, f"{asked}. Random and central boxes are as large as the crop."),
+        Table("Where the issues' boxes lie", head, box_rows),
+        Table("Kinds named", ["kind", "pictures", "precision", "recall", "F1"], kind_rows),
+        Table(
+            "Severity, clean pictures",
+            ["what", "value"],
+            [*ranked, ["right kind named in the first round", percent(first)], *alarms],
+        ),
+        Table(
+            "Agreement with the synthetic MOS",
+            ["way", "n", "SRCC", "RMSE", "SRCC of two rounds minus this"],
+            ways,
+        ),
+    ]

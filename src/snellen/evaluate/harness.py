@@ -1,0 +1,186 @@
+"""The harness: data and a model in, evidence out. `evaluate` is what the command `snellen evaluate` calls."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from snellen.backends import Backend
+from snellen.evaluate import scores
+from snellen.evaluate.files import checksum, surroundings, write_json, write_predictions
+from snellen.evaluate.page import write_report
+from snellen.evaluate.predict import DataSet, Job, Options, Row, open_model, predict, weights_of
+from snellen.evaluate.tables import Figure, Table
+from snellen.evaluate.ways import ONLY, PLAIN, WAYS
+from snellen.table import UsageError
+
+SUITES = ("scores", "pairs", "calibration", "behaviour", "grounding", "robustness", "faithfulness", "consistency")
+"""In the order of a report; each is a module of this package, see `snellen.evaluate.predict`."""
+DEFAULT_SUITES = ("scores", "pairs", "calibration", "behaviour")
+"""Those that ask for little but the rated pictures themselves."""
+
+Watch = Callable[[int, int], None]
+
+
+def evaluate(
+    sets: Sequence[DataSet],
+    out: Path,
+    options: Options | None = None,
+    *,
+    suites: Sequence[str] = DEFAULT_SUITES,
+    ways: Sequence[str] | None = None,
+    peers: Sequence[str] = (),
+    score_only: bool = False,
+    official_fit: bool = False,
+    max_samples: int | None = None,
+    workers: int = 1,
+    resume: bool = False,
+    command: Sequence[str] = (),
+    watch: Watch = lambda done, total: None,
+) -> dict[str, Any]:
+    """Run suites on data sets with one model and its peers; write all files into `out` and return the summary.
+
+    ways: those to run, the main one first; by default all that the model has, or with `score_only` those that need no
+    text. max_samples: at most so many pictures of each set in each suite, evenly drawn. command: for run.json.
+    `resume` goes on with what `out` holds, of this run or of another with the same model. `watch(done, total)` is told
+    how many predictions there are.
+
+    Files: predictions.parquet (or .jsonl without pyarrow), summary.json, run.json, report.html, and journal.jsonl to
+    go on from. Raises UsageError for what cannot be run, BackendError when the model fails.
+    """
+    options = options or Options()
+    modules = {name: _suite(name) for name in suites}
+    model = open_model(options.model)
+    chosen = (*_ways(model, ways, score_only), *_peers(peers))
+    todo = {name: thin(module.jobs(sets, chosen, out), max_samples) for name, module in modules.items()}
+    if not any(todo.values()):
+        raise UsageError(f"there is no picture for {', '.join(suites)} in the data; see what each suite needs")
+    rows = _run(todo, options, out, workers, resume, watch)
+    more = {
+        name: module.follow_up(rows[name], sets, chosen)
+        for name, module in modules.items()
+        if hasattr(module, "follow_up") and todo[name]
+    }
+    if any(more.values()):
+        later = _run(more, options, out, workers, True, watch)
+        rows = {name: [*those, *later.get(name, [])] for name, those in rows.items()}
+    ran = [name for name in modules if todo[name]]
+    summary: dict[str, Any] = {}
+    for name in ran:
+        extra = {"official_fit": official_fit} if name == "scores" else {}
+        summary[name] = modules[name].summarise(rows[name], sets, **extra)
+    run = {
+        **surroundings(),
+        "model": {"name": model.name, "version": model.version, "weights_sha256": weights_of(options.model)},
+        "protocol": options.protocol,
+        "suites": ran,
+        "suites without pictures": [name for name in modules if name not in ran],
+        "ways": list(chosen),
+        "peers": {row.way: row.model for those in rows.values() for row in those if row.way in peers and row.model},
+        "seed": scores.SEED,
+        "batch": options.batch,
+        "workers": workers,
+        "max_samples": max_samples,
+        "data": [{"name": s.name, "pictures": len(s.samples), "sha256": checksum(s)} for s in sets],
+        "command": list(command),
+        "seconds per picture": seconds(rows),
+    }
+    return _publish(summary, modules, rows, sets, run, options, out)
+
+
+def thin(jobs: Sequence[Job], most: int | None) -> list[Job]:
+    """At most so many pictures of each data set, evenly drawn, each in all of its variants."""
+    if most is None:
+        return list(jobs)
+    keys: dict[str, dict[str, None]] = {}
+    for job in jobs:
+        keys.setdefault(job.key.split("/")[0], {})[job.key] = None
+    kept: set[str] = set()
+    for those in keys.values():
+        names = list(those)
+        places = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
+        kept |= {names[place] for place in places}
+    return [job for job in jobs if job.key in kept]
+
+
+def seconds(rows: Mapping[str, Iterable[Row]]) -> dict[str, dict[str, float]]:
+    """Median wall-clock seconds per picture by suite and way, where they were taken; each process has one thread."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for those in rows.values():
+        for row in those:
+            if row.seconds is not None:
+                found.setdefault(row.suite, {}).setdefault(row.way, []).append(row.seconds)
+    return {
+        suite: {way: round(float(np.median(taken)), 4) for way, taken in by_way.items()}
+        for suite, by_way in found.items()
+    }
+
+
+def _suite(name: str) -> ModuleType:
+    if name not in SUITES:
+        raise UsageError(f"unknown suite {name!r}; suites are {', '.join(SUITES)}")
+    return importlib.import_module(f"snellen.evaluate.{name}")
+
+
+def _ways(model: Backend, ways: Sequence[str] | None, score_only: bool) -> tuple[str, ...]:
+    """The model's own ways, the main one first."""
+    has_head = hasattr(model, "see")
+    if ways is None:
+        return tuple(way for way in ((ONLY, PLAIN) if score_only else WAYS) if way != PLAIN or has_head)
+    for way in ways:
+        if way not in WAYS:
+            raise UsageError(f"unknown way {way!r}; ways are {', '.join(WAYS)}")
+    if PLAIN in ways and not has_head:
+        raise UsageError(f"{model.name} has no plain regression head; leave {PLAIN!r} out")
+    return tuple(dict.fromkeys(ways))
+
+
+def _peers(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    from snellen.evaluate.peers import PEERS
+
+    for name in names:
+        if name not in PEERS and not name.startswith("pyiqa:"):
+            raise UsageError(f"unknown peer {name!r}; peers are {', '.join(PEERS)}")
+    return tuple(dict.fromkeys(names))
+
+
+def _run(
+    todo: Mapping[str, Sequence[Job]], options: Options, out: Path, workers: int, resume: bool, watch: Watch
+) -> dict[str, list[Row]]:
+    """The rows of each suite's own jobs, in their order; jobs that suites share are assessed once."""
+    everything = [job for jobs in todo.values() for job in jobs]
+    known = {row.id: row for row in predict(everything, options, out, workers=workers, resume=resume, watch=watch)}
+    return {
+        name: [known[job.suite, job.key, job.variant, way] for job in jobs for way in job.ways]
+        for name, jobs in todo.items()
+    }
+
+
+def _publish(
+    summary: dict[str, Any],
+    modules: Mapping[str, ModuleType],
+    rows: Mapping[str, Sequence[Row]],
+    sets: Sequence[DataSet],
+    run: dict[str, Any],
+    options: Options,
+    out: Path,
+) -> dict[str, Any]:
+    unique = {row.id: row for those in rows.values() for row in those}
+    run["predictions"] = write_predictions(unique.values(), sets, out).name
+    write_json(summary, out / "summary.json")
+    write_json(run, out / "run.json")
+    shown: dict[str, list[Table | Figure]] = {
+        name: modules[name].show(numbers, rows[name], sets) for name, numbers in summary.items()
+    }
+    markdown = [f"## {name}\n\n" + "\n".join(p.markdown() for p in parts if isinstance(p, Table))
+                for name, parts in shown.items()]  # fmt: skip
+    (out / "tables.md").write_text("\n".join(markdown), encoding="utf-8")
+    write_report(shown, run, rows, sets, options, out / "report.html")
+    return summary

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from evaluate_fakes import rated_pictures
+
+from snellen.cli import main
+from snellen.data.sample import write_manifest
+
+TEXT = '<think></think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 2.50, "tool": "final", "issues": []}</answer>'
+DATA = {60: 1.5, 90: 1.6, 110: 2.4, 130: 2.2, 150: 3.9, 170: 3.0}
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    path = tmp_path / "rated.jsonl"
+    write_manifest(rated_pictures(tmp_path / "pictures", DATA, side=64).samples.values(), path)
+    script = {"text": TEXT, "rating": {"values": [2.0, 3.0], "probs": [0.5, 0.5]}}
+    (tmp_path / "replies.jsonl").write_text(json.dumps(script) + "\n")
+    return path
+
+
+def evaluate(tmp_path: Path, *more: Any) -> int:
+    model = f"scripted:{tmp_path / 'replies.jsonl'}"
+    common = ["--data", tmp_path / "rated.jsonl", "--model", model, "--suite", "scores,calibration"]
+    return main(["evaluate", *map(str, (*common, *more))])
+
+
+def test_the_whole_path_through_the_real_command(manifest: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "snellen", "evaluate", "--data", f"some={manifest}", "--out", out, "--workers", 2,
+               "--model", f"scripted:{tmp_path / 'replies.jsonl'}", "--suite", "scores, calibration",
+               "--ways", "two rounds,one round", "--official-fit"]  # fmt: skip
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "### some: agreement with people" in done.stdout and "report.html" in done.stderr
+    summary = json.loads((out / "summary.json").read_text())
+    way = summary["scores"]["some"]["ways"]["two rounds"]
+    assert way["n"] == 6 and way["srcc"][0] is None, "one score for all has no correlation"
+    assert way["rmse"][0] == pytest.approx((4.12 / 6) ** 0.5) and way["official_fit"]["n"] == 6
+    run = json.loads((out / "run.json").read_text())
+    assert run["workers"] == 2 and "--official-fit" in run["command"] and run["data"][0]["name"] == "some"
+
+
+def test_resume_max_samples_and_compare(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(tmp_path, "--out", tmp_path / "a", "--max-samples", 5, "--quiet") == 0
+    assert len((tmp_path / "a" / "journal.jsonl").read_text().splitlines()) == 1 + 5 * 5
+    assert evaluate(tmp_path, "--out", tmp_path / "a") == 2
+    assert "--resume" in capsys.readouterr().err
+    assert evaluate(tmp_path, "--out", tmp_path / "a", "--resume", "--quiet") == 0
+    assert json.loads((tmp_path / "a" / "summary.json").read_text())["scores"]["rated"]["pictures"] == 6
+    assert evaluate(tmp_path, "--out", tmp_path / "b", "--score-only", "--quiet") == 0
+    capsys.readouterr()
+    assert main(["evaluate", "compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    assert "rated, score only" in capsys.readouterr().out
+    assert main(["evaluate", "compare", str(tmp_path / "a"), str(tmp_path / "b"), "--json"]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert compared["paired"]["rated, two rounds against score only"]["moved"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--out", "x"], "--data and --out are needed"),
+        (["--data", "gone.jsonl", "--out", "x"], "--data gone.jsonl"),
+        (["--data", "nothing=.", "--out", "x"], "--data nothing=."),
+        (["compare", "gone", "lost"], "gone holds no predictions"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line(
+    arguments: list[str],
+    problem: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", *arguments]) == 2
+    told = capsys.readouterr().err
+    assert problem in told and told.count("\n") == 1
+
+
+def test_a_model_that_cannot_be_opened(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "replies.jsonl").unlink()
+    assert evaluate(tmp_path, "--out", tmp_path / "out") == 1
+    assert "go on with --resume" in capsys.readouterr().err
+    assert main(["evaluate", "--data", str(manifest), "--model", "nonsense", "--out", str(tmp_path / "out")]) == 2
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "import sys\nfrom snellen.cli import main\n"
+    code += "try:\n    main(['evaluate', '--help'])\nexcept SystemExit:\n    pass\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code + "print('numpy' in sys.modules)"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("False\n") and "--official-fit" in done.stdout

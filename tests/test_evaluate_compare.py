@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snellen import metrics
+from snellen.data.sample import Sample
+from snellen.evaluate import DataSet, compare_runs
+from snellen.evaluate.compare import leaves, tables
+from snellen.evaluate.files import write_json, write_predictions
+from snellen.evaluate.rows import Row
+from snellen.evaluate.ways import ONE, TWO
+from snellen.table import UsageError
+
+KEYS = [f"d/{i}" for i in range(60)]
+MOS = np.round(np.random.default_rng(0).uniform(1, 5, 60), 2)
+
+
+def run(folder: Path, scores: dict[str, np.ndarray], mos: np.ndarray = MOS, extra: object = 1.0) -> Path:
+    """What a run leaves behind, with scores by way."""
+    folder.mkdir()
+    data = DataSet("d", {key: Sample(key, float(m), split="test") for key, m in zip(KEYS, mos, strict=True)})
+    rows = [
+        Row("scores", key, "", way, "m 1", None if np.isnan(s) else float(s), error="x" if np.isnan(s) else None)
+        for way, those in scores.items()
+        for key, s in zip(KEYS, those, strict=True)
+    ]
+    write_predictions(rows, [data], folder)
+    write_json({"calibration": {"d": {"coverage": [0.9, 0.8, extra], "n": 60}}, "same": 1}, folder / "summary.json")
+    return folder
+
+
+def noisy(sigma: float, seed: int) -> np.ndarray:
+    return MOS + sigma * np.random.default_rng(seed).normal(size=60)
+
+
+def test_differences_are_paired_and_have_the_sign_of_first_minus_second(tmp_path: Path) -> None:
+    good, bad = noisy(0.3, 1), noisy(2.0, 2)
+    bad[7] = np.nan
+    found = compare_runs(run(tmp_path / "a", {TWO: good}), run(tmp_path / "b", {TWO: bad}))
+    row = found["paired"]["d, two rounds"]
+    there = ~np.isnan(bad)
+    assert row["n"] == 59 and row["only in one"] == 1
+    assert row["srcc"]["first"] == metrics.srcc(good[there], MOS[there])
+    value, low, high = row["srcc"]["difference"]
+    assert value == row["srcc"]["first"] - row["srcc"]["second"] and 0 < low < value < high
+    assert row["rmse"]["difference"][2] < 0, "less error"
+    assert row["moved"] == pytest.approx(float(np.mean(good[there] - bad[there])))
+    srcc = tables(found)[0].rows[0]
+    assert srcc[:3] == ["d, two rounds", "59", "SRCC"] and srcc[-1] == "yes"
+
+
+def test_a_run_against_itself_is_no_difference(tmp_path: Path) -> None:
+    first = run(tmp_path / "a", {TWO: noisy(0.5, 1)})
+    found = compare_runs(first, first)
+    assert found["paired"]["d, two rounds"]["krcc"]["difference"] == (0.0, 0.0, 0.0)
+    assert [line[-1] for line in tables(found)[0].rows] == ["no"] * 4 and len(tables(found)) == 1
+
+
+def test_main_ways_are_compared_where_they_differ(tmp_path: Path) -> None:
+    first = run(tmp_path / "a", {TWO: noisy(0.3, 1), "brisque": noisy(1, 3)})
+    second = run(tmp_path / "b", {ONE: noisy(0.4, 2), "brisque": noisy(1, 3)})
+    paired = compare_runs(first, second)["paired"]
+    assert list(paired) == ["d, brisque", "d, two rounds against one round"]
+    assert "rmse" not in paired["d, brisque"] and "rmse" in paired["d, two rounds against one round"]
+
+
+def test_numbers_of_the_summaries_are_put_side_by_side(tmp_path: Path) -> None:
+    first = run(tmp_path / "a", {TWO: noisy(0.3, 1)})
+    second = run(tmp_path / "b", {TWO: noisy(0.3, 1)}, extra=0.95)
+    write_json({"calibration": {"d": {"coverage": [0.8, 0.7, 0.9], "n": 60}}, "other": 2}, second / "summary.json")
+    found = compare_runs(first, second)
+    assert found["summaries"] == {"calibration / d / coverage": (0.9, 0.8), "calibration / d / n": (60.0, 60.0)}
+    assert tables(found)[1].rows == [["calibration / d / coverage", "0.9000", "0.8000", "0.1000"]]
+    assert dict(leaves({"a": [1, 2], "b": None, "c": True, "d": [1.0, 0.5, 2.0]})) == {"d": 1.0}
+
+
+def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
+    first = run(tmp_path / "a", {TWO: noisy(0.3, 1)})
+    with pytest.raises(UsageError, match="another MOS"):
+        compare_runs(first, run(tmp_path / "b", {TWO: noisy(0.3, 1)}, mos=np.roll(MOS, 1)))
+    with pytest.raises(UsageError, match="no scored picture in common"):
+        compare_runs(first, run(tmp_path / "c", {TWO: np.full(60, np.nan)}))
+    with pytest.raises(UsageError, match="holds no predictions"):
+        compare_runs(first, tmp_path)
+    (tmp_path / "a" / "summary.json").unlink()
+    with pytest.raises(UsageError, match=r"summary\.json cannot be read"):
+        compare_runs(first, first)

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from evaluate_rows import photograph, pristine_set, reply
+from PIL import Image
+
+from snellen.answer import Issue
+from snellen.backends import Conversation
+from snellen.backends.scripted import ScriptedBackend
+from snellen.data.distort import distort
+from snellen.data.sample import Fault, Sample
+from snellen.data.synthesize import Recipe, write_recipes
+from snellen.evaluate import faithfulness
+from snellen.evaluate.faithfulness import Claim, elsewhere, measured
+from snellen.evaluate.predict import DataSet, Options, data_set, predict
+from snellen.image import load
+from snellen.region import FULL, Region
+
+FAULT = Region(0.0, 0.0, 0.5, 0.5)
+AWAY = Region(0.6, 0.6, 0.9, 0.9)
+
+
+def test_claims_by_hand() -> None:
+    claims = [
+        Claim(True, 0.5, 0.0, True),  # passes
+        Claim(False, 0.5, 0.0, True),  # there is no fault of that kind
+        Claim(True, 0.04, 0.0, True),  # hardly rises
+        Claim(True, 0.5, 0.3, True),  # repairing anywhere helps
+        Claim(True, 0.5, math.nan, False),  # names nearly everything
+        Claim(True, math.nan, 0.0, True),  # the repaired picture has no score
+    ]
+    assert [claim.passed for claim in claims] == [True, False, False, False, False, False]
+    found = measured(claims)
+    assert found["pass"][0] == pytest.approx(1 / 6)
+    assert found["rises"][0] == pytest.approx(4 / 6)
+    assert found["does not rise elsewhere"][0] == pytest.approx(4 / 6)
+    assert found["gain"][0] == pytest.approx((4 * 0.5 + 0.04) / 5)
+    assert found["gain elsewhere"][0] == pytest.approx(0.3 / 5)
+    assert found["gain less elsewhere"][0] == pytest.approx((0.5 + 0.5 + 0.04 + 0.2) / 4)
+    assert found["no other place"] == 1
+
+
+@pytest.mark.parametrize("named", [FAULT, AWAY, Region(0.0, 0.4, 1.0, 0.6), Region(0.2, 0.2, 0.4, 0.5)])
+def test_elsewhere_is_as_large_and_shares_nothing(named: Region) -> None:
+    for seed in range(20):
+        other = elsewhere(named, seed)
+        assert other is not None
+        assert other.intersect(named) is None
+        assert other.area == pytest.approx(named.area)
+        assert other == elsewhere(named, seed)
+
+
+def test_no_room_elsewhere() -> None:
+    assert elsewhere(FULL, 0) is None
+    assert elsewhere(Region(0.2, 0.2, 0.8, 0.8), 0) is None
+
+
+def judge(*issues: Issue) -> ScriptedBackend:
+    """Rates by how much a picture differs from pixel to pixel, which noise raises; names the same in each."""
+
+    def rate(conversation: Conversation) -> str:
+        pixels = conversation[0].views[0].picture.pixels.astype(float)
+        rough = np.abs(np.diff(pixels, axis=1)).mean()
+        return reply(float(np.clip(5.0 - rough / 8.0, 1.0, 5.0).round(2)), issues=issues)
+
+    return ScriptedBackend(rate)
+
+
+def run(sets: list[DataSet], folder: Path, backend: ScriptedBackend) -> dict[str, Any]:
+    jobs = faithfulness.jobs(sets, ("two rounds",), folder)
+    rows = predict(jobs, Options(backend), folder / "out")
+    own = [row for row in rows if row.suite in ("grounding", "faithfulness")]
+    more = predict(faithfulness.follow_up(own, sets, ("two rounds",)), Options(backend), folder / "out", resume=True)
+    summary = faithfulness.summarise([*own, *more], sets)
+    json.dumps(summary)
+    tables = faithfulness.show(summary, [*own, *more], sets)
+    assert all(len(line) == len(table.head) for table in tables for line in table.rows)
+    return summary
+
+
+@pytest.fixture
+def noisy(tmp_path: Path) -> tuple[list[DataSet], Path]:
+    """Two photographs with noise in the upper left, and one without a fault."""
+    sets = [pristine_set(tmp_path / "clean", 2, 200, 160)]
+    paths = [sample.path for sample in sets[0].samples.values()]
+    recipes = [Recipe(path, FULL, 4.55, "impulse_noise", 5, FAULT, 1) for path in paths]
+    write_recipes([*recipes, Recipe(paths[0], FULL, 4.55, None, 1, FULL, 1)], tmp_path / "grounding-recipes.jsonl")
+    return sets, tmp_path
+
+
+def test_a_faithful_reason_passes(noisy: tuple[list[DataSet], Path]) -> None:
+    found = run(*noisy, judge(Issue("noise", 4, Region(0.0, 0.0, 0.5, 0.5))))
+    assert found["pictures"] == 2
+    assert found["of the right kind"]["gain"][0] > faithfulness.MARGIN
+    assert found["of the right kind"]["gain elsewhere"][0] == 0.0
+    assert found["of the right kind"]["pass"][0] == 1.0
+
+
+def test_a_reason_that_points_away_fails(noisy: tuple[list[DataSet], Path]) -> None:
+    found = run(*noisy, judge(Issue("noise", 4, AWAY)))
+    assert found["all issues"]["gain"][0] == 0.0  # nothing of the fault was repaired: the picture is the same
+    assert found["all issues"]["pass"][0] == 0.0
+
+
+def test_the_wrong_kind_fails_and_everything_is_no_place(noisy: tuple[list[DataSet], Path]) -> None:
+    found = run(*noisy, judge(Issue("blur", 4, FAULT), Issue("noise", 4, FULL)))
+    assert found["all issues"]["issues"] == 4
+    assert found["all issues"]["pass"][0] == 0.0
+    assert found["all issues"]["no other place"] == 2
+    assert found["of the right kind"]["issues"] == 2
+
+
+def test_no_issue_named(noisy: tuple[list[DataSet], Path]) -> None:
+    found = run(*noisy, judge())
+    assert found["without an issue"] == 2
+    assert math.isnan(found["all issues"]["pass"][0])
+
+
+def test_pictures_with_a_reference(tmp_path: Path) -> None:
+    clean = photograph(tmp_path / "clean.png", 200, 160)
+    pixels = distort(load(clean).pixels, "impulse_noise", 5, np.random.default_rng(0), FAULT)
+    Image.fromarray(pixels).save(tmp_path / "spoilt.png")
+    fault = Fault("impulse_noise", "noise", 5, FAULT)
+    samples = [
+        Sample(str(tmp_path / "spoilt.png"), faults=(fault,), reference=str(clean)),
+        Sample(str(clean), faults=(fault,)),  # nothing known to put back
+    ]
+    found = run([data_set("made", samples)], tmp_path, judge(Issue("noise", 4, FAULT)))
+    assert found["pictures"] == 1
+    assert found["all issues"]["pass"][0] == 1.0

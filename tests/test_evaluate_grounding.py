@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from evaluate_rows import pristine_set, reply, row
+
+from snellen.answer import Issue
+from snellen.backends.scripted import ScriptedBackend
+from snellen.data.sample import Fault, Sample
+from snellen.data.synthesize import Recipe, write_recipes
+from snellen.evaluate import grounding
+from snellen.evaluate.predict import DataSet, Options, predict
+from snellen.region import FULL, Region
+from snellen.table import UsageError
+
+CORNER = Region(0.0, 0.0, 0.5, 0.5)
+OTHER = Region(0.5, 0.5, 1.0, 1.0)
+
+
+def faulty(**faults: Fault | None) -> DataSet:
+    samples = {name: Sample(f"/{name}.png", 3.0, faults=(fault,) if fault else ()) for name, fault in faults.items()}
+    return DataSet("made", {f"made/{name}.png": sample for name, sample in samples.items()})
+
+
+def blur(level: int, region: Region = CORNER) -> Fault:
+    return Fault("gaussian_blur", "blur", level, region)
+
+
+def test_crops_and_controls_by_hand() -> None:
+    sets = [faulty(a=blur(4), b=blur(5))]
+    rows = [
+        row("grounding", "made/a.png", 3.0, first=3.5, crop=CORNER),
+        row("grounding", "made/b.png", 3.0),  # it did not look: it holds nothing
+    ]
+    found = grounding.summarise(rows, sets)["crops"]["severity 3-5"]
+    assert found["asked"][0] == 0.5
+    assert found["placed"]["as named"] == {"coverage": 0.5, "half inside": 0.5, "IoU": 0.5, "pointing": 0.5}
+    # a central box of half the sides covers a fourth of the corner, and its middle is the fault's (open) end
+    assert found["placed"]["central"]["coverage"] == pytest.approx(0.125)
+    assert found["placed"]["central"]["pointing"] == 0.0
+    assert found["placed"]["full"]["coverage"] == 0.5
+    assert found["placed"]["full"]["IoU"] == pytest.approx(0.125)
+    assert 0.0 < found["placed"]["random"]["coverage"] < 0.3
+    assert math.isnan(grounding.summarise(rows, sets)["crops"]["severity 1-2"]["placed"]["random"]["IoU"])
+
+
+def test_issue_boxes_and_kinds_by_hand() -> None:
+    sets = [faulty(a=blur(4), b=blur(2), c=None)]
+    rows = [
+        row("grounding", "made/a.png", 3.0, issues=[Issue("blur", 4, CORNER), Issue("noise", 1, OTHER)]),
+        row("grounding", "made/b.png", 3.0, issues=[Issue("noise", 3, OTHER)]),
+        row("grounding", "made/c.png", 4.0, issues=[Issue("noise", 1, FULL)]),
+    ]
+    found = grounding.summarise(rows, sets)
+    assert found["issue boxes"]["severity 3-5"]["issues per picture"] == 2.0
+    assert found["issue boxes"]["severity 3-5"]["of the right kind"]["as named"]["IoU"] == 1.0
+    assert found["issue boxes"]["severity 1-2"]["all issues"]["as named"]["coverage"] == 0.0
+    assert found["kinds"]["all"] == {"there": 2, "precision": 0.25, "recall": 0.5, "F1": pytest.approx(1 / 3)}
+    assert found["kinds"]["by kind"]["noise"]["precision"] == 0.0
+    assert found["clean pictures"]["false alarm"][0] == 1.0
+    assert found["clean pictures"]["false alarm of severity 2 or more"][0] == 0.0
+    assert found["severity"]["pictures, kind right"] == 1
+    assert found["severity"]["all"][0] == pytest.approx(1.0)
+
+
+def test_agreement_by_way() -> None:
+    sets = [
+        DataSet("made", {f"made/{mos}": Sample(f"/{mos}.png", float(mos), faults=(blur(3),)) for mos in (1, 2, 3, 4)})
+    ]
+    rows = [row("grounding", f"made/{mos}", mos + 0.5, way="two rounds") for mos in (1, 2, 3, 4)]
+    rows += [
+        row("grounding", f"made/{mos}", said, way="peer") for mos, said in {1: 10.0, 2: 30.0, 3: 20.0, 4: 40.0}.items()
+    ]
+    found = grounding.agreement(rows, sets)
+    assert found["two rounds"]["srcc"][0] == pytest.approx(1.0)
+    assert found["two rounds"]["rmse"] == pytest.approx(0.5)
+    assert found["peer"]["srcc"][0] == pytest.approx(0.8)  # one swap: 1 - 6 * 2 / (4 * 15)
+    assert found["peer"]["two rounds minus this, srcc"][0] == pytest.approx(0.2)
+    assert math.isnan(found["peer"]["rmse"])  # another unit
+
+
+def test_a_reply_without_a_score_names_nothing() -> None:
+    found = grounding.summarise([row("grounding", "made/a.png", None)], [faulty(a=blur(4))])
+    assert found["without a score"] == 1
+    assert found["kinds"]["all"]["recall"] == 0.0
+    assert found["agreement"] == {}
+
+
+def test_variants_say_what_was_done() -> None:
+    recipe = Recipe("/p.png", Region(0.1, 0.0, 0.7, 0.9), 4.55, "jpeg", 4, Region(1 / 3, 0.2, 0.6, 0.5), 77)
+    assert grounding.recipe_of(grounding.variant_of(recipe), "/p.png") == recipe
+
+
+def test_from_recipes_to_tables(tmp_path: Path) -> None:
+    sets = [pristine_set(tmp_path / "clean")]
+    paths = [sample.path for sample in sets[0].samples.values()]
+    spoilt = [Recipe(path, FULL, 4.55, "gaussian_blur", level, CORNER, 1) for path in paths for level in (1, 2, 5)]
+    listed = [recipe for recipe in spoilt if recipe.kind] + [Recipe(paths[0], FULL, 4.55, None, 1, FULL, 2)]
+    write_recipes(listed, tmp_path / "grounding-recipes.jsonl")
+
+    issue = Issue("blur", 3, CORNER)
+    backend = ScriptedBackend([reply(3.0, CORNER, [issue]), reply(2.5, None, [issue], round=2)])
+    jobs = grounding.jobs(sets, ("two rounds", "plain head"), tmp_path)
+    assert [job.key for job in jobs] == ["pristine/0.png"] * 2 + ["pristine/1.png"] * 2 + ["pristine/0.png"]
+    rows = predict(jobs, Options(backend), tmp_path / "out")
+    summary = grounding.summarise(rows, sets)
+    assert summary["pictures"] == {"severity 3-5": 2, "severity 1-2": 2, "clean": 1}
+    assert summary["kinds"]["all"]["recall"] == 1.0
+    assert summary["clean pictures"]["false alarm"][0] == 1.0
+    assert math.isnan(summary["agreement"]["two rounds"]["srcc"][0])  # it says the same of everything
+    json.dumps(summary)
+    tables = grounding.show(summary, rows, sets)
+    assert all(len(line) == len(table.head) for table in tables for line in table.rows)
+
+
+def test_recipes_of_other_photographs_are_refused(tmp_path: Path) -> None:
+    write_recipes([Recipe("/elsewhere.png", FULL, 4.5, None, 1, FULL, 0)], tmp_path / "grounding-recipes.jsonl")
+    with pytest.raises(UsageError, match="elsewhere.png"):
+        grounding.jobs([pristine_set(tmp_path / "clean")], ("two rounds",), tmp_path)
+
+
+def test_nothing_to_do(tmp_path: Path) -> None:
+    small = [pristine_set(tmp_path / "clean")]
+    assert grounding.jobs(small, ("two rounds",), tmp_path) == []  # under 4 megapixels
+    assert grounding.jobs([faulty(a=blur(3))], ("score only",), tmp_path) == []  # no words, no crops
