@@ -70,7 +70,8 @@ class LookCache:
             [cells.cpu().numpy() for cells in encode_mixed(self.encoder, pictures)]
             for pictures in ([view.overview for view in views], [view.fragments for view in views])
         )
-        pools = np.stack([np.concatenate([pool_all(a), pool_all(b)]) for a, b in zip(overviews, fragments, strict=True)])
+        pairs = zip(overviews, fragments, strict=True)
+        pools = np.stack([np.concatenate([pool_all(a), pool_all(b)]) for a, b in pairs])
         summary = self.glance.summary(torch.from_numpy(pools).to(self.glance.score.weight.device))
         plain = self.glance.rating(summary).cpu().numpy()
         return [

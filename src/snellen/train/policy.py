@@ -38,8 +38,8 @@ NEVER_WRITTEN = ("<pad>", "<look>", "<image>")
 
 @dataclass(frozen=True)
 class Draft(Reply):
-    """A reply with what training needs. forced: places in `token_ids` where the rating of the round was written, whose
-    entries in `logprobs` are those of its draw. end: log-probability of the <end> after it, None when it was cut off."""
+    """A reply with what training needs. forced: places in `token_ids` where the round's rating was written, whose
+    entries in `logprobs` are those of its draw. end: log-probability of the <end> after it, None when cut off."""
 
     forced: tuple[int, ...] = ()
     end: float | None = None
@@ -49,8 +49,8 @@ class Policy(BundledBackend):
     """A decoder and the looks of a frozen encoder. It shares the encoding of conversations with `BundledBackend`.
 
     Greedy (temperature 0), it answers as the exported model does. At temperature 1 it draws, from `draws`, which
-    whoever samples has to seed: `Sampling.seed` plays no part, because the rollouts of one picture are rows of one batch
-    and must differ.
+    whoever samples has to seed: `Sampling.seed` plays no part, because the rollouts of one picture are rows of one
+    batch and must differ.
     """
 
     def __init__(self, model: Decoder, tokenizer: Tokenizer, looks: LookCache) -> None:
@@ -68,6 +68,12 @@ class Policy(BundledBackend):
     def device(self) -> torch.device:
         """Where the model is."""
         return self.model.embedding.weight.device
+
+    def to(self, device: torch.device) -> Policy:
+        """Move model and encoder, in place."""
+        for module in (self.model, self.looks.encoder, self.looks.glance):
+            module.to(device)
+        return self
 
     @torch.no_grad()
     def see(self, view: View) -> LookVectors:
