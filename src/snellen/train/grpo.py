@@ -49,10 +49,11 @@ the ratings before it. After MR-IQA-2, where rating tokens learn from score and 
 class RlOptions:
     """real, synthetic: pictures of each kind per step; rollouts: of each picture. rounds: looks at most.
 
-    updates: optimiser steps on the same rollouts, with the ratio of probabilities clipped to 1 - clip_low .. 1 +
-    clip_high. rewards: (name, weight); width: of the score reward, in MOS; noise: see `group_advantage`. token_credit: see `CREDIT`. regulariser: kl_coverage, kl, entropy or none;
-    strength: its factor; share: of tokens covered at most. flat_from, flat_by, flat: the schedule of
-    `snellen.train.resample.flatness`; flat 0 is no re-sampling. tokens: padded tokens in one pass at most.
+    updates: optimiser steps on the same rollouts, the ratio of probabilities clipped to 1 - clip_low .. 1 + clip_high.
+    rewards: (name, weight); width: of the score reward, in MOS; noise: see `group_advantage`; token_credit: see
+    `CREDIT`. regulariser: kl_coverage, kl, entropy or none; strength: its factor; share: of tokens covered at most.
+    flat_from, flat_by, flat: the schedule of `snellen.train.resample.flatness`; flat 0 is no re-sampling. tokens: padded
+    tokens in one pass at most. warmup: steps in which the learning rate rises to `rate`.
     """
 
     steps: int = 200
@@ -114,8 +115,8 @@ def train_grpo(
     """Train `policy`, which is also the reference; writes out/decoder.pt, log.jsonl and replies; resumes exactly.
 
     real: pictures with a human MOS; synthetic: with faults that are known, see `Truth`. stop: end after this many steps
-    of the schedule, as a killed run does, with a checkpoint. Raises ValueError or ImageError for a picture that cannot be
-    used, naming it.
+    of the schedule, as a killed run does, with a checkpoint. Raises ValueError or ImageError for a picture that cannot
+    be used, naming it.
     """
     accelerator = Accelerator()
     process, processes = accelerator.process_index, accelerator.num_processes

@@ -1,8 +1,8 @@
 """KL-Coverage: hold the policy to the reference model where it is about to run away, and only there.
 
 The paper (Zoom-IQA, arXiv 2601.02918) holds tokens "with both high probability and high advantage" to the reference;
-its equation is not public. Ours: the entropy of a policy falls by the covariance of log-probability and advantage (Cui et
-al., The entropy mechanism of reinforcement learning for reasoning language models, arXiv 2505.22617), so for the N
+its equation is not public. Ours: the entropy of a policy falls by the covariance of log-probability and advantage (Cui
+et al., The entropy mechanism of reinforcement learning for reasoning language models, arXiv 2505.22617), so for the N
 action tokens of a minibatch
 
     c_t = (A_t - mean A) (log p_t - mean log p)

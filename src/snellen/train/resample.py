@@ -2,8 +2,8 @@
 
 People rate most pictures as middling, so a policy that learns from pictures as they come learns to call everything
 middling. The paper (Zoom-IQA, arXiv 2601.02918) names a progressive re-sampling strategy against this annotation bias;
-its rule is not public. Ours: with f the flatness (0 at first, up to 1 at the end), K MOS bins that hold pictures, n_b of
-the N pictures in bin b, and d_i how far the rollouts of picture i last disagreed,
+its rule is not public. Ours: with f the flatness (0 at first, up to 1 at the end), K MOS bins that hold pictures, n_b
+of the N pictures in bin b, and d_i how far the rollouts of picture i last disagreed,
 
     p(bin b)         = (1 - f) n_b / N + f / K
     p(i | its bin b) = (1 - f) / n_b + f d_i / sum of d over the bin

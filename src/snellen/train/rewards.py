@@ -101,8 +101,9 @@ def rank(ratings: npt.ArrayLike, mos: npt.ArrayLike, scale: npt.ArrayLike, gamma
     """Fidelity of the probability that each rating of a picture beats the other pictures of the batch, (P, G), 0..1.
 
     p_k(i, j) = Phi((q_k(i) - mean q(j)) / sqrt(var q(i) + var q(j) + gamma)) is Thurstone's probability that rating k
-    of picture i is above picture j, with mean and variance of each group. The fidelity to the truth p(i, j), 1 where MOS i
-    is above MOS j, 1/2 where equal, else 0, is sqrt(p p_k) + sqrt((1 - p)(1 - p_k)); the reward is its mean over j.
+    of picture i is above picture j, with mean and variance of each group. The fidelity to the truth p(i, j), 1 where
+    MOS i is above MOS j, 1/2 where equal, else 0, is sqrt(p p_k) + sqrt((1 - p)(1 - p_k)); the reward is its mean over
+    j.
 
     ratings (P, G), NaN where none was written; mos and scale (P,): only pictures of one scale are compared. NaN where
     there is no rating, or nothing to compare with. Source: Wu et al., VisualQuality-R1, arXiv 2505.14460, where gamma
