@@ -52,8 +52,8 @@ class RlOptions:
     updates: optimiser steps on the same rollouts, the ratio of probabilities clipped to 1 - clip_low .. 1 + clip_high.
     rewards: (name, weight); width: of the score reward, in MOS; noise: see `group_advantage`; token_credit: see
     `CREDIT`. regulariser: kl_coverage, kl, entropy or none; strength: its factor; share: of tokens covered at most.
-    flat_from, flat_by, flat: the schedule of `snellen.train.resample.flatness`; flat 0 is no re-sampling. tokens: padded
-    tokens in one pass at most. warmup: steps in which the learning rate rises to `rate`.
+    flat_from, flat_by, flat: the schedule of `snellen.train.resample.flatness`; flat 0 is no re-sampling. tokens:
+    padded tokens in one pass at most. warmup: steps in which the learning rate rises to `rate`.
     """
 
     steps: int = 200

@@ -9,6 +9,9 @@ action tokens of a minibatch
     S   = the ceil(share N) tokens of largest c_t among those with A_t > 0 and log p_t > mean log p
     loss += strength / N * sum over S of KL_t(policy || reference)
 
+Words and ratings are two minibatches here: a rating is one of 401 and never as likely as a word, so in one minibatch it
+would never be covered, and ratings are what collapses first.
+
 The reference is the model that training began with. Against the policy that sampled, the same term is inert with one
 update per rollout: there both are one model, and value and gradient of the divergence are 0.
 

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from snellen.model.decoder import Decoder
-from snellen.train.kl_coverage import Regulariser, coverage_set, entropy, exact_kl, taken_logprobs
+from snellen.train.kl_coverage import Regulariser, coverage_set, entropy, kl, taken_logprobs
 from snellen.train.policy import Policy
 from snellen.train.rewards import Floats
 from snellen.train.trace import Trace, Traces, action_logits, collate
@@ -38,7 +38,11 @@ def cut(policy: Policy, traces: Sequence[Trace], advantage: Sequence[Floats], sh
     `snellen.train.kl_coverage`) is decided over all of them."""
     logprob = [one.logprob for one in traces]
     sizes = np.cumsum([len(one) for one in advantage])[:-1]
-    covered = np.split(coverage_set(np.concatenate(advantage), np.concatenate(logprob), share), sizes)
+    rating = np.concatenate([one.rating for one in traces])
+    set_of_all = np.zeros(len(rating), bool)
+    for kind in (rating, ~rating):
+        set_of_all[kind] = coverage_set(np.concatenate(advantage)[kind], np.concatenate(logprob)[kind], share)
+    covered = np.split(set_of_all, sizes)
     together: list[list[int]] = [[]]
     for i in sorted(range(len(traces)), key=lambda i: len(traces[i].ids)):
         if together[-1] and (len(together[-1]) + 1) * len(traces[i].ids) > tokens:
@@ -89,7 +93,7 @@ def update(
             spread, ratio = entropy(logits), (logprob - piece.old).exp()
             clipped = (ratio < 1.0 - clip[0]) | (ratio > 1.0 + clip[1])
             for name, values in (
-                ("kl", exact_kl(logits, before)),
+                ("kl", kl(logits, before, taken)),
                 ("covered", piece.covered),
                 ("clipped", clipped),
                 ("word_entropy", spread[~rating]),
