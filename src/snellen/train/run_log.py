@@ -49,7 +49,7 @@ class RunLog:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             return
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1)  # type: ignore[no-untyped-call]
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1)
 
     def write(self, row: Mapping[str, float]) -> None:
         """One step; what is not a number (nothing of the kind in this step) is written as null."""
@@ -85,7 +85,8 @@ def _rollout_html(one: Rollout) -> str:
 
 def mos_edges(mos: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """The four inner edges of the fifths of (N,) MOS."""
-    return np.quantile(np.asarray(mos, np.float64), np.arange(1, FIFTHS) / FIFTHS)
+    out: npt.NDArray[np.float64] = np.quantile(np.asarray(mos, np.float64), np.arange(1, FIFTHS) / FIFTHS)
+    return out
 
 
 def bias_by_fifth(rating: npt.ArrayLike, mos: npt.ArrayLike, edges: npt.ArrayLike) -> list[float]:

@@ -83,13 +83,16 @@ def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
         actions.append((len(ids) - 1, token, logprob, True, number))
     at, taken, logprobs, rating, rounds = (np.array(column) for column in zip(*actions, strict=True))
     return Trace(
-        *(np.array(row, np.int64) for row in (ids, positions, segment, limit)),
-        at.astype(np.int64),
-        taken.astype(np.int64),
-        logprobs.astype(np.float32),
-        rating.astype(bool),
-        rounds.astype(np.int64),
-        tuple(step.view for step in steps),
+        ids=np.array(ids, np.int64),
+        positions=np.array(positions, np.int64),
+        segment=np.array(segment, np.int64),
+        limit=np.array(limit, np.int64),
+        at=at.astype(np.int64),
+        taken=taken.astype(np.int64),
+        logprob=logprobs.astype(np.float32),
+        rating=rating.astype(bool),
+        round=rounds.astype(np.int64),
+        views=tuple(step.view for step in steps),
     )
 
 
