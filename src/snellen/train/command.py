@@ -85,7 +85,7 @@ def _build(kind: type[Config], values: Mapping[str, Any]) -> Config:
     if missing:
         raise ValueError(f"no {missing[0]!r}")
     built = {name: _value(name, value, known[name].type, known[name].default) for name, value in values.items()}
-    return kind(**built)  # type: ignore[return-value]
+    return kind(**built)
 
 
 def _value(name: str, value: object, declared: object, default: object) -> object:

@@ -57,7 +57,7 @@ class LookCache:
         found = [self._find(view) for view in views]
         rows = torch.from_numpy(np.stack([row for row in found if row is not None]).astype(np.float32))
         summary, overview, fragments, plain = torch.tensor_split(rows, SPLITS, dim=1)
-        return summary, overview.unflatten(1, (CELLS, WIDTH)), fragments.unflatten(1, (CELLS, WIDTH)), plain[:, 0]
+        return summary, overview.reshape(-1, CELLS, WIDTH), fragments.reshape(-1, CELLS, WIDTH), plain[:, 0]
 
     def _find(self, view: View) -> np.ndarray | None:
         query = "SELECT vectors FROM looks WHERE made_by = ? AND look = ?"
