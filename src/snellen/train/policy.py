@@ -93,7 +93,7 @@ class Policy(BundledBackend):
         if sampling.temperature not in (0.0, 1.0) or sampling.top_p != 1.0:
             raise ValueError("a policy answers greedily, or draws at temperature 1 and top_p 1: as it is trained")
         self.looks.ensure(view for turns in conversations for turn in turns for view in turn.views)
-        batch = {name: torch.from_numpy(a).to(self.device) for name, a in self._batch(conversations, "").items()}
+        batch = {name: torch.from_numpy(a).to(self.device) for name, a in self._batch(conversations).items()}
         begun = self.tokenizer.encode(sampling.prefix).ids
         cache = _Cache(self.model, batch["keys"], max(len(self.prefix), len(begun) + sampling.max_tokens))
         hidden = cache.read(batch["ids"], batch["looks"], batch["is_look"], batch["positions"])
