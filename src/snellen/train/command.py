@@ -12,13 +12,12 @@ from typing import Any, TypeVar
 from tokenizers import Tokenizer
 
 from snellen.data.sample import Sample, read_manifest
-from snellen.data.sources import leak_free
 from snellen.model.decoder import DecoderShape
 from snellen.model.tokenizer import train_tokenizer
 from snellen.region import Region
 from snellen.train.batch import Round, Row, encode_rounds
 from snellen.train.grpo import RlOptions, train_grpo
-from snellen.train.looks import HELD_OUT, hold_out
+from snellen.train.looks import HELD_OUT, training_pictures
 from snellen.train.policy import open_policy
 from snellen.train.sft import LookVectors, SftOptions, train_sft
 
@@ -119,7 +118,7 @@ def run_sft(config: SftConfig) -> None:
         tokenizer = train_tokenizer(one["reply"] for line in lines for one in line["rounds"])
     rows: dict[bool, list[Row]] = {True: [], False: []}
     for line in lines:
-        rounds = [Round(r["look"], Region(*r["region"]), r["reply"], r["rating"], r["issues"]) for r in line["rounds"]]
+        rounds = [Round(**one | {"region": Region(*one["region"])}) for one in line["rounds"]]
         rows[line["held_out"]].append(encode_rounds(tokenizer, rounds))
     shape, vectors = DecoderShape(tokenizer.get_vocab_size()), LookVectors.open(config.vectors)
     train_sft(config.options, shape, tokenizer, rows[False], rows[True], vectors, config.out, config.start)
@@ -136,8 +135,7 @@ def run_rl(config: RlConfig) -> None:
 
 def real_samples(manifest: Path, held_out: int) -> tuple[list[Sample], list[Sample]]:
     """(trained on, held out) of a manifest: only its training split, without scenes that the test split shows too."""
-    samples = [sample for sample in leak_free(read_manifest(manifest)) if sample.split == "train"]
-    return hold_out([sample for sample in samples if sample.mos is not None], held_out)
+    return training_pictures([sample for sample in read_manifest(manifest) if sample.mos is not None], held_out)
 
 
 def _save(config: SftConfig | RlConfig, out: Path) -> None:
