@@ -61,6 +61,12 @@ class DataSet:
     samples: Mapping[str, Sample]
     pairs: tuple[tuple[str, str, float], ...] = ()
 
+    @property
+    def counted(self) -> dict[str, Sample]:
+        """The pictures that are evaluated, by key: of the test split where the set has one, otherwise all."""
+        test = {key: sample for key, sample in self.samples.items() if sample.split == "test"}
+        return test or dict(self.samples)
+
 
 def data_set(name: str, samples: Sequence[Sample]) -> DataSet:
     """A data set of samples, in order, with keys from their paths below the folder that all of them share."""
@@ -270,7 +276,7 @@ def _start(options: Options) -> None:
     _options = options
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=None)  # all peers of a run, which take turns
 def _peer(name: str) -> Peer:
     from snellen.evaluate.peers import open_peer
 
