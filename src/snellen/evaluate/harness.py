@@ -51,7 +51,8 @@ def evaluate(
     how many predictions there are.
 
     Files: predictions.parquet (or .jsonl without pyarrow), summary.json, run.json, report.html, its tables in
-    tables.md and its figures in figures/, and journal.jsonl to go on from. Raises UsageError for what cannot be run, BackendError when the model fails.
+    tables.md and its figures in figures/, and journal.jsonl to go on from. Raises UsageError for what cannot be run,
+    BackendError when the model fails.
     """
     options = options or Options()
     modules = {name: _suite(name) for name in suites}

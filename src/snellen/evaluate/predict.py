@@ -28,7 +28,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -276,7 +276,7 @@ def _start(options: Options) -> None:
     _options = options
 
 
-@lru_cache(maxsize=None)  # all peers of a run, which take turns
+@cache  # all peers of a run, which take turns
 def _peer(name: str) -> Peer:
     from snellen.evaluate.peers import open_peer
 
