@@ -88,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="what a model reaches on rated pictures; compare two runs")
     add_evaluate(evaluate, _positive, _MODELS)
     _add_data(commands.add_parser("data", help="rationales to train on: build and read them"))
+
+    train = commands.add_parser("train", help="train a model: supervised (sft), then by reinforcement (rl)")
+    train.add_argument("stage", choices=("sft", "rl"), help="which stage")
+    train.add_argument("--config", metavar="FILE", type=Path, required=True, help="TOML: inputs, out, [options]")
+    train.set_defaults(run=_train)
     return parser
 
 
@@ -298,6 +303,28 @@ def _data_show(args: argparse.Namespace) -> int:
     except (ValueError, KeyError) as error:
         raise UsageError(f"{args.rationales} is no file of rationales ({error!r})") from error
     print(f"page: {args.out.resolve().as_uri()}", file=sys.stderr)
+    return OK
+
+
+def _train(args: argparse.Namespace) -> int:
+    from snellen.data.sample import ManifestError
+    from snellen.image import ImageError
+    from snellen.table import UsageError
+
+    try:
+        from snellen.train import command
+    except ModuleNotFoundError as error:
+        raise UsageError(f"training needs {error.name}, not installed; run: pip install snellen[train]") from error
+    try:
+        if args.stage == "sft":
+            command.run_sft(command.read_config(args.config, command.SftConfig))
+        else:
+            command.run_rl(command.read_config(args.config, command.RlConfig))
+    except (command.ConfigError, ManifestError, OSError) as error:
+        raise UsageError(str(error)) from error
+    except ImageError as error:
+        _complain(str(error))
+        return FAILED
     return OK
 
 

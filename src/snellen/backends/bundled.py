@@ -152,8 +152,9 @@ class BundledBackend:
         batch = self._batch(conversations)
         logits, past = self._step(batch, self._no_past(len(conversations)))
         forced = self._more(batch, [self.tokenizer.encode(RATING_PREFIX).ids] * len(conversations))
-        first, looked_up = self._first_rating, self._step(forced, past)[0]  # the words follow the conversation, not this
-        ratings = [RatingDistribution(RATINGS, _softmax(row[first : first + len(RATINGS)])) for row in looked_up]
+        logits_at_rating = self._step(forced, past)[0]  # only looked up: the words follow the conversation, not this
+        places = slice(self._first_rating, self._first_rating + len(RATINGS))
+        ratings = [RatingDistribution(RATINGS, _softmax(row[places])) for row in logits_at_rating]
         if sampling.prefix == RATING_PREFIX and sampling.max_tokens == 1:
             return [Reply(sampling.prefix, rating=rating, finish="prefix") for rating in ratings]
         if sampling.prefix:

@@ -1,13 +1,16 @@
 """KL-Coverage: hold the policy to the reference model where it is about to run away, and only there.
 
-The paper (Zoom-IQA, arXiv 2601.02918) holds tokens "with both high probability and high advantage" to the reference; its
-equation is not public. Ours: the entropy of a policy falls by the covariance of log-probability and advantage (Cui et
-al., The entropy mechanism of reinforcement learning for reasoning language models, arXiv 2505.22617), so for the N
+The paper (Zoom-IQA, arXiv 2601.02918) holds tokens "with both high probability and high advantage" to the reference;
+its equation is not public. Ours: the entropy of a policy falls by the covariance of log-probability and advantage (Cui
+et al., The entropy mechanism of reinforcement learning for reasoning language models, arXiv 2505.22617), so for the N
 action tokens of a minibatch
 
     c_t = (A_t - mean A) (log p_t - mean log p)
     S   = the ceil(share N) tokens of largest c_t among those with A_t > 0 and log p_t > mean log p
     loss += strength / N * sum over S of KL_t(policy || reference)
+
+Words and ratings are two minibatches here: a rating is one of 401 and never as likely as a word, so in one minibatch it
+would never be covered, and ratings are what collapses first.
 
 The reference is the model that training began with. Against the policy that sampled, the same term is inert with one
 update per rollout: there both are one model, and value and gradient of the divergence are 0.

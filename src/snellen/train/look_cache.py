@@ -57,7 +57,7 @@ class LookCache:
         found = [self._find(view) for view in views]
         rows = torch.from_numpy(np.stack([row for row in found if row is not None]).astype(np.float32))
         summary, overview, fragments, plain = torch.tensor_split(rows, SPLITS, dim=1)
-        return summary, overview.unflatten(1, (CELLS, WIDTH)), fragments.unflatten(1, (CELLS, WIDTH)), plain[:, 0]
+        return summary, overview.reshape(-1, CELLS, WIDTH), fragments.reshape(-1, CELLS, WIDTH), plain[:, 0]
 
     def _find(self, view: View) -> np.ndarray | None:
         query = "SELECT vectors FROM looks WHERE made_by = ? AND look = ?"
@@ -70,7 +70,8 @@ class LookCache:
             [cells.cpu().numpy() for cells in encode_mixed(self.encoder, pictures)]
             for pictures in ([view.overview for view in views], [view.fragments for view in views])
         )
-        pools = np.stack([np.concatenate([pool_all(a), pool_all(b)]) for a, b in zip(overviews, fragments, strict=True)])
+        pairs = zip(overviews, fragments, strict=True)
+        pools = np.stack([np.concatenate([pool_all(a), pool_all(b)]) for a, b in pairs])
         summary = self.glance.summary(torch.from_numpy(pools).to(self.glance.score.weight.device))
         plain = self.glance.rating(summary).cpu().numpy()
         return [

@@ -50,10 +50,10 @@ def hold_out(samples: Sequence[Sample], count: int) -> tuple[list[Sample], list[
     return train, held
 
 
-def training_pictures(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
+def training_pictures(samples: Sequence[Sample], count: int = HELD_OUT) -> tuple[list[Sample], list[Sample]]:
     """(train, held out) of a manifest: what to learn from, and what to tune on. No test picture is in either, nor a
     nor a training picture that shows the scene of one."""
-    return hold_out([sample for sample in leak_free(samples) if sample.split == "train"], HELD_OUT)
+    return hold_out([sample for sample in leak_free(samples) if sample.split == "train"], count)
 
 
 def real_look(sample: Sample, region: Region = FULL) -> Look:

@@ -15,8 +15,10 @@ lead to: the box that is looked at next, and the next round's rating, which does
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,7 +30,8 @@ from snellen.answer import RATING_PREFIX
 from snellen.backends import Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.bundled import RATING_MARK, RATINGS, BundledBackend, LookVectors, token_id
 from snellen.image import View
-from snellen.model.decoder import Decoder, Layer, rotate
+from snellen.model.decoder import Decoder, DecoderShape, Layer, rotate
+from snellen.model.vision import Encoder, Glance
 from snellen.train.look_cache import LookCache
 
 IMPOSSIBLE = -1e9
@@ -38,8 +41,8 @@ NEVER_WRITTEN = ("<pad>", "<look>", "<image>")
 
 @dataclass(frozen=True)
 class Draft(Reply):
-    """A reply with what training needs. forced: places in `token_ids` where the rating of the round was written, whose
-    entries in `logprobs` are those of its draw. end: log-probability of the <end> after it, None when it was cut off."""
+    """A reply with what training needs. forced: places in `token_ids` where the round's rating was written, whose
+    entries in `logprobs` are those of its draw. end: log-probability of the <end> after it, None when cut off."""
 
     forced: tuple[int, ...] = ()
     end: float | None = None
@@ -49,8 +52,8 @@ class Policy(BundledBackend):
     """A decoder and the looks of a frozen encoder. It shares the encoding of conversations with `BundledBackend`.
 
     Greedy (temperature 0), it answers as the exported model does. At temperature 1 it draws, from `draws`, which
-    whoever samples has to seed: `Sampling.seed` plays no part, because the rollouts of one picture are rows of one batch
-    and must differ.
+    whoever samples has to seed: `Sampling.seed` plays no part, because the rollouts of one picture are rows of one
+    batch and must differ.
     """
 
     def __init__(self, model: Decoder, tokenizer: Tokenizer, looks: LookCache) -> None:
@@ -69,6 +72,12 @@ class Policy(BundledBackend):
         """Where the model is."""
         return self.model.embedding.weight.device
 
+    def to(self, device: torch.device) -> Policy:
+        """Move model and encoder, in place."""
+        for module in (self.model, self.looks.encoder, self.looks.glance):
+            module.to(device)
+        return self
+
     @torch.no_grad()
     def see(self, view: View) -> LookVectors:
         """The connector changes from step to step, so only what the encoder says is kept."""
@@ -84,7 +93,7 @@ class Policy(BundledBackend):
         if sampling.temperature not in (0.0, 1.0) or sampling.top_p != 1.0:
             raise ValueError("a policy answers greedily, or draws at temperature 1 and top_p 1: as it is trained")
         self.looks.ensure(view for turns in conversations for turn in turns for view in turn.views)
-        batch = {name: torch.from_numpy(a).to(self.device) for name, a in self._batch(conversations, "").items()}
+        batch = {name: torch.from_numpy(a).to(self.device) for name, a in self._batch(conversations).items()}
         begun = self.tokenizer.encode(sampling.prefix).ids
         cache = _Cache(self.model, batch["keys"], max(len(self.prefix), len(begun) + sampling.max_tokens))
         hidden = cache.read(batch["ids"], batch["looks"], batch["is_look"], batch["positions"])
@@ -145,6 +154,25 @@ class Policy(BundledBackend):
         level = uniform.to(self.device)[:, None] * heaped[:, -1:]
         tokens = torch.searchsorted(heaped, level, right=True).clamp_max(logits.shape[1] - 1)
         return tokens[:, 0], torch.log_softmax(logits, dim=1).gather(1, tokens)[:, 0]
+
+
+def open_policy(vision: Path, folder: Path, looks: Path | None = None) -> Policy:
+    """The policy of a folder with decoder.pt, options.json and tokenizer.json, as either stage of training leaves it.
+
+    vision: vision.pt of the encoder that it was trained with. looks: file to keep encoded looks in, None for memory.
+    Raises FileNotFoundError when one of the files is missing.
+    """
+    state = torch.load(vision, weights_only=True, map_location="cpu")
+    encoder, glance = Encoder(), Glance()
+    encoder.load_state_dict(state["encoder"])
+    glance.load_state_dict(state["glance"])
+    shape = json.loads((folder / "options.json").read_text(encoding="utf8"))["shape"]
+    decoder = Decoder(DecoderShape(**shape))
+    decoder.load_state_dict(torch.load(folder / "decoder.pt", weights_only=True, map_location="cpu"))
+    if not (folder / "tokenizer.json").is_file():
+        raise FileNotFoundError(f"{folder / 'tokenizer.json'}: no such file; it is written beside decoder.pt")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return Policy(decoder.eval(), tokenizer, LookCache(encoder, glance, looks))
 
 
 def action_bias(tokenizer: Tokenizer, vocabulary: int) -> Tensor:

@@ -2,8 +2,8 @@
 
 People rate most pictures as middling, so a policy that learns from pictures as they come learns to call everything
 middling. The paper (Zoom-IQA, arXiv 2601.02918) names a progressive re-sampling strategy against this annotation bias;
-its rule is not public. Ours: with f the flatness (0 at first, up to 1 at the end), K MOS bins that hold pictures, n_b of the
-N pictures in bin b, and d_i how far the rollouts of picture i last disagreed,
+its rule is not public. Ours: with f the flatness (0 at first, up to 1 at the end), K MOS bins that hold pictures, n_b
+of the N pictures in bin b, and d_i how far the rollouts of picture i last disagreed,
 
     p(bin b)         = (1 - f) n_b / N + f / K
     p(i | its bin b) = (1 - f) / n_b + f d_i / sum of d over the bin
@@ -33,8 +33,8 @@ def mos_bins(mos: npt.ArrayLike, bins: int = BINS) -> Ints:
 
 
 def flatness(progress: float, start: float, end: float, most: float = 1.0) -> float:
-    """The schedule: 0 until `start`, rising in a straight line to `most` at `end`; all in 0..1, progress is the share of
-    training that is done. most = 0 is training without re-sampling."""
+    """The schedule: 0 until `start`, rising in a straight line to `most` at `end`; all in 0..1, progress is the share
+    of training that is done. most = 0 is training without re-sampling."""
     if not 0.0 <= start < end <= 1.0 or not 0.0 <= most <= 1.0:
         raise ValueError(f"a schedule has 0 <= start < end <= 1 and most in 0..1, not {start}, {end}, {most}")
     return most * min(1.0, max(0.0, (progress - start) / (end - start)))
@@ -59,7 +59,7 @@ def probabilities(bins: Ints, disagreement: npt.ArrayLike, flat: float) -> Float
 
 
 def draw(p: Floats, count: int, seed: int, step: int) -> Ints:
-    """`count` different pictures for one step, (count,). The same p, seed and step draw the same, whatever came before."""
+    """`count` different pictures for one step, (count,). The same p, seed and step draw the same."""
     if count > len(p):
         raise ValueError(f"{count} pictures a step cannot be drawn from {len(p)}; ask for fewer or add to the manifest")
     rng = np.random.default_rng([seed, step])

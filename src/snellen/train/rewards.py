@@ -1,7 +1,7 @@
 """What a rollout is rewarded for. Plain functions of arrays, one per reward, and the visible list that weighs them.
 
-Arrays are (P, G): P pictures, G rollouts of each (a group). NaN means that a reward does not apply: a region that nobody
-knows, a rating that was not written, a second round that did not take place. It is left out of the sum, which is
+Arrays are (P, G): P pictures, G rollouts of each (a group). NaN means that a reward does not apply: a region that
+nobody knows, a rating that was not written, a second round that did not take place. It is left out of the sum, which is
 not the same as an error: an error is raised.
 
 Public of the paper (Zoom-IQA, arXiv 2601.02918) are the names format, score and rank; the others, and all equations
@@ -100,9 +100,10 @@ def score(rating: npt.ArrayLike, mos: npt.ArrayLike, width: float) -> Floats:
 def rank(ratings: npt.ArrayLike, mos: npt.ArrayLike, scale: npt.ArrayLike, gamma: float = 1e-6) -> Floats:
     """Fidelity of the probability that each rating of a picture beats the other pictures of the batch, (P, G), 0..1.
 
-    p_k(i, j) = Phi((q_k(i) - mean q(j)) / sqrt(var q(i) + var q(j) + gamma)) is Thurstone's probability that rating k of
-    picture i is above picture j, with mean and variance of each group. The fidelity to the truth p(i, j), 1 where MOS i
-    is above MOS j, 1/2 where equal, else 0, is sqrt(p p_k) + sqrt((1 - p)(1 - p_k)); the reward is its mean over j.
+    p_k(i, j) = Phi((q_k(i) - mean q(j)) / sqrt(var q(i) + var q(j) + gamma)) is Thurstone's probability that rating k
+    of picture i is above picture j, with mean and variance of each group. The fidelity to the truth p(i, j), 1 where
+    MOS i is above MOS j, 1/2 where equal, else 0, is sqrt(p p_k) + sqrt((1 - p)(1 - p_k)); the reward is its mean over
+    j.
 
     ratings (P, G), NaN where none was written; mos and scale (P,): only pictures of one scale are compared. NaN where
     there is no rating, or nothing to compare with. Source: Wu et al., VisualQuality-R1, arXiv 2505.14460, where gamma
@@ -132,8 +133,8 @@ def refinement(last_score: npt.ArrayLike, first_score: npt.ArrayLike) -> Floats:
 
 
 def grounding(said: Said, truth: Truth) -> float:
-    """Did it look where the fault is: (covered share of the fault + intersection over union) / 2, 0..1, of the best crop
-    with the worst local fault; 0 when it did not look closer. NaN where no local fault is known."""
+    """Did it look where the fault is: (covered share of the fault + intersection over union) / 2, 0..1, of the best
+    crop with the worst local fault; 0 when it did not look closer. NaN where no local fault is known."""
     local = [fault for fault in truth.faults or () if fault.region.area < LOCAL]
     if not local:
         return math.nan

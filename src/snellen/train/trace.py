@@ -1,11 +1,12 @@
 """A rollout as numbers: one row of tokens, and which of them were the policy's actions.
 
-The row is the conversation as `snellen.train.batch` lays it out (<look>, four coordinates, LOOK_TOKENS places, the reply,
-<end>, and again), followed by one branch per round: the tokens of RATING_PREFIX, which see the conversation up to that
-round's look and nothing after it, so that one pass gives the rating of every round as it is read before the words.
+The row is the conversation as `snellen.train.batch` lays it out (<look>, four coordinates, LOOK_TOKENS places, the
+reply, <end>, and again), followed by one branch per round: the tokens of RATING_PREFIX, which see the conversation up
+to that round's look and nothing after it, so that one pass gives the rating of every round as it is read before the
+words.
 
-Actions are words (all tokens of a reply but its written rating, and <end>) and ratings (one per round that wrote one, at
-the end of its branch). Looks, coordinates and pixels of a crop, the written rating, a forced beginning and the
+Actions are words (all tokens of a reply but its written rating, and <end>) and ratings (one per round that wrote one,
+at the end of its branch). Looks, coordinates and pixels of a crop, the written rating, a forced beginning and the
 branches' own tokens are context: they are read, never trained on.
 """
 
@@ -82,13 +83,16 @@ def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
         actions.append((len(ids) - 1, token, logprob, True, number))
     at, taken, logprobs, rating, rounds = (np.array(column) for column in zip(*actions, strict=True))
     return Trace(
-        *(np.array(row, np.int64) for row in (ids, positions, segment, limit)),
-        at.astype(np.int64),
-        taken.astype(np.int64),
-        logprobs.astype(np.float32),
-        rating.astype(bool),
-        rounds.astype(np.int64),
-        tuple(step.view for step in steps),
+        ids=np.array(ids, np.int64),
+        positions=np.array(positions, np.int64),
+        segment=np.array(segment, np.int64),
+        limit=np.array(limit, np.int64),
+        at=at.astype(np.int64),
+        taken=taken.astype(np.int64),
+        logprob=logprobs.astype(np.float32),
+        rating=rating.astype(bool),
+        round=rounds.astype(np.int64),
+        views=tuple(step.view for step in steps),
     )
 
 
