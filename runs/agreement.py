@@ -81,14 +81,15 @@ def torch_twin(folder: Path, vision: Path, sft: Path) -> BundledBackend:
 
 
 def compared(name: str, found: Sequence[Said], base: Sequence[Said], within: float) -> dict[str, float]:
-    """Differences of two runs on the same pictures; a score that one of them lacks is an infinite difference."""
+    """Differences of two runs on the same pictures. One that only one of the runs scored is not within `within`."""
     a, b = (np.array([score for score, _ in those]) for those in (found, base))
-    apart = np.where(np.isnan(a) & np.isnan(b), 0.0, np.abs(a - b))
-    apart = np.where(np.isnan(apart), np.inf, apart)
+    apart = np.abs(a - b)  # NaN where a score is missing
+    one_only = np.isnan(a) != np.isnan(b)
     same = [x[1] == y[1] for x, y in zip(found, base, strict=True)]
     return {
-        f"{name}: largest difference": float(apart.max()),
-        f"{name}: share within {within:g}": float(np.mean(apart <= within)),
+        f"{name}: scored in one of the two only": int(one_only.sum()),
+        f"{name}: largest difference": float(np.nanmax(apart, initial=0.0)),
+        f"{name}: share within {within:g}": float(np.mean(~one_only & ~(apart > within))),
         f"{name}: share with the same text": float(np.mean(same)),
     }
 

@@ -76,8 +76,11 @@ def parsed(numbers: Any) -> str:
 
 
 def furthest(numbers: Any) -> str:
-    """The largest difference between the ways to run the same: batches, threads, processes."""
-    return f"{max(v for k, v in numbers.items() if 'difference' in k and not k.startswith('torch')):.1e}"
+    """The largest difference between the ways to run the same, and how many pictures only one of them scored."""
+    ours = {k: v for k, v in numbers.items() if not k.startswith("torch")}
+    alone = sum(v for k, v in ours.items() if k.endswith("only"))
+    largest = max(v for k, v in ours.items() if k.endswith("difference"))
+    return f"{largest:.1e}" + (f", {alone} scored once only" if alone else "")
 
 
 def ways(metric: str, way: str) -> Read:
@@ -194,7 +197,10 @@ def run_section(folder: Path, run: dict[str, Any]) -> str:
         f"{suite}: " + ", ".join(f"{way} {s:.2f}" for way, s in by_way.items())
         for suite, by_way in run["seconds per picture"].items()
     )
-    facts = [f"Data: {sets}.", f"Python {run['python']}, {run['system']}, {run['workers']} processes of one thread."]
+    facts = [
+        f"Data: {sets}.",
+        f"Python {run['python']}, {run['system']}, one thread in each of {run['workers']} processes.",
+    ]
     if run["max_samples"] is not None:
         facts.append(f"At most {run['max_samples']} pictures of each set.")
     if run["peers"]:

@@ -36,8 +36,10 @@ def table(title: str, rows: Rows) -> Table:
 
 
 def words(value: float | int | str | None) -> str:
-    """Small numbers keep their digits."""
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    """Small numbers keep their digits; a dash for None and NaN."""
+    if value is None or value != value:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def card_version(folder: Path) -> str:
