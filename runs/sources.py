@@ -9,7 +9,8 @@ ukui-wallpapers, unpacked (`dpkg -x`). --codecs: a clone of imazen/codec-corpus.
 photographs (snellen-1: elementary/wallpapers, pop-os/wallpapers and BuddiesOfBudgie/budgie-backgrounds).
 
 Writes biq2021.jsonl (a manifest with near-duplicate groups) and photographs.jsonl, whose test pictures are never
-trained on: all of CLIC 2025, and of the large wallpapers two in three, chosen by a hash of their path.
+trained on: all of CLIC 2025, and of the large wallpapers two in three, chosen by a hash of their path
+(runs/pristine.py makes the manifest of these that `snellen evaluate` takes).
 """
 
 from __future__ import annotations

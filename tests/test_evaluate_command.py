@@ -10,7 +10,10 @@ import pytest
 from evaluate_fakes import rated_pictures
 
 from snellen.cli import main
-from snellen.data.sample import write_manifest
+from snellen.data.sample import Sample, write_manifest
+from snellen.evaluate.command import open_data
+from snellen.evaluate.scores import rated
+from snellen.table import UsageError
 
 TEXT = '<think></think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 2.50, "tool": "final", "issues": []}</answer>'
 DATA = {60: 1.5, 90: 1.6, 110: 2.4, 130: 2.2, 150: 3.9, 170: 3.0}
@@ -90,6 +93,58 @@ def test_a_model_that_cannot_be_opened(manifest: Path, tmp_path: Path, capsys: p
     assert evaluate(tmp_path, "--out", tmp_path / "out") == 1
     assert "go on with --resume" in capsys.readouterr().err
     assert main(["evaluate", "--data", str(manifest), "--model", "nonsense", "--out", str(tmp_path / "out")]) == 2
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[str]:
+    """Ten files; open_data looks for them, not into them."""
+    for i in range(10):
+        (tmp_path / f"{i}.png").write_bytes(b"")
+    return [f"{i}.png" for i in range(10)]
+
+
+def test_data_is_a_manifest_with_or_without_a_name(pictures: list[str], tmp_path: Path) -> None:
+    samples = [Sample(str(tmp_path / name), 3.0, split="test" if i < 2 else "train") for i, name in enumerate(pictures)]
+    path = tmp_path / "a=b.jsonl"
+    write_manifest(samples, path)
+    assert open_data(str(path)).name == "a=b"
+    named = open_data(f"Pristine={path}")
+    assert named.name == "pristine" and len(named.samples) == 10
+    assert list(named.counted) == list(rated(named)) == ["pristine/0.png", "pristine/1.png"], "the test split only"
+    biq = open_data(f"biq2021={path}")
+    assert biq.name == "biq2021" and len(biq.samples) == 10, "a set's name may stand before its manifest"
+    (tmp_path / "3.png").unlink()
+    with pytest.raises(UsageError, match=r"line 4.*3\.png"):
+        open_data(str(path))
+
+
+def test_a_table_is_told_from_pairs_by_its_header(pictures: list[str], tmp_path: Path) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("image,mos\n" + "".join(f"{name},3\n" for name in pictures))
+    assert len(open_data(str(table)).counted) == 10, "without a split it is taken whole"
+    table.write_text(
+        "image,mos,split\n" + "".join(f"{name},3,{'test' if name == '4.png' else 'train'}\n" for name in pictures)
+    )
+    assert list(open_data(f"Mine={table}").counted) == ["mine/4.png"]
+    table.write_text("first,second,preferred\n0.png,1.png,0.75\n")
+    assert open_data(str(table)).pairs == (("mine/0.png", "mine/1.png", 0.75),)
+    table.write_text("image,opinion\n0.png,3\n")
+    with pytest.raises(UsageError, match="unknown column 'opinion'"):
+        open_data(str(table))
+
+
+def test_a_known_set_is_named_as_one_likes(tmp_path: Path) -> None:
+    root = tmp_path / "kadid"
+    (root / "images").mkdir(parents=True)
+    rows = ["dist_img,ref_img,dmos,var"]
+    for i in range(1, 6):
+        (root / "images" / f"I{i:02d}.png").write_bytes(b"")
+        (root / "images" / f"I{i:02d}_01_01.png").write_bytes(b"")
+        rows.append(f"I{i:02d}_01_01.png,I{i:02d}.png,4.5,0.5")
+    (root / "dmos.csv").write_text("\n".join(rows) + "\n")
+    found = open_data(f"KADID-10k={root}")
+    assert found.name == "kadid-10k" and len(found.samples) == 5
+    assert len(found.counted) == 1 and next(iter(found.counted.values())).split == "test"
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -35,7 +35,7 @@ def done(tiny: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_all_files_are_written(done: Path, tiny: DataSet) -> None:
-    assert {path.name for path in done.iterdir()} == {*FILES, "run.json", "report.html", "journal.jsonl"}
+    assert {path.name for path in done.iterdir()} == {*FILES, "run.json", "report.html", "journal.jsonl", "figures"}
     summary = json.loads((done / "summary.json").read_text())
     way = summary["scores"]["tiny"]["ways"][TWO]
     assert way["n"] == 8 and way["missing"] == 1 and 0.8 < way["srcc"][0] < 1.0

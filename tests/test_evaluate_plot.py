@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from snellen.evaluate.plot import BOTTOM, LEFT, RIGHT, SIDE, TOP, Axes, bars, lines, scatter, span, ticks
+from snellen.evaluate.plot import BOTTOM, LEFT, RIGHT, SIDE, TOP, Axes, bars, lines, scatter, span, standalone, ticks
 
 AXES = Axes((1.0, 5.0), (1.0, 5.0), "score", "MOS")
 
@@ -59,3 +59,11 @@ def test_bars_end_at_their_values() -> None:
     assert widths == [185.0, 370.0]
     assert paths(svg, "whisker") == ["M282.5 12.0H467.5"]
     assert [text.text for text in root.iter("text")] == ["jpeg", "0.50", "blur", "1.00", "none", "-"]
+
+
+def test_a_file_of_its_own_brings_its_colours() -> None:
+    svg = standalone(bars({"blur": 0.5}), "monotony < all")
+    root = ElementTree.fromstring(svg)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert [part.text for part in root.iter("{http://www.w3.org/2000/svg}title")] == ["monotony < all"]
+    assert "--bars: #7d93ad" in svg and ".plot .bar { fill: var(--bars); }" in svg

@@ -38,6 +38,7 @@ def test_a_judge_like_people_passes_all_ladders() -> None:
     assert found["monotony"]["mean_shift"][0] == pytest.approx(1.0)  # best in the middle, and so they say
     assert found["monotony, all"][0] == pytest.approx(1.0)
     assert found["native"]["pooled"][0] == pytest.approx(1.0)
+    assert found["native"]["all ladders"][0] == pytest.approx(1.0)
     jpeg = LADDERS["jpeg"]
     assert found["native"]["ladders"]["jpeg"]["points lost"] == pytest.approx(jpeg.human_mean(1) - jpeg.human_mean(5))
 
@@ -47,6 +48,7 @@ def test_the_opposite_judge_fails_them() -> None:
     assert found["D"][0] == 0.5
     assert found["L"][0] == pytest.approx(-1.0)
     assert found["P"][0] == 0.0
+    assert found["native"]["all ladders"][0] == pytest.approx(-1.0)
 
 
 def test_content_can_stand_in_the_way() -> None:

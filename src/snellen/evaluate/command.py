@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
 from collections.abc import Callable
@@ -17,8 +18,8 @@ def add_evaluate(parser: argparse.ArgumentParser, positive: Callable[[str], int]
     """Give the parser of `snellen evaluate` its options. positive: reads a number; models: the forms of a model."""
     parser.add_argument(
         "--data", metavar="DATA", nargs="+", action="extend", default=[],
-        help="MANIFEST (JSON lines, as `snellen data` writes), NAME=MANIFEST, NAME=ROOT of a known data set, or pairs "
-        "that people chose from (.csv: first,second,preferred)",
+        help="NAME=ROOT of a known data set (biq2021, koniq10k, ...); FILE or NAME=FILE: a manifest (.jsonl), a table "
+        "image,mos,... (.csv) or pairs that people chose from, first,second,preferred (.csv)",
     )  # fmt: skip
     parser.add_argument("--model", default="snellen-1", help=f"{models}, or a folder with a card.json")
     parser.add_argument(
@@ -112,20 +113,40 @@ def run_compare(args: argparse.Namespace) -> int:
 
 
 def open_data(text: str) -> DataSet:
-    """A data set from what --data says: MANIFEST, NAME=MANIFEST, NAME=ROOT, or a file of pairs."""
-    from snellen.data.sample import ManifestError, read_manifest
-    from snellen.data.sources import SourceError, import_biq2021
+    """A data set from what --data says: NAME=ROOT of a known set, FILE or NAME=FILE; names in lower case.
+
+    A table of pairs is told from a table of ratings by its header. A table of ratings that names no split is taken as
+    a whole; of everything else that has a test split, only that is evaluated (`DataSet.counted`).
+    """
+    from dataclasses import replace
+
+    from snellen.data.sample import ManifestError
+    from snellen.data.sets import SourceError, parse_data_option
     from snellen.evaluate.pairs import read_pairs
     from snellen.evaluate.predict import data_set
     from snellen.table import UsageError
 
-    name, _, place = text.rpartition("=")
-    path = Path(place)
+    name, _, place = text.partition("=")
+    if not place or Path(text).is_file():  # no name: the path itself may hold a "="
+        name, place = "", text
+    name, path = name.lower(), Path(place)
     try:
-        if path.is_dir() and name == "biq2021":
-            return data_set(name, import_biq2021(path))
-        if path.suffix.lower() == ".csv":
+        if path.suffix.lower() == ".jsonl":
+            return data_set(name or path.stem, parse_data_option(place))
+        if path.suffix.lower() != ".csv":
+            return data_set(name, parse_data_option(text))
+        header = _header(path)
+        if "preferred" in header:
             return read_pairs(name or path.stem, path)
-        return data_set(name or path.stem, read_manifest(path))
+        samples = parse_data_option(place)
+        if "split" not in header:
+            samples = [replace(sample, split="test") for sample in samples]
+        return data_set(name or path.stem, samples)
     except (ManifestError, SourceError, OSError) as error:
         raise UsageError(f"--data {text}: {error}") from error
+
+
+def _header(path: Path) -> list[str]:
+    """The columns that the first line of a CSV table names."""
+    with path.open(newline="", encoding="utf-8-sig") as lines:
+        return [cell.strip() for cell in next(csv.reader(lines), [])]

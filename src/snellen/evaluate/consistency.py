@@ -22,7 +22,7 @@ from snellen.evaluate.ways import ONE, ONLY, TWO
 
 SUITE = "consistency"
 RUNS = 10
-MOST = 24
+MOST = 12
 """Pictures that are assessed in sampled runs, out of all sets."""
 WRITTEN = "two rounds, rating as written"
 """The number that a sampled reply says, which is what a model without a distribution would be scored by."""

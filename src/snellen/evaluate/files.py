@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from snellen import __version__
+from snellen.evaluate.plot import standalone
 from snellen.evaluate.predict import DataSet, Row
+from snellen.evaluate.tables import Figure
 from snellen.table import UsageError
 
 COLUMNS: dict[str, type] = {
@@ -114,6 +116,15 @@ def write_json(value: Any, path: Path) -> None:
     part = path.with_name(path.name + ".tmp")
     part.write_text(json.dumps(plain(value), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(part, path)
+
+
+def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
+    """FOLDER/NAME.svg for each name, instead of those that an earlier run left."""
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.svg"):
+        old.unlink()
+    for name, figure in figures.items():
+        (folder / f"{name}.svg").write_text(standalone(figure.svg, figure.title), encoding="utf-8")
 
 
 def plain(value: Any) -> Any:

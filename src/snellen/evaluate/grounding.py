@@ -75,7 +75,7 @@ def jobs(sets: Sequence[DataSet], ways: Sequence[str], folder: Path) -> list[Job
     return found + [
         Job(SUITE, key, sample.path, sample.path, taken)
         for known in sets
-        for key, sample in known.samples.items()
+        for key, sample in known.counted.items()
         if sample.faults
     ]
 
@@ -144,6 +144,7 @@ def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
         "crops": {name: crops(group) for name, group in groups.items()},
         "issue boxes": {name: issue_boxes(group) for name, group in groups.items()},
         "kinds": kinds(known),
+        "right kind named": {name: right_kind(group) for name, group in groups.items()},
         "severity": severity([(row, main) for group in groups.values() for row, main in group]),
         "clean pictures": {
             "false alarm": metrics.share([bool(row.issues) for row in clean]),
@@ -256,6 +257,11 @@ def kinds(known: Sequence[tuple[Row, Truth]]) -> dict[str, Any]:
     }
 
 
+def right_kind(group: Sequence[tuple[Row, Fault]]) -> tuple[float, float, float]:
+    """How often the kind of the main fault is among those named; a reply without a score names nothing."""
+    return metrics.share([any(issue.kind == fault.kind for issue in row.issues) for row, fault in group])
+
+
 def _recall_of_first_round(known: Sequence[tuple[Row, Truth]]) -> tuple[float, float, float]:
     faulty = [(row, true.main.kind) for row, true in known if true.main is not None]
     return metrics.share([any(i.kind == kind for i in r.rounds[0].issues) if r.rounds else False for r, kind in faulty])
@@ -333,6 +339,7 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
         [kind, str(v["there"]), percent(v["precision"]), percent(v["recall"]), number(v["F1"])]
         for kind, v in named.items()
     ]
+    right = [[f"right kind named, {name}", percent(value)] for name, value in summary["right kind named"].items()]
     alarms = [[name, percent(value)] for name, value in summary["clean pictures"].items()]
     ranked = [[f"severity, {name}, SRCC", spread(summary["severity"][name])] for name in ("all", "kind right")]
     asked = "; ".join(f"{name}: asked {percent(group['asked'])}, area {number(group['area'])}"
@@ -348,7 +355,7 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
         Table(
             "Severity, clean pictures",
             ["what", "value"],
-            [*ranked, ["right kind named in the first round", percent(first)], *alarms],
+            [*ranked, *right, ["right kind named in the first round", percent(first)], *alarms],
         ),
         Table(
             "Agreement with the synthetic MOS",

@@ -12,7 +12,7 @@ import numpy as np
 
 from snellen.backends import Backend
 from snellen.evaluate import scores
-from snellen.evaluate.files import checksum, surroundings, write_json, write_predictions
+from snellen.evaluate.files import checksum, surroundings, write_figures, write_json, write_predictions
 from snellen.evaluate.page import write_report
 from snellen.evaluate.predict import DataSet, Job, Options, Row, open_model, predict, weights_of
 from snellen.evaluate.tables import Figure, Table
@@ -50,8 +50,9 @@ def evaluate(
     `resume` goes on with what `out` holds, of this run or of another with the same model. `watch(done, total)` is told
     how many predictions there are.
 
-    Files: predictions.parquet (or .jsonl without pyarrow), summary.json, run.json, report.html, and journal.jsonl to
-    go on from. Raises UsageError for what cannot be run, BackendError when the model fails.
+    Files: predictions.parquet (or .jsonl without pyarrow), summary.json, run.json, report.html, its tables in
+    tables.md and its figures in figures/, and journal.jsonl to go on from. Raises UsageError for what cannot be run,
+    BackendError when the model fails.
     """
     options = options or Options()
     modules = {name: _suite(name) for name in suites}
@@ -182,5 +183,8 @@ def _publish(
     markdown = [f"## {name}\n\n" + "\n".join(p.markdown() for p in parts if isinstance(p, Table))
                 for name, parts in shown.items()]  # fmt: skip
     (out / "tables.md").write_text("\n".join(markdown), encoding="utf-8")
+    drawn = {name: [part for part in parts if isinstance(part, Figure)] for name, parts in shown.items()}
+    figures = {f"{name}-{i:02d}": figure for name, those in drawn.items() for i, figure in enumerate(those, start=1)}
+    write_figures(figures, out / "figures")
     write_report(shown, run, rows, sets, options, out / "report.html")
     return summary

@@ -34,7 +34,7 @@ Scores = Mapping[tuple[str, str], float]
 WATERLOO = ("gaussian_blur", "white_noise", "jpeg", "jpeg2000")
 OTHERS = tuple(name for name in DISTORTIONS if name not in WATERLOO)
 TURNS = 4
-MOST, MOST_NATIVE = 24, 12
+MOST, MOST_NATIVE = 12, 12
 """Photographs at most: at KADID-10k's size, and in native pixels."""
 CLEAN, NATIVE = "reduced", "native"
 """Variants without a distortion."""
@@ -133,23 +133,27 @@ def native(scores: Scores) -> dict[str, Any]:
     """Of the ladders in native pixels, see `snellen.data.testsets.LADDERS`.
 
     ladders: mean rank correlation of score and rung over the five rungs; with the original: over six; points lost:
-    from the first rung to the last, in the way's own unit; pooled: SRCC over all rungs of all photographs with the
-    human level means.
+    from the first rung to the last, in the way's own unit; all ladders: the mean over all of them together, five
+    rungs; pooled: SRCC over all rungs of all photographs with the human level means.
     """
     keys = list(dict.fromkeys(key for key, variant in scores if variant == NATIVE))
     found: dict[str, Any] = {"photographs": len(keys), "ladders": {}}
     pooled: list[tuple[float, float]] = []
+    every: list[float] = []
     for name, ladder in LADDERS.items():
         rungs = [f"{NATIVE} {variant_of(name, level)}" for level in LEVELS]
         rows = np.array([[scores[key, v] for v in (NATIVE, *rungs)] for key in keys], float).reshape(-1, 6)
         pooled += [(float(row[level]), ladder.human_mean(level)) for row in rows for level in LEVELS]
         rows = rows[~np.isnan(rows).any(axis=1)]
+        five = [waterloo.l_test([row[1:]]) for row in rows]
+        every += five
         found["ladders"][name] = {
             "n": len(rows),
-            "five rungs": _mean_of([waterloo.l_test([row[1:]]) for row in rows]),
+            "five rungs": _mean_of(five),
             "with the original": _mean_of([waterloo.l_test([row]) for row in rows]),
             "points lost": float(np.mean(rows[:, 1] - rows[:, -1])) if len(rows) else math.nan,
         }
+    found["all ladders"] = _mean_of(every)
     there = [pair for pair in pooled if not math.isnan(pair[0])]
     said, wanted = zip(*there, strict=True) if there else ((), ())
     found["pooled"] = metrics.bootstrap_interval(metrics.srcc, said, wanted, seed=SEED) if there else (math.nan,) * 3
@@ -174,6 +178,7 @@ def show(ways: Mapping[str, Mapping[str, Any]]) -> list[Table | Figure]:
     main, best = next(iter(ways.items()))
     each = [[name, *(number(v["monotony"][name][0]) for v in ways.values())] for name in best["monotony"]]
     rungs = [[name, *(spread(v["native"]["ladders"][name]["five rungs"]) for v in ways.values())] for name in LADDERS]
+    rungs.append(["mean over all ladders", *(spread(v["native"]["all ladders"]) for v in ways.values())])
     rungs.append(["all, against human level means", *(spread(v["native"]["pooled"]) for v in ways.values())])
     source = "D, L and P: Ma et al., Waterloo Exploration Database, 2017; pairs of P by KADID-10k's human level means."
     drawn = {name: value for name, value in best["monotony"].items() if not math.isnan(value[0])}

@@ -1,10 +1,15 @@
-"""Small drawings as SVG: arrays in, one <svg> element out, coloured by the page's own style (see `page.css`)."""
+"""Small drawings as SVG: arrays in, one <svg> element out, coloured by the page's own style (see `page.css`).
+
+`standalone` makes a file of one that needs no page.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib import resources
 
 import numpy as np
 import numpy.typing as npt
@@ -155,3 +160,18 @@ def _svg(width: int, height: int, parts: Sequence[str], label: str) -> str:
         f'<svg class="plot" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
         f'aria-label="{escape(label)}">{"".join(parts)}</svg>'
     )
+
+
+def standalone(svg: str, title: str) -> str:
+    """A drawing as an SVG file of its own: on white, with the light colours of a report, named by its `title`."""
+    colours = re.search(r":root \{.*?\}", _text("snellen", "report.css"), re.S)
+    assert colours is not None
+    rules = [line for line in _text("snellen.evaluate", "page.css").splitlines() if line.startswith(".plot ")]
+    style = "\n".join([colours[0], "text { font-family: system-ui, sans-serif; }", *rules])
+    inside = f'<title>{escape(title)}</title><style>{style}</style><rect width="100%" height="100%" fill="#fff"/>'
+    opened = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    return opened.replace(">", f">{inside}", 1) + "\n"
+
+
+def _text(package: str, name: str) -> str:
+    return resources.files(package).joinpath(name).read_text(encoding="utf-8")

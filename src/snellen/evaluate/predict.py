@@ -28,7 +28,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,12 @@ class DataSet:
     name: str
     samples: Mapping[str, Sample]
     pairs: tuple[tuple[str, str, float], ...] = ()
+
+    @property
+    def counted(self) -> dict[str, Sample]:
+        """The pictures that are evaluated, by key: of the test split where the set has one, otherwise all."""
+        test = {key: sample for key, sample in self.samples.items() if sample.split == "test"}
+        return test or dict(self.samples)
 
 
 def data_set(name: str, samples: Sequence[Sample]) -> DataSet:
@@ -270,7 +276,7 @@ def _start(options: Options) -> None:
     _options = options
 
 
-@lru_cache(maxsize=1)
+@cache  # all peers of a run, which take turns
 def _peer(name: str) -> Peer:
     from snellen.evaluate.peers import open_peer
 

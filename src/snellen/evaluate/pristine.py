@@ -13,12 +13,12 @@ PRISTINE = "pristine"
 
 def pristine(sets: Sequence[DataSet], most: int | None = None) -> dict[str, Sample]:
     """The clean photographs by key, at most `most` of them, evenly spaced; empty where the run has none."""
-    return _spaced({key: s for known in sets if known.name == PRISTINE for key, s in known.samples.items()}, most)
+    return _spaced({key: s for known in sets if known.name == PRISTINE for key, s in known.counted.items()}, most)
 
 
 def some(sets: Sequence[DataSet], most: int) -> dict[str, Sample]:
     """At most `most` pictures of all sets together by key, evenly spaced."""
-    return _spaced({key: sample for known in sets for key, sample in known.samples.items()}, most)
+    return _spaced({key: sample for known in sets for key, sample in known.counted.items()}, most)
 
 
 def _spaced(samples: Mapping[str, Sample], most: int | None) -> dict[str, Sample]:

@@ -27,7 +27,7 @@ from snellen.evaluate.ways import CONTROLS, WAYS
 
 Floats = npt.NDArray[np.float64]
 SUITE = "robustness"
-MOST, MOST_AGAIN = 48, 16
+MOST, MOST_AGAIN = 12, 12
 """Pictures at most, out of all sets: that are changed invisibly, and that are assessed again in other ways."""
 AGAIN = {"again": (None, 1), "alone": (1, 1), "three at a time": (3, 1), "on two threads": (None, 2)}
 """Other ways to run the same: pictures at a time (None as in the run), and threads."""

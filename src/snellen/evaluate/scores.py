@@ -37,9 +37,7 @@ def jobs(sets: Sequence[DataSet], ways: Sequence[str], folder: Path) -> list[Job
 
 def rated(each: DataSet) -> dict[str, Sample]:
     """Pictures of a set that count here, by key."""
-    known = {key: sample for key, sample in each.samples.items() if sample.mos is not None}
-    test = {key: sample for key, sample in known.items() if sample.split == "test"}
-    return test or known
+    return {key: sample for key, sample in each.counted.items() if sample.mos is not None}
 
 
 def by_set(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, dict[str, dict[str, Row]]]:

@@ -191,7 +191,7 @@ def _load_matlab(path: Path) -> Mapping[str, Any]:
     try:
         loadmat = importlib.import_module("scipy.io").loadmat
     except ImportError as error:
-        raise SourceError(f'{path}: MATLAB files are read by scipy: pip install "snellen[train]"') from error
+        raise SourceError(f'{path}: MATLAB files are read by scipy: pip install "snellen[evaluate]"') from error
     contents: Mapping[str, Any] = loadmat(path)
     return contents
 
@@ -206,7 +206,9 @@ def _sheet_lines(path: Path, sheet: str | None) -> Iterator[tuple[int, Sequence[
         load_workbook = importlib.import_module("openpyxl").load_workbook
     except ImportError as error:
         remedy = f"save the sheet{f' {sheet!r}' if sheet else ''} as {path.with_suffix('.csv').name} beside it"
-        raise SourceError(f"{path}: workbooks are read by openpyxl: pip install openpyxl; or {remedy}") from error
+        raise SourceError(
+            f'{path}: workbooks are read by openpyxl: pip install "snellen[evaluate]"; or {remedy}'
+        ) from error
     book = load_workbook(path, read_only=True, data_only=True)
     try:
         if sheet is not None and sheet not in book.sheetnames:
