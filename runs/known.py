@@ -149,7 +149,7 @@ def main() -> None:
     glimpses: list[np.ndarray] = []
     with Pool(args.workers, prepare, (args.out / "plain.onnx", args.looks)) as pool:
         for work, jobs in ((real, samples), (synthetic, firsts)):
-            for row, one in pool.imap(work, jobs, chunksize=16):  # type: ignore[arg-type]
+            for row, one in pool.imap(work, jobs, chunksize=16):
                 rows.append(row)
                 if one is not None:
                     written.append(row)
