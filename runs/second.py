@@ -46,9 +46,8 @@ class StoredLooks:
         """Everything is there already."""
 
     def take(self, views: Sequence[View]) -> tuple[torch.Tensor, ...]:
-        """See `snellen.train.look_cache.LookCache.take`; the plain head's rating is not read here."""
-        rows = torch.tensor([int(view.picture.name) for view in views])
-        return (*self.vectors.take(rows), torch.full((len(rows),), 3.0))
+        """See `snellen.train.look_cache.LookCache.take`."""
+        return self.vectors.take(torch.tensor([int(view.picture.name) for view in views]))
 
 
 def first_replies(policy: Policy, rows: Sequence[dict[str, Any]], temperature: float) -> list[str]:

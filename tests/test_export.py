@@ -13,7 +13,7 @@ from snellen.model.decoder import Decoder, DecoderShape
 from snellen.model.export import export_onnx
 from snellen.model.vision import WIDTH, Encoder, Glance
 
-SHAPE = DecoderShape(300, 32, 2, 2)
+SHAPE = DecoderShape(600, 32, 2, 2)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def test_connector_agrees(models) -> None:
     overview, fragments = (rng.normal(size=(1, 25, WIDTH)).astype(np.float32) for _ in range(2))
     with torch.no_grad():
         summary = glance.summary(torch.from_numpy(pools))
-        vectors = decoder.connector(summary, torch.from_numpy(overview), torch.from_numpy(fragments)).numpy()
-        rating = glance.rating(summary).numpy()
+        rating = glance.rating(summary)
+        vectors = decoder.see(summary, torch.from_numpy(overview), torch.from_numpy(fragments), rating).numpy()
     said = graphs["connector"].run(None, {"pools": pools, "overview": overview, "fragments": fragments})
     assert np.allclose(said[0], vectors, atol=1e-4) and np.allclose(said[1], rating, atol=1e-4)
 

@@ -26,7 +26,7 @@ def setting():
     tokenizer = train_tokenizer([reply(r) for r in ratings], 300)
     rows = [encode_rounds(tokenizer, [Round(i, FULL, reply(r), r, 0)]) for i, r in enumerate(ratings)]
     rng = np.random.default_rng(0)
-    shapes = ((4, 128), (4, 25, 160), (4, 25, 160))
+    shapes = ((4, 128), (4, 25, 160), (4, 25, 160), (4, 1))
     vectors = LookVectors(*(rng.normal(size=shape).astype(np.float16) for shape in shapes))
     return tokenizer, rows, vectors
 

@@ -46,8 +46,8 @@ def _learned() -> tuple[Policy, dict[str, torch.Tensor]]:
     tokenizer = train_tokenizer([text for rating in ratings[::20] for text in replies(rating)], 600)
     torch.manual_seed(0)
     looks = LookCache(Encoder(), Glance())
-    summary, overview, fragments, _ = looks.take([look(picture(0)), look(picture(0), SHOWN)])
-    vectors = LookVectors(summary.numpy(), overview.numpy(), fragments.numpy())
+    *seen, plain = looks.take([look(picture(0)), look(picture(0), SHOWN)])
+    vectors = LookVectors(*(part.numpy() for part in seen), plain.numpy()[:, None])
     talks, quicks = [], []
     for rating in ratings:
         first, later, quick = replies(rating)

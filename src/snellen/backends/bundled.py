@@ -27,8 +27,8 @@ from snellen.region import Region
 
 GRID_SIDE = 5
 """Each small picture reaches the decoder as GRID_SIDE x GRID_SIDE pooled cell vectors."""
-LOOK_TOKENS = 1 + 2 * GRID_SIDE * GRID_SIDE
-"""Tokens that one look takes: its summary, then overview and fragments, rows first."""
+LOOK_TOKENS = 2 + 2 * GRID_SIDE * GRID_SIDE
+"""Tokens that one look takes: the plain head's rating, the summary, then overview and fragments, rows first."""
 WEIGHTS = Path(__file__).parent.parent / "weights" / "snellen-1"
 RATING_MARK = '"rating": '
 RATINGS = np.round(np.arange(100, 501) / 100.0, 2)

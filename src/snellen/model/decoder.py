@@ -14,7 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snellen.backends.bundled import GRID_SIDE
+from snellen.model.tokenizer import FIRST_NUMBER
 from snellen.model.vision import SUMMARY, WIDTH
+
+SPOKEN_SPREAD = 0.05
+"""Width, in MOS, of the numbers that a rating is spoken in."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,8 @@ class DecoderShape:
 class Connector(nn.Module):
     """Turns what the encoder says of a look into the decoder's vectors.
 
-    Input: summary (N, SUMMARY), overview and fragments (N, 25, WIDTH). Output: (N, LOOK_TOKENS, width), one vector for
-    the summary, then the cells.
+    Input: summary (N, SUMMARY), overview and fragments (N, 25, WIDTH). Output: (N, 51, width), one vector for the
+    summary, then the cells.
     """
 
     def __init__(self, width: int) -> None:
@@ -140,6 +144,21 @@ class Decoder(nn.Module):
             x, one = layer(x, cos, sin, bias, None if past is None else past[i])
             present.append(one)
         return self.norm(x), torch.stack(present)
+
+    def see(self, summary: Tensor, overview: Tensor, fragments: Tensor, plain: Tensor) -> Tensor:
+        """What the encoder says of N looks as the vectors that stand for it, (N, LOOK_TOKENS, width).
+
+        plain (N,): the regression head's rating of the look; the rest as `Connector` takes it. The head's rating comes
+        first, spoken in the decoder's own numbers: to repeat a number is easily learned, to regress it again is not.
+        """
+        return torch.cat([self.spoken(plain)[:, None], self.connector(summary, overview, fragments)], dim=1)
+
+    def spoken(self, ratings: Tensor) -> Tensor:
+        """(N,) ratings, 1..5, as the embeddings of the numbers around each, (N, width)."""
+        grid = 1.0 + 0.01 * torch.arange(401, device=ratings.device)
+        near = torch.softmax(-0.5 * ((grid - ratings.clamp(1.0, 5.0)[:, None]) / SPOKEN_SPREAD) ** 2, dim=1)
+        out: Tensor = near @ self.embedding.weight[FIRST_NUMBER + 100 : FIRST_NUMBER + 501]
+        return out
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., width) -> (..., vocabulary); the output matrix is the embedding."""

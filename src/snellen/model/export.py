@@ -21,11 +21,12 @@ class _Connect(nn.Module):
 
     def __init__(self, glance: Glance, decoder: Decoder) -> None:
         super().__init__()
-        self.glance, self.connector = glance, decoder.connector
+        self.glance, self.decoder = glance, decoder
 
     def forward(self, pools: Tensor, overview: Tensor, fragments: Tensor) -> tuple[Tensor, Tensor]:
         summary = self.glance.summary(pools)
-        return self.connector(summary, overview, fragments), self.glance.rating(summary)
+        rating = self.glance.rating(summary)
+        return self.decoder.see(summary, overview, fragments, rating), rating
 
 
 class _Decode(nn.Module):

@@ -13,6 +13,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 
 SPECIAL = ("<pad>", "<end>", "<look>", "<image>")
 """Padding; end of a reply; beginning of a user turn, before the coordinates of the region shown; one part of a look."""
+FIRST_NUMBER = len(SPECIAL)
+"""Id of the token "0.00"; "5.00" is 500 further on."""
 CLAUSE = r"""(?:[^.,;\n]|,(?= "))*[.,;]?[ \n]?"""
 
 

@@ -81,9 +81,9 @@ class Policy(BundledBackend):
     @torch.no_grad()
     def see(self, view: View) -> LookVectors:
         """The connector changes from step to step, so only what the encoder says is kept."""
-        *parts, plain = self.looks.take([view])
-        vectors = self.model.connector(*(part.to(self.device) for part in parts))[0].cpu().numpy()
-        return LookVectors(vectors, float(plain.clamp(1.0, 5.0)))
+        seen = self.looks.take([view])
+        vectors = self.model.see(*(part.to(self.device) for part in seen))[0].cpu().numpy()
+        return LookVectors(vectors, float(seen[-1].clamp(1.0, 5.0)))
 
     @torch.no_grad()
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:

@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -29,26 +29,25 @@ NUMBERS = 501
 
 @dataclass(frozen=True)
 class LookVectors:
-    """What the encoder says of N looks, half precision: summary (N, 128), overview and fragments (N, 25, 160)."""
+    """What the encoder says of N looks, half precision: summary (N, 128), overview and fragments (N, 25, 160), and the
+    regression head's rating, plain (N, 1)."""
 
     summary: np.ndarray
     overview: np.ndarray
     fragments: np.ndarray
+    plain: np.ndarray
 
     @staticmethod
     def open(folder: Path) -> LookVectors:
-        """Memory-map the three arrays of a folder."""
-        return LookVectors(
-            *(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("summary", "overview", "fragments"))
-        )
+        """Memory-map the arrays of a folder."""
+        return LookVectors(*(np.load(folder / f"{one.name}.npy", mmap_mode="r") for one in fields(LookVectors)))
 
-    def take(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The three arrays' rows as float tensors."""
+    def take(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The arrays' rows as float tensors, as `Decoder.see` takes them."""
         where = rows.cpu().numpy()
-        a, b, c = (
-            torch.from_numpy(np.asarray(x[where], np.float32)) for x in (self.summary, self.overview, self.fragments)
-        )
-        return a, b, c
+        arrays = (self.summary, self.overview, self.fragments, self.plain[:, 0])
+        a, b, c, d = (torch.from_numpy(np.asarray(x[where], np.float32)) for x in arrays)
+        return a, b, c, d
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class SftOptions:
     warmup: int = 100
     rating_spread: float = 0.15
     place_spread: float = 0.02
-    expectation_weight: float = 1.0
+    expectation_weight: float = 3.0
     dropout_looks: float = 0.1
     seed: int = 0
     checkpoint_every: int = 100
@@ -82,12 +81,12 @@ def sft_losses(
     """Parts of the loss, each a mean over its own kind of token. numbers: id of the token "0.00"."""
     device = model.embedding.weight.device
     batch = batch.to(device)
-    summary, overview, fragments = (part.to(device) for part in vectors.take(batch.looks))
+    summary, overview, fragments, plain = (part.to(device) for part in vectors.take(batch.looks))
     if model.training and options.dropout_looks:
         for cells in (overview, fragments):
             cells *= (torch.rand(cells.shape[:2], device=device) >= options.dropout_looks)[..., None]
     looks = torch.zeros(*batch.ids.shape, model.shape.width, device=device)
-    looks[batch.is_look] = model.connector(summary, overview, fragments).flatten(0, 1)
+    looks[batch.is_look] = model.see(summary, overview, fragments, plain).flatten(0, 1)
     positions = torch.arange(batch.ids.shape[1], device=device).expand_as(batch.ids)
     hidden, _ = model(batch.ids, looks, batch.is_look, positions, batch.keys)
     role, wanted = batch.role[:, 1:], batch.ids[:, 1:]

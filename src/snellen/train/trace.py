@@ -100,8 +100,8 @@ def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
 class Traces:
     """Traces padded on the right to one length T: ids, positions, segment (-1 on padding) and limit (B, T).
 
-    is_look (B, T) marks the places of looks; summary, overview and fragments hold what the encoder says of each in the
-    same order. Over the N actions of all rows, row by row: row, at, taken and rating (N,).
+    is_look (B, T) marks the places of looks; summary, overview, fragments and plain hold what the encoder says of each
+    in the same order. Over the N actions of all rows, row by row: row, at, taken and rating (N,).
     """
 
     ids: Tensor
@@ -112,6 +112,7 @@ class Traces:
     summary: Tensor
     overview: Tensor
     fragments: Tensor
+    plain: Tensor
     row: Tensor
     at: Tensor
     taken: Tensor
@@ -127,7 +128,7 @@ def collate(policy: Policy, traces: Sequence[Trace]) -> Traces:
     for i, one in enumerate(traces):
         for target, values in ((ids, one.ids), (positions, one.positions), (segment, one.segment), (limit, one.limit)):
             target[i, : len(values)] = values
-    *looks, _ = policy.looks.take([view for one in traces for view in one.views])
+    looks = policy.looks.take([view for one in traces for view in one.views])
     row = np.repeat(np.arange(len(traces)), [len(one.at) for one in traces])
     at, taken, rating = (np.concatenate([getattr(one, name) for one in traces]) for name in ("at", "taken", "rating"))
     first = [torch.from_numpy(a) for a in (ids, positions, segment, limit, ids == policy._image)]
@@ -138,7 +139,7 @@ def collate(policy: Policy, traces: Sequence[Trace]) -> Traces:
 def action_logits(model: Decoder, traces: Traces, bias: Tensor) -> Tensor:
     """One pass over whole rows: the logits from which each action was drawn, (N, V). bias: see `action_bias`."""
     x = model.embedding(traces.ids)
-    looks = model.connector(traces.summary, traces.overview, traces.fragments)
+    looks = model.see(traces.summary, traces.overview, traces.fragments, traces.plain)
     x = x.masked_scatter(traces.is_look[..., None], looks.flatten(0, 1).to(x.dtype))
     angle = traces.positions[:, None, :, None].float() * model.frequencies  # type: ignore[operator]
     cos, sin = angle.cos(), angle.sin()
