@@ -56,10 +56,10 @@ def _learned() -> tuple[Policy, dict[str, torch.Tensor]]:
         quicks.append(encode_rounds(tokenizer, [Round(0, FULL, quick, 3.0, 0)]))
     model = Decoder(DecoderShape(tokenizer.get_vocab_size(), 64, 2, 2))
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-2)
-    options = SftOptions(rating_spread=0.6, place_spread=0.002)
+    options = SftOptions(rating_spread=0.6, place_spread=0.002, expectation_weight=1.0)
     rng = np.random.default_rng(0)
-    for step in range(160):
-        optimizer.param_groups[0]["lr"] = 1e-2 * (1.0 - step / 160)
+    for step in range(280):
+        optimizer.param_groups[0]["lr"] = 1e-2 * (1.0 - step / 280)
         few = rng.integers(0, len(ratings), 3)
         batch = collate([rows[i] for rows in (talks, quicks) for i in few], tokenizer.token_to_id("<image>"))
         optimizer.zero_grad()
