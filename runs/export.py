@@ -1,4 +1,4 @@
-r"""Step 9 of the recipe: write the model's folder. The interval is calibrated afterwards (runs/calibrate.py).
+r"""Step 10 of the recipe: write the model's folder. The interval is calibrated afterwards (runs/calibrate.py).
 
 python runs/export.py --vision build/vision/vision.pt --sft build/sft --version 0.2.0 \
         --out src/snellen/weights/snellen-1

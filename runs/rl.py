@@ -1,10 +1,10 @@
-r"""Between steps 8 and 9 of the recipe: reinforcement learning, from what supervised fine-tuning left.
+r"""Between steps 9 and 10 of the recipe: reinforcement learning, from what supervised fine-tuning left.
 
     python runs/rl.py --vision build/vision/vision.pt --sft build/sft --manifest build/biq2021.jsonl \
         --looks build/looks --out build/rl
 
 Makes the synthetic pictures of `--looks` again as files, once, because rollouts look where they like. The folder that
-it leaves is exported as the one of step 8 is. Ends with a validation pass over held-out pictures, SFT beside it.
+it leaves is exported as the one of step 9 is. Ends with a validation pass over held-out pictures, SFT beside it.
 """
 
 from __future__ import annotations

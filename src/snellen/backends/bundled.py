@@ -20,8 +20,9 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
-from snellen.answer import RATING_PREFIX
+from snellen.answer import FIRST_LABELS, LATER_LABELS, RATING_PREFIX
 from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
+from snellen.backends.grammar import Grammar, Pieces
 from snellen.image import View
 from snellen.region import Region
 
@@ -109,6 +110,9 @@ class BundledBackend:
         self._image, self._end, self._first_rating = (
             token_id(self.tokenizer, token) for token in ("<image>", "<end>", "1.00")
         )
+        ids = range(self.tokenizer.get_vocab_size())
+        self._pieces = [self.tokenizer.decode([i], skip_special_tokens=False) for i in ids]
+        self._form = Pieces(self._pieces, token_id(self.tokenizer, "0.00"), self._end)
         self._seen: weakref.WeakKeyDictionary[View, LookVectors] = weakref.WeakKeyDictionary()
 
     def cells(self, picture: npt.NDArray[np.uint8]) -> Floats:
@@ -160,7 +164,9 @@ class BundledBackend:
         if sampling.prefix:
             batch = self._more(batch, [self.tokenizer.encode(sampling.prefix).ids] * len(conversations))
             logits, past = self._step(batch, past)
-        writers = [_Writer(self, sampling, rating) for rating in ratings]
+        rounds = [sum(turn.role == "user" for turn in turns) for turns in conversations]
+        labels = [FIRST_LABELS if number == 1 else LATER_LABELS for number in rounds]
+        writers = [_Writer(self, sampling, *one) for one in zip(ratings, labels, strict=True)]
         while True:
             chosen = [writer.write(row) for writer, row in zip(writers, logits, strict=True)]
             if all(writer.finish for writer in writers):
@@ -208,12 +214,16 @@ class _Writer:
     """One reply in the making: chooses tokens and keeps their log-probabilities.
 
     Greedy decoding writes the expected rating, not the likeliest one: the number in the reply, which the next round
-    reads and quotes, is then the score of the round.
+    reads and quotes, is then the score of the round. What would break the protocol's form cannot be chosen
+    (`Grammar`).
     """
 
-    def __init__(self, backend: BundledBackend, sampling: Sampling, rating: RatingDistribution) -> None:
+    def __init__(
+        self, backend: BundledBackend, sampling: Sampling, rating: RatingDistribution, labels: Sequence[str]
+    ) -> None:
         self.backend, self.sampling, self.rating = backend, sampling, rating
         self.tail = sampling.prefix[-64:]
+        self.grammar = None if sampling.prefix else Grammar(backend._form, labels)
         self.random = np.random.default_rng(sampling.seed)
         self.ids: list[int] = []
         self.logprobs: list[float] = []
@@ -223,6 +233,8 @@ class _Writer:
         """Take the logits (V,) of the next place, return the token that stands there."""
         if self.finish:
             return self.backend._end
+        if self.grammar is not None:
+            logits = np.where(self.grammar.allowed(), logits, np.float32(-np.inf))
         token, logprob = _choose(logits, self.sampling, self.random)
         if self.sampling.temperature == 0.0 and self.tail.endswith(RATING_MARK):
             token = self.backend._first_rating + round(100 * (self.rating.mean - 1.0))
@@ -232,7 +244,10 @@ class _Writer:
             return token
         self.ids.append(token)
         self.logprobs.append(logprob)
-        self.tail = (self.tail + self.backend.tokenizer.decode([token], skip_special_tokens=False))[-64:]
+        piece = self.backend._pieces[token]
+        self.tail = (self.tail + piece)[-64:]
+        if self.grammar is not None:
+            self.grammar.add(token)
         if len(self.ids) >= self.sampling.max_tokens:
             self.finish = "length"
         return token

@@ -1,0 +1,163 @@
+"""Keeps a reply to the protocol's form while it is written: which tokens can stand next.
+
+A decoder of a few million parameters now and then forgets a section or a bracket. What it wants to say is not touched:
+words, boxes, kinds and severities are its own choice among what the form leaves open, and nothing that was written is
+changed afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from snellen.answer import KINDS
+
+Mask = npt.NDArray[np.bool_]
+
+SECTION_TOKENS = 60
+"""A section has at most so many tokens (the teacher's longest has 40), then it has to end."""
+MOST_ISSUES = 4
+CLOSING = '</think><answer>{"bbox_2d": ['
+_ISSUE = tuple(f'{{"kind": "{kind}", "severity": {level}, "bbox_2d": [' for kind in KINDS for level in range(1, 6))
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The text of each token, (V,), the id of "0.00" and of the end, and masks (V,) that are made once."""
+
+    texts: Sequence[str]
+    zero: int
+    end: int
+    known: dict[object, Mask] = field(default_factory=dict)
+
+    def starting(self, options: Sequence[str]) -> Mask:
+        """Tokens that one of the options begins with."""
+        key = tuple(options)
+        if key not in self.known:
+            begins = {option[:n] for option in options for n in range(1, len(option) + 1)}
+            self.known[key] = np.array([text in begins for text in self.texts])
+        return self.known[key]
+
+    def label(self, rest: str) -> Mask:
+        """Tokens that go on with what is left of a label, or hold it and more."""
+        if rest not in self.known:
+            fits = [bool(t) and (rest.startswith(t) or t.startswith(rest)) for t in self.texts]
+            self.known[rest] = np.array(fits)
+        return self.known[rest]
+
+    def section(self, last: bool, begun: bool, full: bool) -> Mask:
+        """Tokens inside a section: words, and what ends it once it holds a word; nothing else when it is full."""
+        key = (last, begun, full)
+        if key not in self.known:
+            words = np.array([bool(t) and not set(t) & set('"[]{}<\n') for t in self.texts])
+            if last:
+                stops = np.array([begun and bool(t) and CLOSING.startswith(t) for t in self.texts])
+            else:
+                lines = [t.endswith("\n") and bool(begun or t.strip()) for t in self.texts]
+                stops = np.array(lines) & np.array([not set(t) & set('"[]{}<') for t in self.texts])
+            self.known[key] = stops if full else words | stops
+        return self.known[key]
+
+    def numbers(self, low: int, high: int) -> Mask:
+        """The tokens of low / 100 to high / 100."""
+        mask = np.zeros(len(self.texts), bool)
+        mask[self.zero + low : self.zero + high + 1] = True
+        return mask
+
+
+class Grammar:
+    """Where one reply is. `allowed` says which tokens can stand next, `add` takes the one that does."""
+
+    def __init__(self, pieces: Pieces, labels: Sequence[str]) -> None:
+        self.pieces, self.labels = pieces, labels
+        self.done = 0  # sections
+        self.text, self.tokens = "", 0  # of the section or the fixed part so far
+        self.options: Sequence[str] = ()  # the fixed part is one of these; none while in a section
+        self.boxes: list[list[int]] = []  # in hundredths; the first is what is asked for
+        self.rated = self.over = False
+
+    @property
+    def _label(self) -> str:
+        return ("" if self.done else "<think>") + self.labels[self.done] + ": "
+
+    @property
+    def _last(self) -> bool:
+        return self.done == len(self.labels) - 1
+
+    def allowed(self) -> Mask:
+        """(V,)."""
+        pieces = self.pieces
+        if self.over:
+            return pieces.numbers(pieces.end - pieces.zero, pieces.end - pieces.zero)
+        if self.options:
+            return pieces.starting([o[len(self.text) :] for o in self.options if o.startswith(self.text)])
+        if not self.boxes:
+            if len(self.text) < len(self._label):
+                return pieces.label(self._label[len(self.text) :])
+            begun = bool(self.text[len(self._label) :].strip())
+            return pieces.section(self._last, begun, begun and self.tokens >= SECTION_TOKENS)
+        if len(self.boxes[-1]) == 4:
+            return pieces.numbers(100, 500)
+        return self._side()
+
+    def _side(self) -> Mask:
+        """The next number of a box; the first box may be all zero, which asks for nothing."""
+        box = self.boxes[-1]
+        if len(box) < 2:
+            return self.pieces.numbers(0, 99)
+        nothing = len(self.boxes) == 1 and not any(box)
+        if nothing and len(box) == 3:
+            return self.pieces.numbers(0, 0)
+        mask = self.pieces.numbers(box[len(box) - 2] + 1, 100)
+        if nothing:
+            mask[self.pieces.zero] = True
+        return mask
+
+    def add(self, token: int) -> None:
+        """The token that was chosen."""
+        text = self.pieces.texts[token]
+        if self.options:
+            self.text += text
+            if self.text in self.options:
+                self._after(self.text)
+        elif not self.boxes:
+            self._in_section(text)
+        elif len(self.boxes[-1]) < 4:
+            self.boxes[-1].append(token - self.pieces.zero)
+            self.options, self.text = self._next(), ""
+        else:
+            self.rated = True
+            tool = "crop" if any(self.boxes[0]) else "final"
+            begin = f', "tool": "{tool}", "issues": ['
+            self.options, self.text = (begin + "]}</answer>", *(begin + issue for issue in _ISSUE)), ""
+
+    def _in_section(self, text: str) -> None:
+        begun = len(self.text) >= len(self._label)
+        self.tokens += 1
+        if begun and self._last and text.startswith("</"):
+            self.options, self.text = (CLOSING,), text
+            if text == CLOSING:
+                self._after(text)
+            return
+        self.text += text
+        if "\n" in text:
+            self.done, self.text, self.tokens = self.done + 1, "", 0
+
+    def _next(self) -> Sequence[str]:
+        """What can follow a number of a box."""
+        if len(self.boxes[-1]) < 4:
+            return (", ",)
+        if not self.rated:
+            return ('], "rating": ',)
+        more = () if len(self.boxes) > MOST_ISSUES else tuple("]}, " + issue for issue in _ISSUE)
+        return ("]}]}</answer>", *more)
+
+    def _after(self, written: str) -> None:
+        self.options = ()
+        if written.endswith("</answer>"):
+            self.over = True
+        elif written.endswith('"bbox_2d": ['):
+            self.boxes.append([])

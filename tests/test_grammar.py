@@ -1,0 +1,60 @@
+"""Whatever is chosen among what the grammar allows can be read, and everything that can be said is allowed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from snellen.answer import FIRST_LABELS, LATER_LABELS, Answer, Issue, Rationale, labels, parse_reply, render_reply
+from snellen.backends.bundled import token_id
+from snellen.backends.grammar import MOST_ISSUES, Grammar, Pieces
+from snellen.model.tokenizer import train_tokenizer
+from snellen.region import Region
+
+CORNER = Region(0.0, 0.1, 0.4, 0.55)
+WORDS = Rationale("Soft edges: the rest is fine.", "Crisp edges.", "No halos.", "At first it was 3.47; it stays.")
+ANSWERS = [
+    Answer(None, 3.47, "final"),
+    Answer(CORNER, 1.0, "crop", (Issue("motion blur", 5, CORNER),)),
+    Answer(None, 5.0, "final", (Issue("blur", 1, CORNER), Issue("color cast", 3, Region(0.0, 0.0, 1.0, 1.0)))),
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer([render_reply(WORDS, answer, number) for answer in ANSWERS for number in (1, 2)] * 3, 420)
+
+
+@pytest.fixture(scope="module")
+def pieces(tokenizer) -> Pieces:
+    texts = [tokenizer.decode([i], skip_special_tokens=False) for i in range(tokenizer.get_vocab_size())]
+    return Pieces(texts, token_id(tokenizer, "0.00"), token_id(tokenizer, "<end>"))
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_what_the_protocol_can_say_is_allowed(tokenizer, pieces: Pieces, answer: Answer, number: int) -> None:
+    grammar = Grammar(pieces, labels(number))
+    for token in [*tokenizer.encode(render_reply(WORDS, answer, number)).ids, pieces.end]:
+        assert grammar.allowed()[token], pieces.texts[token]
+        if token != pieces.end:
+            grammar.add(token)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_walk_can_be_read(pieces: Pieces, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    number = 1 + seed % 2
+    grammar = Grammar(pieces, FIRST_LABELS if number == 1 else LATER_LABELS)
+    text = ""
+    for _ in range(2000):
+        token = int(rng.choice(np.flatnonzero(grammar.allowed())))
+        if token == pieces.end:
+            break
+        text += pieces.texts[token]
+        grammar.add(token)
+    else:
+        pytest.fail(f"no end: {text[-200:]}")
+    parsed = parse_reply(text, number)
+    assert parsed.rationale is not None and len(parsed.answer.issues) <= MOST_ISSUES
+    assert (parsed.answer.tool == "crop") == (parsed.answer.region is not None)
