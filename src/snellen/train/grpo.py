@@ -29,6 +29,7 @@ from snellen.data.sample import Sample
 from snellen.image import load
 from snellen.model.decoder import Decoder
 from snellen.train.kl_coverage import open_regulariser
+from snellen.train.loop import save
 from snellen.train.policy import Policy
 from snellen.train.resample import draw, flatness, mos_bins, probabilities
 from snellen.train.rewards import WEIGHTS, Floats, Said, Truth, last_ratings, reward_parts, said_by, total, truth_of
@@ -318,6 +319,5 @@ def _resume(file: Path, model: Decoder, optimizer: torch.optim.Optimizer, pools:
 def _save(out: Path, step: int, model: Decoder, optimizer: torch.optim.Optimizer, pools: Sequence[Pool]) -> None:
     saved = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
     saved["disagreement"] = [torch.from_numpy(pool.disagreement) for pool in pools]
-    torch.save(saved, out / "checkpoint.tmp")
-    (out / "checkpoint.tmp").replace(out / "checkpoint.pt")
+    save(saved, out / "checkpoint.pt")
     torch.save(model.state_dict(), out / "decoder.pt")

@@ -6,7 +6,6 @@ Because the encoder is frozen, what it says of every look is computed once (`Loo
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -22,6 +21,7 @@ from snellen.backends.bundled import token_id
 from snellen.model.decoder import Decoder, DecoderShape, number_embeddings
 from snellen.train import best_device
 from snellen.train.batch import CONTEXT, PLACE, RATING, WORD, Batch, Row, collate
+from snellen.train.loop import rate_at, save
 
 NUMBERS = 501
 """Tokens "0.00" to "5.00"."""
@@ -159,10 +159,7 @@ def train_sft(
     else:
         with torch.no_grad():
             model.embedding.weight[numbers : numbers + NUMBERS] = number_embeddings(NUMBERS, shape.width).to(device)
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    others = [p for p in model.parameters() if p.dim() <= 1]
-    groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.98))
+    optimizer = _optimizer(model, options)
     out.mkdir(parents=True, exist_ok=True)
     (out / "options.json").write_text(json.dumps(asdict(options) | {"shape": asdict(shape)}, indent=1))
     tokenizer.save(str(out / "tokenizer.json"))
@@ -179,10 +176,8 @@ def train_sft(
     began = time.time()
     last = min(options.steps, stop or options.steps)
     for step in range(first, last):
-        ramp = min(1.0, (step + 1) / options.warmup)
-        ramp *= 0.5 * (1 + math.cos(math.pi * step / options.steps)) * 0.98 + 0.02
         for group in optimizer.param_groups:
-            group["lr"] = options.rate * ramp
+            group["lr"] = options.rate * rate_at(step, options.steps, options.warmup)
         model.train()
         parts = sft_losses(model, collate(next(following), image), vectors, numbers, options)
         optimizer.zero_grad(set_to_none=True)
@@ -198,9 +193,16 @@ def train_sft(
             log.write(json.dumps(row) + "\n")
         if (step + 1) % options.checkpoint_every == 0 or done:
             saved = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
-            torch.save(saved | {"random": torch.get_rng_state()}, out / "checkpoint.tmp")
-            (out / "checkpoint.tmp").replace(out / "checkpoint.pt")
+            save(saved | {"random": torch.get_rng_state()}, out / "checkpoint.pt")
             torch.save(model.state_dict(), out / "decoder.pt")
+
+
+def _optimizer(model: Decoder, options: SftOptions) -> torch.optim.AdamW:
+    """Only matrices decay."""
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    others = [p for p in model.parameters() if p.dim() <= 1]
+    groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.98))
 
 
 @torch.no_grad()

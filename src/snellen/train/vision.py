@@ -7,7 +7,6 @@ here is also the yardstick: the language model's score is held against it.
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from snellen.model.vision import CELL, Encoder, Glance, load_imagenet
 from snellen.protocol import KINDS
 from snellen.region import Region
 from snellen.train import best_device
+from snellen.train.loop import rate_at, save
 
 
 @dataclass(frozen=True)
@@ -162,27 +162,15 @@ def train_vision(
     """Train encoder and glance heads; writes out/vision.pt (weights averaged over steps) and out/log.jsonl.
 
     batches: given the number of batches already seen, the endless rest. start: weights to begin from instead of
-    ImageNet's. Resumes from out/checkpoint.pt. stop: end after this many
-    steps of the schedule, as a killed run does, with a checkpoint.
+    ImageNet's. Resumes from out/checkpoint.pt. stop: end after this many steps of the schedule, as a killed run does,
+    with a checkpoint.
     """
     torch.manual_seed(options.seed)
-    encoder, glance = Encoder(), Glance()
-    load_imagenet(encoder)
-    if start is not None:
-        state = torch.load(start, weights_only=True)
-        encoder.load_state_dict(state["encoder"])
-        glance.load_state_dict(state["glance"])
     device = best_device()
-    encoder.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    glance.to(device)
-    for module in [encoder.stem, *encoder.blocks[: options.frozen]]:
-        module.requires_grad_(False)
+    encoder, glance = _begin(start, options.frozen, device)
     model = nn.ModuleDict({"encoder": encoder, "glance": glance})
     average = {k: v.clone() for k, v in model.state_dict().items()}
-    new = [*encoder.cell.parameters(), *encoder.norm.parameters(), *glance.parameters()]
-    old = [p for block in encoder.blocks for p in block.parameters() if p.requires_grad]
-    groups = [{"params": old, "lr": options.encoder_rate}, {"params": new, "lr": options.head_rate}]
-    optimizer = torch.optim.AdamW(groups, weight_decay=options.weight_decay, betas=(0.9, 0.98))
+    optimizer = _optimizer(encoder, glance, options)
     first, out_log = 0, out / "log.jsonl"
     out.mkdir(parents=True, exist_ok=True)
     (out / "options.json").write_text(json.dumps(asdict(options), indent=1))
@@ -195,8 +183,7 @@ def train_vision(
     began = time.time()
     last = min(options.steps, stop or options.steps)
     for step in range(first, last):
-        ramp = min(1.0, (step + 1) / options.warmup)
-        ramp *= 0.5 * (1 + math.cos(math.pi * step / options.steps)) * 0.98 + 0.02
+        ramp = rate_at(step, options.steps, options.warmup)
         for group, rate in zip(optimizer.param_groups, (options.encoder_rate, options.head_rate), strict=True):
             group["lr"] = rate * ramp
         parts = look_losses(encoder, glance, next(following))
@@ -225,9 +212,30 @@ def train_vision(
                 "average": average,
                 "step": step + 1,
             }
-            torch.save(saved, out / "checkpoint.tmp")
-            (out / "checkpoint.tmp").replace(out / "checkpoint.pt")
+            save(saved, out / "checkpoint.pt")
             save_vision(average, out / "vision.pt")
+
+
+def _begin(start: Path | None, frozen: int, device: torch.device) -> tuple[Encoder, Glance]:
+    """Encoder and heads to learn from: ImageNet's, or those of `start`; the first `frozen` blocks stay as they are."""
+    encoder, glance = Encoder(), Glance()
+    load_imagenet(encoder)
+    if start is not None:
+        state = torch.load(start, weights_only=True)
+        encoder.load_state_dict(state["encoder"])
+        glance.load_state_dict(state["glance"])
+    encoder.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for module in [encoder.stem, *encoder.blocks[:frozen]]:
+        module.requires_grad_(False)
+    return encoder, glance.to(device)
+
+
+def _optimizer(encoder: Encoder, glance: Glance, options: VisionOptions) -> torch.optim.AdamW:
+    """What starts anew learns faster than what ImageNet taught."""
+    new = [*encoder.cell.parameters(), *encoder.norm.parameters(), *glance.parameters()]
+    old = [p for block in encoder.blocks for p in block.parameters() if p.requires_grad]
+    groups = [{"params": old, "lr": options.encoder_rate}, {"params": new, "lr": options.head_rate}]
+    return torch.optim.AdamW(groups, weight_decay=options.weight_decay, betas=(0.9, 0.98))
 
 
 def save_vision(state: dict[str, Tensor], path: Path) -> None:
