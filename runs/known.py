@@ -4,7 +4,7 @@ r"""Step 2 of the recipe: what is known of each picture without the trained enco
 
 For every real training picture and a share of the synthetic ones: the label, the known fault, and the part that a
 second look shows. For those that are written about also the measured features, and what can be known at a glance: an
-out-of-fold prediction from features of the untouched ImageNet encoder on the small view (`first_ratings`). The other
+out-of-fold prediction from features of the untouched ImageNet encoder on the small view. The other
 real pictures teach the rating only. Writes examples.jsonl, one picture per line.
 """
 
@@ -21,6 +21,7 @@ import onnxruntime
 from torch import Tensor
 
 from snellen.backends.bundled import pool_all
+from snellen.data.build import FOLDS, out_of_fold
 from snellen.data.features import features
 from snellen.data.sample import Sample, read_manifest
 from snellen.data.synthesize import Recipe, read_recipes
@@ -30,7 +31,8 @@ from snellen.model.vision import Encoder, load_imagenet
 from snellen.region import Region
 from snellen.train.looks import HELD_OUT, LookStore, training_pictures
 
-FOLDS = 5
+SHRINK = 300.0
+"""Of the ridge regression, in pictures; there are over 1,000 features."""
 EYE: onnxruntime.InferenceSession
 STORE: LookStore
 RECIPES: list[Recipe]
@@ -109,21 +111,6 @@ def synthetic(first: int) -> tuple[dict[str, object], np.ndarray | None]:
     return row, glimpse(one.overview)
 
 
-def first_ratings(
-    glimpses: np.ndarray, mos: np.ndarray, groups: np.ndarray, ridge: float = 300.0, low: float = 1.0
-) -> np.ndarray:
-    """Out-of-fold ridge predictions of `mos`, (N,), at least `low`: no model saw the picture or its group."""
-    x = (glimpses - glimpses.mean(0)) / (glimpses.std(0) + 1e-6)
-    fold = groups % FOLDS
-    predicted = np.zeros(len(mos))
-    for k in range(FOLDS):
-        fit, test = fold != k, fold == k
-        mean = mos[fit].mean()
-        weights = np.linalg.solve(x[fit].T @ x[fit] + ridge * np.eye(x.shape[1]), x[fit].T @ (mos[fit] - mean))
-        predicted[test] = x[test] @ weights + mean
-    return np.clip(predicted, low, 5.0)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--manifest", type=Path, required=True)
@@ -158,11 +145,11 @@ def main() -> None:
     mos = np.array([row["mos"] for row in written], float)
     is_real = np.array([row["real"] for row in written])
     for part in (is_real, ~is_real):
-        x = np.stack(glimpses)[part]
-        first = first_ratings(x, mos[part], groups[part])
+        x, folds = np.stack(glimpses)[part].astype(np.float64), groups[part] % FOLDS
+        first = np.clip(out_of_fold(x, mos[part], folds, SHRINK), 1.0, 5.0)
         # for a normal error the standard deviation is 1.25 times the mean absolute one
         missed = np.abs(first - mos[part])
-        spread = 1.25 * np.clip(first_ratings(x, missed, groups[part], low=0.0), 0.05, 2.0)
+        spread = 1.25 * np.clip(out_of_fold(x, missed, folds, SHRINK), 0.05, 2.0)
         print("first look, out of fold: PLCC", round(float(np.corrcoef(first, mos[part])[0, 1]), 4), len(first))
         for i, rating, std in zip(np.flatnonzero(part), first, spread, strict=True):
             written[i] |= {"first": round(float(rating), 3), "first_std": round(float(std), 3)}

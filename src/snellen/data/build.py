@@ -151,16 +151,30 @@ def first_looks(
     table = np.array([_vector(one) for one in measured])
     fold_of = dict(zip(names, np.random.default_rng(seed).permutation(len(names)) % FOLDS, strict=True))
     folds = np.array([fold_of[group] for group in groups])
-    predicted, deviation = np.empty(len(mos)), np.empty(len(mos))
+    predicted = np.clip(out_of_fold(table, mos, folds, _SHRINK), 1.0, 5.0)
+    deviation = np.empty(len(mos))
+    for fold in np.unique(folds):
+        held = folds == fold
+        deviation[held] = np.sqrt(np.mean((predicted[held] - mos[held]) ** 2))
+    return list(zip(predicted.tolist(), deviation.tolist(), strict=True))
+
+
+def out_of_fold(
+    table: NDArray[np.float64], wanted: NDArray[np.float64], folds: NDArray[np.int64], shrink: float
+) -> NDArray[np.float64]:
+    """Ridge predictions (N,) of `wanted` (N,) from `table` (N, D), each by a fit on the other folds (N,).
+
+    Columns are standardised on the fit's own rows. shrink: the penalty on squared weights, in rows.
+    """
+    predicted = np.empty(len(wanted))
     for fold in np.unique(folds):
         held = folds == fold
         middle, scale = table[~held].mean(axis=0), table[~held].std(axis=0) + 1e-9
-        x, centre = (table - middle) / scale, mos[~held].mean()
-        gram = x[~held].T @ x[~held] + _SHRINK * np.eye(x.shape[1])
-        weights = np.linalg.solve(gram, x[~held].T @ (mos[~held] - centre))
-        predicted[held] = np.clip(centre + x[held] @ weights, 1.0, 5.0)
-        deviation[held] = np.sqrt(np.mean((predicted[held] - mos[held]) ** 2))
-    return list(zip(predicted.tolist(), deviation.tolist(), strict=True))
+        x, centre = (table - middle) / scale, wanted[~held].mean()
+        gram = x[~held].T @ x[~held] + shrink * np.eye(x.shape[1])
+        weights = np.linalg.solve(gram, x[~held].T @ (wanted[~held] - centre))
+        predicted[held] = centre + x[held] @ weights
+    return predicted
 
 
 def _vector(one: Features) -> list[float]:
