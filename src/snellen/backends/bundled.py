@@ -207,7 +207,7 @@ class BundledBackend:
         """One pass of the decoder; the cache stays inside the runtime, so that it is never copied to Python."""
         feed = {name: onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(a)) for name, a in batch.items()}
         logits, present = self._decoder.run_with_ort_values(["logits", "present"], feed | {"past": past})
-        return logits.numpy(), present
+        return np.array(logits.numpy()), present  # a view without the copy, of memory that ends with the value
 
 
 class _Writer:
