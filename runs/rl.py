@@ -143,7 +143,7 @@ def held_out(manifest: Path, synthetic: Path, count: int) -> tuple[list[Sample],
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What this script and the ablation have in common."""
     parser.add_argument("--vision", type=Path, required=True)
-    parser.add_argument("--sft", type=Path, required=True, help="folder that step 5 left")
+    parser.add_argument("--sft", type=Path, required=True, help="folder that runs/sft.py left")
     parser.add_argument("--manifest", type=Path, required=True, help="human-rated pictures")
     parser.add_argument("--looks", type=Path, required=True, help="folder with recipes.jsonl and change.txt")
     parser.add_argument("--synthetic", type=int, default=600, help="synthetic pictures to train on")

@@ -132,18 +132,25 @@ class Decoder(nn.Module):
         Returns hidden states after the last norm (B, T, width) and the new past.
         """
         x = torch.where(is_look[..., None], looks, self.embedding(ids))
-        angle = positions[:, None, :, None].float() * self.frequencies  # type: ignore[operator]
-        cos, sin = angle.cos(), angle.sin()
         t, total = ids.shape[1], keys.shape[1]
         row = torch.arange(total - t, total, device=ids.device)[:, None]
         causal = torch.arange(total, device=ids.device)[None] <= row
         bias = torch.where(causal[None] & keys[:, None], 0.0, -1e9)[:, None]
-        bias = bias.to(x.dtype)
+        hidden, present = self.through(x, positions, bias.to(x.dtype), past)
+        return hidden, torch.stack(present)
+
+    def through(
+        self, x: Tensor, positions: Tensor, bias: Tensor, past: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """All layers over vectors x (B, T, width) at positions (B, T), with an additive mask (B, 1, T, P + T): hidden
+        states after the last norm, and keys and values by layer."""
+        angle = positions[:, None, :, None].float() * self.frequencies  # type: ignore[operator]
+        cos, sin = angle.cos(), angle.sin()
         present = []
         for i, layer in enumerate(self.layers):
             x, one = layer(x, cos, sin, bias, None if past is None else past[i])
             present.append(one)
-        return self.norm(x), torch.stack(present)
+        return self.norm(x), present
 
     def see(self, summary: Tensor, overview: Tensor, fragments: Tensor, plain: Tensor) -> Tensor:
         """What the encoder says of N looks as the vectors that stand for it, (N, LOOK_TOKENS, width).

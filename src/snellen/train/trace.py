@@ -141,13 +141,9 @@ def action_logits(model: Decoder, traces: Traces, bias: Tensor) -> Tensor:
     x = model.embedding(traces.ids)
     looks = model.see(traces.summary, traces.overview, traces.fragments, traces.plain)
     x = x.masked_scatter(traces.is_look[..., None], looks.flatten(0, 1).to(x.dtype))
-    angle = traces.positions[:, None, :, None].float() * model.frequencies  # type: ignore[operator]
-    cos, sin = angle.cos(), angle.sin()
     mask = torch.where(visible(traces.segment, traces.limit), 0.0, IMPOSSIBLE)[:, None].to(x.dtype)
-    for layer in model.layers:
-        x, _ = layer(x, cos, sin, mask, None)
-    hidden = model.norm(x)[traces.row, traces.at]
-    return model.logits(hidden) + bias.to(x.device)[traces.rating.long()]
+    hidden, _ = model.through(x, traces.positions, mask)
+    return model.logits(hidden[traces.row, traces.at]) + bias.to(x.device)[traces.rating.long()]
 
 
 def visible(segment: Tensor, limit: Tensor) -> Tensor:
