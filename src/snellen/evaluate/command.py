@@ -34,7 +34,10 @@ def add_evaluate(parser: argparse.ArgumentParser, positive: Callable[[str], int]
     parser.add_argument("--peers", metavar="LIST", type=_list, default=[], help="e.g. brisque,piqe; on the same data")
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder for predictions, summary and report")
     parser.add_argument("--resume", action="store_true", help="go on with what DIR holds; add what is new")
-    parser.add_argument("--max-samples", metavar="N", type=positive, help="pictures of each data set at most")
+    parser.add_argument(
+        "--max-samples", metavar="N", type=positive,
+        help="pictures of each data set at most; where faults are made, photographs",
+    )  # fmt: skip
     parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes, one thread each (1)")
     parser.add_argument("--batch-size", metavar="N", type=positive, default=8, help="pictures at a time (8)")
     parser.add_argument("--score-only", action="store_true", help="one look and a score, no text: faster")

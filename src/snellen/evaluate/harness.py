@@ -62,11 +62,7 @@ def evaluate(
     if not any(todo.values()):
         raise UsageError(f"there is no picture for {', '.join(suites)} in the data; see what each suite needs")
     rows = _run(todo, options, out, workers, resume, watch)
-    more = {
-        name: module.follow_up(rows[name], sets, chosen)
-        for name, module in modules.items()
-        if hasattr(module, "follow_up") and todo[name]
-    }
+    more = _follow_up(modules, rows, sets, chosen)
     if any(more.values()):
         later = _run(more, options, out, workers, True, watch)
         rows = {name: [*those, *later.get(name, [])] for name, those in rows.items()}
@@ -92,6 +88,17 @@ def evaluate(
         "seconds per picture": seconds(rows),
     }
     return _publish(summary, modules, rows, sets, run, options, out)
+
+
+def _follow_up(
+    modules: Mapping[str, ModuleType],
+    rows: Mapping[str, Sequence[Row]],
+    sets: Sequence[DataSet],
+    ways: Sequence[str],
+) -> dict[str, list[Job]]:
+    """What suites want assessed once they know the rows of their first jobs."""
+    asking = {name: module for name, module in modules.items() if hasattr(module, "follow_up") and rows.get(name)}
+    return {name: module.follow_up(rows[name], sets, ways) for name, module in asking.items()}
 
 
 def thin(jobs: Sequence[Job], most: int | None) -> list[Job]:
