@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 _MODELS = "snellen-1 (in the package), hf:PATH, openai:URL#MODEL or scripted:FILE"
 
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
     args = _parser().parse_args(argv)
@@ -154,9 +155,7 @@ def _size(text: str) -> float:
 def _settings(args: argparse.Namespace) -> Settings:
     from snellen.folder import Settings
 
-    return Settings(
-        args.model, args.protocol, args.max_rounds, args.batch_size, args.score_only, args.max_megapixels
-    )
+    return Settings(args.model, args.protocol, args.max_rounds, args.batch_size, args.score_only, args.max_megapixels)
 
 
 def _assess(args: argparse.Namespace) -> int:
@@ -222,9 +221,7 @@ def _score(args: argparse.Namespace) -> int:
     settings = _settings(args)
     try:
         with ExitStack() as closing:
-            rows = score_folder(
-                args.folder, args.out, settings, resume=args.resume, workers=args.workers, watch=watch
-            )
+            rows = score_folder(args.folder, args.out, settings, resume=args.resume, workers=args.workers, watch=watch)
     except BackendError as error:
         raise BackendError(f"{error}; rows that were written are kept, continue with --resume") from error
     failed = sum(row["error"] is not None for row in rows)

@@ -162,9 +162,7 @@ def _rows(assessor: Assessor, folder: Path, names: Iterable[str]) -> Iterator[Ro
     return (to_row(assessment) for assessment in assessor.stream(str(folder / name) for name in names))
 
 
-def _rows_by_workers(
-    settings: Settings, folder: Path, names: Sequence[str], workers: int
-) -> Iterator[tuple[str, Row]]:
+def _rows_by_workers(settings: Settings, folder: Path, names: Sequence[str], workers: int) -> Iterator[tuple[str, Row]]:
     batches = [names[i : i + settings.batch_size] for i in range(0, len(names), settings.batch_size)]
     for batch, rows in run_batches(_work, batches, workers, _start_worker, (settings, folder)):
         yield from zip(batch, rows, strict=True)

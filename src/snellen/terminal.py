@@ -158,9 +158,7 @@ def features_text(name: str, features: Features, ascii_only: bool = False) -> Re
     maps = Table.grid(padding=(1, 3, 0, 0))
     shown = [key for key in features.maps if key != "color_cast_hue"]  # a circle has no lowest and highest
     for start in range(0, len(shown), _MAPS_ABREAST):
-        maps.add_row(
-            *(_map_text(key, features.maps[key], ascii_only) for key in shown[start : start + _MAPS_ABREAST])
-        )
+        maps.add_row(*(_map_text(key, features.maps[key], ascii_only) for key in shown[start : start + _MAPS_ABREAST]))
     indent = (0, 0, 0, 2)
     return Group(Text(name, style="bold"), Padding(table, indent), Padding(maps, indent), Text())
 

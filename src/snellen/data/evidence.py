@@ -231,9 +231,7 @@ def cluster(bad: NDArray[np.bool_]) -> Region:
     if len(best) < _SMALLEST_CLUSTER:
         return FULL
     rows, columns = [y for y, _ in best], [x for _, x in best]
-    box = Region(
-        min(columns) / CELLS, min(rows) / CELLS, (max(columns) + 1) / CELLS, (max(rows) + 1) / CELLS
-    )
+    box = Region(min(columns) / CELLS, min(rows) / CELLS, (max(columns) + 1) / CELLS, (max(rows) + 1) / CELLS)
     return FULL if box.area >= _WHOLE else box
 
 

@@ -80,10 +80,14 @@ class LookStore:
 
     def __getitem__(self, i: int) -> Look:
         row = self.rows[i]
-        h, w = row["shape"]
         fault = row["fault"]
         known = (fault[0], fault[1], Region(*fault[2])) if fault else None
-        return Look(np.array(self.overview[i, :h, :w]), np.array(self.fragments[i]), row["mos"], False, known)
+        return Look(*self.pixels(i), row["mos"], False, known)
+
+    def pixels(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Overview and fragments of a look."""
+        h, w = self.rows[i]["shape"]
+        return np.array(self.overview[i, :h, :w]), np.array(self.fragments[i])
 
 
 def store_looks(looks: Iterator[tuple[Look, dict[str, object]]], count: int, folder: Path) -> None:

@@ -82,8 +82,8 @@ class Policy(BundledBackend):
     def see(self, view: View) -> LookVectors:
         """The connector changes from step to step, so only what the encoder says is kept."""
         seen = self.looks.take([view])
-        vectors = self.model.see(*(part.to(self.device) for part in seen))[0].cpu().numpy()
-        return LookVectors(vectors, float(seen[-1].clamp(1.0, 5.0)))
+        vectors = self.model.see(seen.to(self.device))[0].cpu().numpy()
+        return LookVectors(vectors, float(seen.rating.clamp(1.0, 5.0)))
 
     @torch.no_grad()
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:

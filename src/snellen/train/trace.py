@@ -24,6 +24,7 @@ from snellen.assess import Step
 from snellen.backends.bundled import turn_ids
 from snellen.image import View
 from snellen.model.decoder import Decoder
+from snellen.model.seen import Seen
 from snellen.train.policy import IMPOSSIBLE, Draft, Policy
 
 CONVERSATION = 0
@@ -100,8 +101,8 @@ def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
 class Traces:
     """Traces padded on the right to one length T: ids, positions, segment (-1 on padding) and limit (B, T).
 
-    is_look (B, T) marks the places of looks; summary, overview, fragments and plain hold what the encoder says of each
-    in the same order. Over the N actions of all rows, row by row: row, at, taken and rating (N,).
+    is_look (B, T) marks the places of looks; seen holds what the encoder says of each, in the same order.
+    Over the N actions of all rows, row by row: row, at, taken and rating (N,).
     """
 
     ids: Tensor
@@ -109,10 +110,7 @@ class Traces:
     segment: Tensor
     limit: Tensor
     is_look: Tensor
-    summary: Tensor
-    overview: Tensor
-    fragments: Tensor
-    plain: Tensor
+    seen: Seen
     row: Tensor
     at: Tensor
     taken: Tensor
@@ -128,18 +126,18 @@ def collate(policy: Policy, traces: Sequence[Trace]) -> Traces:
     for i, one in enumerate(traces):
         for target, values in ((ids, one.ids), (positions, one.positions), (segment, one.segment), (limit, one.limit)):
             target[i, : len(values)] = values
-    looks = policy.looks.take([view for one in traces for view in one.views])
+    seen = policy.looks.take([view for one in traces for view in one.views]).to(policy.device)
     row = np.repeat(np.arange(len(traces)), [len(one.at) for one in traces])
     at, taken, rating = (np.concatenate([getattr(one, name) for one in traces]) for name in ("at", "taken", "rating"))
-    first = [torch.from_numpy(a) for a in (ids, positions, segment, limit, ids == policy._image)]
-    last = [torch.from_numpy(a) for a in (row, at, taken, rating)]
-    return Traces(*(part.to(policy.device) for part in (*first, *looks, *last)))
+    arrays = (ids, positions, segment, limit, ids == policy._image, row, at, taken, rating)
+    a, b, c, d, e, *actions = (torch.from_numpy(array).to(policy.device) for array in arrays)
+    return Traces(a, b, c, d, e, seen, *actions)
 
 
 def action_logits(model: Decoder, traces: Traces, bias: Tensor) -> Tensor:
     """One pass over whole rows: the logits from which each action was drawn, (N, V). bias: see `action_bias`."""
     x = model.embedding(traces.ids)
-    looks = model.see(traces.summary, traces.overview, traces.fragments, traces.plain)
+    looks = model.see(traces.seen)
     x = x.masked_scatter(traces.is_look[..., None], looks.flatten(0, 1).to(x.dtype))
     mask = torch.where(visible(traces.segment, traces.limit), 0.0, IMPOSSIBLE)[:, None].to(x.dtype)
     hidden, _ = model.through(x, traces.positions, mask)
