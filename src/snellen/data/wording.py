@@ -217,4 +217,8 @@ HIGHER_LITTLE = ("so the rating [goes|moves] up a little", "which lifts it a lit
 HIGHER = ("so the rating [goes|moves] up", "which lifts the rating", "so it [is rated|ends] higher")
 HIGHER_MUCH = ("so the rating [rises clearly|climbs far]", "which clearly lifts the rating", "so it ends much higher")
 KEEP = ("so the rating [stays close|hardly moves]", "so the first rating [holds|stands]")
-OPEN = ("and the final rating rests on both looks", "and this settles the rating", "and both looks decide the rating")
+OPEN = (
+    "and the final rating rests on both looks",
+    "and the two looks together give the rating",
+    "and both looks decide the rating",
+)

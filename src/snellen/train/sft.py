@@ -47,8 +47,8 @@ class SeenLooks:
 @dataclass(frozen=True)
 class SftOptions:
     """tokens: padded tokens per step at most. rating_spread, place_spread: width of the soft targets, in MOS and in
-    fractions of the picture. dropout_looks: share of cell vectors hidden in training. noise_looks: of the noise added to
-    cells and summary, in their standard deviations: changes that nobody sees should change no word. bf16: the
+    fractions of the picture. dropout_looks: share of cell vectors hidden in training. noise_looks: of the noise on
+    cells and summary, in standard deviations of each: changes that nobody sees should change no word. bf16: the
     decoder's products in 16 bits, 1.8 times as fast where the processor has them (AVX-512 BF16, GPUs)."""
 
     steps: int = 1200
