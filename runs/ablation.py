@@ -66,7 +66,7 @@ class Job:
 
 
 def run(job: Job, pictures: Pictures) -> Run:
-    """Train and validate, unless that is done. SystemExit when it was done with other options."""
+    """Train and validate, unless that is done. ValueError when it was done with other options or pictures."""
     log: dict[str, list[float]] = {}
     if job.config is not None:
         train(job.config)
@@ -79,18 +79,18 @@ def run(job: Job, pictures: Pictures) -> Run:
         done.write_text(json.dumps(kept) + "\n")
     kept = json.loads(done.read_text())
     if len(kept["mos"]) != len(pictures[0]):
-        raise SystemExit(f"{done} was made with other pictures; remove it, or name another --out")
+        raise ValueError(f"{done} was made with other pictures; remove it, or name another --out")
     return Run(job.setting, job.seed, kept["numbers"], kept["scores"], kept["mos"], log)
 
 
 def train(config: RlConfig) -> None:
-    """All steps that are not done yet."""
+    """All steps that are not done yet. ValueError when some were done with other options."""
     options = config.out / "options.json"
     if options.exists():
         old = json.loads(options.read_text())
         new = json.loads(json.dumps(asdict(config.options)))
         if new != {name: old.get(name) for name in new}:
-            raise SystemExit(f"{config.out} holds a run with other options; remove it, or name another --out")
+            raise ValueError(f"{config.out} holds a run with other options; remove it, or name another --out")
     run_rl(config)
 
 

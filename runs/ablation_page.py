@@ -153,11 +153,10 @@ def expectations(groups: Mapping[str, Sequence[Run]]) -> Table:
             line(f"{head} ends higher with KL-Coverage than without", ends[FULL], ends[BARE], digits, "against")
     for head, name in (("lowest", "bias_1"), ("highest", "bias_5")):
         if full and natural:
-            off = [[abs(run.numbers[name]) for run in runs] for runs in (natural, full)]
-            line(f"re-sampling lowers the bias in the {head} fifth, absolute", *off, 2, "without, with it")
+            off, less = ([abs(run.numbers[name]) for run in runs] for runs in (natural, full))
+            line(f"re-sampling lowers the bias in the {head} fifth, absolute", off, less, 2, "without, with it")
     if full:
-        values = [[run.numbers["srcc"] for run in full], [base.numbers["srcc"]]]
-        line("RL raises SRCC over SFT", *values, 3, "against")
+        line("RL raises SRCC over SFT", [run.numbers["srcc"] for run in full], [base.numbers["srcc"]], 3, "against")
     note = (
         "Confirmed or refuted where the ranges over the seeds do not meet, undecided where they do. Training's first "
     )

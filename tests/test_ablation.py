@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "runs"))
 
-from ablation import SETTINGS, read_log  # noqa: E402
+from ablation import SETTINGS, read_log, train  # noqa: E402
 from ablation_page import (  # noqa: E402
     BARE,
     BASE,
@@ -29,6 +30,7 @@ from ablation_page import (  # noqa: E402
     write_page,
 )
 
+from snellen.train.command import RlConfig  # noqa: E402
 from snellen.train.grpo import RlOptions  # noqa: E402
 
 MOS = [1.0, 2.0, 3.0, 4.0, 5.0]
@@ -61,6 +63,14 @@ def test_a_log_is_read_by_name(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 1.0, "kl": null}\n{"step": 2.0, "kl": 0.5}\n')
     found = read_log(tmp_path / "log.jsonl")
     assert found["step"] == [1.0, 2.0] and np.isnan(found["kl"][0]) and found["kl"][1] == 0.5
+
+
+def test_a_run_with_other_options_is_not_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "options.json").write_text(json.dumps(asdict(RlOptions()) | {"shape": {}}))
+    nothing = tmp_path / "none"
+    for options, expected in ((RlOptions(seed=1), "other options"), (RlOptions(), "No such file")):
+        with pytest.raises((ValueError, FileNotFoundError), match=expected):
+            train(RlConfig(nothing, nothing, nothing, tmp_path, options=options))
 
 
 def test_a_verdict_needs_ranges_that_do_not_meet() -> None:

@@ -100,7 +100,7 @@ class Policy(BundledBackend):
         self.draws = torch.Generator()
         texts = [tokenizer.decode([i], skip_special_tokens=False) for i in range(tokenizer.get_vocab_size())]
         self.masks = MaskTable(Pieces(texts, token_id(tokenizer, "0.00"), self._end))
-        self._seen: dict[tuple[str, Region], LookVectors] = {}  # in the conversations that are being answered
+        self._shown: dict[tuple[str, Region], LookVectors] = {}  # in the conversations that are being answered
 
     @property
     def device(self) -> torch.device:
@@ -115,7 +115,7 @@ class Policy(BundledBackend):
 
     def see(self, view: View) -> LookVectors:
         """The connector changes from step to step, so only what the encoder says is kept."""
-        return self._seen[view.picture.name, view.region]
+        return self._shown[view.picture.name, view.region]
 
     def _see_all(self, conversations: Sequence[Conversation]) -> None:
         """Look at all that `conversations` show, each look once: rollouts share the first."""
@@ -124,7 +124,7 @@ class Policy(BundledBackend):
         seen = self.looks.take(list(views.values()))
         vectors = self.model.see(*(part.to(self.device) for part in seen)).cpu().numpy()
         plain = seen[-1].clamp(1.0, 5.0).tolist()
-        self._seen = {key: LookVectors(*one) for key, *one in zip(views, vectors, plain, strict=True)}
+        self._shown = {key: LookVectors(*one) for key, *one in zip(views, vectors, plain, strict=True)}
 
     @torch.no_grad()
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -136,10 +137,24 @@ def collate(policy: Policy, traces: Sequence[Trace]) -> Traces:
     at, taken, rating, mask = (
         np.concatenate([getattr(one, name) for one in traces]) for name in ("at", "taken", "rating", "mask")
     )
-    first = [torch.from_numpy(a).to(policy.device) for a in (ids, positions, segment, limit, ids == policy._image)]
-    looks = tuple(part.to(policy.device) for part in policy.looks.take(list(views.values())))
-    last = [torch.from_numpy(a).to(policy.device) for a in (which, row, at, taken, rating, mask)]
-    return Traces(*first, looks, *last[:-1], policy.masks.forbidden(last[-1]))
+
+    def here(array: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(policy.device)
+
+    return Traces(
+        ids=here(ids),
+        positions=here(positions),
+        segment=here(segment),
+        limit=here(limit),
+        is_look=here(ids == policy._image),
+        looks=tuple(part.to(policy.device) for part in policy.looks.take(list(views.values()))),
+        which=here(which),
+        row=here(row),
+        at=here(at),
+        taken=here(taken),
+        rating=here(rating),
+        forbidden=policy.masks.forbidden(here(mask)),
+    )
 
 
 def action_logits(model: Decoder, traces: Traces) -> Tensor:
