@@ -1,25 +1,32 @@
 r"""What each part of the reinforcement stage is worth: the same run without it, two seeds each.
 
     python runs/ablation.py --vision build/vision/vision.pt --sft build/sft --manifest build/biq2021.jsonl \
-        --looks build/looks --steps 50 --out build/ablation
+        --looks build/looks --steps 30 --real 6 --synthetic 2 --rollouts 6 --rate 3e-4 --workers 2 \
+        --out build/ablation --page docs/ablation.md
 
 Writes ablation.json and ablation.md: numbers of a validation pass on held-out pictures (never the test split), and the
-last tenth of each training log. A run that is there is not repeated, one that was killed goes on; looks are encoded
-once for all of them.
+training logs. As many runs go on at a time as there are workers, on one thread each. A run that is there is not
+repeated, one that was killed goes on; looks are encoded once for all of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rl import add_arguments, held_out, synthetic_manifest, validate
+from ablation_page import BASE, FULL, Run, write_page
+from rl import add_arguments, held_out, options_of, synthetic_manifest, validate
 
+from snellen.data.sample import Sample
 from snellen.train.command import RlConfig, run_rl
 from snellen.train.grpo import RlOptions
 from snellen.train.policy import open_policy
@@ -32,7 +39,7 @@ def without(*names: str) -> tuple[tuple[str, float], ...]:
 
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "RL": {},
+    FULL: {},
     "without KL-Coverage": {"regulariser": "none"},
     "ordinary KL": {"regulariser": "kl"},
     "entropy bonus": {"regulariser": "entropy", "strength": 0.01},
@@ -41,37 +48,86 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "without refinement and grounding": {"rewards": without("refinement", "grounding")},
     "token credit": {"token_credit": True},
 }
-"""Name -> what differs from the defaults of `RlOptions`. An entropy bonus as strong as the KL drowns the rewards."""
+"""Name -> what differs from the options of the run. An entropy bonus as strong as the KL drowns the rewards."""
 
-LOGGED = ("reward", "error", "rating_entropy", "word_entropy", "distinct_ratings", "distinct_2", "crop_rate", "kl")
-"""Taken from the end of the training log."""
+Pictures = tuple[list[Sample], list[Sample]]
 
 
-def end_of_log(file: Path) -> dict[str, float]:
-    """Means over the last tenth of a run, by name; NaN where nothing was logged."""
+@dataclass(frozen=True)
+class Job:
+    """One run. config: of a training to do before it is validated, None for the model that all of them start from."""
+
+    setting: str
+    seed: int
+    folder: Path
+    vision: Path
+    looks: Path
+    config: RlConfig | None
+
+
+def run(job: Job, pictures: Pictures) -> Run:
+    """Train and validate, unless that is done. ValueError when it was done with other options or pictures."""
+    log: dict[str, list[float]] = {}
+    if job.config is not None:
+        train(job.config)
+        log = read_log(job.folder / "log.jsonl")
+    looks = job.looks
+    done = looks.parent / f"validation-{job.folder.name}.json"
+    if not done.exists():
+        found = validate(open_policy(job.vision, job.folder, looks), *pictures, RlOptions.rounds)
+        kept = {"numbers": found.numbers, "mos": found.mos.tolist(), "scores": found.scores.tolist()}
+        done.write_text(json.dumps(kept) + "\n")
+    kept = json.loads(done.read_text())
+    if len(kept["mos"]) != len(pictures[0]):
+        raise ValueError(f"{done} was made with other pictures; remove it, or name another --out")
+    return Run(job.setting, job.seed, kept["numbers"], kept["scores"], kept["mos"], log)
+
+
+def train(config: RlConfig) -> None:
+    """All steps that are not done yet. ValueError when some were done with other options."""
+    options = config.out / "options.json"
+    if options.exists():
+        old = json.loads(options.read_text())
+        new = json.loads(json.dumps(asdict(config.options)))
+        if new != {name: old.get(name) for name in new}:
+            raise ValueError(f"{config.out} holds a run with other options; remove it, or name another --out")
+    run_rl(config)
+
+
+def read_log(file: Path) -> dict[str, list[float]]:
+    """Every number of a training log, step by step, by name; NaN where nothing was logged."""
     rows = [json.loads(line) for line in file.read_text(encoding="utf8").splitlines()]
-    rows = rows[-max(1, len(rows) // 10) :]
-    values = {name: [row[name] for row in rows if row[name] is not None] for name in LOGGED}
-    return {f"train_{name}": float(np.mean(found)) if found else np.nan for name, found in values.items()}
+    return {name: [np.nan if row[name] is None else row[name] for row in rows] for name in rows[0]}
 
 
-def markdown(rows: dict[str, list[dict[str, float]]]) -> str:
-    """A table with a line per setting: mean over seeds, and half their range."""
-    names = list(dict.fromkeys(name for runs in rows.values() for run in runs for name in run))
-    lines = [f"| setting | seeds | {' | '.join(names)} |", "|" + " --- |" * (len(names) + 2)]
-    for setting, runs in rows.items():
-        cells = [cell([run[name] for run in runs if name in run]) for name in names]
-        lines.append(f"| {setting} | {len(runs)} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+def jobs_of(args: argparse.Namespace, synthetic: Path) -> list[Job]:
+    """Every setting with the first seed, then with the next."""
+    looks, jobs = args.out / "looks.db", []
+    for seed in args.seeds:
+        for name in args.only:
+            out = args.out / f"{name.lower().replace(' ', '-')}-{seed}"
+            options = replace(options_of(args), seed=seed, **SETTINGS[name])
+            config = RlConfig(args.vision, args.sft, args.manifest, out, synthetic, looks, options=options)
+            jobs.append(Job(name, seed, out, args.vision, looks, config))
+    return jobs
 
 
-def cell(values: list[float]) -> str:
-    """ "0.812 ± 0.004", the second number only with several seeds; a dash for nothing."""
-    there = [value for value in values if not np.isnan(value)]
-    if not there:
-        return "-"
-    half = (max(there) - min(there)) / 2
-    return f"{np.mean(there):.3f}" + (f" ± {half:.3f}" if len(there) > 1 else "")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _run(job: tuple[Job, Pictures]) -> Run:
+    return run(*job)
+
+
+def run_all(jobs: Sequence[Job], pictures: Pictures, workers: int) -> list[Run]:
+    """In the order of the jobs. Processes begin anew: torch's threads do not live through a fork."""
+    with get_context("spawn").Pool(workers, _one_thread) as pool:
+        done = []
+        for one in pool.imap(_run, [(job, pictures) for job in jobs], chunksize=1):
+            print(f"{one.setting}, seed {one.seed}: SRCC {one.numbers['srcc']:.3f}", flush=True)
+            done.append(one)
+    return done
 
 
 def main() -> None:
@@ -79,29 +135,17 @@ def main() -> None:
     add_arguments(parser)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--only", nargs="+", choices=list(SETTINGS), default=list(SETTINGS), metavar="SETTING")
+    parser.add_argument("--page", type=Path, help="write the page here too, figures in a folder of its name beside it")
     args = parser.parse_args()
-    torch.set_num_threads(2)
-    synthetic = synthetic_manifest(args.looks, args.out, args.synthetic, args.workers)
-    pictures, looks = held_out(args.manifest, synthetic, args.validate), args.out / "looks.db"
-
-    def measured(folder: Path) -> dict[str, float]:
-        done = args.out / f"validation-{folder.name}.json"
-        if not done.exists():
-            found = validate(open_policy(args.vision, folder, looks), *pictures, RlOptions.rounds)
-            done.write_text(json.dumps(found, indent=1) + "\n")
-        return dict(json.loads(done.read_text()))
-
-    rows = {"SFT": [measured(args.sft)]}
-    for name in args.only:
-        rows[name] = []
-        for seed in args.seeds:
-            out = args.out / f"{name.lower().replace(' ', '-')}-{seed}"
-            options = replace(RlOptions(), steps=args.steps, seed=seed, **SETTINGS[name])
-            run_rl(RlConfig(args.vision, args.sft, args.manifest, out, synthetic, looks, options=options))
-            rows[name].append(measured(out) | end_of_log(out / "log.jsonl"))
-        (args.out / "ablation.json").write_text(json.dumps(rows, indent=1) + "\n")
-        (args.out / "ablation.md").write_text(markdown(rows))
-    print(markdown(rows))
+    torch.set_num_threads(args.workers)
+    synthetic = synthetic_manifest(args.looks, args.out, args.pictures, args.workers)
+    pictures = held_out(args.manifest, synthetic, tuple(args.validate))
+    # first, alone, on all cores: it encodes the whole pictures that all others are validated on
+    base = run(Job(BASE, 0, args.sft, args.vision, args.out / "looks.db", None), pictures)
+    runs = [base, *run_all(jobs_of(args, synthetic), pictures, args.workers)]
+    (args.out / "ablation.json").write_text(json.dumps([asdict(one) for one in runs], indent=1) + "\n")
+    for page in [args.out / "ablation.md", *([args.page] if args.page else [])]:
+        write_page(page, runs, shlex.join(["python", *sys.argv]), len(pictures[1]))
 
 
 if __name__ == "__main__":

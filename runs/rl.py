@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import Pool
 from pathlib import Path
@@ -31,7 +31,7 @@ from snellen.train.command import RlConfig, real_samples, run_rl
 from snellen.train.grpo import RlOptions
 from snellen.train.looks import HELD_OUT, HELD_OUT_RECIPE
 from snellen.train.policy import Policy, open_policy
-from snellen.train.rewards import LOCAL
+from snellen.train.rewards import LOCAL, Floats
 from snellen.train.run_log import bias_by_fifth, distinct_2, mos_edges, think_texts
 
 LARGEST = 4.0
@@ -95,7 +95,17 @@ def greedy(policy: Policy, samples: list[Sample], rounds: int) -> list[Assessmen
     return Assessor(policy, max_rounds=rounds, batch_size=64, sampling=sampling).assess([s.path for s in samples])
 
 
-def validate(policy: Policy, real: list[Sample], synthetic: list[Sample], rounds: int) -> dict[str, float]:
+@dataclass(frozen=True, eq=False)
+class Validated:
+    """What a validation pass found. numbers: by name, NaN where there is nothing to take a mean of. Over the real
+    pictures, (N,): mos, and scores, NaN where there is none."""
+
+    numbers: dict[str, float]
+    mos: Floats
+    scores: Floats
+
+
+def validate(policy: Policy, real: list[Sample], synthetic: list[Sample], rounds: int) -> Validated:
     """What the ablation compares, on held-out pictures. Those without a score count as unreadable, and nowhere else."""
     done = greedy(policy, real, rounds)
     mos = np.array([sample.mos for sample in real], float)
@@ -109,14 +119,22 @@ def validate(policy: Policy, real: list[Sample], synthetic: list[Sample], rounds
     row["distinct_ratings"] = len({round(value, 2) for value in score[there]}) / max(1, int(there.sum()))
     row["distinct_2"] = distinct_2(think_texts(done))
     row["crop_rate"] = float(np.mean([len(one.steps) > 1 for one in done]))
+    row |= refined(done, mos)
+    return Validated(row | faults_found(greedy(policy, synthetic, rounds), synthetic), mos, score)
+
+
+def refined(done: list[Assessment], mos: Floats) -> dict[str, float]:
+    """Of those that looked twice: share whose last rating is closer to the MOS than the first, and by how much on
+    average, in MOS."""
     moved = [
         (abs(one.steps[0].score - truth), abs(one.score - truth))
         for one, truth in zip(done, mos, strict=True)
         if len(one.steps) > 1 and one.score is not None and one.steps[0].score is not None
     ]
-    row["closer"] = float(np.mean([last < first for first, last in moved])) if moved else np.nan
-    row["refinement"] = float(np.mean([first - last for first, last in moved])) if moved else np.nan
-    return row | faults_found(greedy(policy, synthetic, rounds), synthetic)
+    if not moved:
+        return {"closer": np.nan, "refinement": np.nan}
+    closer = float(np.mean([last < first for first, last in moved]))
+    return {"closer": closer, "refinement": float(np.mean([first - last for first, last in moved]))}
 
 
 def faults_found(done: list[Assessment], samples: list[Sample]) -> dict[str, float]:
@@ -133,11 +151,14 @@ def faults_found(done: list[Assessment], samples: list[Sample]) -> dict[str, flo
     return {name: float(np.mean(hits)) if hits else np.nan for name, hits in shares.items()}
 
 
-def held_out(manifest: Path, synthetic: Path, count: int) -> tuple[list[Sample], list[Sample]]:
-    """`count` held-out real pictures, evenly spaced, and the held-out synthetic ones."""
-    _, held = real_samples(manifest, HELD_OUT)
-    every = max(1, len(held) // count)
-    return held[::every][:count], [sample for sample in read_manifest(synthetic) if sample.split == "val"]
+def held_out(manifest: Path, synthetic: Path, counts: tuple[int, int]) -> tuple[list[Sample], list[Sample]]:
+    """At most so many held-out pictures, real and synthetic ones, evenly spaced."""
+    _, real = real_samples(manifest, HELD_OUT)
+    made = [sample for sample in read_manifest(synthetic) if sample.split == "val"]
+    first, second = (
+        pool[:: max(1, len(pool) // count)][:count] for pool, count in zip((real, made), counts, strict=True)
+    )
+    return first, second
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -146,27 +167,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sft", type=Path, required=True, help="folder that runs/sft.py left")
     parser.add_argument("--manifest", type=Path, required=True, help="human-rated pictures")
     parser.add_argument("--looks", type=Path, required=True, help="folder with recipes.jsonl and change.txt")
-    parser.add_argument("--synthetic", type=int, default=600, help="synthetic pictures to train on")
-    parser.add_argument("--validate", type=int, default=200, help="held-out real pictures in a validation pass")
+    parser.add_argument("--pictures", type=int, default=600, help="synthetic pictures to make for training")
+    parser.add_argument(
+        "--validate",
+        type=int,
+        nargs=2,
+        default=[200, 100],
+        metavar=("REAL", "SYNTHETIC"),
+        help="held-out pictures in a validation pass",
+    )
     parser.add_argument("--steps", type=int, default=RlOptions.steps)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--real", type=int, default=RlOptions.real, help="real pictures in a step")
+    parser.add_argument("--synthetic", type=int, default=RlOptions.synthetic, help="synthetic pictures in a step")
+    parser.add_argument("--rollouts", type=int, default=RlOptions.rollouts, help="of each picture")
+    parser.add_argument("--rate", type=float, default=RlOptions.rate, help="learning rate")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--out", type=Path, required=True)
+
+
+def options_of(args: argparse.Namespace) -> RlOptions:
+    """The defaults with what `add_arguments` lets one choose."""
+    names = ("steps", "real", "synthetic", "rollouts", "rate")
+    return replace(RlOptions(), **{name: getattr(args, name) for name in names})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    parser.add_argument("--rate", type=float, default=RlOptions.rate)
     parser.add_argument("--strength", type=float, default=RlOptions.strength)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(2)
-    synthetic = synthetic_manifest(args.looks, args.out, args.synthetic, args.workers)
-    options = replace(RlOptions(), steps=args.steps, rate=args.rate, strength=args.strength, seed=args.seed)
+    synthetic = synthetic_manifest(args.looks, args.out, args.pictures, args.workers)
+    options = replace(options_of(args), strength=args.strength, seed=args.seed)
     run_rl(RlConfig(args.vision, args.sft, args.manifest, args.out, synthetic, options=options))
-    pictures = held_out(args.manifest, synthetic, args.validate)
+    pictures = held_out(args.manifest, synthetic, tuple(args.validate))
     rows = {
-        name: validate(open_policy(args.vision, folder, args.out / "looks.db"), *pictures, options.rounds)
+        name: validate(open_policy(args.vision, folder, args.out / "looks.db"), *pictures, options.rounds).numbers
         for name, folder in (("SFT", args.sft), ("RL", args.out))
     }
     (args.out / "validation.json").write_text(json.dumps(rows, indent=1) + "\n")

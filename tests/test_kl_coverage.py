@@ -42,6 +42,13 @@ def test_the_set_has_high_advantage_and_high_probability() -> None:
         coverage_set(ADVANTAGE, LOGPROB, 1.5)
 
 
+def test_what_is_certain_is_not_covered() -> None:
+    """A bracket of log p 0 has the largest c_t of all; with it away, the set is the one from before."""
+    found = coverage_set([*ADVANTAGE, 2.0], [*LOGPROB, 0.0], 1 / 6)
+    assert found.tolist() == [True, False, False, False, False, False, False]
+    assert not coverage_set([1.0, -1.0], [0.0, -0.005], 1.0).any()
+
+
 def test_divergences_by_hand() -> None:
     p, q = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.75, 0.25]]).log()
     wanted = 0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25)

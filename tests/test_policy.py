@@ -9,16 +9,19 @@ import pytest
 import torch
 from tiny_policy import picture, tiny_policy
 
-from snellen.answer import RATING_PREFIX
+from snellen.answer import RATING_PREFIX, labels
 from snellen.assess import Assessor, Step
 from snellen.backends import Sampling, Turn
 from snellen.backends.bundled import LOOK_TOKENS, RATING_MARK, turn_ids
+from snellen.backends.grammar import Grammar
 from snellen.image import look
+from snellen.model.decoder import Decoder
 from snellen.model.vision import Encoder, Glance
 from snellen.region import FULL, Region
 from snellen.train.batch import CONTEXT, RATING, Round, encode_rounds
 from snellen.train.kl_coverage import taken_logprobs
 from snellen.train.look_cache import LookCache
+from snellen.train.policy import RATING as ONLY_RATINGS
 from snellen.train.policy import Draft, Policy
 from snellen.train.trace import action_logits, collate, trace, visible
 
@@ -46,13 +49,59 @@ def test_logprobs_when_drawn_are_those_of_the_training_pass(policy: Policy, roll
     assert all(one.rating.sum() == 2 for one in traces), "each round's rating is an action"
     with torch.no_grad():
         batch = collate(policy, traces)
-        again = taken_logprobs(action_logits(policy.model, batch, policy.bias), batch.taken)
+        again = taken_logprobs(action_logits(policy.model, batch), batch.taken)
     drawn = np.concatenate([one.logprob for one in traces])
     assert np.abs(again.numpy() - drawn).max() < 1e-4
     alone = collate(policy, traces[2:3])
     with torch.no_grad():
-        single = taken_logprobs(action_logits(policy.model, alone, policy.bias), alone.taken)
+        single = taken_logprobs(action_logits(policy.model, alone), alone.taken)
     assert np.abs(single.numpy() - traces[2].logprob).max() < 1e-4
+
+
+def random_policy() -> Policy:
+    """One that has learned nothing."""
+    taught = tiny_policy()
+    torch.manual_seed(1)
+    return Policy(Decoder(taught.model.shape).eval(), taught.tokenizer, taught.looks)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_one_that_has_learned_nothing_can_be_read(temperature: float) -> None:
+    """Unless it is cut off; and what it drew, under many masks, is what training computes again."""
+    policy = random_policy()
+    policy.draws.manual_seed(0)
+    sampling = Sampling(temperature, max_tokens=700)
+    done = Assessor(policy, batch_size=4, sampling=sampling).assess([picture(0), picture(1)])
+    assert all(one.error is None and one.steps[-1].reply.finish == "stop" for one in done)
+    (short,) = Assessor(policy, sampling=Sampling(temperature, max_tokens=30)).assess([picture(0)])
+    assert short.error is not None and "cut off at 30 tokens" in short.error.problem
+    if temperature:
+        traces = [trace(policy, one.steps) for one in (*done, short)]
+        batch = collate(policy, traces)
+        with torch.no_grad():
+            again = taken_logprobs(action_logits(policy.model, batch), batch.taken)
+        assert np.abs(again.numpy() - np.concatenate([one.logprob for one in traces])).max() < 1e-4
+        assert len(set(np.concatenate([one.mask for one in traces]))) > 20
+
+
+def test_actions_are_drawn_from_what_the_grammar_allows(policy: Policy, rollouts: list[list[Step]]) -> None:
+    one = trace(policy, rollouts[0])
+    with torch.no_grad():
+        batch = collate(policy, [one])
+        chances = torch.softmax(action_logits(policy.model, batch), dim=1)
+    reply = rollouts[0][0].reply
+    assert isinstance(reply, Draft)
+    grammar, word = Grammar(policy.masks.form, labels(1)), 0
+    for place, token in enumerate(reply.token_ids):
+        allowed = torch.from_numpy(grammar.allowed())
+        if place != reply.rated and allowed.sum() > 1:
+            assert chances[word][allowed].sum().item() == pytest.approx(1.0, abs=1e-5)
+            assert chances[word][~allowed].sum().item() == 0.0
+            word += 1
+        grammar.add(token)
+    assert word == (one.round[~one.rating] == 1).sum()
+    places = slice(policy._first_rating, policy._first_rating + 401)
+    assert chances[batch.rating][:, places].sum(dim=1).tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
 
 
 def test_a_rating_is_drawn_before_the_words(policy: Policy, rollouts: list[list[Step]]) -> None:
@@ -63,9 +112,9 @@ def test_a_rating_is_drawn_before_the_words(policy: Policy, rollouts: list[list[
         assert isinstance(reply, Draft)
         (quick,) = policy.reply([(Turn("user", "", (view,)),)], Sampling(prefix=RATING_PREFIX, max_tokens=1))
         assert quick.rating is not None and quick.finish == "prefix"
-        for place in reply.forced:
-            chance = quick.rating.probs[reply.token_ids[place] - first]
-            assert reply.logprobs[place] == pytest.approx(np.log(chance), abs=1e-4)
+        assert reply.rated is not None and reply.masks[reply.rated] == ONLY_RATINGS
+        chance = quick.rating.probs[reply.token_ids[reply.rated] - first]
+        assert reply.logprobs[reply.rated] == pytest.approx(np.log(chance), abs=1e-4)
         assert reply.rating is None, "the rating that counts is the one drawn"
 
 
@@ -73,20 +122,20 @@ def test_context_is_no_action(policy: Policy, rollouts: list[list[Step]]) -> Non
     for steps in rollouts:
         one = trace(policy, steps)
         shown = 1 + 4 + LOOK_TOKENS
-        replies = [step.reply for step in steps]
-        assert all(isinstance(reply, Draft) for reply in replies)
-        lengths = [len(reply.token_ids) + (reply.end is not None) for reply in replies]  # type: ignore[attr-defined]
-        own = [*range(shown, shown + lengths[0])]
-        own += range(2 * shown + lengths[0], 2 * shown + sum(lengths))
+        own, begin = set(), 0
+        for step in steps:
+            reply = step.reply
+            assert isinstance(reply, Draft) and reply.finish == "stop"
+            begin += shown
+            free = [place for place, mask in enumerate(reply.masks) if policy.masks.choices[mask] > 1]
+            own |= {begin + place for place in free if place != reply.rated}
+            begin += len(reply.token_ids) + 1
         words = one.at[~one.rating] + 1
-        forced = {shown + place for place in replies[0].forced}  # type: ignore[attr-defined]
-        forced |= {2 * shown + lengths[0] + place for place in replies[1].forced}  # type: ignore[attr-defined]
-        assert set(words.tolist()) == set(own) - forced
+        assert set(words.tolist()) == own
         assert (one.taken[~one.rating] == one.ids[words]).all()
         # a rating is predicted from the end of its branch
-        branches = [reply for reply in replies if reply.forced]  # type: ignore[attr-defined]
-        assert one.rating.sum() == len(branches)
-        assert len(one.ids) == 2 * shown + sum(lengths) + len(branches) * len(policy.prefix)
+        assert one.rating.sum() == len(steps)
+        assert len(one.ids) == begin + len(steps) * len(policy.prefix)
 
 
 def test_the_row_is_laid_out_as_in_supervised_training(policy: Policy) -> None:
@@ -94,13 +143,13 @@ def test_the_row_is_laid_out_as_in_supervised_training(policy: Policy) -> None:
     ids = policy.tokenizer.encode(reply).ids
     place = ids.index(policy.tokenizer.token_to_id("3.47"))
     view = look(picture(0))
-    said = Draft(reply, tuple(ids), tuple([-1.0] * len(ids)), None, "stop", (place,), -0.5)
+    said = Draft(reply, tuple(ids), tuple([-1.0] * len(ids)), None, "stop", (ONLY_RATINGS,) * len(ids), place)
     one = trace(policy, [Step(view, said)])
     row = encode_rounds(policy.tokenizer, [Round(0, FULL, reply, 3.47, 0)])
     main = one.segment == 0
     assert (one.ids[main] == row.ids).all() and (one.positions[main] == np.arange(len(row.ids))).all()
     own = np.flatnonzero((row.role != CONTEXT) & (row.role != RATING))
-    assert set(own) <= set(one.at[~one.rating] + 1)
+    assert set(own) - {len(row.ids) - 1} <= set(one.at[~one.rating] + 1), "all but <end>, which nothing else can follow"
     begin = len(turn_ids(policy.tokenizer, FULL))
     assert (one.positions[~main] == begin + np.arange(len(policy.prefix))).all()
     assert one.taken[one.rating].tolist() == [ids[place]]
@@ -130,6 +179,8 @@ def test_draws_repeat_with_their_seed_and_differ_between_rows(policy: Policy) ->
     assert texts(5) == texts(5) != texts(6) and len({*texts(5), *texts(6)}) > 3
     with pytest.raises(ValueError, match="at temperature 1 and top_p 1"):
         policy.reply(conversations, Sampling(temperature=0.7))
+    with pytest.raises(ValueError, match="begins its replies itself"):
+        policy.reply(conversations, Sampling(prefix="<think>"))
 
 
 def test_greedy_replies_do_not_depend_on_the_batch_and_write_the_expected_rating(policy: Policy) -> None:

@@ -50,22 +50,22 @@ def test_score_is_continuous_in_the_distance() -> None:
 
 
 def test_rank_by_hand() -> None:
-    """Means 4 and 3, variances 1 and 1: (3 - 3) / sqrt 2 = 0 and (5 - 3) / sqrt 2 = sqrt 2, Phi 0.5 and 0.92135."""
-    half, sure = math.sqrt(0.5), math.sqrt(0.9213504)
+    """Means 4 and 3, variances 2 and 2: (3 - 3) / 2 = 0 and (5 - 3) / 2 = 1, Phi 0.5 and 0.8413447."""
+    half, sure = math.sqrt(0.5), math.sqrt(0.8413447)
     ratings = [[3.0, 5.0], [2.0, 4.0]]
     right = rank(ratings, [4.0, 2.0], [1, 1], gamma=0.0)
     assert right == pytest.approx(np.array([[half, sure], [sure, half]]), abs=1e-6)
     wrong = rank(ratings, [2.0, 4.0], [1, 1], gamma=0.0)
-    assert wrong[0] == pytest.approx([half, math.sqrt(1 - 0.9213504)], abs=1e-6)
+    assert wrong[0] == pytest.approx([half, math.sqrt(1 - 0.8413447)], abs=1e-6)
     # equal MOS: sqrt(p / 2) + sqrt((1 - p) / 2), 1 where p is a half
     equal = rank(ratings, [3.0, 3.0], [1, 1], gamma=0.0)
-    assert equal[0] == pytest.approx([1.0, math.sqrt(0.9213504 / 2) + math.sqrt(0.0786496 / 2)], abs=1e-6)
+    assert equal[0] == pytest.approx([1.0, math.sqrt(0.8413447 / 2) + math.sqrt(0.1586553 / 2)], abs=1e-6)
 
 
 def test_rank_compares_within_one_scale_and_leaves_out_what_was_not_rated() -> None:
     ratings = [[3.0, math.nan], [2.0, 4.0], [math.nan, math.nan], [1.0, 5.0]]
     found = rank(ratings, [3.0, 2.0, 4.0, 1.0], [1, 1, 1, 0])
-    # mean 3, variance 0 against mean 3, variance 1, truth 1: sqrt Phi(0)
+    # mean 3, variance 0 against mean 3, variance 2, truth 1: sqrt Phi(0)
     assert found[0, 0] == pytest.approx(math.sqrt(0.5)) and math.isnan(found[0, 1])
     assert np.isnan(found[2]).all(), "no rating of its own"
     assert np.isnan(found[3]).all(), "nothing else on its scale"

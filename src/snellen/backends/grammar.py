@@ -26,18 +26,20 @@ _ISSUE = tuple(f'{{"kind": "{kind}", "severity": {level}, "bbox_2d": [' for kind
 
 @dataclass(frozen=True)
 class Pieces:
-    """The text of each token, (V,), the id of "0.00" and of the end, and masks (V,) that are made once."""
+    """The text of each token, (V,), the id of "0.00" and of the end, and masks (V,) that are made once: where a grammar
+    allows the same, it gives the same array, which nobody may change."""
 
     texts: Sequence[str]
     zero: int
     end: int
     known: dict[object, Mask] = field(default_factory=dict)
 
-    def starting(self, options: Sequence[str]) -> Mask:
-        """Tokens that one of the options begins with."""
-        key = tuple(options)
+    def starting(self, options: tuple[str, ...], written: str) -> Mask:
+        """Tokens that one of the options goes on with, after what is written of it."""
+        key = (options, written)
         if key not in self.known:
-            begins = {option[:n] for option in options for n in range(1, len(option) + 1)}
+            rests = [option[len(written) :] for option in options if option.startswith(written)]
+            begins = {rest[:n] for rest in rests for n in range(1, len(rest) + 1)}
             self.known[key] = np.array([text in begins for text in self.texts])
         return self.known[key]
 
@@ -61,11 +63,15 @@ class Pieces:
             self.known[key] = stops if full else words | stops
         return self.known[key]
 
-    def numbers(self, low: int, high: int) -> Mask:
-        """The tokens of low / 100 to high / 100."""
-        mask = np.zeros(len(self.texts), bool)
-        mask[self.zero + low : self.zero + high + 1] = True
-        return mask
+    def numbers(self, low: int, high: int, or_zero: bool = False) -> Mask:
+        """The tokens of low / 100 to high / 100, and of 0.00 if so wanted."""
+        key = ("numbers", low, high, or_zero)
+        if key not in self.known:
+            mask = np.zeros(len(self.texts), bool)
+            mask[self.zero + low : self.zero + high + 1] = True
+            mask[self.zero] |= or_zero
+            self.known[key] = mask
+        return self.known[key]
 
 
 class Grammar:
@@ -75,7 +81,7 @@ class Grammar:
         self.pieces, self.labels = pieces, labels
         self.done = 0  # sections
         self.text, self.tokens = "", 0  # of the section or the fixed part so far
-        self.options: Sequence[str] = ()  # the fixed part is one of these; none while in a section
+        self.options: tuple[str, ...] = ()  # the fixed part is one of these; none while in a section
         self.boxes: list[list[int]] = []  # in hundredths; the first is what is asked for
         self.rated = self.over = False
 
@@ -93,7 +99,7 @@ class Grammar:
         if self.over:
             return pieces.numbers(pieces.end - pieces.zero, pieces.end - pieces.zero)
         if self.options:
-            return pieces.starting([o[len(self.text) :] for o in self.options if o.startswith(self.text)])
+            return pieces.starting(self.options, self.text)
         if not self.boxes:
             if len(self.text) < len(self._label):
                 return pieces.label(self._label[len(self.text) :])
@@ -111,10 +117,7 @@ class Grammar:
         nothing = len(self.boxes) == 1 and not any(box)
         if nothing and len(box) == 3:
             return self.pieces.numbers(0, 0)
-        mask = self.pieces.numbers(box[len(box) - 2] + 1, 100)
-        if nothing:
-            mask[self.pieces.zero] = True
-        return mask
+        return self.pieces.numbers(box[len(box) - 2] + 1, 100, or_zero=nothing)
 
     def add(self, token: int) -> None:
         """The token that was chosen."""
@@ -146,7 +149,7 @@ class Grammar:
         if "\n" in text:
             self.done, self.text, self.tokens = self.done + 1, "", 0
 
-    def _next(self) -> Sequence[str]:
+    def _next(self) -> tuple[str, ...]:
         """What can follow a number of a box."""
         if len(self.boxes[-1]) < 4:
             return (", ",)

@@ -1,7 +1,7 @@
-"""Between the encoder and the decoder: teach the fault heads alone, on what the trained encoder says of synthetic looks.
+"""Between encoder and decoder: teach the fault heads alone, on what the trained encoder says of synthetic looks.
 
 The encoder stays as it is. On MOS it is best after about three passes over the real pictures and worse after five
-(docs/training-log.md), when the heads that say where a fault is, and of which kind, still gain: so they go on without it.
+(docs/training-log.md), when the heads that say where a fault is, and of which kind, still gain: they go on without it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class HeadOptions:
 
 @torch.no_grad()
 def store_cells(encoder: Encoder, store: LookStore, file: Path) -> npt.NDArray[np.float16]:
-    """(N, 2, WIDTH, 10, 10): what the encoder says of overview and fragments of all looks of a store, kept in `file`."""
+    """(N, 2, WIDTH, 10, 10): cells of overview and fragments of all looks of a store; kept in `file`."""
     shape = (len(store), 2, WIDTH, SIDE, SIDE)
     part = file.with_suffix(".part")
     cells = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=shape)
@@ -68,7 +68,7 @@ def known_looks(store: LookStore) -> list[Look]:
 def train_heads(
     options: HeadOptions, glance: Glance, store: LookStore, cells: npt.NDArray[np.float16], log: Path
 ) -> None:
-    """Train the fault heads of `glance` in place; `log` gets a line of JSON per step, the last with `validate_heads`."""
+    """Train the fault heads of `glance` in place; `log` gets a line of JSON per step, then `validate_heads`."""
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
     device = best_device()
@@ -81,14 +81,13 @@ def train_heads(
         for step in range(options.steps):
             for group in optimizer.param_groups:
                 group["lr"] = options.rate * rate_at(step, options.steps, options.warmup)
-            chosen = rng.choice(store.trained, options.batch, replace=False)
-            shown = torch.from_numpy(np.asarray(cells[np.sort(chosen)], np.float32)).to(device)
+            chosen = np.sort(rng.choice(store.trained, options.batch, replace=False))
+            shown = torch.from_numpy(np.asarray(cells[chosen], np.float32)).to(device)
             shown = nn.functional.dropout2d(shown.flatten(1, 2), options.dropout).view_as(shown)
-            parts = fault_losses(
-                glance, [looks[i] for i in np.sort(chosen)], shown[:, 0].unbind(), shown[:, 1].unbind()
-            )
+            parts = fault_losses(glance, [looks[i] for i in chosen], shown[:, 0].unbind(), shown[:, 1].unbind())
             optimizer.zero_grad(set_to_none=True)
-            torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum().backward()  # type: ignore[no-untyped-call]
+            loss = torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(parameters, 5.0)
             optimizer.step()
             lines.write(json.dumps({"step": step + 1} | {k: round(v.item(), 4) for k, v in parts.items()}) + "\n")

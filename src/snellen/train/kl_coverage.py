@@ -9,6 +9,10 @@ action tokens of a minibatch
     S   = the ceil(share N) tokens of largest c_t among those with A_t > 0 and log p_t > mean log p
     loss += strength / N * sum over S of KL_t(policy || reference)
 
+Tokens that are certain already (p_t over 0.99: brackets, labels, the rest of a word) are left out before the set is
+chosen. Their log p is the highest of all, so they would fill it, and nothing is gained by holding them: there is no
+entropy left to lose.
+
 Words and ratings are two minibatches here: a rating is one of 401 and never as likely as a word, so in one minibatch it
 would never be covered, and ratings are what collapses first.
 
@@ -34,6 +38,7 @@ Regulariser = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """(policy's logits (n, V), reference's logits (n, V), tokens taken (n,), covered (n,) bool) -> a scalar, to be added to
 the loss."""
 
+CERTAIN = math.log(0.99)
 EXACT_VOCABULARY = 8192
 """Up to so many token ids the divergence is summed over the whole vocabulary; above, it is estimated from the token."""
 
@@ -46,15 +51,18 @@ def coverage(advantage: npt.ArrayLike, logprob: npt.ArrayLike) -> Floats:
 
 
 def coverage_set(advantage: npt.ArrayLike, logprob: npt.ArrayLike, share: float) -> npt.NDArray[np.bool_]:
-    """Which of N tokens are covered, (N,): at most ceil(share N), of both high advantage and high probability."""
+    """Which of N tokens are covered, (N,): at most ceil(share M) of the M that are not certain, of both high advantage
+    and high probability among these."""
     if not 0.0 <= share <= 1.0:
         raise ValueError(f"share is from 0 to 1, not {share}")
     a, p = np.asarray(advantage, np.float64), np.asarray(logprob, np.float64)
     covered = np.zeros(len(a), bool)
-    if len(a):
+    unsure = np.flatnonzero(p <= CERTAIN)
+    if len(unsure):
+        a, p = a[unsure], p[unsure]
         where = np.flatnonzero((a > 0.0) & (p > p.mean()))
         order = np.argsort(-coverage(a, p)[where], kind="stable")
-        covered[where[order[: math.ceil(share * len(a) - 1e-9)]]] = True
+        covered[unsure[where[order[: math.ceil(share * len(a) - 1e-9)]]]] = True
     return covered
 
 

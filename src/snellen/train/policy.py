@@ -1,11 +1,13 @@
 """The policy: the decoder in training, as a Backend, so that rollouts go through the one Assessor.
 
 What it does, and so what its actions are. The shipped model reads the rating of a round before its words, as if the
-reply began with RATING_PREFIX, then writes its words, and writes that rating where its answer names one
-(`snellen.backends.bundled`). The policy does the same, or else training would move a number that nobody reads:
+reply began with RATING_PREFIX, then writes its words, and writes that rating where its answer names one; what would
+break the form of a reply cannot be chosen (`snellen.backends.bundled`, `snellen.backends.grammar`). The policy does the
+same, or else training would move what nobody reads:
 
-- the words of a reply, its boxes and issues and its <end> are drawn one by one, given the conversation and the words
-  before them;
+- the words of a reply, its boxes and issues are drawn one by one, given the conversation and the words before them, out
+  of what the grammar allows there: their log-probabilities are those of the distribution over the allowed tokens alone;
+- where one token only is allowed, as in the fixed parts and at the end, there is no choice and so no action;
 - the rating is drawn from the distribution before the words, over the 401 ratings, given the conversation alone. Its
   log-probability is that one, and where the answer names it, it is written, not drawn: there it is context.
 
@@ -21,31 +23,63 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from snellen.answer import RATING_PREFIX
+from snellen.answer import RATING_PREFIX, labels
 from snellen.backends import Conversation, RatingDistribution, Reply, Sampling
-from snellen.backends.bundled import RATING_MARK, RATINGS, BundledBackend, LookVectors, token_id
+from snellen.backends.bundled import RATINGS, BundledBackend, LookVectors, token_id
+from snellen.backends.grammar import Grammar, Mask, Pieces
 from snellen.image import View
 from snellen.model.decoder import Decoder, DecoderShape, Layer, rotate
 from snellen.model.vision import Encoder, Glance
+from snellen.region import Region
 from snellen.train.look_cache import LookCache
 
 IMPOSSIBLE = -1e9
-NEVER_WRITTEN = ("<pad>", "<look>", "<image>")
-"""Tokens that stand for something that is not text; a reply cannot hold them."""
+RATING = 0
+"""Number, in `MaskTable`, of the mask that allows the ratings and nothing else."""
 
 
 @dataclass(frozen=True)
 class Draft(Reply):
-    """A reply with what training needs. forced: places in `token_ids` where the round's rating was written, whose
-    entries in `logprobs` are those of its draw. end: log-probability of the <end> after it, None when cut off."""
+    """A reply with what training needs. masks: for each of `token_ids` the number of the mask it was chosen under, see
+    `MaskTable`. rated: place in `token_ids` where the round's rating was written, whose entry in `logprobs` is that of
+    its draw; None when the reply was cut off before."""
 
-    forced: tuple[int, ...] = ()
-    end: float | None = None
+    masks: tuple[int, ...] = ()
+    rated: int | None = None
+
+
+class MaskTable:
+    """The few different masks of a grammar, numbered as they come, so that an action remembers a number only."""
+
+    def __init__(self, form: Pieces) -> None:
+        self.form = form
+        self.choices: list[int] = []
+        """Of each mask, how many tokens it allows."""
+        self._numbers: dict[int, int] = {}  # by identity: `Pieces` keeps its masks and gives the same ones again
+        self._rows: list[Mask] = []
+        self._table = torch.zeros(0)
+        self.number(form.numbers(100, 500))  # the first: RATING
+
+    def number(self, mask: Mask) -> int:
+        """The number of one of the masks of `form`."""
+        found = self._numbers.get(id(mask))
+        if found is None:
+            found = self._numbers[id(mask)] = len(self._rows)
+            self._rows.append(mask)
+            self.choices.append(int(mask.sum()))
+        return found
+
+    def forbidden(self, numbers: Tensor) -> Tensor:
+        """(N,) numbers of masks -> (N, V) bool, true for what cannot be chosen."""
+        if len(self._table) != len(self._rows) or self._table.device != numbers.device:
+            self._table = torch.from_numpy(~np.stack(self._rows)).to(numbers.device)
+        return self._table[numbers]
 
 
 class Policy(BundledBackend):
@@ -64,8 +98,9 @@ class Policy(BundledBackend):
         self._image, self._end, self._first_rating = (token_id(tokenizer, t) for t in ("<image>", "<end>", "1.00"))
         self.prefix = tokenizer.encode(RATING_PREFIX).ids
         self.draws = torch.Generator()
-        self.bias = action_bias(tokenizer, model.shape.vocabulary)
-        self.pieces = [tokenizer.decode([i], skip_special_tokens=False) for i in range(tokenizer.get_vocab_size())]
+        texts = [tokenizer.decode([i], skip_special_tokens=False) for i in range(tokenizer.get_vocab_size())]
+        self.masks = MaskTable(Pieces(texts, token_id(tokenizer, "0.00"), self._end))
+        self._shown: dict[tuple[str, Region], LookVectors] = {}  # in the conversations that are being answered
 
     @property
     def device(self) -> torch.device:
@@ -78,12 +113,18 @@ class Policy(BundledBackend):
             module.to(device)
         return self
 
-    @torch.no_grad()
     def see(self, view: View) -> LookVectors:
         """The connector changes from step to step, so only what the encoder says is kept."""
-        seen = self.looks.take([view])
-        vectors = self.model.see(seen.to(self.device))[0].cpu().numpy()
-        return LookVectors(vectors, float(seen.rating.clamp(1.0, 5.0)))
+        return self._shown[view.picture.name, view.region]
+
+    def _see_all(self, conversations: Sequence[Conversation]) -> None:
+        """Look at all that `conversations` show, each look once: rollouts share the first."""
+        turns = [turn for conversation in conversations for turn in conversation]
+        views = {(view.picture.name, view.region): view for turn in turns for view in turn.views}
+        seen = self.looks.take(list(views.values()))
+        vectors = self.model.see(seen.to(self.device)).cpu().numpy()
+        plain = seen.rating.clamp(1.0, 5.0).tolist()
+        self._shown = {key: LookVectors(*one) for key, *one in zip(views, vectors, plain, strict=True)}
 
     @torch.no_grad()
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
@@ -92,68 +133,66 @@ class Policy(BundledBackend):
             return []
         if sampling.temperature not in (0.0, 1.0) or sampling.top_p != 1.0:
             raise ValueError("a policy answers greedily, or draws at temperature 1 and top_p 1: as it is trained")
-        self.looks.ensure(view for turns in conversations for turn in turns for view in turn.views)
+        if sampling.prefix not in ("", RATING_PREFIX) or (sampling.prefix and sampling.max_tokens > 1):
+            raise ValueError("a policy begins its replies itself; a forced beginning is for reading the rating only")
+        self._see_all(conversations)
         batch = {name: torch.from_numpy(a).to(self.device) for name, a in self._batch(conversations).items()}
-        begun = self.tokenizer.encode(sampling.prefix).ids
-        cache = _Cache(self.model, batch["keys"], max(len(self.prefix), len(begun) + sampling.max_tokens))
+        cache = _Cache(self.model, batch["keys"], max(len(self.prefix), sampling.max_tokens))
         hidden = cache.read(batch["ids"], batch["looks"], batch["is_look"], batch["positions"])
-        logits = self._logits(self._go_on(cache, self.prefix), rating=True)
+        prefix = torch.tensor([self.prefix], device=self.device).expand(cache.rows, -1)
+        logprobs = self._logprobs(cache.read(prefix), [RATING] * cache.rows)
         cache.back(len(self.prefix))  # the rating was only looked up; the words follow the conversation
-        chances = torch.softmax(logits.double(), dim=1)[:, self._first_rating : self._first_rating + len(RATINGS)]
-        ratings = [RatingDistribution(RATINGS, row) for row in chances.cpu().numpy()]
-        if sampling.prefix == RATING_PREFIX and sampling.max_tokens == 1:
+        chances = logprobs.double().exp()[:, self._first_rating : self._first_rating + len(RATINGS)]
+        ratings = [RatingDistribution(RATINGS, row / row.sum()) for row in chances.cpu().numpy()]
+        if sampling.prefix:
             return [Reply(sampling.prefix, rating=rating, finish="prefix") for rating in ratings]
-        if sampling.temperature:
-            tokens, logprobs = self._draw(logits)
+        drawn = sampling.temperature > 0.0
+        if drawn:
+            tokens = self._draw(logprobs)
         else:
             means = torch.tensor([rating.mean for rating in ratings], device=self.device)
             tokens = self._first_rating + torch.round(100.0 * (means - 1.0)).long()
-            logprobs = torch.log_softmax(logits, dim=1).gather(1, tokens[:, None])[:, 0]
-        writers = [_Writer(self, sampling, *one) for one in zip(tokens.tolist(), logprobs.tolist(), strict=True)]
-        if begun:
-            hidden = self._go_on(cache, begun)
-        self._write(cache, writers, self._logits(hidden), bool(sampling.temperature))
+        rounds = [sum(turn.role == "user" for turn in turns) for turns in conversations]
+        said = logprobs.gather(1, tokens[:, None])[:, 0].tolist()
+        writers = [
+            _Writer(self, sampling.max_tokens, Grammar(self.masks.form, labels(number)), *rating)
+            for number, *rating in zip(rounds, tokens.tolist(), said, strict=True)
+        ]
+        self._write(cache, writers, hidden, drawn)
         # a drawn reply's rating is the one drawn; a distribution would take its place as the score
-        return [w.draft(None if sampling.temperature else r) for w, r in zip(writers, ratings, strict=True)]
+        return [w.draft(None if drawn else rating) for w, rating in zip(writers, ratings, strict=True)]
 
-    def _write(self, cache: _Cache, writers: Sequence[_Writer], logits: Tensor, drawn: bool) -> None:
+    def _write(self, cache: _Cache, writers: Sequence[_Writer], hidden: Tensor, drawn: bool) -> None:
         """Word by word, until every reply has ended; rows that have are dropped from the cache now and then."""
         rows = list(range(len(writers)))
         while True:
-            if drawn:
-                tokens, logprobs = self._draw(logits, rows, len(writers))
-            else:
-                tokens = logits.argmax(dim=1)
-                logprobs = torch.log_softmax(logits, dim=1).gather(1, tokens[:, None])[:, 0]
-            pairs = zip(rows, tokens.tolist(), logprobs.tolist(), strict=True)
+            logprobs = self._logprobs(hidden, [writers[row].mask for row in rows])
+            tokens = self._draw(logprobs, rows, len(writers)) if drawn else logprobs.argmax(dim=1)
+            chosen = logprobs.gather(1, tokens[:, None])[:, 0]
+            pairs = zip(rows, tokens.tolist(), chosen.tolist(), strict=True)
             written = [writers[row].write(token, logprob) for row, token, logprob in pairs]
             going = [i for i, row in enumerate(rows) if not writers[row].finish]
             if not going:
                 return
-            if len(going) <= 0.8 * len(rows):
+            if len(going) <= 0.9 * len(rows):
                 cache.keep(going)
                 rows, written = [rows[i] for i in going], [written[i] for i in going]
-            ids = torch.tensor(written, device=self.device)[:, None]
-            logits = self._logits(cache.read(ids))
+            hidden = cache.read(torch.tensor(written, device=self.device)[:, None])
 
-    def _go_on(self, cache: _Cache, ids: Sequence[int]) -> Tensor:
-        """Read the same tokens in every row; hidden states (rows, len(ids), width)."""
-        return cache.read(torch.tensor([list(ids)], device=self.device).expand(cache.rows, -1))
+    def _logprobs(self, hidden: Tensor, masks: Sequence[int]) -> Tensor:
+        """Of the last place over what its mask, one per row, allows: (rows, T, width) -> (rows, vocabulary)."""
+        forbidden = self.masks.forbidden(torch.tensor(masks, device=self.device))
+        return torch.log_softmax(self.model.logits(hidden[:, -1]).masked_fill(forbidden, IMPOSSIBLE), dim=1)
 
-    def _logits(self, hidden: Tensor, rating: bool = False) -> Tensor:
-        """Of the last place, with what cannot stand there made impossible: (rows, vocabulary)."""
-        return self.model.logits(hidden[:, -1]) + self.bias[int(rating)].to(self.device)
-
-    def _draw(self, logits: Tensor, rows: Sequence[int] | None = None, of: int = 0) -> tuple[Tensor, Tensor]:
-        """A token per row and its log-probability. Every row of the batch uses up one random number, also those that
-        have ended, so that a reply does not depend on when others end."""
-        uniform = torch.rand(of or len(logits), generator=self.draws, dtype=torch.float64)
+    def _draw(self, logprobs: Tensor, rows: Sequence[int] | None = None, of: int = 0) -> Tensor:
+        """A token per row. Every row of the batch uses up one random number, also those that have ended, so that a
+        reply does not depend on when others end."""
+        uniform = torch.rand(of or len(logprobs), generator=self.draws, dtype=torch.float64)
         if rows is not None:
             uniform = uniform[list(rows)]
-        heaped = torch.softmax(logits.double(), dim=1).cumsum(dim=1)
+        heaped = logprobs.exp().cumsum(dim=1, dtype=torch.float64)
         level = uniform.to(self.device)[:, None] * heaped[:, -1:]
-        tokens = torch.searchsorted(heaped, level, right=True).clamp_max(logits.shape[1] - 1)
-        return tokens[:, 0], torch.log_softmax(logits, dim=1).gather(1, tokens)[:, 0]
+        return torch.searchsorted(heaped, level, right=True)[:, 0]
 
 
 def open_policy(vision: Path, folder: Path, looks: Path | None = None) -> Policy:
@@ -173,16 +212,6 @@ def open_policy(vision: Path, folder: Path, looks: Path | None = None) -> Policy
         raise FileNotFoundError(f"{folder / 'tokenizer.json'}: no such file; it is written beside decoder.pt")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     return Policy(decoder.eval(), tokenizer, LookCache(encoder, glance, looks))
-
-
-def action_bias(tokenizer: Tokenizer, vocabulary: int) -> Tensor:
-    """(2, V), added to the logits of words (0) and of ratings (1): 0 for what may stand there, else IMPOSSIBLE."""
-    first, last = (token_id(tokenizer, token) for token in ("1.00", "5.00"))
-    bias = torch.zeros(2, vocabulary)
-    bias[0, [token_id(tokenizer, token) for token in NEVER_WRITTEN]] = IMPOSSIBLE
-    bias[1] = IMPOSSIBLE
-    bias[1, first : last + 1] = 0.0
-    return bias
 
 
 class _Cache:
@@ -241,43 +270,49 @@ class _Cache:
         self.after = self.after - tokens
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Forget all other rows."""
+        """Forget all other rows; rows rise."""
+        for to, row in enumerate(rows):  # in place, and only what is written: a copy of the whole takes longer
+            if to != row:
+                self.kv[:, :, to, :, : self.length] = self.kv[:, :, row, :, : self.length]
         where = torch.tensor(rows, device=self.keys.device)
-        self.kv, self.keys, self.after = self.kv[:, :, where], self.keys[where], self.after[where]
+        self.kv, self.keys, self.after = self.kv[:, :, : len(rows)], self.keys[where], self.after[where]
         self.rows = len(rows)
 
 
 class _Writer:
     """One reply in the making."""
 
-    def __init__(self, policy: Policy, sampling: Sampling, rating: int, logprob: float) -> None:
-        self.policy, self.sampling, self.rating, self.rating_logprob = policy, sampling, rating, logprob
-        self.tail = sampling.prefix[-64:]
+    def __init__(self, policy: Policy, max_tokens: int, grammar: Grammar, rating: int, logprob: float) -> None:
+        self.policy, self.max_tokens, self.grammar = policy, max_tokens, grammar
+        self.rating, self.rating_logprob = rating, logprob
         self.ids: list[int] = []
         self.logprobs: list[float] = []
-        self.forced: list[int] = []
-        self.end: float | None = None
+        self.masks: list[int] = []
+        self.rated: int | None = None
         self.finish = ""
+        self.mask = self.policy.masks.number(grammar.allowed())
+        """Number of the mask for the next place."""
 
     def write(self, token: int, logprob: float) -> int:
         """Take the token that was chosen for the next place and its log-probability; the token that stands there."""
         if self.finish:
             return self.policy._end
-        if self.tail.endswith(RATING_MARK):
-            token, logprob = self.rating, self.rating_logprob
-            self.forced.append(len(self.ids))
+        if self.mask == RATING:
+            token, logprob, self.rated = self.rating, self.rating_logprob, len(self.ids)
         if token == self.policy._end:
-            self.finish, self.end = "stop", logprob
+            self.finish = "stop"
             return token
         self.ids.append(token)
         self.logprobs.append(logprob)
-        self.tail = (self.tail + self.policy.pieces[token])[-64:]
-        if len(self.ids) >= self.sampling.max_tokens:
+        self.masks.append(self.mask)
+        self.grammar.add(token)
+        self.mask = self.policy.masks.number(self.grammar.allowed())
+        if len(self.ids) >= self.max_tokens:
             self.finish = "length"
         return token
 
     def draft(self, rating: RatingDistribution | None) -> Draft:
         """The finished reply."""
-        text = self.sampling.prefix + self.policy.tokenizer.decode(self.ids, skip_special_tokens=False)
+        text = self.policy.tokenizer.decode(self.ids, skip_special_tokens=False)
         finish: Any = self.finish
-        return Draft(text, tuple(self.ids), tuple(self.logprobs), rating, finish, tuple(self.forced), self.end)
+        return Draft(text, tuple(self.ids), tuple(self.logprobs), rating, finish, tuple(self.masks), self.rated)

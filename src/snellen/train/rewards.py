@@ -106,14 +106,22 @@ def rank(ratings: npt.ArrayLike, mos: npt.ArrayLike, scale: npt.ArrayLike, gamma
     j.
 
     ratings (P, G), NaN where none was written; mos and scale (P,): only pictures of one scale are compared. NaN where
-    there is no rating, or nothing to compare with. Source: Wu et al., VisualQuality-R1, arXiv 2505.14460, where gamma
-    is a small constant as well; the variances are those of the group itself (divided by its size).
+    there is no rating, or nothing to compare with.
+
+    Theirs (Wu et al., VisualQuality-R1, arXiv 2505.14460; `accuracy_reward` in grpo_jsonl.py of
+    github.com/TianheWu/VisualQuality-R1): the equation, each rating against the mean of every other picture of the
+    batch, variances that are unbiased (divided by G - 1), gamma 1e-6. Ours: one scale at a time, because a human MOS
+    and the label of a synthetic picture are not comparable to a hair; what was not rated is left out, where theirs
+    puts a random number; a group with one rating has variance 0; no 1e-6 inside the roots of the fidelity, which is
+    there to be differentiated and would lift a perfect reward over 1.
     """
     q = np.asarray(ratings, np.float64)
     labels, scales = np.asarray(mos, np.float64), np.asarray(scale)
     rated = ~np.isnan(q).all(axis=1)
     mean, variance = np.full(len(q), np.nan), np.full(len(q), np.nan)
-    mean[rated], variance[rated] = np.nanmean(q[rated], axis=1), np.nanvar(q[rated], axis=1)
+    mean[rated] = np.nanmean(q[rated], axis=1)
+    degrees = np.maximum(1, (~np.isnan(q[rated])).sum(axis=1) - 1)
+    variance[rated] = np.nansum((q[rated] - mean[rated][:, None]) ** 2, axis=1) / degrees
     out = np.full(q.shape, np.nan)
     for i in np.flatnonzero(rated):
         others = np.flatnonzero(rated & (scales == scales[i]) & (np.arange(len(q)) != i))

@@ -5,15 +5,16 @@ reply, <end>, and again), followed by one branch per round: the tokens of RATING
 to that round's look and nothing after it, so that one pass gives the rating of every round as it is read before the
 words.
 
-Actions are words (all tokens of a reply but its written rating, and <end>) and ratings (one per round that wrote one,
-at the end of its branch). Looks, coordinates and pixels of a crop, the written rating, a forced beginning and the
-branches' own tokens are context: they are read, never trained on.
+Actions are words (all tokens of a reply but its written rating and those that were the only ones allowed) and ratings
+(one per round that wrote one, at the end of its branch). Looks, coordinates and pixels of a crop, the written rating
+and the branches' own tokens are context: they are read, never trained on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ from snellen.backends.bundled import turn_ids
 from snellen.image import View
 from snellen.model.decoder import Decoder
 from snellen.model.seen import Seen
-from snellen.train.policy import IMPOSSIBLE, Draft, Policy
+from snellen.train.policy import IMPOSSIBLE, RATING, Draft, Policy
 
 CONVERSATION = 0
 """Segment of the conversation; a branch's segment is the number of its round, from 1."""
@@ -35,7 +36,8 @@ CONVERSATION = 0
 class Trace:
     """One rollout. Over its T tokens, (T,): ids; positions, as the model counts them; segment, CONVERSATION or a round;
     limit, how many tokens of the conversation may be seen. Over its N actions, (N,): at, the place from which it is
-    predicted; taken, the token; logprob, natural log, when it was drawn; rating, whether it is one; round, from 1.
+    predicted; taken, the token; mask, the number of the mask it was drawn under; logprob, natural log, when it was
+    drawn; rating, whether it is one; round, from 1.
 
     views: what was shown, in order.
     """
@@ -46,6 +48,7 @@ class Trace:
     limit: npt.NDArray[np.int64]
     at: npt.NDArray[np.int64]
     taken: npt.NDArray[np.int64]
+    mask: npt.NDArray[np.int64]
     logprob: npt.NDArray[np.float32]
     rating: npt.NDArray[np.bool_]
     round: npt.NDArray[np.int64]
@@ -53,36 +56,33 @@ class Trace:
 
 
 def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
-    """The rounds of one rollout that `policy` drew without a forced beginning."""
+    """The rounds of one rollout that `policy` drew."""
     ids: list[int] = []
-    actions: list[tuple[int, int, float, bool, int]] = []
-    begins: list[tuple[int, int, float] | None] = []  # per round: where its reply begins, and the rating drawn there
+    actions: list[tuple[int, int, int, float, bool, int]] = []
+    rated: list[tuple[int, int, int, float]] = []  # round, where its reply begins, and the rating drawn there
     for number, step in enumerate(steps, 1):
         reply = step.reply
         if not isinstance(reply, Draft):
             raise TypeError(f"a trace is made of a policy's drafts, not of {type(reply).__name__}")
         ids += turn_ids(policy.tokenizer, step.region)
         begin = len(ids)
-        said = [*zip(reply.token_ids, reply.logprobs, strict=True)]
-        said += [] if reply.end is None else [(policy._end, reply.end)]
-        for place, (token, logprob) in enumerate(said):
-            if place not in reply.forced:
-                actions.append((begin + place - 1, token, logprob, False, number))
-        ids += [token for token, _ in said]
-        forced = said[reply.forced[0]] if reply.forced else None
-        begins.append(None if forced is None else (begin, *forced))
+        for place, one in enumerate(zip(reply.token_ids, reply.masks, reply.logprobs, strict=True)):
+            if place != reply.rated and policy.masks.choices[one[1]] > 1:
+                actions.append((begin + place - 1, *one, False, number))
+        ids += reply.token_ids
+        if reply.finish == "stop" or number < len(steps):  # the next round's turn follows an <end> in any case
+            ids.append(policy._end)
+        if reply.rated is not None:  # else it named no rating, so none was acted on
+            rated.append((number, begin, reply.token_ids[reply.rated], reply.logprobs[reply.rated]))
     length = len(ids)
     positions, segment, limit = list(range(length)), [CONVERSATION] * length, [length] * length
-    for number, one in enumerate(begins, 1):
-        if one is None:  # it named no rating, so none was acted on
-            continue
-        begin, token, logprob = one
+    for number, begin, token, logprob in rated:
         ids += policy.prefix
         positions += range(begin, begin + len(policy.prefix))
         segment += [number] * len(policy.prefix)
         limit += [begin] * len(policy.prefix)
-        actions.append((len(ids) - 1, token, logprob, True, number))
-    at, taken, logprobs, rating, rounds = (np.array(column) for column in zip(*actions, strict=True))
+        actions.append((len(ids) - 1, token, RATING, logprob, True, number))
+    at, taken, mask, logprobs, rating, rounds = (np.array(column) for column in zip(*actions, strict=True))
     return Trace(
         ids=np.array(ids, np.int64),
         positions=np.array(positions, np.int64),
@@ -90,6 +90,7 @@ def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
         limit=np.array(limit, np.int64),
         at=at.astype(np.int64),
         taken=taken.astype(np.int64),
+        mask=mask.astype(np.int64),
         logprob=logprobs.astype(np.float32),
         rating=rating.astype(bool),
         round=rounds.astype(np.int64),
@@ -101,8 +102,9 @@ def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
 class Traces:
     """Traces padded on the right to one length T: ids, positions, segment (-1 on padding) and limit (B, T).
 
-    is_look (B, T) marks the places of looks; seen holds what the encoder says of each, in the same order.
-    Over the N actions of all rows, row by row: row, at, taken and rating (N,).
+    is_look (B, T) marks the places of looks; seen holds what the encoder says of all different ones, and which, in the
+    order of their places, the number of each. Over the N actions of all rows, row by row:
+    row, at, taken, rating and forbidden (N, V), what could not be chosen.
     """
 
     ids: Tensor
@@ -111,10 +113,12 @@ class Traces:
     limit: Tensor
     is_look: Tensor
     seen: Seen
+    which: Tensor
     row: Tensor
     at: Tensor
     taken: Tensor
     rating: Tensor
+    forbidden: Tensor
 
 
 def collate(policy: Policy, traces: Sequence[Trace]) -> Traces:
@@ -126,22 +130,42 @@ def collate(policy: Policy, traces: Sequence[Trace]) -> Traces:
     for i, one in enumerate(traces):
         for target, values in ((ids, one.ids), (positions, one.positions), (segment, one.segment), (limit, one.limit)):
             target[i, : len(values)] = values
-    seen = policy.looks.take([view for one in traces for view in one.views]).to(policy.device)
+    shown = [view for one in traces for view in one.views]
+    views = {(view.picture.name, view.region): view for view in shown}
+    order = {key: number for number, key in enumerate(views)}
+    which = np.array([order[view.picture.name, view.region] for view in shown])
     row = np.repeat(np.arange(len(traces)), [len(one.at) for one in traces])
-    at, taken, rating = (np.concatenate([getattr(one, name) for one in traces]) for name in ("at", "taken", "rating"))
-    arrays = (ids, positions, segment, limit, ids == policy._image, row, at, taken, rating)
-    a, b, c, d, e, *actions = (torch.from_numpy(array).to(policy.device) for array in arrays)
-    return Traces(a, b, c, d, e, seen, *actions)
+    at, taken, rating, mask = (
+        np.concatenate([getattr(one, name) for one in traces]) for name in ("at", "taken", "rating", "mask")
+    )
+
+    def here(array: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(policy.device)
+
+    return Traces(
+        ids=here(ids),
+        positions=here(positions),
+        segment=here(segment),
+        limit=here(limit),
+        is_look=here(ids == policy._image),
+        seen=policy.looks.take(list(views.values())).to(policy.device),
+        which=here(which),
+        row=here(row),
+        at=here(at),
+        taken=here(taken),
+        rating=here(rating),
+        forbidden=policy.masks.forbidden(here(mask)),
+    )
 
 
-def action_logits(model: Decoder, traces: Traces, bias: Tensor) -> Tensor:
-    """One pass over whole rows: the logits from which each action was drawn, (N, V). bias: see `action_bias`."""
+def action_logits(model: Decoder, traces: Traces) -> Tensor:
+    """One pass over whole rows: the logits from which each action was drawn, (N, V)."""
     x = model.embedding(traces.ids)
-    looks = model.see(traces.seen)
+    looks = model.see(traces.seen)[traces.which]
     x = x.masked_scatter(traces.is_look[..., None], looks.flatten(0, 1).to(x.dtype))
     mask = torch.where(visible(traces.segment, traces.limit), 0.0, IMPOSSIBLE)[:, None].to(x.dtype)
     hidden, _ = model.through(x, traces.positions, mask)
-    return model.logits(hidden[traces.row, traces.at]) + bias.to(x.device)[traces.rating.long()]
+    return model.logits(hidden[traces.row, traces.at]).masked_fill(traces.forbidden, IMPOSSIBLE)
 
 
 def visible(segment: Tensor, limit: Tensor) -> Tensor:

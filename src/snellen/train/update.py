@@ -80,9 +80,9 @@ def update(
     optimizer.zero_grad(set_to_none=True)
     sums: dict[str, list[float]] = {}
     for piece in pieces:
-        logits = action_logits(policy.model, piece.traces, policy.bias)
+        logits = action_logits(policy.model, piece.traces)
         with torch.no_grad():
-            before = action_logits(reference, piece.traces, policy.bias)
+            before = action_logits(reference, piece.traces)
         taken, rating = piece.traces.taken, piece.traces.rating
         logprob = taken_logprobs(logits, taken)
         surrogate = clipped_surrogate(logprob, piece.old, piece.advantage, *clip)

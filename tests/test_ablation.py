@@ -1,0 +1,122 @@
+"""The page of the ablation, and that its settings differ from the whole in what they say."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "runs"))
+
+from ablation import SETTINGS, read_log, train  # noqa: E402
+from ablation_page import (  # noqa: E402
+    BARE,
+    BASE,
+    FULL,
+    LOGGED,
+    NATURAL,
+    VALIDATED,
+    Run,
+    cell,
+    curve,
+    expectations,
+    gain,
+    tenth,
+    verdict,
+    write_page,
+)
+
+from snellen.train.command import RlConfig  # noqa: E402
+from snellen.train.grpo import RlOptions  # noqa: E402
+
+MOS = [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def run(setting: str, seed: int = 0, end: float = 1.0, srcc: float = 0.8, bias: float = 0.1) -> Run:
+    """Twenty steps in which all that is logged goes from 2 to `end`."""
+    log = {name: np.linspace(2.0, end, 20).tolist() for _, name, _ in LOGGED} | {"seconds": [3.0] * 20}
+    numbers = {name: 0.5 for _, name, _ in VALIDATED} | {"srcc": srcc, "bias_1": bias, "bias_5": -bias}
+    return Run(setting, seed, numbers, MOS, MOS, {} if setting == BASE else log)
+
+
+def test_settings_leave_out_what_they_name() -> None:
+    made = {name: replace(RlOptions(), **change) for name, change in SETTINGS.items()}
+    assert made[FULL] == RlOptions() and len(set(made.values())) == len(made)
+    assert made[BARE].regulariser == "none" and made[NATURAL].flat == 0.0
+    assert dict(made["without rank"].rewards)["rank"] == 0.0
+    assert dict(made["without rank"].rewards)["score"] == dict(RlOptions().rewards)["score"]
+
+
+def test_cells_and_tenths_by_hand() -> None:
+    assert cell([0.5], 2) == "0.50" and cell([0.5, 0.7, float("nan")], 2) == "0.60 ± 0.10" and cell([], 2) == "-"
+    one = run(FULL, end=21.0)  # 2, 3, ... 21
+    assert tenth(one, "reward", last=False) == 2.5 and tenth(one, "reward", last=True) == 20.5
+    x, y = curve([one, run(FULL, 1, end=2.0)], "reward")
+    assert x[:2].tolist() == [1.0, 2.0] and y[:2] == pytest.approx([2.0, 2.25])
+
+
+def test_a_log_is_read_by_name(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text('{"step": 1.0, "kl": null}\n{"step": 2.0, "kl": 0.5}\n')
+    found = read_log(tmp_path / "log.jsonl")
+    assert found["step"] == [1.0, 2.0] and np.isnan(found["kl"][0]) and found["kl"][1] == 0.5
+
+
+def test_a_run_with_other_options_is_not_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "options.json").write_text(json.dumps(asdict(RlOptions()) | {"shape": {}}))
+    nothing = tmp_path / "none"
+    for options, expected in ((RlOptions(seed=1), "other options"), (RlOptions(), "No such file")):
+        with pytest.raises((ValueError, FileNotFoundError), match=expected):
+            train(RlConfig(nothing, nothing, nothing, tmp_path, options=options))
+
+
+def test_a_verdict_needs_ranges_that_do_not_meet() -> None:
+    assert verdict([0.9, 0.8], [0.7, 0.6]) == "confirmed"
+    assert verdict([0.7, 0.6], [0.9, 0.8]) == "refuted"
+    assert verdict([0.9, 0.7], [0.8, 0.6]) == "undecided"
+    assert verdict([0.9], [0.8]) == "undecided", "one run against one"
+    assert verdict([0.9, float("nan")], [0.8, 0.7]) == "undecided"
+
+
+def test_gain_over_the_start_by_hand() -> None:
+    """Scores in order and scores in reverse: SRCC 1 and -1, on average 0, against 1 of the start."""
+    reverse = replace(run(FULL, 1), scores=MOS[::-1])
+    value, low, high = gain([run(FULL), reverse], run(BASE), n=50)
+    assert value == pytest.approx(-1.0) and low <= value <= high
+    some = replace(run(FULL), scores=[float("nan"), *MOS[1:]])
+    assert gain([some], run(BASE), n=50)[0] == pytest.approx(0.0), "on the four that both scored"
+
+
+def test_what_was_found_beside_what_was_expected() -> None:
+    groups = {
+        BASE: [run(BASE, srcc=0.7)],
+        FULL: [run(FULL, seed, end=2.0 + 0.1 * seed, srcc=0.8, bias=0.1) for seed in (0, 1)],
+        BARE: [run(BARE, seed, end=1.0 + 0.1 * seed) for seed in (0, 1)],
+        NATURAL: [run(NATURAL, seed, bias=0.05 + 0.1 * seed) for seed in (0, 1)],
+    }
+    found = {row[0]: row[1:] for row in expectations(groups).rows}
+    assert found["without KL-Coverage, word entropy falls"][1] == "confirmed"
+    assert found["with KL-Coverage, word entropy does not fall"][1] == "undecided"  # one seed stays where it was
+    assert found["word entropy ends higher with KL-Coverage than without"][1] == "confirmed"
+    assert found["re-sampling lowers the bias in the highest fifth, absolute"] == [
+        "0.10 ± 0.05 without, with it 0.10 ± 0.00",
+        "undecided",
+    ]
+    assert found["RL raises SRCC over SFT"] == ["0.800 ± 0.000 against 0.700", "confirmed"]
+
+
+def test_the_page_shows_every_figure_that_it_writes(tmp_path: Path) -> None:
+    runs = [run(BASE), *(run(name, seed, bias=0.2) for name in SETTINGS for seed in (0, 1))]
+    page = tmp_path / "ablation.md"
+    write_page(page, runs, "python runs/ablation.py --steps 20", 3)
+    text = page.read_text()
+    drawn = sorted(file.name for file in (tmp_path / "ablation").glob("*.svg"))
+    assert len(drawn) == 14 and all(text.count(f"(ablation/{name})") == 1 for name in drawn)
+    assert (
+        "--steps 20" in text and "5 real and 3 synthetic" in text and "16 runs of 20 steps, 1.0 ± 0.0 minutes" in text
+    )
+    assert "| without rank | 2 | 0.800 ± 0.000 | 0.000 [0.000, 0.000] |" in text and "nan" not in text
+    assert "<svg xmlns" in (tmp_path / "ablation" / drawn[0]).read_text()
