@@ -38,11 +38,13 @@ SEED = 0
 class Claim:
     """One issue that was named, and what repairing it did.
 
-    right_kind: whether a fault of that kind is there at all; where none is, there is nothing of it to repair. gain,
-    elsewhere: how far the score rose when the region named was repaired, and another of the same size; NaN where that
-    picture has no score. has_elsewhere: False where the region leaves no room for another, and elsewhere is NaN.
+    photograph: key of what the picture was made of. right_kind: whether a fault of that kind is there at all; where
+    none is, there is nothing of it to repair. gain, elsewhere: how far the score rose when the region named was
+    repaired, and another of the same size; NaN where that picture has no score. has_elsewhere: False where the region
+    leaves no room for another, and elsewhere is NaN.
     """
 
+    photograph: str
     right_kind: bool
     gain: float
     elsewhere: float
@@ -103,7 +105,8 @@ def _mender(row: Row, sets: Sequence[DataSet]) -> tuple[Callable[[Region], Pictu
 
 
 def _variant(row: Row, number: int, how: str) -> str:
-    return f"issue {number} {how}" + (f" of {row.variant}" if row.variant else "")
+    """The picture's own variant first, so that the repairs of one picture are made one after the other."""
+    return f"{row.variant} issue {number} {how}".strip()
 
 
 def _salt(row: Row, number: int) -> int:
@@ -169,6 +172,7 @@ def claims_of(row: Row, sets: Sequence[DataSet], repaired: Mapping[tuple[str, st
         other = elsewhere(issue.region, _salt(row, number))
         found.append(
             Claim(
+                row.key,
                 issue.kind in kinds,
                 gain(number, "repaired", issue.region),
                 gain(number, "elsewhere", other),
@@ -183,24 +187,29 @@ def measured(claims: Sequence[Claim]) -> dict[str, Any]:
 
     A region so large that there is nothing else cannot be told from naming the whole picture: it does not pass.
     """
-    pairs = [(c.gain, c.elsewhere) for c in claims if not math.isnan(c.gain) and not math.isnan(c.elsewhere)]
     return {
         "issues": len(claims),
         "no other place": sum(not claim.has_elsewhere for claim in claims),
-        "gain": _mean([claim.gain for claim in claims]),
-        "gain elsewhere": _mean([claim.elsewhere for claim in claims]),
-        "gain less elsewhere": _mean([here - there for here, there in pairs]),
+        "gain": _mean([(c.photograph, c.gain) for c in claims]),
+        "gain elsewhere": _mean([(c.photograph, c.elsewhere) for c in claims]),
+        "gain less elsewhere": _mean([(c.photograph, c.gain - c.elsewhere) for c in claims]),
         "rises": metrics.share([claim.gain > MARGIN for claim in claims]),
         "does not rise elsewhere": metrics.share([claim.elsewhere <= MARGIN for claim in claims]),
         "pass": metrics.share([claim.passed for claim in claims]),
     }
 
 
-def _mean(values: Sequence[float]) -> tuple[float, float, float]:
-    known = [value for value in values if not math.isnan(value)]
-    if not known:
+def _mean(values: Sequence[tuple[str, float]]) -> tuple[float, float, float]:
+    """Mean over issues; its interval is over photographs, as issues of one photograph are much alike."""
+    by_photograph: dict[str, list[float]] = {}
+    for photograph, value in values:
+        if not math.isnan(value):
+            by_photograph.setdefault(photograph, []).append(value)
+    if not by_photograph:
         return math.nan, math.nan, math.nan
-    return metrics.bootstrap_interval(lambda some: float(np.mean(some)), known, seed=SEED)
+    sums = [sum(those) for those in by_photograph.values()]
+    counts = [len(those) for those in by_photograph.values()]
+    return metrics.bootstrap_interval(lambda a, b: float(np.sum(a) / np.sum(b)), sums, counts, seed=SEED)
 
 
 def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet]) -> list[Table]:

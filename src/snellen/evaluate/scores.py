@@ -23,6 +23,8 @@ from snellen.evaluate.ways import CONTROLS, FULL_CROP, PLAIN, WAYS
 Floats = npt.NDArray[np.float64]
 SEED = 0
 """Of every bootstrap."""
+MISSES = 10
+"""Of the worst, in the report."""
 FEWEST = 5
 """Under so many pictures nothing is correlated."""
 
@@ -211,6 +213,8 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
         if len(ranked) >= FEWEST:
             shown.append(Figure(f"{name}: rank correlation by part, {data['main']}", bars(ranked)))
         shown += [_pairs_table(name, data), _replies_table(name, data)]
+        if data["main"] in WAYS:
+            shown.append(_misses_table(name, data["main"], found[name][data["main"]], sets))
     return shown
 
 
@@ -265,6 +269,27 @@ def _replies_table(name: str, data: Mapping[str, Any]) -> Table:
         )
         cells.append([way, *said, failed or "-"])
     return Table(f"{name}: replies", head, cells)
+
+
+def _misses_table(name: str, main: str, rows: Mapping[str, Row], sets: Sequence[DataSet]) -> Table:
+    samples = next(each.samples for each in sets if each.name == name)
+    cells = [
+        [row.key.partition("/")[2], number(samples[row.key].mos, 2), number(row.score, 2),
+         "-" if row.interval is None else f"{number(row.interval[0], 2)} to {number(row.interval[1], 2)}",
+         ", ".join(f"{issue.kind} {issue.severity}" for issue in row.issues) or "-"]
+        for row in worst(rows.values(), samples)[:MISSES]
+    ]  # fmt: skip
+    head = ["picture", "people", "score", "90 % interval", "issues named, with severity"]
+    return Table(
+        f"{name}: the {len(cells)} worst misses, {main}", head, cells, "As pictures, with the reasoning: report.html."
+    )
+
+
+def worst(rows: Iterable[Row], samples: Mapping[str, Sample]) -> list[Row]:
+    """Rows with a score and a MOS, the furthest apart first; equal ones by key."""
+    known = [(abs(row.score - mos), row) for row in rows
+             if row.score is not None and (mos := samples[row.key].mos) is not None]  # fmt: skip
+    return [row for _, row in sorted(known, key=lambda miss: (-miss[0], miss[1].key))]
 
 
 def _scatter(name: str, data: Mapping[str, Any], rows: Mapping[str, Row], sets: Sequence[DataSet]) -> Figure:
