@@ -112,11 +112,11 @@ def _p(spoilt: Floats, items: Sequence[tuple[str, int]]) -> tuple[float, float, 
     return _bootstrapped(preference, spoilt)
 
 
-def _bootstrapped(metric: metrics.Metric, rows: Floats) -> tuple[float, float, float]:
-    """With its interval over photographs."""
-    if len(rows) == 0:
-        return math.nan, math.nan, math.nan
-    return metrics.bootstrap_interval(metric, rows, seed=SEED, n=RESAMPLINGS)
+def _bootstrapped(metric: metrics.Metric, *rows: Floats) -> tuple[float, float, float]:
+    """With its interval over photographs; one photograph has none, no photograph has not even a value."""
+    if len(rows[0]) < 2:
+        return metric(*rows) if len(rows[0]) else math.nan, math.nan, math.nan
+    return metrics.bootstrap_interval(metric, *rows, seed=SEED, n=RESAMPLINGS)
 
 
 def _mean_of(values: Floats) -> tuple[float, float, float]:
@@ -187,14 +187,10 @@ def against(ours: Scores, theirs: Scores) -> dict[str, Any]:
     a, b = a[[keys.index(key) for key in both]], b[[others.index(key) for key in both]]
     there = ~np.isnan(a).any(axis=(1, 2)) & ~np.isnan(b).any(axis=(1, 2))
     a, b = a[there], b[there]
-    within = _within_ladders(a) - _within_ladders(b)
-    nothing = (math.nan,) * 3
     return {
         "photographs": len(a),
-        "all ladders": _mean_of(within),
-        "pooled": metrics.bootstrap_interval(lambda x, y: _pooled(x) - _pooled(y), a, b, seed=SEED, n=RESAMPLINGS)
-        if len(a)
-        else nothing,
+        "all ladders": _mean_of(_within_ladders(a) - _within_ladders(b)),
+        "pooled": _bootstrapped(lambda x, y: _pooled(x) - _pooled(y), a, b),
     }
 
 
