@@ -62,9 +62,14 @@ def test_elsewhere_is_as_large_and_shares_nothing(named: Region) -> None:
         assert other == elsewhere(named, seed)
 
 
+def test_beside_a_large_region_it_is_the_largest_strip() -> None:
+    assert elsewhere(Region(0.1, 0.2, 0.7, 0.8), 0) == Region(0.7, 0.0, 1.0, 1.0)
+    assert elsewhere(Region(0.2, 0.3, 0.8, 0.9), 0) == Region(0.0, 0.0, 1.0, 0.3)
+
+
 def test_no_room_elsewhere() -> None:
     assert elsewhere(FULL, 0) is None
-    assert elsewhere(Region(0.2, 0.2, 0.8, 0.8), 0) is None
+    assert elsewhere(Region(0.1, 0.1, 0.9, 0.9), 0) is None  # strips of 0.1 beside 0.64
 
 
 def judge(*issues: Issue) -> ScriptedBackend:
