@@ -77,6 +77,8 @@ def test_refinement_by_hand() -> None:
     assert (found["pictures"], found["looked again"]) == (5, 4)
     assert found["error after the first round"] == pytest.approx(1.0)
     assert found["error after the last round"] == pytest.approx(math.sqrt((0.25 + 4.0 + 2.25 + 1.0) / 4))
+    difference = found["error after the last round"] - found["error after the first round"]
+    assert found["error, last less first"][0] == pytest.approx(difference)
     assert found["moved"][0] == 0.75
     assert found["right way"][0] == pytest.approx(2 / 3)
     assert found["nearer"][0] == 0.25

@@ -28,12 +28,12 @@ AWAY = Region(0.6, 0.6, 0.9, 0.9)
 
 def test_claims_by_hand() -> None:
     claims = [
-        Claim(True, 0.5, 0.0, True),  # passes
-        Claim(False, 0.5, 0.0, True),  # there is no fault of that kind
-        Claim(True, 0.04, 0.0, True),  # hardly rises
-        Claim(True, 0.5, 0.3, True),  # repairing anywhere helps
-        Claim(True, 0.5, math.nan, False),  # names nearly everything
-        Claim(True, math.nan, 0.0, True),  # the repaired picture has no score
+        Claim("p", True, 0.5, 0.0, True),  # passes
+        Claim("p", False, 0.5, 0.0, True),  # there is no fault of that kind
+        Claim("p", True, 0.04, 0.0, True),  # hardly rises
+        Claim("p", True, 0.5, 0.3, True),  # repairing anywhere helps
+        Claim("p", True, 0.5, math.nan, False),  # names nearly everything
+        Claim("p", True, math.nan, 0.0, True),  # the repaired picture has no score
     ]
     assert [claim.passed for claim in claims] == [True, False, False, False, False, False]
     found = measured(claims)
@@ -44,6 +44,12 @@ def test_claims_by_hand() -> None:
     assert found["gain elsewhere"][0] == pytest.approx(0.3 / 5)
     assert found["gain less elsewhere"][0] == pytest.approx((0.5 + 0.5 + 0.04 + 0.2) / 4)
     assert found["no other place"] == 1
+    assert found["gain"][1] == found["gain"][2], "all of one photograph: resampling photographs changes nothing"
+
+
+def test_the_interval_is_over_photographs() -> None:
+    found = measured([Claim("a", True, 1.0, 0.0, True)] * 9 + [Claim("b", True, 0.0, 0.0, True)])
+    assert found["gain"] == (pytest.approx(0.9), 0.0, 1.0)
 
 
 @pytest.mark.parametrize("named", [FAULT, AWAY, Region(0.0, 0.4, 1.0, 0.6), Region(0.2, 0.2, 0.4, 0.5)])
@@ -56,9 +62,14 @@ def test_elsewhere_is_as_large_and_shares_nothing(named: Region) -> None:
         assert other == elsewhere(named, seed)
 
 
+def test_beside_a_large_region_it_is_the_largest_strip() -> None:
+    assert elsewhere(Region(0.1, 0.2, 0.7, 0.8), 0) == Region(0.7, 0.0, 1.0, 1.0)
+    assert elsewhere(Region(0.2, 0.3, 0.8, 0.9), 0) == Region(0.0, 0.0, 1.0, 0.3)
+
+
 def test_no_room_elsewhere() -> None:
     assert elsewhere(FULL, 0) is None
-    assert elsewhere(Region(0.2, 0.2, 0.8, 0.8), 0) is None
+    assert elsewhere(Region(0.1, 0.1, 0.9, 0.9), 0) is None  # strips of 0.1 beside 0.64
 
 
 def judge(*issues: Issue) -> ScriptedBackend:

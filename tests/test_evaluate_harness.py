@@ -11,7 +11,7 @@ from evaluate_fakes import backend, rated_pictures
 
 from snellen.evaluate import DataSet, Options, evaluate
 from snellen.evaluate.files import COLUMNS, plain, read_predictions, write_predictions
-from snellen.evaluate.harness import thin
+from snellen.evaluate.harness import spare_peers, thin
 from snellen.evaluate.predict import Job
 from snellen.evaluate.tables import Table, percent, spread
 from snellen.evaluate.ways import ONE, ONLY, TWO
@@ -118,6 +118,21 @@ def test_thinning_keeps_all_variants_of_evenly_drawn_pictures() -> None:
         (f"{name}/{i}", variant) for name in "ab" for i in (0, 2, 4) for variant in "vw"
     ]
     assert thin(jobs, None) == jobs and thin(jobs, 9) == jobs
+
+
+def test_peers_are_spared_evenly_in_all_suites_and_never_silently(tiny: DataSet, tmp_path: Path) -> None:
+    sets = [DataSet(name, {f"{name}/{i}": next(iter(tiny.samples.values())) for i in range(6)}) for name in "ab"]
+    jobs = [
+        Job("s", f"{name}/{i}", "x", "x", (TWO, "piqe"), variant) for name in "ab" for i in range(6) for variant in "vw"
+    ]
+    jobs += [Job("s", "a/1", "x", "x", ("piqe",), "peer only"), Job("s", "drawn/noise 1", "x", "x", (TWO, "piqe"))]
+    found = spare_peers(jobs, sets, {"a": 2})
+    assert {job.key for job in found if "piqe" in job.ways and job.key.startswith("a/")} == {"a/0", "a/3"}
+    assert all(job.ways == (TWO, "piqe") for job in found if not job.key.startswith("a/"))
+    assert all(TWO in job.ways for job in found) and len(found) == len(jobs) - 1
+    assert spare_peers(jobs, sets, {}) == jobs and spare_peers(jobs, sets, {"a": 9}) == jobs
+    with pytest.raises(UsageError, match="no data set 'c'"):
+        spare_peers(jobs, sets, {"c": 2})
 
 
 def test_json_has_null_for_what_is_not_defined() -> None:

@@ -51,6 +51,23 @@ def test_the_opposite_judge_fails_them() -> None:
     assert found["native"]["all ladders"][0] == pytest.approx(-1.0)
 
 
+def test_against_a_way_that_saw_fewer_photographs() -> None:
+    ours, theirs = human(), {id: -score for id, score in human().items() if id[0] == "p/1"}
+    found = ladders.against(ours, theirs)
+    assert found["photographs"] == 1 and math.isnan(found["pooled"][1]), "one photograph has no interval"
+    assert found["all ladders"][0] == pytest.approx(2.0) and found["pooled"][0] == pytest.approx(2.0)
+    theirs["p/1", "native jpeg 2"] = math.nan
+    assert ladders.against(ours, theirs)["photographs"] == 0, "a photograph with a missing score is no fair comparison"
+
+
+def test_intervals_are_over_photographs() -> None:
+    said = human()
+    said |= {id: -score for id, score in said.items() if id[0] == "p/1"}
+    found = ladders.summarise(said)
+    for value in (found["L"], found["monotony, all"], found["native"]["all ladders"]):
+        assert value == (pytest.approx(0.0), pytest.approx(-1.0), pytest.approx(1.0)), "one is right, one is wrong"
+
+
 def test_content_can_stand_in_the_way() -> None:
     found = ladders.summarise(human(worse=1.0))
     assert found["L"][0] == pytest.approx(1.0)  # within one photograph nothing changed

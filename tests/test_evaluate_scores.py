@@ -57,6 +57,26 @@ def test_jobs_are_the_rated_pictures_of_the_test_split(data: DataSet) -> None:
     assert [job.key for job in scores.jobs([untested], (TWO,), Path("unused"))] == ["e/a"], "no test split: all rated"
 
 
+def test_a_peer_that_was_given_fewer_pictures_counts_those_only(data: DataSet, rows: list[Row]) -> None:
+    fewer = [row for row in rows if row.way != "brisque" or int(row.key[-1]) % 2]
+    found = scores.summarise(fewer, [data])["d"]
+    assert (found["ways"]["brisque"]["n"], found["ways"]["brisque"]["missing"]) == (5, 0)
+    mos = [data.samples[f"d/{i}"].mos for i in (1, 3, 5, 7, 9)]
+    assert found["ways"]["brisque"]["srcc"][0] == pytest.approx(stats.spearmanr([-1, -3, -5, -7, -9], mos)[0])
+    assert math.isnan(found["minus"]["brisque"][0]), "four pictures have both scores: too few"
+    table = next(
+        part for part in scores.show(scores.summarise(fewer, [data]), fewer, [data]) if isinstance(part, Table)
+    )
+    assert [line[1] for line in table.rows] == ["9 of 10", "10", "5 of 10"]
+
+
+def test_the_worst_misses_come_first(data: DataSet, rows: list[Row]) -> None:
+    worst = scores.worst([row for row in rows if row.way == TWO], data.samples)
+    assert [row.key for row in worst][0] == "d/2", "0.4 off"
+    assert {row.key for row in worst[1:3]} == {"d/0", "d/5"}, "0.3 off"
+    assert len(worst) == 9, "one has no score"
+
+
 def test_agreement_is_that_of_scipy_over_the_pictures_with_a_score(data: DataSet, rows: list[Row]) -> None:
     row = scores.summarise(rows, [data])["d"]["ways"][TWO]
     said, mos = SAID[:9], [data.samples[f"d/{i}"].mos for i in range(9)]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from snellen.evaluate.wavering import largest, noise_share, ratio, within
+from snellen.evaluate.wavering import largest, noise_share, ratio, ratio_interval, within
 
 
 def test_by_hand() -> None:
@@ -32,3 +32,12 @@ def test_ratio() -> None:
     assert ratio(0.0, 0.0) == 1.0
     assert ratio(0.1, 0.0) == math.inf
     assert math.isnan(ratio(math.nan, 1.0))
+
+
+def test_the_interval_of_a_ratio_is_paired() -> None:
+    scores = np.random.default_rng(0).normal(0, 1, (6, 4)) + np.arange(6)[:, None]
+    value, low, high = ratio_interval(within, 3 * scores, scores, seed=0, n=50)
+    assert (value, low, high) == (pytest.approx(3.0),) * 3
+    value, low, high = ratio_interval(within, scores, scores[::-1], seed=0, n=50)
+    assert value == pytest.approx(1.0) and low < 1.0 < high
+    assert math.isnan(ratio_interval(within, [[1.0, 2.0]], [[1.0, 3.0]], seed=0)[1]), "one picture has no interval"

@@ -160,8 +160,8 @@ def _behind(box: Region) -> bool:
 def refinement(rows: Sequence[Row], mos: Mapping[str, float]) -> dict[str, Any]:
     """Error after each round on the pictures that were looked at again, and which way the rating moved.
 
-    right way: share of those whose rating moved at all that moved to the side on which the MOS lies; nearer: share of
-    all that ended nearer to it.
+    Errors are root mean squares. right way: share of those whose rating moved at all that moved to the side on which
+    the MOS lies; nearer: share of all that ended nearer to it.
     """
     pairs = [(first, last, mos[row.key]) for row, first, last in looked_again(rows)]
     first, last, wanted = np.array(pairs, float).reshape(-1, 3).T
@@ -171,6 +171,9 @@ def refinement(rows: Sequence[Row], mos: Mapping[str, float]) -> dict[str, Any]:
         "looked again": len(pairs),
         "error after the first round": metrics.rmse(first, wanted),
         "error after the last round": metrics.rmse(last, wanted),
+        "error, last less first": metrics.bootstrap_difference(metrics.rmse, last, first, wanted, seed=SEED)
+        if pairs
+        else (math.nan,) * 3,
         "moved": metrics.share(moved),
         "right way": metrics.share(((last - first) * (wanted - first) > 0)[moved]),
         "nearer": metrics.share(np.abs(last - wanted) < np.abs(first - wanted)),
@@ -252,6 +255,8 @@ def _lines(values: Mapping[str, Any]) -> list[list[str]]:
     def cell(name: str, value: Any) -> str:
         if name in shares:
             return percent(value)
+        if isinstance(value, tuple):
+            return spread(value)
         if isinstance(value, list):
             return f"{number(value[1], 0)} [{number(value[0], 0)}, {number(value[2], 0)}], median and middle 90 %"
         return str(value) if isinstance(value, int) else number(value)

@@ -96,8 +96,15 @@ def realised_rung(rung: Rung) -> Picture:
 
 def recipe_repaired(recipe: Recipe, part: Region) -> Picture:
     """The picture of a recipe with the clean pixels put back in a part of it."""
-    clean = realise(Recipe(recipe.source, recipe.frame, recipe.base, None, 1, FULL, 0), clean_source(recipe.source))
-    return _named(put_back(realised(recipe).pixels, clean.pixels, part), recipe.source)
+    spoilt, clean = _spoilt_and_clean(recipe)
+    return _named(put_back(spoilt, clean, part), recipe.source)
+
+
+@lru_cache(maxsize=1)
+def _spoilt_and_clean(recipe: Recipe) -> tuple[Pixels, Pixels]:
+    """Pixels of a recipe with its fault and without; the last are kept, as repairs of one picture come together."""
+    clean = Recipe(recipe.source, recipe.frame, recipe.base, None, 1, FULL, 0)
+    return realised(recipe).pixels, realise(clean, clean_source(recipe.source)).pixels
 
 
 def file_repaired(path: str, reference: str, part: Region) -> Picture:

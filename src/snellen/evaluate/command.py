@@ -38,6 +38,10 @@ def add_evaluate(parser: argparse.ArgumentParser, positive: Callable[[str], int]
         "--max-samples", metavar="N", type=positive,
         help="pictures of each data set at most; where faults are made, photographs",
     )  # fmt: skip
+    parser.add_argument(
+        "--peer-samples", metavar="NAME=N,...", type=_counts, default={},
+        help="pictures of a data set that peers are given at most, e.g. pristine=15: some are slow on large pictures",
+    )  # fmt: skip
     parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes, one thread each (1)")
     parser.add_argument("--batch-size", metavar="N", type=positive, default=8, help="pictures at a time (8)")
     parser.add_argument("--score-only", action="store_true", help="one look and a score, no text: faster")
@@ -56,6 +60,14 @@ def add_evaluate(parser: argparse.ArgumentParser, positive: Callable[[str], int]
 
 def _list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _counts(text: str) -> dict[str, int]:
+    """NAME=N,... as a dict; ValueError for anything else, which argparse turns into wrong usage."""
+    counts = {name.lower(): int(number) for name, _, number in (part.partition("=") for part in _list(text))}
+    if any(number < 1 for number in counts.values()):
+        raise ValueError(text)
+    return counts
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
@@ -88,8 +100,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
             evaluate(
                 sets, args.out, Options(args.model, args.protocol, args.batch_size),
                 suites=args.suite or DEFAULT_SUITES, ways=args.ways, peers=args.peers, score_only=args.score_only,
-                official_fit=args.official_fit, max_samples=args.max_samples, workers=args.workers,
-                resume=args.resume, command=["snellen", *sys.argv[1:]], watch=watch,
+                official_fit=args.official_fit, max_samples=args.max_samples, peer_samples=args.peer_samples,
+                workers=args.workers, resume=args.resume, command=["snellen", *sys.argv[1:]], watch=watch,
             )  # fmt: skip
         except BackendError as error:
             raise BackendError(f"{error}; predictions that were made are kept, go on with --resume") from error

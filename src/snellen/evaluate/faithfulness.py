@@ -1,8 +1,8 @@
 """Does the reason name what makes the picture bad? By intervention: the fault is repaired where it was named.
 
 Every issue that the model names in a picture whose clean pixels are known is put to the test twice: with the clean
-pixels put back in the region that it names, and in another place of the same size. If the issue says why the score is
-low, the first must raise it and the second must not.
+pixels put back in the region that it names, and in another place, of the same size where there is room. If the issue
+says why the score is low, the first must raise it and the second must not.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ MARGIN = 0.05
 """MOS points: what a score must rise by to count as risen."""
 LOCAL = 0.6
 """A fault of a larger share of the picture has no other place to be told from."""
+LEAST = 0.25
+"""Of the area named: a smaller other place says nothing."""
 SEED = 0
 
 
@@ -38,11 +40,13 @@ SEED = 0
 class Claim:
     """One issue that was named, and what repairing it did.
 
-    right_kind: whether a fault of that kind is there at all; where none is, there is nothing of it to repair. gain,
-    elsewhere: how far the score rose when the region named was repaired, and another of the same size; NaN where that
-    picture has no score. has_elsewhere: False where the region leaves no room for another, and elsewhere is NaN.
+    photograph: key of what the picture was made of. right_kind: whether a fault of that kind is there at all; where
+    none is, there is nothing of it to repair. gain, elsewhere: how far the score rose when the region named was
+    repaired, and another of the same size; NaN where that picture has no score. has_elsewhere: False where the region
+    leaves no room for another, and elsewhere is NaN.
     """
 
+    photograph: str
     right_kind: bool
     gain: float
     elsewhere: float
@@ -103,7 +107,8 @@ def _mender(row: Row, sets: Sequence[DataSet]) -> tuple[Callable[[Region], Pictu
 
 
 def _variant(row: Row, number: int, how: str) -> str:
-    return f"issue {number} {how}" + (f" of {row.variant}" if row.variant else "")
+    """The picture's own variant first, so that the repairs of one picture are made one after the other."""
+    return f"{row.variant} issue {number} {how}".strip()
 
 
 def _salt(row: Row, number: int) -> int:
@@ -111,9 +116,10 @@ def _salt(row: Row, number: int) -> int:
 
 
 def elsewhere(named: Region, seed: int) -> Region | None:
-    """A place of the same size that shares nothing with the one named, drawn at random; None where there is no room.
+    """A place of the same size that shares nothing with the one named, drawn at random.
 
-    It lies left, right, above or below: first one of the sides with room is drawn, then a place on that side.
+    It lies left, right, above or below: first one of the sides with room is drawn, then a place on that side. Where no
+    side has room, it is the largest strip beside the one named; None where that has less than `LEAST` of its area.
     """
     rng = np.random.default_rng(seed)
     width, height = named.width, named.height
@@ -125,7 +131,7 @@ def elsewhere(named: Region, seed: int) -> Region | None:
     }  # of the left upper corner: x from, to, y from, to
     rooms = [side for side, (x0, x1, y0, y1) in corners.items() if x1 - x0 > -1e-9 and y1 - y0 > -1e-9]
     if not rooms:
-        return None
+        return _strip(named)
     side = rooms[int(rng.integers(len(rooms)))]
     x0, x1, y0, y1 = corners[side]
     x, y = x0 + float(rng.random()) * (x1 - x0), y0 + float(rng.random()) * (y1 - y0)
@@ -136,6 +142,13 @@ def elsewhere(named: Region, seed: int) -> Region | None:
         min(x + width, named.x0 if side == "left" else 1.0),
         min(y + height, named.y0 if side == "above" else 1.0),
     )
+
+
+def _strip(named: Region) -> Region | None:
+    sides = [(0.0, 0.0, named.x0, 1.0), (named.x1, 0.0, 1.0, 1.0), (0.0, 0.0, 1.0, named.y0), (0.0, named.y1, 1.0, 1.0)]
+    largest = max(sides, key=lambda side: (side[2] - side[0]) * (side[3] - side[1]))
+    area = (largest[2] - largest[0]) * (largest[3] - largest[1])
+    return Region(*largest) if area >= LEAST * named.area else None
 
 
 def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
@@ -169,6 +182,7 @@ def claims_of(row: Row, sets: Sequence[DataSet], repaired: Mapping[tuple[str, st
         other = elsewhere(issue.region, _salt(row, number))
         found.append(
             Claim(
+                row.key,
                 issue.kind in kinds,
                 gain(number, "repaired", issue.region),
                 gain(number, "elsewhere", other),
@@ -183,24 +197,29 @@ def measured(claims: Sequence[Claim]) -> dict[str, Any]:
 
     A region so large that there is nothing else cannot be told from naming the whole picture: it does not pass.
     """
-    pairs = [(c.gain, c.elsewhere) for c in claims if not math.isnan(c.gain) and not math.isnan(c.elsewhere)]
     return {
         "issues": len(claims),
         "no other place": sum(not claim.has_elsewhere for claim in claims),
-        "gain": _mean([claim.gain for claim in claims]),
-        "gain elsewhere": _mean([claim.elsewhere for claim in claims]),
-        "gain less elsewhere": _mean([here - there for here, there in pairs]),
+        "gain": _mean([(c.photograph, c.gain) for c in claims]),
+        "gain elsewhere": _mean([(c.photograph, c.elsewhere) for c in claims]),
+        "gain less elsewhere": _mean([(c.photograph, c.gain - c.elsewhere) for c in claims]),
         "rises": metrics.share([claim.gain > MARGIN for claim in claims]),
         "does not rise elsewhere": metrics.share([claim.elsewhere <= MARGIN for claim in claims]),
         "pass": metrics.share([claim.passed for claim in claims]),
     }
 
 
-def _mean(values: Sequence[float]) -> tuple[float, float, float]:
-    known = [value for value in values if not math.isnan(value)]
-    if not known:
+def _mean(values: Sequence[tuple[str, float]]) -> tuple[float, float, float]:
+    """Mean over issues; its interval is over photographs, as issues of one photograph are much alike."""
+    by_photograph: dict[str, list[float]] = {}
+    for photograph, value in values:
+        if not math.isnan(value):
+            by_photograph.setdefault(photograph, []).append(value)
+    if not by_photograph:
         return math.nan, math.nan, math.nan
-    return metrics.bootstrap_interval(lambda some: float(np.mean(some)), known, seed=SEED)
+    sums = [sum(those) for those in by_photograph.values()]
+    counts = [len(those) for those in by_photograph.values()]
+    return metrics.bootstrap_interval(lambda a, b: float(np.sum(a) / np.sum(b)), sums, counts, seed=SEED)
 
 
 def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet]) -> list[Table]:
@@ -215,7 +234,8 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
     note = (
         f"{summary['pictures']} pictures with one local fault, {summary['without an issue']} without any issue named. "
         f"Gains in MOS points; a rise is more than {MARGIN:g}. An issue passes when a fault of its kind is there, "
-        "repairing the region named raises the score, and repairing as much elsewhere does not."
+        "repairing the region named raises the score, and repairing elsewhere does not: a place of the same size, or "
+        f"beside a region that leaves no room for one the largest strip, if that has {LEAST:g} of its area at least."
     )
     head = [
         "issues",

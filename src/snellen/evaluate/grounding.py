@@ -25,9 +25,10 @@ from snellen.data.synthesize import Recipe, read_recipes, write_recipes
 from snellen.data.testsets import LOCAL_MEGAPIXELS, local_faults
 from snellen.evaluate import naming
 from snellen.evaluate.changes import realised
+from snellen.evaluate.plot import bars
 from snellen.evaluate.predict import DataSet, Job, Row
 from snellen.evaluate.pristine import pristine
-from snellen.evaluate.tables import Table, number, percent, spread
+from snellen.evaluate.tables import Figure, Table, number, percent, spread
 from snellen.evaluate.ways import TWO, WAYS
 from snellen.region import FULL, Region
 from snellen.table import UsageError
@@ -315,8 +316,8 @@ def agreement(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
     return found
 
 
-def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet]) -> list[Table]:
-    """The tables of the report."""
+def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet]) -> list[Table | Figure]:
+    """The tables and bars of the report."""
     head = ["pictures", "box", "coverage", ">= half of the fault inside", "IoU", "points at it"]
 
     def placed_rows(name: str, found: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
@@ -352,6 +353,11 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
         Table("Where the crop goes", head, crop_rows, f"{asked}. Random and central boxes are as large as the crop."),
         Table("Where the issues' boxes lie", head, box_rows),
         Table("Kinds named", ["kind", "pictures", "precision", "recall", "F1"], kind_rows),
+        Figure(
+            "How often a fault is named by its kind",
+            bars({kind: v["recall"] for kind, v in named.items() if v["there"]}),
+            "Recall, over all levels.",
+        ),
         Table(
             "Severity, clean pictures",
             ["what", "value"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -38,6 +39,7 @@ def evaluate(
     score_only: bool = False,
     official_fit: bool = False,
     max_samples: int | None = None,
+    peer_samples: Mapping[str, int] | None = None,
     workers: int = 1,
     resume: bool = False,
     command: Sequence[str] = (),
@@ -46,7 +48,8 @@ def evaluate(
     """Run suites on data sets with one model and its peers; write all files into `out` and return the summary.
 
     ways: those to run, the main one first; by default all that the model has, or with `score_only` those that need no
-    text. max_samples: at most so many pictures of each set in each suite, evenly drawn. command: for run.json.
+    text. max_samples: at most so many pictures of each set in each suite, evenly drawn. peer_samples:
+    by name of a set, how many of its pictures the peers are given at most, see `spare_peers`. command: for run.json.
     `resume` goes on with what `out` holds, of this run or of another with the same model. `watch(done, total)` is told
     how many predictions there are.
 
@@ -59,6 +62,7 @@ def evaluate(
     model = open_model(options.model)
     chosen = (*_ways(model, ways, score_only), *_peers(peers))
     todo = {name: thin(module.jobs(sets, chosen, out), max_samples) for name, module in modules.items()}
+    todo = {name: spare_peers(jobs, sets, peer_samples or {}) for name, jobs in todo.items()}
     if not any(todo.values()):
         raise UsageError(f"there is no picture for {', '.join(suites)} in the data; see what each suite needs")
     rows = _run(todo, options, out, workers, resume, watch)
@@ -83,6 +87,7 @@ def evaluate(
         "batch": options.batch,
         "workers": workers,
         "max_samples": max_samples,
+        "peer_samples": dict(peer_samples or {}),
         "data": [{"name": s.name, "pictures": len(s.samples), "sha256": checksum(s)} for s in sets],
         "command": list(command),
         "seconds per picture": seconds(rows),
@@ -114,6 +119,28 @@ def thin(jobs: Sequence[Job], most: int | None) -> list[Job]:
         places = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
         kept |= {names[place] for place in places}
     return [job for job in jobs if job.key in kept]
+
+
+def spare_peers(jobs: Sequence[Job], sets: Sequence[DataSet], most: Mapping[str, int]) -> list[Job]:
+    """The jobs, with the peers left out of all but so many pictures of a set, evenly spaced; others stay as they are.
+
+    A peer can take seconds for a large picture. Each picture that is kept is kept in all variants, and the places do
+    not depend on which suites are run, so that suites share pictures. Tables say how many pictures each way has.
+    """
+    for name in most.keys() - {each.name for each in sets}:
+        raise UsageError(f"--peer-samples: there is no data set {name!r}; name one of this run, as in pristine=15")
+    allowed: dict[str, set[str]] = {}
+    for each in sets:
+        keys = list(each.counted)
+        few = min(most.get(each.name, len(keys)), len(keys))
+        allowed[each.name] = {keys[i * len(keys) // few] for i in range(few)}
+    found = []
+    for job in jobs:
+        name = job.key.split("/")[0]
+        ours = name not in most or job.key in allowed[name]
+        ways = job.ways if ours else tuple(way for way in job.ways if way in WAYS)
+        found += [replace(job, ways=ways)] if ways else []
+    return found
 
 
 def seconds(rows: Mapping[str, Iterable[Row]]) -> dict[str, dict[str, float]]:

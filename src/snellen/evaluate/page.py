@@ -23,7 +23,6 @@ from snellen.protocol import Protocol, open_protocol
 from snellen.region import FULL
 from snellen.report import article, header, page, write_page
 
-MISSES = 10
 _INTERVAL = re.compile(r"^(.*\S) (\[[^\]]*\])$")
 
 
@@ -40,7 +39,7 @@ def write_report(
     misses = "".join(worst_misses(rows.get("scores", ()), sets, options))
     if misses:
         links += '<a href="#misses">worst misses</a>'
-        misses = f'<h2 class="misses" id="misses">Where it fails: the {MISSES} worst misses</h2>\n{misses}'
+        misses = f'<h2 class="misses" id="misses">Where it fails: the {scores.MISSES} worst misses</h2>\n{misses}'
     links += '<a href="#run">how it was run</a>'
     body = [
         header("Snellen evaluation", [_pictures(each) for each in run["data"]], [_model(run)]),
@@ -111,6 +110,7 @@ def _run_html(run: Mapping[str, Any]) -> str:
         "peers": ", ".join(run["peers"].values()),
         "seed": str(run["seed"]),
         "pictures at most": "" if run["max_samples"] is None else str(run["max_samples"]),
+        "pictures at most, peers": ", ".join(f"{name} {most}" for name, most in run["peer_samples"].items()),
         "where": f"Python {run['python']}, {run['system']}",
         "packages": ", ".join(f"{name} {version}" for name, version in run["packages"].items()),
     }
@@ -122,17 +122,12 @@ def worst_misses(rows: Sequence[Row], sets: Sequence[DataSet], options: Options)
     """Articles of the pictures whose score is furthest from the MOS, over all sets, in the main way."""
     samples: dict[str, Sample] = {key: sample for each in sets for key, sample in each.samples.items()}
     mains = [next(iter(ways.items())) for ways in scores.by_set(rows, sets).values()]
-    found = [
-        (abs(row.score - mos), row, mos)
-        for way, those in mains
-        if way in WAYS
-        for key, row in those.items()
-        if row.score is not None and (mos := samples[key].mos) is not None
-    ]
+    misses = scores.worst([row for way, those in mains if way in WAYS for row in those.values()], samples)
     protocol = open_protocol(options.protocol)
     articles = []
-    for error, row, mos in sorted(found, key=lambda miss: (-miss[0], miss[1].key))[:MISSES]:
-        facts = [f"people say {mos:.2f}, off by {error:.2f}"]
+    for row in misses[: scores.MISSES]:
+        mos, score = samples[row.key].mos or 0.0, row.score or 0.0  # `worst` takes only what has both
+        facts = [f"people say {mos:.2f}, off by {abs(score - mos):.2f}"]
         try:
             picture = load(samples[row.key].path, max_megapixels=options.max_megapixels)
         except ImageError as problem:  # it was there when it was assessed

@@ -27,7 +27,7 @@ from snellen.evaluate.ways import CONTROLS, WAYS
 
 Floats = npt.NDArray[np.float64]
 SUITE = "robustness"
-MOST, MOST_AGAIN = 12, 12
+MOST, MOST_AGAIN = 48, 12
 """Pictures at most, out of all sets: that are changed invisibly, and that are assessed again in other ways."""
 AGAIN = {"again": (None, 1), "alone": (1, 1), "three at a time": (3, 1), "on two threads": (None, 2)}
 """Other ways to run the same: pictures at a time (None as in the run), and threads."""
@@ -87,7 +87,8 @@ def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
     with_clean = {
         way: ladders.summarise(those) for way, those in scores.items() if any(v == ladders.CLEAN for _, v in those)
     }
-    return found | {"ladders": with_clean}
+    others = {way: ladders.against(scores[main], those) for way, those in scores.items() if way != main}
+    return found | {"ladders": with_clean, "ladders, main minus": others if with_clean else {}}
 
 
 def again(rows: Sequence[Row]) -> dict[str, Any]:
@@ -210,6 +211,6 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
         ),
     ]
     if summary["ladders"]:
-        found += ladders.show(summary["ladders"])
+        found += ladders.show(summary["ladders"], summary["ladders, main minus"])
     head = ["pictures", "n", "score", "spread of the rating", "interval width", "wider than the median ordinary one"]
     return [*found, Table("Pictures that are no photographs", head, strange)]

@@ -23,6 +23,8 @@ from snellen.evaluate.ways import CONTROLS, FULL_CROP, PLAIN, WAYS
 Floats = npt.NDArray[np.float64]
 SEED = 0
 """Of every bootstrap."""
+MISSES = 10
+"""Of the worst, in the report."""
 FEWEST = 5
 """Under so many pictures nothing is correlated."""
 
@@ -69,15 +71,12 @@ def summarise(rows: Sequence[Row], sets: Sequence[DataSet], *, official_fit: boo
         if not found:
             continue
         main = next(iter(found))
-        samples = [each.samples[key] for key in found[main]]
         summary[each.name] = {
-            "pictures": len(samples),
+            "pictures": len(found[main]),
             "main": main,
-            "ways": {way: _way(list(those.values()), samples, official_fit) for way, those in found.items()},
+            "ways": {way: _way(those, each.samples, official_fit) for way, those in found.items()},
             "minus": {
-                way: _difference(list(found[main].values()), list(those.values()), samples)
-                for way, those in found.items()
-                if way != main
+                way: _difference(found[main], those, each.samples) for way, those in found.items() if way != main
             },
             "parts": {
                 name: _agreement([score_of(found[main][key]) for key in keys], [each.samples[key].mos for key in keys])
@@ -117,8 +116,9 @@ def _agreement(predicted: Sequence[float], wanted: Sequence[float | None], on_sc
     return row
 
 
-def _way(rows: Sequence[Row], samples: Sequence[Sample], official_fit: bool) -> dict[str, Any]:
-    """Everything about one way: raw agreement, after fits, pairs, outliers."""
+def _way(found: Mapping[str, Row], known: Mapping[str, Sample], official_fit: bool) -> dict[str, Any]:
+    """Everything about one way, by key of the pictures it was given: raw agreement, after fits, pairs, outliers."""
+    rows, samples = list(found.values()), [known[key] for key in found]
     said, mos = np.array([score_of(row) for row in rows]), np.array([sample.mos for sample in samples], float)
     on_scale = rows[0].way in WAYS
     result = _agreement(said.tolist(), mos.tolist(), on_scale)
@@ -164,14 +164,14 @@ def _logistic(a: Floats, b: Floats) -> dict[str, Any]:
     }
 
 
-def _difference(first: Sequence[Row], second: Sequence[Row], samples: Sequence[Sample]) -> Any:
+def _difference(first: Mapping[str, Row], second: Mapping[str, Row], known: Mapping[str, Sample]) -> Any:
     """Paired difference in SRCC over the pictures that both scored: (value, low, high)."""
-    a, b = (np.array([score_of(row) for row in rows]) for rows in (first, second))
-    both = ~np.isnan(a) & ~np.isnan(b)
-    if both.sum() < FEWEST:
+    keys = [key for key in first if key in second and not np.isnan([score_of(first[key]), score_of(second[key])]).any()]
+    if len(keys) < FEWEST:
         return (np.nan,) * 3
-    mos = np.array([sample.mos for sample in samples], float)
-    return metrics.bootstrap_difference(metrics.srcc, a[both], b[both], mos[both], seed=SEED)
+    a, b = ([score_of(rows[key]) for key in keys] for rows in (first, second))
+    mos = np.array([known[key].mos for key in keys], float)
+    return metrics.bootstrap_difference(metrics.srcc, a, b, mos, seed=SEED)
 
 
 def _replies(rows: Sequence[Row]) -> dict[str, Any]:
@@ -211,6 +211,8 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
         if len(ranked) >= FEWEST:
             shown.append(Figure(f"{name}: rank correlation by part, {data['main']}", bars(ranked)))
         shown += [_pairs_table(name, data), _replies_table(name, data)]
+        if data["main"] in WAYS:
+            shown.append(_misses_table(name, data["main"], found[name][data["main"]], sets))
     return shown
 
 
@@ -220,7 +222,7 @@ def _agreement_table(name: str, data: Mapping[str, Any]) -> Table:
     head += ["SRCC of the first − this"]
     cells = []
     for way, row in data["ways"].items():
-        n = f"{row['n']}" + (f" of {row['n'] + row['missing']}" if row["missing"] else "")
+        n = f"{row['n']}" + (f" of {data['pictures']}" if row["n"] < data["pictures"] else "")
         values = [spread(row.get(key, (np.nan,) * 3)) for key in
                   ("srcc", "krcc", "plcc", "plcc_logistic", "rmse", "rmse_logistic")]  # fmt: skip
         line = [way, n, *values, spread(data["minus"][way], 4) if way in data["minus"] else "-"]
@@ -228,7 +230,8 @@ def _agreement_table(name: str, data: Mapping[str, Any]) -> Table:
             fit = row.get("official_fit", {})
             line += [number(fit.get("srcc")), number(fit.get("plcc"))]
         cells.append(line)
-    note = "95 % bootstrap intervals over pictures. What is called logistic is fitted to these very labels."
+    note = "95 % bootstrap intervals over pictures; differences over those that both scored. "
+    note += "What is called logistic is fitted to these very labels."
     if official:
         head += ["SRCC, official fit", "PLCC, official fit"]
         note += " The official fit is isotonic, on the written rating, also fitted to these very labels."
@@ -265,6 +268,27 @@ def _replies_table(name: str, data: Mapping[str, Any]) -> Table:
         )
         cells.append([way, *said, failed or "-"])
     return Table(f"{name}: replies", head, cells)
+
+
+def _misses_table(name: str, main: str, rows: Mapping[str, Row], sets: Sequence[DataSet]) -> Table:
+    samples = next(each.samples for each in sets if each.name == name)
+    cells = [
+        [row.key.partition("/")[2], number(samples[row.key].mos, 2), number(row.score, 2),
+         "-" if row.interval is None else f"{number(row.interval[0], 2)} to {number(row.interval[1], 2)}",
+         ", ".join(f"{issue.kind} {issue.severity}" for issue in row.issues) or "-"]
+        for row in worst(rows.values(), samples)[:MISSES]
+    ]  # fmt: skip
+    head = ["picture", "people", "score", "90 % interval", "issues named, with severity"]
+    return Table(
+        f"{name}: the {len(cells)} worst misses, {main}", head, cells, "As pictures, with the reasoning: report.html."
+    )
+
+
+def worst(rows: Iterable[Row], samples: Mapping[str, Sample]) -> list[Row]:
+    """Rows with a score and a MOS, the furthest apart first; equal ones by key."""
+    known = [(abs(row.score - mos), row) for row in rows
+             if row.score is not None and (mos := samples[row.key].mos) is not None]  # fmt: skip
+    return [row for _, row in sorted(known, key=lambda miss: (-miss[0], miss[1].key))]
 
 
 def _scatter(name: str, data: Mapping[str, Any], rows: Mapping[str, Row], sets: Sequence[DataSet]) -> Figure:

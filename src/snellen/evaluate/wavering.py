@@ -1,11 +1,20 @@
-"""How far scores of one picture lie apart, in a unit in which different measures can be compared."""
+"""How far scores of one picture lie apart, in a unit in which different measures can be compared.
+
+Ways of one model all score on the MOS scale, and `within` compares them as it is. A peer has a scale of its own, so
+there `within` is divided by how far apart the same peer puts different pictures: `noise_share`, which does not change
+when a scale is stretched, moved or turned. Mapping a peer's scores to MOS through a curve fitted to people's ratings
+would not be fair: the less a measure agrees with people the flatter is its curve, and the steadier it would look.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+
+from snellen import metrics
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,3 +54,17 @@ def ratio(ours: float, theirs: float) -> float:
     if theirs == 0.0:
         return 1.0 if ours == 0.0 else math.inf
     return ours / theirs
+
+
+def ratio_interval(
+    measure: Callable[[Floats], float], ours: npt.ArrayLike, theirs: npt.ArrayLike, *, seed: int, n: int = 1000
+) -> tuple[float, float, float]:
+    """measure(ours) / measure(theirs) with its paired 95 % bootstrap interval over pictures.
+
+    ours (pictures, repeats), theirs (pictures, their repeats): the same pictures in the same order. measure: `within`
+    or `noise_share`. The ends are NaN with fewer than three pictures.
+    """
+    a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    if len(a) < 3:
+        return ratio(measure(a), measure(b)), math.nan, math.nan
+    return metrics.bootstrap_interval(lambda x, y: ratio(measure(x), measure(y)), a, b, seed=seed, n=n)
