@@ -87,15 +87,24 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
         """past: (2, B, H, P, d) keys and values so far; returns the same with this call's appended."""
-        b, t, w = x.shape
-        q, k, v = self.qkv(self.norm1(x)).view(b, t, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
-        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        q, k, v = self.heads_of(x, cos, sin)
         if past is not None:
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
+        return self.attended(x, q, k, v, bias), torch.stack([k, v])
+
+    def heads_of(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of x (B, T, width), (B, H, T, d) each."""
+        b, t, w = x.shape
+        q, k, v = self.qkv(self.norm1(x)).view(b, t, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
+        return rotate(q, cos, sin), rotate(k, cos, sin), v
+
+    def attended(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+        """What the layer makes of x, given the keys and values that it may attend to."""
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        x = x + self.out(y.transpose(1, 2).reshape(b, t, w))
+        x = x + self.out(y.transpose(1, 2).reshape(x.shape))
         gate, up = self.up(self.norm2(x)).chunk(2, dim=-1)
-        return x + self.down(F.silu(gate) * up), torch.stack([k, v])
+        out: Tensor = x + self.down(F.silu(gate) * up)
+        return out
 
 
 def number_embeddings(count: int, width: int) -> Tensor:

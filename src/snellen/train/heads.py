@@ -56,7 +56,8 @@ def store_cells(encoder: Encoder, store: LookStore, file: Path) -> npt.NDArray[n
             cells[begin : begin + len(pixels), k] = torch.stack(grids).cpu().numpy()
     cells.flush()
     part.replace(file)
-    return np.load(file, mmap_mode="r")
+    kept: npt.NDArray[np.float16] = np.load(file, mmap_mode="r")
+    return kept
 
 
 def known_looks(store: LookStore) -> list[Look]:

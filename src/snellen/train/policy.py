@@ -34,7 +34,7 @@ from snellen.backends import Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.bundled import RATINGS, BundledBackend, LookVectors, token_id
 from snellen.backends.grammar import Grammar, Mask, Pieces
 from snellen.image import View
-from snellen.model.decoder import Decoder, DecoderShape, Layer, rotate
+from snellen.model.decoder import Decoder, DecoderShape, Layer
 from snellen.model.vision import Encoder, Glance
 from snellen.region import Region
 from snellen.train.look_cache import LookCache
@@ -247,21 +247,10 @@ class _Cache:
         bias = torch.where(allowed, 0.0, IMPOSSIBLE)[:, None].to(x.dtype)
         for layer, kv in zip(self.model.layers, self.kv, strict=True):
             assert isinstance(layer, Layer)
-            x = self._layer(layer, kv[..., : at + t, :], x, cos, sin, bias)
+            q, kv[0, :, :, at : at + t], kv[1, :, :, at : at + t] = layer.heads_of(x, cos, sin)
+            x = layer.attended(x, q, kv[0, :, :, : at + t], kv[1, :, :, : at + t], bias)
         self.length += t
         out: Tensor = self.model.norm(x)
-        return out
-
-    @staticmethod
-    def _layer(layer: Layer, kv: Tensor, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
-        """`Layer.forward` with its keys and values written to the end of kv (2, rows, heads, T, d)."""
-        b, t, w = x.shape
-        q, k, v = layer.qkv(layer.norm1(x)).view(b, t, 3, layer.heads, w // layer.heads).permute(2, 0, 3, 1, 4)
-        kv[0, :, :, -t:], kv[1, :, :, -t:] = rotate(k, cos, sin), v
-        y = F.scaled_dot_product_attention(rotate(q, cos, sin), kv[0], kv[1], attn_mask=bias)
-        x = x + layer.out(y.transpose(1, 2).reshape(b, t, w))
-        gate, up = layer.up(layer.norm2(x)).chunk(2, dim=-1)
-        out: Tensor = x + layer.down(F.silu(gate) * up)
         return out
 
     def back(self, tokens: int) -> None:
