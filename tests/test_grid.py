@@ -26,9 +26,9 @@ def test_likely_box_by_hand() -> None:
     chances = np.full((4, 5), 0.1, np.float32)
     chances[1:3, 2:4] = 0.9
     chances[2, 4] = 0.4  # + 0.05, but the cell above it costs 0.25
-    assert likely_box(chances).to_list() == [0.4, 0.25, 0.8, 0.75]
+    assert likely_box(chances, 0.35).to_list() == [0.4, 0.25, 0.8, 0.75]
     chances[1, 4] = 0.34  # - 0.01 now: both together gain 0.04
-    assert likely_box(chances).to_list() == [0.4, 0.25, 1.0, 0.75]
+    assert likely_box(chances, 0.35).to_list() == [0.4, 0.25, 1.0, 0.75]
 
 
 def test_likely_box_where_nothing_is_likely_is_the_closest_cell() -> None:

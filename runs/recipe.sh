@@ -1,0 +1,46 @@
+#!/bin/sh
+# The whole recipe of snellen-1, unattended, from data to a calibrated model folder:
+#
+#     sh runs/recipe.sh DATA build
+#
+# DATA holds BIQ2021, debian, codec-corpus and photos (runs/README.md says what they are). Killed, it goes on where it
+# was: steps that ended are skipped, the long ones resume from their checkpoint.
+set -eu
+data=$1 out=$2
+export MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_MMAP_THRESHOLD_=8589934592
+mkdir -p "$out/done"
+
+step() {
+    name=$1
+    shift
+    if [ ! -e "$out/done/$name" ]; then
+        echo "$(date +%H:%M:%S) $name: $*"
+        "$@"
+        touch "$out/done/$name"
+    fi
+}
+
+step sources python runs/sources.py --biq "$data/BIQ2021" --wallpapers "$data/debian" \
+    --codecs "$data/codec-corpus" --more "$data/photos" --out "$out"
+step pristine python runs/pristine.py --photographs "$out/photographs.jsonl" --out "$out/pristine.jsonl"
+step looks python runs/looks.py --photographs "$out/photographs.jsonl" --manifest "$out/biq2021.jsonl" \
+    --large 5500 --small 4500 --out "$out/looks"
+step visible python runs/visible.py --looks "$out/looks"
+step known python runs/known.py --manifest "$out/biq2021.jsonl" --looks "$out/looks" \
+    --real 3000 --synthetic 5000 --out "$out/known"
+step vision python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --steps 2400 --out "$out/vision"
+step heads python runs/heads.py --vision "$out/vision/vision.pt" --store "$out/looks" --steps 2400 --out "$out/heads"
+step vectors python runs/vectors.py --vision "$out/heads/vision.pt" --known "$out/known" --looks "$out/looks" \
+    --out "$out/vectors"
+step rationales python runs/rationales.py --vectors "$out/vectors" --looks "$out/looks" --out "$out/rationales.jsonl"
+step sft python runs/sft.py --vectors "$out/vectors" --rationales "$out/rationales.jsonl" --steps 2000 --bf16 \
+    --out "$out/sft-first"
+step second python runs/second.py --sft "$out/sft-first" --vectors "$out/vectors" --looks "$out/looks" \
+    --rationales "$out/rationales.jsonl" --limit 8000 --out "$out/rationales-own.jsonl"
+step sft-own python runs/sft.py --vectors "$out/vectors" --rationales "$out/rationales-own.jsonl" \
+    --start "$out/sft-first/decoder.pt" --rate 1.5e-3 --steps 1200 --bf16 --out "$out/sft"
+step rl python runs/rl.py --vision "$out/heads/vision.pt" --sft "$out/sft" --manifest "$out/biq2021.jsonl" \
+    --looks "$out/looks" --steps 50 --out "$out/rl"
+step export python runs/export.py --vision "$out/heads/vision.pt" --sft "$out/sft" --version 0.3.0 --out "$out/model"
+step calibrate python runs/calibrate.py --manifest "$out/biq2021.jsonl" --model "$out/model" --out "$out/calibrate" \
+    --workers 2
