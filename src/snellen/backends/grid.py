@@ -9,7 +9,7 @@ from snellen.region import Region
 
 Floats = npt.NDArray[np.float32]
 
-LIKELY = 0.35
+LIKELY = 0.25
 """Chance of a fault from which on a cell counts for a box."""
 
 
