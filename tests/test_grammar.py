@@ -58,3 +58,9 @@ def test_any_walk_can_be_read(pieces: Pieces, seed: int) -> None:
     parsed = parse_reply(text, number)
     assert parsed.rationale is not None and len(parsed.answer.issues) <= MOST_ISSUES
     assert (parsed.answer.tool == "crop") == (parsed.answer.region is not None)
+
+
+def test_a_token_that_goes_past_a_label_holds_only_words() -> None:
+    """Else the last section could end in a line of its own, where there is no further label."""
+    pieces = Pieces([": ", " ", " word", " word\n", ' "x', "y"], 0, 1)
+    assert pieces.label(" ").tolist() == [False, True, True, False, False, False]

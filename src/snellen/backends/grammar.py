@@ -21,6 +21,8 @@ SECTION_TOKENS = 60
 """A section has at most so many tokens (the teacher's longest has 40), then it has to end."""
 MOST_ISSUES = 4
 CLOSING = '</think><answer>{"bbox_2d": ['
+NO_WORD = frozenset('"[]{}<\n')
+"""What no word holds."""
 _ISSUE = tuple(f'{{"kind": "{kind}", "severity": {level}, "bbox_2d": [' for kind in KINDS for level in range(1, 6))
 
 
@@ -46,15 +48,20 @@ class Pieces:
     def label(self, rest: str) -> Mask:
         """Tokens that go on with what is left of a label, or hold it and more."""
         if rest not in self.known:
-            fits = [bool(t) and (rest.startswith(t) or t.startswith(rest)) for t in self.texts]
+            fits = [bool(t) and (rest.startswith(t) or self._goes_on(t, rest)) for t in self.texts]
             self.known[rest] = np.array(fits)
         return self.known[rest]
+
+    @staticmethod
+    def _goes_on(text: str, rest: str) -> bool:
+        """Whether a token holds the rest of a label and words after it, nothing that ends the section."""
+        return text.startswith(rest) and not set(text[len(rest) :]) & NO_WORD
 
     def section(self, last: bool, begun: bool, full: bool) -> Mask:
         """Tokens inside a section: words, and what ends it once it holds a word; nothing else when it is full."""
         key = (last, begun, full)
         if key not in self.known:
-            words = np.array([bool(t) and not set(t) & set('"[]{}<\n') for t in self.texts])
+            words = np.array([bool(t) and not set(t) & NO_WORD for t in self.texts])
             if last:
                 stops = np.array([begun and bool(t) and CLOSING.startswith(t) for t in self.texts])
             else:
@@ -140,7 +147,7 @@ class Grammar:
     def _in_section(self, text: str) -> None:
         begun = len(self.text) >= len(self._label)
         self.tokens += 1
-        if begun and self._last and text.startswith("</"):
+        if begun and self._last and CLOSING.startswith(text):
             self.options, self.text = (CLOSING,), text
             if text == CLOSING:
                 self._after(text)
