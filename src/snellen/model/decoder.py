@@ -23,6 +23,10 @@ RATING_SPREAD, BOX_SPREAD = 0.05, 0.02
 """Width of the numbers that a rating is spoken in, in MOS, and a box, in fractions of the picture."""
 
 
+STOPS = 21
+"""Stops on the way from 0 to 1 by which the sides of a box are told."""
+
+
 @dataclass(frozen=True)
 class DecoderShape:
     """Sizes. vocabulary: number of token ids. width: of the residual stream; heads divide it."""
@@ -32,6 +36,12 @@ class DecoderShape:
     layers: int = 4
     heads: int = 4
     theta: float = 1000.0
+
+
+def stops(values: Tensor) -> Tensor:
+    """(..., 4) numbers 0..1 as how near each is to STOPS even stops, (..., 4, STOPS): a place that one look-up can read."""
+    grid = torch.linspace(0.0, 1.0, STOPS, device=values.device)
+    return torch.exp(-0.5 * ((grid - values[..., None]) * (STOPS - 1)) ** 2)
 
 
 class Connector(nn.Module):
@@ -44,15 +54,17 @@ class Connector(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         cells = GRID_SIDE * GRID_SIDE
-        self.found = nn.Linear(len(KINDS) + 2, width)
+        self.found = nn.Linear(len(KINDS) + 2 + 4 * STOPS, width)
         self.summary = nn.Sequential(nn.LayerNorm(SUMMARY), nn.Linear(SUMMARY, width))
         self.overview = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, width))
         self.fragments = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, width))
         self.place = nn.Parameter(torch.randn(2 * cells, width) * 0.02)
+        self.told = nn.Parameter(torch.randn(5, width) * 0.05)
 
     def forward(self, seen: Seen) -> tuple[Tensor, Tensor]:
         cells = torch.cat([self.overview(seen.overview), self.fragments(seen.fragments)], dim=1) + self.place
-        return self.found(seen.found)[:, None], torch.cat([self.summary(seen.summary)[:, None], cells], dim=1)
+        found = torch.cat([seen.found, stops(seen.box).flatten(1)], dim=1)
+        return self.found(found)[:, None], torch.cat([self.summary(seen.summary)[:, None], cells], dim=1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -171,9 +183,10 @@ class Decoder(nn.Module):
         spoken in the decoder's own numbers. To repeat a number is easily learned, to regress it again is not.
         """
         found, rest = self.connector(seen)
-        rating = self.spoken(seen.rating.clamp(1.0, 5.0), RATING_SPREAD)
+        rating = self.spoken(seen.rating.clamp(1.0, 5.0), RATING_SPREAD)[:, None]
         box = self.spoken(seen.box.flatten(), BOX_SPREAD).view(*seen.box.shape, -1)
-        return torch.cat([rating[:, None], found, box, rest], dim=1)
+        told = self.connector.told  # which number is which: else nothing but its place tells the sides of a box apart
+        return torch.cat([rating + told[:1], rest, found, box + told[1:]], dim=1)
 
     def spoken(self, values: Tensor, spread: float) -> Tensor:
         """(N,) values, 0..5, as the embeddings of the numbers around each, (N, width)."""
