@@ -25,8 +25,7 @@ from result import card_version, publish
 from snellen.assess import Assessor
 from snellen.backends.bundled import BundledBackend
 from snellen.data.sample import read_manifest
-from snellen.model.export import _Connect, _Decode, _Glance
-from snellen.model.seen import Seen
+from snellen.model.export import _Connect, _Decode
 
 Said = tuple[float, tuple[str, ...]]
 """Score (NaN without one) and the reply of each round."""
@@ -73,8 +72,7 @@ def torch_twin(folder: Path, vision: Path, sft: Path) -> BundledBackend:
     encoder, glance, model = load_torch(vision, sft)
     graphs: dict[str, Any] = {
         "_encoder": TorchGraph(encoder, ["picture"]),
-        "_glance": TorchGraph(_Glance(glance), ["pools", "overview", "fragments"]),
-        "_connector": TorchGraph(_Connect(model), list(Seen._fields)),
+        "_connector": TorchGraph(_Connect(glance, model), ["pools", "overview", "fragments"]),
         "_decoder": TorchGraph(_Decode(model), ["ids", "looks", "is_look", "positions", "keys", "past"]),
     }
     for name, graph in graphs.items():

@@ -14,12 +14,11 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from snellen.backends.bundled import GRAPHS
 from snellen.model.decoder import Decoder, DecoderShape
 from snellen.model.export import export_onnx
 from snellen.model.vision import Encoder, Glance
 
-FILES = (*(f"{graph}.onnx" for graph in GRAPHS), "tokenizer.json")
+FILES = ("encoder.onnx", "connector.onnx", "decoder.onnx", "tokenizer.json")
 
 
 def load_torch(vision: Path, sft: Path) -> tuple[Encoder, Glance, Decoder]:

@@ -20,7 +20,7 @@ import numpy as np
 import onnxruntime
 from torch import Tensor
 
-from snellen.backends.grid import pool_all
+from snellen.backends.bundled import pool_all
 from snellen.data.build import FOLDS, out_of_fold
 from snellen.data.features import features
 from snellen.data.sample import Sample, read_manifest

@@ -29,8 +29,7 @@ step visible python runs/visible.py --looks "$out/looks"
 step known python runs/known.py --manifest "$out/biq2021.jsonl" --looks "$out/looks" \
     --real 3000 --synthetic 5000 --out "$out/known"
 step vision python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --steps 2400 --out "$out/vision"
-step heads python runs/heads.py --vision "$out/vision/vision.pt" --store "$out/looks" --steps 2400 --out "$out/heads"
-step vectors python runs/vectors.py --vision "$out/heads/vision.pt" --known "$out/known" --looks "$out/looks" \
+step vectors python runs/vectors.py --vision "$out/vision/vision.pt" --known "$out/known" --looks "$out/looks" \
     --out "$out/vectors"
 step rationales python runs/rationales.py --vectors "$out/vectors" --looks "$out/looks" --out "$out/rationales.jsonl"
 step sft python runs/sft.py --vectors "$out/vectors" --rationales "$out/rationales.jsonl" --steps 2000 --bf16 \
@@ -39,8 +38,8 @@ step second python runs/second.py --sft "$out/sft-first" --vectors "$out/vectors
     --rationales "$out/rationales.jsonl" --limit 8000 --out "$out/rationales-own.jsonl"
 step sft-own python runs/sft.py --vectors "$out/vectors" --rationales "$out/rationales-own.jsonl" \
     --start "$out/sft-first/decoder.pt" --rate 1.5e-3 --steps 1200 --bf16 --out "$out/sft"
-step rl python runs/rl.py --vision "$out/heads/vision.pt" --sft "$out/sft" --manifest "$out/biq2021.jsonl" \
+step rl python runs/rl.py --vision "$out/vision/vision.pt" --sft "$out/sft" --manifest "$out/biq2021.jsonl" \
     --looks "$out/looks" --steps 50 --out "$out/rl"
-step export python runs/export.py --vision "$out/heads/vision.pt" --sft "$out/sft" --version 0.3.0 --out "$out/model"
+step export python runs/export.py --vision "$out/vision/vision.pt" --sft "$out/sft" --version 0.2.0 --out "$out/model"
 step calibrate python runs/calibrate.py --manifest "$out/biq2021.jsonl" --model "$out/model" --out "$out/calibrate" \
     --workers 2

@@ -28,11 +28,10 @@ from snellen.data.rationale import second
 from snellen.data.synthesize import Recipe, read_recipes
 from snellen.image import Picture, View
 from snellen.model.decoder import Decoder, DecoderShape
-from snellen.model.seen import Seen
 from snellen.protocol import DEFAULT_QUESTION, SnellenProtocol
 from snellen.region import FULL, Region
 from snellen.train.policy import Policy
-from snellen.train.sft import SeenLooks
+from snellen.train.sft import LookVectors
 
 BATCH = 128
 
@@ -41,14 +40,14 @@ BATCH = 128
 class StoredLooks:
     """Stands in for the encoder: a picture's name is the row of its look vectors."""
 
-    seen: SeenLooks
+    vectors: LookVectors
 
     def ensure(self, views: Iterable[View]) -> None:
         """Everything is there already."""
 
-    def take(self, views: Sequence[View]) -> Seen:
+    def take(self, views: Sequence[View]) -> tuple[torch.Tensor, ...]:
         """See `snellen.train.look_cache.LookCache.take`."""
-        return self.seen.take(torch.tensor([int(view.picture.name) for view in views]))
+        return self.vectors.take(torch.tensor([int(view.picture.name) for view in views]))
 
 
 def first_replies(policy: Policy, rows: Sequence[dict[str, Any]], temperature: float) -> list[str]:
@@ -101,7 +100,7 @@ def main() -> None:
     shape = json.loads((args.sft / "options.json").read_text())["shape"]
     decoder = Decoder(DecoderShape(**shape)).eval()
     decoder.load_state_dict(torch.load(args.sft / "decoder.pt", weights_only=True))
-    looks: Any = StoredLooks(SeenLooks.open(args.vectors))
+    looks: Any = StoredLooks(LookVectors.open(args.vectors))
     policy = Policy(decoder, Tokenizer.from_file(str(args.sft / "tokenizer.json")), looks)
     policy.draws.manual_seed(0)
     recipes = list(read_recipes(args.looks / "recipes.jsonl"))

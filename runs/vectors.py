@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from snellen.backends.bundled import GRID_SIDE, pool_all, pool_grid
 from snellen.image import load, look
-from snellen.model.seen import SIZES, see
-from snellen.model.vision import Encoder, Glance
+from snellen.model.vision import SUMMARY, WIDTH, Encoder, Glance
 from snellen.region import FULL, Region
 from snellen.train import best_device
 from snellen.train.looks import LookStore
+from snellen.train.vision import encode_mixed
 
-Pair = list[tuple[np.ndarray, np.ndarray, Region]]
+Pair = list[tuple[np.ndarray, np.ndarray]]
 
 
 class Looks(Dataset[Pair]):
@@ -40,9 +41,9 @@ class Looks(Dataset[Pair]):
         if row["real"]:
             picture = load(row["path"])
             views = [look(picture, region) for region in (FULL, Region(*row["region"]))]
-            return [(view.overview, view.fragments, view.region) for view in views]
-        stored = [2 * row["recipe"] + k for k in (0, 1)]
-        return [(*self.store.pixels(i), Region(*self.store.rows[i]["region"])) for i in stored]
+            return [(view.overview, view.fragments) for view in views]
+        stored = [self.store[2 * row["recipe"] + k] for k in (0, 1)]
+        return [(one.overview, one.fragments) for one in stored]
 
 
 def _pairs(batch: list[Pair]) -> Pair:
@@ -65,21 +66,28 @@ def main() -> None:
     encoder.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     examples = [json.loads(line) for line in (args.known / "examples.jsonl").read_text().splitlines()]
     args.out.mkdir(parents=True, exist_ok=True)
-    shape = (2 * len(examples), sum(SIZES))
-    rows = np.lib.format.open_memmap(args.out / "seen.npy", mode="w+", dtype=np.float16, shape=shape)
-    loader = DataLoader(
-        Looks(examples, LookStore(args.looks)), batch_size=12, num_workers=1, prefetch_factor=6, collate_fn=_pairs
-    )
+    cells = (GRID_SIDE**2, WIDTH)
+    shapes: dict[str, tuple[int, ...]] = {"summary": (SUMMARY,), "overview": cells, "fragments": cells, "plain": (1,)}
+    arrays = {
+        name: np.lib.format.open_memmap(
+            args.out / f"{name}.npy", mode="w+", dtype=np.float16, shape=(2 * len(examples), *shape)
+        )
+        for name, shape in shapes.items()
+    }
+    looks = Looks(examples, LookStore(args.looks))
+    loader = DataLoader(looks, batch_size=12, num_workers=1, prefetch_factor=6, collate_fn=_pairs)
     at = 0
     for batch in loader:
-        overviews, fragments, regions = zip(*batch, strict=True)
-        seen = see(encoder, glance, overviews, fragments, regions)
-        rows[at : at + len(batch)] = seen.packed().numpy()
-        at += len(batch)
-    rating = SIZES[0] + SIZES[1] + SIZES[2]
+        overviews, fragments = (encode_mixed(encoder, [one[k] for one in batch]) for k in (0, 1))
+        for o, f in zip(overviews, fragments, strict=True):
+            seen = [o.float().cpu().numpy(), f.float().cpu().numpy()]
+            summary = glance.summary(torch.from_numpy(np.concatenate([pool_all(c) for c in seen]))[None])
+            arrays["summary"][at], arrays["plain"][at] = summary[0].numpy(), glance.rating(summary).numpy()
+            arrays["overview"][at], arrays["fragments"][at] = pool_grid(seen[0]), pool_grid(seen[1])
+            at += 1
     with (args.out / "examples.jsonl").open("w") as file:
         for i, row in enumerate(examples):
-            more = {"look": 2 * i, "plain": round(float(rows[2 * i, rating]), 3)}
+            more = {"look": 2 * i, "plain": round(float(arrays["plain"][2 * i, 0]), 3)}
             file.write(json.dumps(row | more) + "\n")
 
 

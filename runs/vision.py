@@ -26,8 +26,6 @@ def main() -> None:
     parser.add_argument("--encoder-rate", type=float, default=VisionOptions.encoder_rate)
     parser.add_argument("--head-rate", type=float, default=VisionOptions.head_rate)
     parser.add_argument("--synthetic", type=int, default=5, help="looks of the store in each batch")
-    parser.add_argument("--batch", type=int, default=VisionOptions.batch)
-    parser.add_argument("--frozen", type=int, default=VisionOptions.frozen, help="leading blocks kept as they are")
     parser.add_argument("--validate-every", type=int, default=VisionOptions.validate_every)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -42,8 +40,6 @@ def main() -> None:
         encoder_rate=args.encoder_rate,
         head_rate=args.head_rate,
         seed=args.seed,
-        batch=args.batch,
-        frozen=args.frozen,
         validate_every=args.validate_every,
     )
     real = options.batch - (args.synthetic if store is not None else 0)

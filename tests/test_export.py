@@ -9,10 +9,8 @@ import onnxruntime
 import pytest
 import torch
 
-from snellen.backends.bundled import GRAPHS
 from snellen.model.decoder import Decoder, DecoderShape
 from snellen.model.export import export_onnx
-from snellen.model.seen import SIZES, Seen
 from snellen.model.vision import WIDTH, Encoder, Glance
 
 SHAPE = DecoderShape(600, 32, 2, 2)
@@ -24,7 +22,9 @@ def models(tmp_path_factory: pytest.TempPathFactory):
     twins = Encoder().eval(), Glance().eval(), Decoder(SHAPE).eval()
     folder: Path = tmp_path_factory.mktemp("export")
     export_onnx(*twins, folder)
-    graphs = {name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx")) for name in GRAPHS}
+    graphs = {
+        name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx")) for name in ("encoder", "connector", "decoder")
+    }
     return twins, graphs
 
 
@@ -37,27 +37,17 @@ def test_encoder_agrees_at_every_size(models, size) -> None:
     assert np.allclose(graphs["encoder"].run(None, {"picture": picture})[0], wanted, atol=1e-4)
 
 
-def test_glance_agrees(models) -> None:
-    (_, glance, _), graphs = models
+def test_connector_agrees(models) -> None:
+    (_, glance, decoder), graphs = models
     rng = np.random.default_rng(1)
     pools = rng.normal(size=(1, 4 * WIDTH)).astype(np.float32)
-    overview, fragments = (rng.normal(size=(1, WIDTH, 10, 10)).astype(np.float32) for _ in range(2))
+    overview, fragments = (rng.normal(size=(1, 25, WIDTH)).astype(np.float32) for _ in range(2))
     with torch.no_grad():
         summary = glance.summary(torch.from_numpy(pools))
-        faults = glance.faults(torch.from_numpy(overview), torch.from_numpy(fragments))
-        wanted = [summary, glance.rating(summary), faults.found, faults.chances]
-    said = graphs["glance"].run(None, {"pools": pools, "overview": overview, "fragments": fragments})
-    for one, other in zip(said, wanted, strict=True):
-        assert np.allclose(one, other, atol=1e-4)
-
-
-def test_connector_agrees(models) -> None:
-    (_, _, decoder), graphs = models
-    seen = Seen.unpack(torch.rand(2, sum(SIZES), generator=torch.Generator().manual_seed(1)))
-    with torch.no_grad():
-        vectors = decoder.see(seen).numpy()
-    said = graphs["connector"].run(None, {name: part.numpy() for name, part in zip(Seen._fields, seen, strict=True)})
-    assert np.allclose(said[0], vectors, atol=1e-4)
+        rating = glance.rating(summary)
+        vectors = decoder.see(summary, torch.from_numpy(overview), torch.from_numpy(fragments), rating).numpy()
+    said = graphs["connector"].run(None, {"pools": pools, "overview": overview, "fragments": fragments})
+    assert np.allclose(said[0], vectors, atol=1e-4) and np.allclose(said[1], rating, atol=1e-4)
 
 
 def test_decoder_with_cache_agrees_with_one_pass(models) -> None:

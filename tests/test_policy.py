@@ -206,14 +206,7 @@ def test_looks_are_encoded_once_and_kept_on_disk(tmp_path: Path) -> None:
     views = [look(picture(0)), look(picture(0), PART), look(picture(1))]
     first = LookCache(encoder, glance, tmp_path / "looks.db").take(views)
     made = len(calls)
-    assert made > 0 and [tuple(part.shape) for part in first] == [
-        (3, 128),
-        (3, 25, 160),
-        (3, 25, 160),
-        (3,),
-        (3, 15),
-        (3, 4),
-    ]
+    assert made > 0 and [tuple(part.shape) for part in first] == [(3, 128), (3, 25, 160), (3, 25, 160), (3,)]
     again = LookCache(encoder, glance, tmp_path / "looks.db").take([look(picture(1)), views[0]])
     assert len(calls) == made, "nothing was encoded twice"
     for a, b in zip(first, again, strict=True):

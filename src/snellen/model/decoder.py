@@ -14,17 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snellen.backends.bundled import GRID_SIDE
-from snellen.model.seen import Seen
 from snellen.model.tokenizer import FIRST_NUMBER
 from snellen.model.vision import SUMMARY, WIDTH
-from snellen.protocol import KINDS
 
-RATING_SPREAD, BOX_SPREAD = 0.05, 0.02
-"""Width of the numbers that a rating is spoken in, in MOS, and a box, in fractions of the picture."""
-
-
-STOPS = 21
-"""Stops on the way from 0 to 1 by which the sides of a box are told."""
+SPOKEN_SPREAD = 0.05
+"""Width, in MOS, of the numbers that a rating is spoken in."""
 
 
 @dataclass(frozen=True)
@@ -38,33 +32,24 @@ class DecoderShape:
     theta: float = 1000.0
 
 
-def stops(values: Tensor) -> Tensor:
-    """(..., 4) numbers 0..1 as how near each is to STOPS even stops, (..., 4, STOPS): a place that one look-up can read."""
-    grid = torch.linspace(0.0, 1.0, STOPS, device=values.device)
-    return torch.exp(-0.5 * ((grid - values[..., None]) * (STOPS - 1)) ** 2)
-
-
 class Connector(nn.Module):
     """Turns what the encoder says of a look into the decoder's vectors.
 
-    Input: found (N, K + 2), summary (N, SUMMARY), overview and fragments (N, 25, WIDTH): see `Seen`. Output: one vector
-    for what was found, (N, 1, width), and one for the summary, then the cells, (N, 51, width).
+    Input: summary (N, SUMMARY), overview and fragments (N, 25, WIDTH). Output: (N, 51, width), one vector for the
+    summary, then the cells.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         cells = GRID_SIDE * GRID_SIDE
-        self.found = nn.Linear(len(KINDS) + 2 + 4 * STOPS, width)
         self.summary = nn.Sequential(nn.LayerNorm(SUMMARY), nn.Linear(SUMMARY, width))
         self.overview = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, width))
         self.fragments = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, width))
         self.place = nn.Parameter(torch.randn(2 * cells, width) * 0.02)
-        self.told = nn.Parameter(torch.randn(5, width) * 0.05)
 
-    def forward(self, seen: Seen) -> tuple[Tensor, Tensor]:
-        cells = torch.cat([self.overview(seen.overview), self.fragments(seen.fragments)], dim=1) + self.place
-        found = torch.cat([seen.found, stops(seen.box).flatten(1)], dim=1)
-        return self.found(found)[:, None], torch.cat([self.summary(seen.summary)[:, None], cells], dim=1)
+    def forward(self, summary: Tensor, overview: Tensor, fragments: Tensor) -> Tensor:
+        cells = torch.cat([self.overview(overview), self.fragments(fragments)], dim=1) + self.place
+        return torch.cat([self.summary(summary)[:, None], cells], dim=1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -176,23 +161,19 @@ class Decoder(nn.Module):
             present.append(one)
         return self.norm(x), present
 
-    def see(self, seen: Seen) -> Tensor:
+    def see(self, summary: Tensor, overview: Tensor, fragments: Tensor, plain: Tensor) -> Tensor:
         """What the encoder says of N looks as the vectors that stand for it, (N, LOOK_TOKENS, width).
 
-        The plain head's rating comes first, then the worst fault that the heads found and its box: rating and box
-        spoken in the decoder's own numbers. To repeat a number is easily learned, to regress it again is not.
+        plain (N,): the regression head's rating of the look; the rest as `Connector` takes it. The head's rating comes
+        first, spoken in the decoder's own numbers: to repeat a number is easily learned, to regress it again is not.
         """
-        found, rest = self.connector(seen)
-        rating = self.spoken(seen.rating.clamp(1.0, 5.0), RATING_SPREAD)[:, None]
-        box = self.spoken(seen.box.flatten(), BOX_SPREAD).view(*seen.box.shape, -1)
-        told = self.connector.told  # which number is which: else nothing but its place tells the sides of a box apart
-        return torch.cat([rating + told[:1], rest, found, box + told[1:]], dim=1)
+        return torch.cat([self.spoken(plain)[:, None], self.connector(summary, overview, fragments)], dim=1)
 
-    def spoken(self, values: Tensor, spread: float) -> Tensor:
-        """(N,) values, 0..5, as the embeddings of the numbers around each, (N, width)."""
-        grid = 0.01 * torch.arange(501, device=values.device)
-        near = torch.softmax(-0.5 * ((grid - values[:, None]) / spread) ** 2, dim=1)
-        out: Tensor = near @ self.embedding.weight[FIRST_NUMBER : FIRST_NUMBER + 501]
+    def spoken(self, ratings: Tensor) -> Tensor:
+        """(N,) ratings, 1..5, as the embeddings of the numbers around each, (N, width)."""
+        grid = 1.0 + 0.01 * torch.arange(401, device=ratings.device)
+        near = torch.softmax(-0.5 * ((grid - ratings.clamp(1.0, 5.0)[:, None]) / SPOKEN_SPREAD) ** 2, dim=1)
+        out: Tensor = near @ self.embedding.weight[FIRST_NUMBER + 100 : FIRST_NUMBER + 501]
         return out
 
     def logits(self, hidden: Tensor) -> Tensor:

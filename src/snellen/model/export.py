@@ -1,7 +1,7 @@
 """From trained torch weights to the files of a bundled model: ONNX graphs, tokenizer, calibration, card.
 
-Four graphs: `encoder` (a small picture -> cell vectors), `glance` (cells -> what the heads say), `connector` (all of it
--> decoder vectors) and `decoder` (ids, look vectors and key/value cache -> logits and cache).
+Three graphs: `encoder` (a small picture -> cell vectors), `connector` (pooled looks -> decoder vectors) and `decoder`
+(ids, look vectors and key/value cache -> logits and cache).
 """
 
 from __future__ import annotations
@@ -11,33 +11,22 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from snellen.backends.bundled import GRID_SIDE
 from snellen.model.decoder import Decoder
-from snellen.model.seen import SIZES, Seen
 from snellen.model.vision import WIDTH, Encoder, Glance
 
 
-class _Glance(nn.Module):
-    """What the heads say of looks; overview and fragments as grids of the same shape."""
-
-    def __init__(self, glance: Glance) -> None:
-        super().__init__()
-        self.glance = glance
-
-    def forward(self, pools: Tensor, overview: Tensor, fragments: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        summary = self.glance.summary(pools)
-        faults = self.glance.faults(overview, fragments)
-        return summary, self.glance.rating(summary), faults.found, faults.chances
-
-
 class _Connect(nn.Module):
-    """Everything that is said of looks in, the decoder's vectors out."""
+    """Pools and cells of one look in, the decoder's vectors and the plain head's rating out."""
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, glance: Glance, decoder: Decoder) -> None:
         super().__init__()
-        self.decoder = decoder
+        self.glance, self.decoder = glance, decoder
 
-    def forward(self, *seen: Tensor) -> Tensor:
-        return self.decoder.see(Seen(*seen))
+    def forward(self, pools: Tensor, overview: Tensor, fragments: Tensor) -> tuple[Tensor, Tensor]:
+        summary = self.glance.summary(pools)
+        rating = self.glance.rating(summary)
+        return self.decoder.see(summary, overview, fragments, rating), rating
 
 
 class _Decode(nn.Module):
@@ -55,21 +44,15 @@ class _Decode(nn.Module):
 
 
 def export_onnx(encoder: Encoder, glance: Glance, decoder: Decoder, out: Path) -> None:
-    """Write encoder.onnx, glance.onnx, connector.onnx and decoder.onnx into `out`."""
+    """Write encoder.onnx, connector.onnx and decoder.onnx into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     encoder.eval(), glance.eval(), decoder.eval()
     export_encoder(encoder, out / "encoder.onnx")
-    grid = torch.zeros(1, WIDTH, 10, 10)
-    names, said = ["pools", "overview", "fragments"], ["summary", "rating", "found", "chances"]
-    each = {name: {0: "n"} for name in [*names, *said]}
-    for name in ("overview", "fragments", "chances"):
-        first = 1 if name == "chances" else 2
-        each[name] |= {first: "rows", first + 1: "columns"}
-    _save(_Glance(glance), (torch.zeros(1, 4 * WIDTH), grid, grid), out / "glance.onnx", names, said, each)
-    seen = Seen.unpack(torch.zeros(1, sum(SIZES)))
-    names = list(Seen._fields)
-    each = {name: {0: "n"} for name in [*names, "vectors"]}
-    _save(_Connect(decoder), tuple(seen), out / "connector.onnx", names, ["vectors"], each)
+    cells = GRID_SIDE * GRID_SIDE
+    inputs = (torch.zeros(1, 4 * WIDTH), torch.zeros(1, cells, WIDTH), torch.zeros(1, cells, WIDTH))
+    names = ["pools", "overview", "fragments"]
+    each = {name: {0: "n"} for name in [*names, "vectors", "rating"]}
+    _save(_Connect(glance, decoder), inputs, out / "connector.onnx", names, ["vectors", "rating"], each)
     shape, t, p = decoder.shape, 3, 2
     heads, d = shape.heads, shape.width // shape.heads
     step = (

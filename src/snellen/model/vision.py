@@ -7,16 +7,12 @@ tile. Early layers see noise and blur, late ones content, so a cell vector holds
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snellen.backends.grid import grid_shares
 from snellen.protocol import KINDS
 
 CELL = 32
@@ -25,8 +21,6 @@ WIDTH = 160
 """Length of a cell vector."""
 SUMMARY = 128
 """Length of the summary of one look, from which the plain regression head reads the score."""
-CONTEXT = 128
-"""Length of a cell vector that has seen its neighbours, from which faults are read."""
 
 # repeats, kernel, stride, expansion, channels in, channels out: EfficientNet-Lite0 (Apache-2.0, Google).
 STAGES = (
@@ -108,19 +102,10 @@ class Encoder(nn.Module):
         return cells.permute(0, 3, 1, 2)
 
 
-def regrid(cells: Tensor, rows: int, columns: int) -> Tensor:
-    """Area-average a grid of cell vectors to another shape: (C, h, w) -> (C, rows, columns)."""
-    down, across = (
-        torch.from_numpy(grid_shares(n, side)).to(cells)
-        for n, side in zip(cells.shape[1:], (rows, columns), strict=True)
-    )
-    return torch.einsum("ih,chw,jw->cij", down, cells, across)
-
-
 class Glance(nn.Module):
-    """What one look says without words: the score; where there is a fault, of which kind and how severe.
+    """What one look says without words: the score, and for each cell the kind of fault and its severity.
 
-    The score is also the plain regression head that the language model is held against.
+    This is also the plain regression head that the language model is held against.
     """
 
     def __init__(self) -> None:
@@ -128,14 +113,8 @@ class Glance(nn.Module):
         self.summary = nn.Sequential(nn.Linear(4 * WIDTH, SUMMARY), nn.GELU())
         self.score = nn.Linear(SUMMARY, 1)
         self.alone = nn.Linear(2 * WIDTH, 1)
-        # a fault in a part shows against the rest of the picture, so a cell is judged beside its neighbours
-        self.context = nn.Sequential(
-            nn.Conv2d(4 * WIDTH, CONTEXT, 3, padding=1), nn.GELU(), nn.Conv2d(CONTEXT, CONTEXT, 3, padding=1), nn.GELU()
-        )
-        self.kind = nn.Conv2d(CONTEXT, len(KINDS) + 1, 1)  # 0 is "no fault"
-        self.severity = nn.Conv2d(CONTEXT, 1, 1)
-        self.worst_kind = nn.Linear(2 * CONTEXT, len(KINDS) + 1)
-        self.worst_severity = nn.Linear(2 * CONTEXT, 1)
+        self.kind = nn.Linear(WIDTH, len(KINDS) + 1)  # 0 is "no fault"
+        self.severity = nn.Linear(WIDTH, 1)
 
     @staticmethod
     def pool(cells: Tensor) -> Tensor:
@@ -159,54 +138,10 @@ class Glance(nn.Module):
         out: Tensor = self.alone(self.pool(cells))[:, 0]
         return 3.0 + out
 
-    def faults(self, overview: Tensor, fragments: Tensor) -> Faults:
-        """Both small pictures as grids of the same shape, (N, WIDTH, h, w) each: see `Faults`."""
-        both = torch.cat([overview, fragments], dim=1)
-        rest = both.mean(dim=(2, 3), keepdim=True).expand_as(both)
-        beside = self.context(torch.cat([both, rest], dim=1))
-        pooled = torch.cat([beside.mean(dim=(2, 3)), beside.amax(dim=(2, 3))], dim=1)
-        return Faults(
-            self.kind(beside),
-            self.severity(beside)[:, 0],
-            self.worst_kind(pooled),
-            self.worst_severity(pooled)[:, 0],
-        )
-
-
-class Faults(NamedTuple):
-    """What N looks show of faults; kinds are logits over "no fault" and KINDS, severities are on 0..5.
-
-    kind (N, K + 1, h, w) and severity (N, h, w): of each cell. worst_kind (N, K + 1) and worst_severity (N,): of the
-    worst fault in the look.
-    """
-
-    kind: Tensor
-    severity: Tensor
-    worst_kind: Tensor
-    worst_severity: Tensor
-
-    @property
-    def found(self) -> Tensor:
-        """Chances of no fault and of each kind in the look, then the severity of the worst: (N, K + 2)."""
-        return torch.cat([self.worst_kind.softmax(dim=1), self.worst_severity[:, None]], dim=1)
-
-    @property
-    def chances(self) -> Tensor:
-        """The chance of a fault in each cell, (N, h, w)."""
-        return 1.0 - self.kind.softmax(dim=1)[:, 0]
-
-
-def encode_mixed(encoder: Encoder, pictures: Sequence[np.ndarray]) -> list[Tensor]:
-    """Cell vectors (C, h, w) of small pictures of several shapes, in order; equal shapes go through together."""
-    cells: list[Tensor | None] = [None] * len(pictures)
-    device = encoder.cell.weight.device
-    for shape in sorted({p.shape for p in pictures}):
-        where = [i for i, p in enumerate(pictures) if p.shape == shape]
-        for i, row in zip(
-            where, encoder(torch.from_numpy(np.stack([pictures[i] for i in where])).to(device)), strict=True
-        ):
-            cells[i] = row
-    return [c for c in cells if c is not None]
+    def faults(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, WIDTH, h, w) -> kind logits (N, h, w, K+1) and severity (N, h, w) on 0..5."""
+        rows = cells.permute(0, 2, 3, 1)
+        return self.kind(rows), self.severity(rows)[..., 0]
 
 
 def load_imagenet(encoder: Encoder) -> None:

@@ -12,13 +12,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor
 
+from snellen.backends.bundled import GRID_SIDE, pool_all, pool_grid
 from snellen.image import View
-from snellen.model.seen import Seen, see
-from snellen.model.vision import Encoder, Glance
+from snellen.model.vision import SUMMARY, WIDTH, Encoder, Glance
+from snellen.train.vision import encode_mixed
 
+CELLS = GRID_SIDE * GRID_SIDE
+SPLITS = (SUMMARY, SUMMARY + CELLS * WIDTH, SUMMARY + 2 * CELLS * WIDTH)
+"""A look is one row of half precision numbers: summary, overview cells, fragment cells, the plain head's rating."""
 TOGETHER = 16
 """Looks that go through the encoder at a time."""
 
@@ -47,21 +51,33 @@ class LookCache:
             # another process may have been faster; what it wrote is the same
             self._store.executemany("INSERT OR IGNORE INTO looks VALUES (?, ?, ?)", filled)
 
-    def take(self, views: Sequence[View]) -> Seen:
-        """What the encoder says of N views, float on the CPU."""
+    def take(self, views: Sequence[View]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Summary (N, 128), overview and fragments (N, 25, 160) and the plain head's rating (N,), float on the CPU."""
         self.ensure(views)
         found = [self._find(view) for view in views]
-        return Seen.unpack(torch.from_numpy(np.stack([row for row in found if row is not None]).astype(np.float32)))
+        rows = torch.from_numpy(np.stack([row for row in found if row is not None]).astype(np.float32))
+        summary, overview, fragments, plain = torch.tensor_split(rows, SPLITS, dim=1)
+        return summary, overview.reshape(-1, CELLS, WIDTH), fragments.reshape(-1, CELLS, WIDTH), plain[:, 0]
 
     def _find(self, view: View) -> np.ndarray | None:
         query = "SELECT vectors FROM looks WHERE made_by = ? AND look = ?"
         row = self._store.execute(query, (self.made_by, _name(view))).fetchone()
         return None if row is None else np.frombuffer(row[0], np.float16)
 
-    def _encode(self, views: Sequence[View]) -> npt.NDArray[np.float16]:
-        pictures = [view.overview for view in views], [view.fragments for view in views]
-        seen = see(self.encoder, self.glance, *pictures, [view.region for view in views])
-        return seen.packed().numpy().astype(np.float16)
+    @torch.no_grad()
+    def _encode(self, views: Sequence[View]) -> list[np.ndarray]:
+        overviews, fragments = (
+            [cells.cpu().numpy() for cells in encode_mixed(self.encoder, pictures)]
+            for pictures in ([view.overview for view in views], [view.fragments for view in views])
+        )
+        pairs = zip(overviews, fragments, strict=True)
+        pools = np.stack([np.concatenate([pool_all(a), pool_all(b)]) for a, b in pairs])
+        summary = self.glance.summary(torch.from_numpy(pools).to(self.glance.score.weight.device))
+        plain = self.glance.rating(summary).cpu().numpy()
+        return [
+            np.concatenate([s, pool_grid(a).ravel(), pool_grid(b).ravel(), [p]]).astype(np.float16)
+            for s, a, b, p in zip(summary.cpu().numpy(), overviews, fragments, plain, strict=True)
+        ]
 
 
 def _name(view: View) -> str:

@@ -122,8 +122,8 @@ class Policy(BundledBackend):
         turns = [turn for conversation in conversations for turn in conversation]
         views = {(view.picture.name, view.region): view for turn in turns for view in turn.views}
         seen = self.looks.take(list(views.values()))
-        vectors = self.model.see(seen.to(self.device)).cpu().numpy()
-        plain = seen.rating.clamp(1.0, 5.0).tolist()
+        vectors = self.model.see(*(part.to(self.device) for part in seen)).cpu().numpy()
+        plain = seen[-1].clamp(1.0, 5.0).tolist()
         self._shown = {key: LookVectors(*one) for key, *one in zip(views, vectors, plain, strict=True)}
 
     @torch.no_grad()

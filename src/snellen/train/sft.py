@@ -1,6 +1,6 @@
 """Stage 1: supervised fine-tuning on grounded rationales. Connector and decoder learn; the encoder is frozen.
 
-Because the encoder is frozen, what it says of every look is computed once (`SeenLooks`) and training is cheap.
+Because the encoder is frozen, what it says of every look is computed once (`LookVectors`) and training is cheap.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -19,37 +19,42 @@ from torch.nn import functional as F
 
 from snellen.backends.bundled import token_id
 from snellen.model.decoder import Decoder, DecoderShape, number_embeddings
-from snellen.model.seen import Seen
 from snellen.train import best_device
 from snellen.train.batch import CONTEXT, PLACE, RATING, WORD, Batch, Row, collate
-from snellen.train.loop import fitting, rate_at, save
+from snellen.train.loop import rate_at, save
 
 NUMBERS = 501
 """Tokens "0.00" to "5.00"."""
 
 
 @dataclass(frozen=True)
-class SeenLooks:
-    """What the encoder says of N looks, one packed row each in half precision (see `Seen`)."""
+class LookVectors:
+    """What the encoder says of N looks, half precision: summary (N, 128), overview and fragments (N, 25, 160), and the
+    regression head's rating, plain (N, 1)."""
 
-    rows: np.ndarray
+    summary: np.ndarray
+    overview: np.ndarray
+    fragments: np.ndarray
+    plain: np.ndarray
 
     @staticmethod
-    def open(folder: Path) -> SeenLooks:
-        """Memory-map the array of a folder."""
-        return SeenLooks(np.load(folder / "seen.npy", mmap_mode="r"))
+    def open(folder: Path) -> LookVectors:
+        """Memory-map the arrays of a folder."""
+        return LookVectors(*(np.load(folder / f"{one.name}.npy", mmap_mode="r") for one in fields(LookVectors)))
 
-    def take(self, rows: Tensor) -> Seen:
-        """Some rows as float tensors."""
-        return Seen.unpack(torch.from_numpy(np.asarray(self.rows[rows.cpu().numpy()], np.float32)))
+    def take(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The arrays' rows as float tensors, as `Decoder.see` takes them."""
+        where = rows.cpu().numpy()
+        arrays = (self.summary, self.overview, self.fragments, self.plain[:, 0])
+        a, b, c, d = (torch.from_numpy(np.asarray(x[where], np.float32)) for x in arrays)
+        return a, b, c, d
 
 
 @dataclass(frozen=True)
 class SftOptions:
     """tokens: padded tokens per step at most. rating_spread, place_spread: width of the soft targets, in MOS and in
-    fractions of the picture. dropout_looks: share of cell vectors hidden in training. noise_looks: of the noise on
-    cells and summary, in standard deviations of each: changes that nobody sees should change no word. bf16: the
-    decoder's products in 16 bits, 1.8 times as fast where the processor has them (AVX-512 BF16, GPUs)."""
+    fractions of the picture. dropout_looks: share of cell vectors hidden in training. bf16: the decoder's products in
+    16 bits, 1.8 times as fast where the processor has them (AVX-512 BF16, GPUs)."""
 
     steps: int = 1200
     tokens: int = 6000
@@ -59,8 +64,7 @@ class SftOptions:
     rating_spread: float = 0.15
     place_spread: float = 0.02
     expectation_weight: float = 3.0
-    dropout_looks: float = 0.2
-    noise_looks: float = 0.15
+    dropout_looks: float = 0.1
     bf16: bool = False
     seed: int = 0
     checkpoint_every: int = 100
@@ -73,18 +77,18 @@ def number_targets(target: Tensor, first: float, count: int, spread: float) -> T
     return torch.softmax(-0.5 * ((grid - target[:, None]) / spread) ** 2, dim=1)
 
 
-def sft_losses(model: Decoder, batch: Batch, seen: SeenLooks, numbers: int, options: SftOptions) -> dict[str, Tensor]:
+def sft_losses(
+    model: Decoder, batch: Batch, vectors: LookVectors, numbers: int, options: SftOptions
+) -> dict[str, Tensor]:
     """Parts of the loss, each a mean over its own kind of token. numbers: id of the token "0.00"."""
     device = model.embedding.weight.device
     batch = batch.to(device)
-    shown = seen.take(batch.looks).to(device)
-    if model.training:
-        for part in (shown.summary, shown.overview, shown.fragments):
-            part += options.noise_looks * part.std() * torch.randn_like(part)
-        for cells in (shown.overview, shown.fragments):
+    summary, overview, fragments, plain = (part.to(device) for part in vectors.take(batch.looks))
+    if model.training and options.dropout_looks:
+        for cells in (overview, fragments):
             cells *= (torch.rand(cells.shape[:2], device=device) >= options.dropout_looks)[..., None]
     looks = torch.zeros(*batch.ids.shape, model.shape.width, device=device)
-    looks[batch.is_look] = model.see(shown).flatten(0, 1)
+    looks[batch.is_look] = model.see(summary, overview, fragments, plain).flatten(0, 1)
     positions = torch.arange(batch.ids.shape[1], device=device).expand_as(batch.ids)
     with torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):
         hidden, _ = model(batch.ids, looks, batch.is_look, positions, batch.keys)
@@ -137,7 +141,7 @@ def train_sft(
     tokenizer: Tokenizer,
     rows: Sequence[Row],
     held: Sequence[Row],
-    seen: SeenLooks,
+    vectors: LookVectors,
     out: Path,
     start: Path | None = None,
     stop: int | None = None,
@@ -151,7 +155,7 @@ def train_sft(
     image, numbers = token_id(tokenizer, "<image>"), token_id(tokenizer, "0.00")
     model = Decoder(shape).to(device)
     if start is not None:
-        model.load_state_dict(fitting(torch.load(start, weights_only=True), model))
+        model.load_state_dict(torch.load(start, weights_only=True))
     else:
         with torch.no_grad():
             model.embedding.weight[numbers : numbers + NUMBERS] = number_embeddings(NUMBERS, shape.width).to(device)
@@ -175,7 +179,7 @@ def train_sft(
         for group in optimizer.param_groups:
             group["lr"] = options.rate * rate_at(step, options.steps, options.warmup)
         model.train()
-        parts = sft_losses(model, collate(next(following), image), seen, numbers, options)
+        parts = sft_losses(model, collate(next(following), image), vectors, numbers, options)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -184,7 +188,7 @@ def train_sft(
         row: dict[str, float] = {"step": step + 1, "seconds": round(time.time() - began, 1)}
         row |= {name: round(part.item(), 4) for name, part in parts.items()}
         if (step + 1) % options.validate_every == 0 or done:
-            row |= {f"held_{k}": v for k, v in validate(model, held, seen, image, numbers, options).items()}
+            row |= {f"held_{k}": v for k, v in validate(model, held, vectors, image, numbers, options).items()}
         with (out / "log.jsonl").open("a") as log:
             log.write(json.dumps(row) + "\n")
         if (step + 1) % options.checkpoint_every == 0 or done:
@@ -203,14 +207,14 @@ def _optimizer(model: Decoder, options: SftOptions) -> torch.optim.AdamW:
 
 @torch.no_grad()
 def validate(
-    model: Decoder, rows: Sequence[Row], seen: SeenLooks, image: int, numbers: int, options: SftOptions
+    model: Decoder, rows: Sequence[Row], vectors: LookVectors, image: int, numbers: int, options: SftOptions
 ) -> dict[str, float]:
     """Mean loss parts on rows that were held out, as given (teacher-forced)."""
     model.eval()
     ordered = sorted(rows, key=lambda row: len(row.ids))
     totals: dict[str, list[float]] = {}
     for begin in range(0, len(ordered), 32):
-        parts = sft_losses(model, collate(ordered[begin : begin + 32], image), seen, numbers, options)
+        parts = sft_losses(model, collate(ordered[begin : begin + 32], image), vectors, numbers, options)
         for name, part in parts.items():
             totals.setdefault(name, []).append(part.item())
     return {name: round(float(np.nanmean(values)), 4) for name, values in totals.items()}

@@ -25,7 +25,6 @@ from snellen.assess import Step
 from snellen.backends.bundled import turn_ids
 from snellen.image import View
 from snellen.model.decoder import Decoder
-from snellen.model.seen import Seen
 from snellen.train.policy import IMPOSSIBLE, RATING, Draft, Policy
 
 CONVERSATION = 0
@@ -102,8 +101,8 @@ def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
 class Traces:
     """Traces padded on the right to one length T: ids, positions, segment (-1 on padding) and limit (B, T).
 
-    is_look (B, T) marks the places of looks; seen holds what the encoder says of all different ones, and which, in the
-    order of their places, the number of each. Over the N actions of all rows, row by row:
+    is_look (B, T) marks the places of looks; looks holds what the encoder says of all different ones, as `Decoder.see`
+    takes it, and which, in the order of their places, the number of each. Over the N actions of all rows, row by row:
     row, at, taken, rating and forbidden (N, V), what could not be chosen.
     """
 
@@ -112,7 +111,7 @@ class Traces:
     segment: Tensor
     limit: Tensor
     is_look: Tensor
-    seen: Seen
+    looks: tuple[Tensor, ...]
     which: Tensor
     row: Tensor
     at: Tensor
@@ -148,7 +147,7 @@ def collate(policy: Policy, traces: Sequence[Trace]) -> Traces:
         segment=here(segment),
         limit=here(limit),
         is_look=here(ids == policy._image),
-        seen=policy.looks.take(list(views.values())).to(policy.device),
+        looks=tuple(part.to(policy.device) for part in policy.looks.take(list(views.values()))),
         which=here(which),
         row=here(row),
         at=here(at),
@@ -161,7 +160,7 @@ def collate(policy: Policy, traces: Sequence[Trace]) -> Traces:
 def action_logits(model: Decoder, traces: Traces) -> Tensor:
     """One pass over whole rows: the logits from which each action was drawn, (N, V)."""
     x = model.embedding(traces.ids)
-    looks = model.see(traces.seen)[traces.which]
+    looks = model.see(*traces.looks)[traces.which]
     x = x.masked_scatter(traces.is_look[..., None], looks.flatten(0, 1).to(x.dtype))
     mask = torch.where(visible(traces.segment, traces.limit), 0.0, IMPOSSIBLE)[:, None].to(x.dtype)
     hidden, _ = model.through(x, traces.positions, mask)

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snellen.model.vision import CELL, Encoder, Glance, encode_mixed, load_imagenet, regrid
+from snellen.model.vision import CELL, Encoder, Glance, load_imagenet
 from snellen.protocol import KINDS
 from snellen.region import Region
 from snellen.train import best_device
-from snellen.train.loop import fitting, rate_at, save
+from snellen.train.loop import rate_at, save
 
 
 @dataclass(frozen=True)
@@ -112,59 +112,43 @@ def look_losses(encoder: Encoder, glance: Glance, looks: Sequence[Look]) -> dict
         ).mean(),
         "plcc": correlation_loss(rating[real], mos[real]) if int(real.sum()) > 3 else rating.sum() * 0,
     }
-    return parts | fault_losses(glance, looks, overviews, fragments)
-
-
-def fault_losses(
-    glance: Glance, looks: Sequence[Look], overviews: Sequence[Tensor], fragments: Sequence[Tensor]
-) -> dict[str, Tensor]:
-    """The parts that teach where, what and how severe, from the synthetic looks, whose faults are known."""
-    known = [i for i, look in enumerate(looks) if not look.real]
-    if not known:
-        return {}
-    cells = torch.stack([fragments[i] for i in known])
-    rows, columns = cells.shape[2:]
-    found = glance.faults(torch.stack([regrid(overviews[i], rows, columns) for i in known]), cells)
-    targets = [cell_targets(looks[i], rows, columns) for i in known]
-    kind = torch.from_numpy(np.stack([one for one, _ in targets])).to(cells.device)
-    level = torch.from_numpy(np.stack([one for _, one in targets])).to(cells.device)
-    worst = [worst_target(looks[i]) for i in known]
-    worst_kind = torch.tensor([one for one, _ in worst], device=cells.device)
-    worst_level = torch.tensor([one for _, one in worst], device=cells.device)
-    weight = torch.ones(len(KINDS) + 1, device=cells.device)
-    weight[0] = CLEAN_WEIGHT
-    parts = {
-        "kind": F.cross_entropy(found.kind, kind, weight, ignore_index=-1),
-        "severity": F.smooth_l1_loss(found.severity[kind >= 0], level[kind >= 0]),
-    }
-    sure = worst_kind >= 0
-    if bool(sure.any()):
-        parts["worst_kind"] = F.cross_entropy(found.worst_kind[sure], worst_kind[sure])
-        parts["worst_severity"] = F.smooth_l1_loss(found.worst_severity[sure], worst_level[sure])
+    kinds, levels, logits, severities = [], [], [], []
+    for look, pair in zip(looks, zip(overviews, fragments, strict=True), strict=True):
+        if look.real:
+            continue
+        for cells in pair:
+            kind, level = cell_targets(look, cells.shape[1], cells.shape[2])
+            a, b = glance.faults(cells[None])
+            kinds.append(torch.from_numpy(kind).flatten())
+            levels.append(torch.from_numpy(level).flatten())
+            logits.append(a.flatten(0, 2))
+            severities.append(b.flatten())
+    if kinds:
+        wanted = torch.cat(kinds).to(device)
+        known = wanted >= 0
+        weight = torch.ones(len(KINDS) + 1, device=device)
+        weight[0] = CLEAN_WEIGHT
+        parts["kind"] = F.cross_entropy(torch.cat(logits), wanted, weight, ignore_index=-1)
+        parts["severity"] = F.smooth_l1_loss(torch.cat(severities)[known], torch.cat(levels).to(device)[known])
     return parts
 
 
-WEIGHTS = {
-    "mos": 1.0,
-    "alone": 0.3,
-    "plcc": 0.5,
-    "kind": 0.7,
-    "severity": 0.3,
-    "worst_kind": 0.3,
-    "worst_severity": 0.2,
-}
+WEIGHTS = {"mos": 1.0, "alone": 0.3, "plcc": 0.5, "kind": 0.7, "severity": 0.3}
 CLEAN_WEIGHT = 0.4
 """Of a clean cell in the loss of the kinds: most cells are clean, and a model that says so of all is mostly right."""
-SLIVER = 0.02
-"""A fault that covers less of a look than this is neither asked for nor denied."""
 
 
-def worst_target(look: Look) -> tuple[int, float]:
-    """Kind (0 none, else 1 + index in KINDS, -1 when only a sliver of it shows) and severity of a look's fault."""
-    if look.fault is None:
-        return 0, 0.0
-    kind, level, region = look.fault
-    return (1 + KINDS.index(kind) if region.area >= SLIVER else -1), float(level)
+def encode_mixed(encoder: Encoder, pictures: Sequence[np.ndarray]) -> list[Tensor]:
+    """Cell vectors (C, h, w) of small pictures of several shapes, in order; equal shapes go through together."""
+    cells: list[Tensor | None] = [None] * len(pictures)
+    device = encoder.cell.weight.device
+    for shape in sorted({p.shape for p in pictures}):
+        where = [i for i, p in enumerate(pictures) if p.shape == shape]
+        for i, row in zip(
+            where, encoder(torch.from_numpy(np.stack([pictures[i] for i in where])).to(device)), strict=True
+        ):
+            cells[i] = row
+    return [c for c in cells if c is not None]
 
 
 def train_vision(
@@ -239,7 +223,7 @@ def _begin(start: Path | None, frozen: int, device: torch.device) -> tuple[Encod
     if start is not None:
         state = torch.load(start, weights_only=True)
         encoder.load_state_dict(state["encoder"])
-        glance.load_state_dict(fitting(state["glance"], glance))
+        glance.load_state_dict(state["glance"])
     encoder.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     for module in [encoder.stem, *encoder.blocks[:frozen]]:
         module.requires_grad_(False)
@@ -269,7 +253,6 @@ def validate(encoder: Encoder, glance: Glance, looks: Sequence[Look]) -> dict[st
     from scipy.stats import pearsonr, spearmanr
 
     ratings, wanted, right, faulty, alarms, clean = [], [], 0, 0, 0, 0
-    named, shown, false, good = 0, 0, 0, 0
     for begin in range(0, len(looks), 16):
         batch = looks[begin : begin + 16]
         overviews = encode_mixed(encoder, [look.overview for look in batch])
@@ -279,21 +262,15 @@ def validate(encoder: Encoder, glance: Glance, looks: Sequence[Look]) -> dict[st
                 ratings.append(float(glance.rating(glance.summarise(o[None], f[None]))[0]))
                 wanted.append(look.mos)
                 continue
-            rows, columns = f.shape[1:]
-            found = glance.faults(regrid(o, rows, columns)[None], f[None])
-            kind, _ = cell_targets(look, rows, columns)
-            said = found.kind[0].argmax(0).cpu().numpy()
+            kind, _ = cell_targets(look, f.shape[1], f.shape[2])
+            said = glance.faults(f[None])[0][0].argmax(-1).cpu().numpy()
             right += int(((said == kind) & (kind > 0)).sum())
             faulty += int((kind > 0).sum())
             alarms += int(((said > 0) & (kind == 0)).sum())
             clean += int((kind == 0).sum())
-            worst, named_kind = worst_target(look)[0], int(found.worst_kind[0].argmax())
-            named, shown = named + (named_kind == worst > 0), shown + (worst > 0)
-            false, good = false + (named_kind > worst == 0), good + (worst == 0)
     row = {"held_srcc": float(spearmanr(ratings, wanted)[0]), "held_plcc": float(pearsonr(ratings, wanted)[0])}
-    if shown and good:
+    if faulty:
         row |= {"kind_right": right / faulty, "cell_alarms": alarms / max(1, clean)}
-        row |= {"worst_right": named / shown, "false_alarm": false / good}
     return {k: round(v, 4) for k, v in row.items()}
 
 
