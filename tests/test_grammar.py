@@ -62,5 +62,6 @@ def test_any_walk_can_be_read(pieces: Pieces, seed: int) -> None:
 
 def test_a_token_that_goes_past_a_label_holds_only_words() -> None:
     """Else the last section could end in a line of its own, where there is no further label."""
-    pieces = Pieces([": ", " ", " word", " word\n", ' "x', "y"], 0, 1)
-    assert pieces.label(" ").tolist() == [False, True, True, False, False, False]
+    pieces = Pieces([": ", " ", " word", " word\n", " \n", " word\nNext", ' "x', "y"], 0, 1)
+    assert pieces.label(" ", last=True).tolist() == [False, True, True, False, False, False, False, False]
+    assert pieces.label(" ", last=False).tolist() == [False, True, True, True, False, False, False, False]

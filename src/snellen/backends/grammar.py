@@ -45,17 +45,19 @@ class Pieces:
             self.known[key] = np.array([text in begins for text in self.texts])
         return self.known[key]
 
-    def label(self, rest: str) -> Mask:
-        """Tokens that go on with what is left of a label, or hold it and more."""
-        if rest not in self.known:
-            fits = [bool(t) and (rest.startswith(t) or self._goes_on(t, rest)) for t in self.texts]
-            self.known[rest] = np.array(fits)
-        return self.known[rest]
+    def label(self, rest: str, last: bool) -> Mask:
+        """Tokens that go on with what is left of a label, or hold it and words; with the end of the line, if a section
+        follows."""
+        key = (rest, last)
+        if key not in self.known:
 
-    @staticmethod
-    def _goes_on(text: str, rest: str) -> bool:
-        """Whether a token holds the rest of a label and words after it, nothing that ends the section."""
-        return text.startswith(rest) and not set(text[len(rest) :]) & NO_WORD
+            def fits(text: str) -> bool:
+                more = text[len(rest) :]
+                words = more[:-1] if not last and more.endswith("\n") and more.strip() else more
+                return bool(text) and (rest.startswith(text) or (text.startswith(rest) and not set(words) & NO_WORD))
+
+            self.known[key] = np.array([fits(text) for text in self.texts])
+        return self.known[key]
 
     def section(self, last: bool, begun: bool, full: bool) -> Mask:
         """Tokens inside a section: words, and what ends it once it holds a word; nothing else when it is full."""
@@ -109,7 +111,7 @@ class Grammar:
             return pieces.starting(self.options, self.text)
         if not self.boxes:
             if len(self.text) < len(self._label):
-                return pieces.label(self._label[len(self.text) :])
+                return pieces.label(self._label[len(self.text) :], self._last)
             begun = bool(self.text[len(self._label) :].strip())
             return pieces.section(self._last, begun, begun and self.tokens >= SECTION_TOKENS)
         if len(self.boxes[-1]) == 4:
