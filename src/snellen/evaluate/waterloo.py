@@ -2,7 +2,7 @@
 
 Source: K. Ma, Z. Duanmu, Q. Wu, Z. Wang, H. Yong, H. Li and L. Zhang, "Waterloo Exploration Database: New Challenges
 for Image Quality Assessment Models", IEEE Transactions on Image Processing 26(2), 2017. All take scores
-where higher is better, in any unit. D and L are theirs to the letter; P is theirs on pairs that are found otherwise,
+where higher is better, in any unit. D and L follow its definitions; P is theirs on pairs that are found otherwise,
 see `discriminable`.
 """
 
