@@ -15,7 +15,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -120,14 +120,12 @@ def _run(job: tuple[Job, Pictures]) -> Run:
     return run(*job)
 
 
-def run_all(jobs: Sequence[Job], pictures: Pictures, workers: int) -> list[Run]:
-    """In the order of the jobs. Processes begin anew: torch's threads do not live through a fork."""
+def run_all(jobs: Sequence[Job], pictures: Pictures, workers: int) -> Iterator[Run]:
+    """In the order of the jobs, each when it is done. Processes begin anew: torch threads do not outlive a fork."""
     with get_context("spawn").Pool(workers, _one_thread) as pool:
-        done = []
         for one in pool.imap(_run, [(job, pictures) for job in jobs], chunksize=1):
             print(f"{one.setting}, seed {one.seed}: SRCC {one.numbers['srcc']:.3f}", flush=True)
-            done.append(one)
-    return done
+            yield one
 
 
 def main() -> None:
@@ -142,10 +140,12 @@ def main() -> None:
     pictures = held_out(args.manifest, synthetic, tuple(args.validate))
     # first, alone, on all cores: it encodes the whole pictures that all others are validated on
     base = run(Job(BASE, 0, args.sft, args.vision, args.out / "looks.db", None), pictures)
-    runs = [base, *run_all(jobs_of(args, synthetic), pictures, args.workers)]
-    (args.out / "ablation.json").write_text(json.dumps([asdict(one) for one in runs], indent=1) + "\n")
-    for page in [args.out / "ablation.md", *([args.page] if args.page else [])]:
-        write_page(page, runs, shlex.join(["python", *sys.argv]), len(pictures[1]))
+    runs = [base]
+    for one in run_all(jobs_of(args, synthetic), pictures, args.workers):
+        runs.append(one)  # the pages are written after each, so that an ablation that is stopped has its page too
+        (args.out / "ablation.json").write_text(json.dumps([asdict(run) for run in runs], indent=1) + "\n")
+        for page in [args.out / "ablation.md", *([args.page] if args.page else [])]:
+            write_page(page, runs, shlex.join(["python", *sys.argv]), len(pictures[1]))
 
 
 if __name__ == "__main__":

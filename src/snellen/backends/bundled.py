@@ -20,7 +20,7 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
-from snellen.answer import FIRST_LABELS, LATER_LABELS, RATING_PREFIX
+from snellen.answer import RATING_PREFIX, labels
 from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.grammar import Grammar, Pieces
 from snellen.image import View
@@ -165,8 +165,7 @@ class BundledBackend:
             batch = self._more(batch, [self.tokenizer.encode(sampling.prefix).ids] * len(conversations))
             logits, past = self._step(batch, past)
         rounds = [sum(turn.role == "user" for turn in turns) for turns in conversations]
-        labels = [FIRST_LABELS if number == 1 else LATER_LABELS for number in rounds]
-        writers = [_Writer(self, sampling, *one) for one in zip(ratings, labels, strict=True)]
+        writers = [_Writer(self, sampling, one, labels(number)) for one, number in zip(ratings, rounds, strict=True)]
         while True:
             chosen = [writer.write(row) for writer, row in zip(writers, logits, strict=True)]
             if all(writer.finish for writer in writers):
@@ -219,11 +218,11 @@ class _Writer:
     """
 
     def __init__(
-        self, backend: BundledBackend, sampling: Sampling, rating: RatingDistribution, labels: Sequence[str]
+        self, backend: BundledBackend, sampling: Sampling, rating: RatingDistribution, sections: Sequence[str]
     ) -> None:
         self.backend, self.sampling, self.rating = backend, sampling, rating
         self.tail = sampling.prefix[-64:]
-        self.grammar = None if sampling.prefix else Grammar(backend._form, labels)
+        self.grammar = None if sampling.prefix else Grammar(backend._form, sections)
         self.random = np.random.default_rng(sampling.seed)
         self.ids: list[int] = []
         self.logprobs: list[float] = []
