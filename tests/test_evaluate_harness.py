@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluate_fakes import backend, rated_pictures
+from PIL import Image
 
+from snellen.data.sample import Sample
 from snellen.evaluate import DataSet, Options, evaluate
 from snellen.evaluate.files import COLUMNS, plain, read_predictions, write_predictions
-from snellen.evaluate.harness import spare_peers, thin
-from snellen.evaluate.predict import Job
+from snellen.evaluate.harness import described, spare_peers, thin
+from snellen.evaluate.predict import Job, data_set
 from snellen.evaluate.tables import Table, percent, spread
 from snellen.evaluate.ways import ONE, ONLY, TWO
 from snellen.table import UsageError
@@ -145,3 +147,25 @@ def test_tables_in_words() -> None:
     assert table.markdown() == "### T\n\n| a\\|b | c |\n| --- | --- |\n| x | 0.500 [0.250, -] |\n\nnote\n"
     assert percent((0.5, 0.25, 0.75)) == "50.0 % [25.0, 75.0]" and percent(math.nan) == "-" and percent(1) == "100.0 %"
     assert spread((math.nan,) * 3) == percent((math.nan,) * 3) == "-" and percent(-1e-12) == "0.0 %"
+
+
+def test_scenes_in_several_splits_are_counted_where_groups_are_known_or_asked_for(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        rough = Image.fromarray(rng.integers(0, 256, (6, 6), dtype=np.uint8))
+        rough.resize((64, 64), Image.Resampling.BICUBIC).save(tmp_path / f"{name}.png")
+    (tmp_path / "again.png").write_bytes((tmp_path / "a.png").read_bytes())
+
+    def made(groups: str) -> DataSet:
+        names = [("a", "train"), ("again", "test"), ("b", "train"), ("c", "test")]
+        paths = [(str(tmp_path / f"{name}.png"), split) for name, split in names]
+        return data_set(
+            "s",
+            [Sample(path, 3.0, split=split, group=g.strip()) for (path, split), g in zip(paths, groups, strict=True)],
+        )
+
+    told = "scenes in several splits"
+    assert described(made("    "), near_duplicates=False)[told] is None
+    assert described(made("    "), near_duplicates=True)[told] == 1
+    assert described(made("xxyz"), near_duplicates=False)[told] == 1
+    assert described(made("wxyz"), near_duplicates=False)[told] == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,11 +85,16 @@ def leak_free(samples: Sequence[Sample], split: str = "train", other: str = "tes
 def near_duplicates_across_splits(samples: Sequence[Sample], distance: int = NEAR_DUPLICATE) -> list[list[Sample]]:
     """Groups of near-duplicates (see `near_duplicate_groups`) that lie in more than one split, in the samples' order.
 
-    A report, nothing is dropped; an empty list says that no scene was found on two sides. Decodes every picture.
+    A report, nothing is dropped; an empty list says that no scene was found on two sides. Decodes every picture; those
+    that cannot be read are left out.
     """
-    hashes = np.array([dhash(sample.path) for sample in samples], dtype=np.uint64)
+    read: list[tuple[Sample, int]] = []
+    for sample in samples:
+        with suppress(OSError):
+            read.append((sample, dhash(sample.path)))
     members: dict[int, list[Sample]] = {}
-    for group, sample in zip(near_duplicate_groups(hashes, distance).tolist(), samples, strict=True):
+    groups = near_duplicate_groups(np.array([found for _, found in read], np.uint64), distance).tolist()
+    for group, (sample, _) in zip(groups, read, strict=True):
         members.setdefault(group, []).append(sample)
     return [group for group in members.values() if len({sample.split for sample in group}) > 1]
 

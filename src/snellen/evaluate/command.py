@@ -39,6 +39,10 @@ def add_evaluate(parser: argparse.ArgumentParser, positive: Callable[[str], int]
         help="pictures of each data set at most; where faults are made, photographs",
     )  # fmt: skip
     parser.add_argument(
+        "--near-duplicates", action="store_true",
+        help="count scenes that lie in more than one split; decodes every picture",
+    )  # fmt: skip
+    parser.add_argument(
         "--peer-samples", metavar="NAME=N,...", type=_counts, default={},
         help="pictures of a data set that peers are given at most, e.g. pristine=15: some are slow on large pictures",
     )  # fmt: skip
@@ -101,6 +105,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
                 sets, args.out, Options(args.model, args.protocol, args.batch_size),
                 suites=args.suite or DEFAULT_SUITES, ways=args.ways, peers=args.peers, score_only=args.score_only,
                 official_fit=args.official_fit, max_samples=args.max_samples, peer_samples=args.peer_samples,
+                near_duplicates=args.near_duplicates,
                 workers=args.workers, resume=args.resume, command=["snellen", *sys.argv[1:]], watch=watch,
             )  # fmt: skip
         except BackendError as error:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from snellen.backends import Backend
+from snellen.data.sources import near_duplicates_across_splits
 from snellen.evaluate import scores
 from snellen.evaluate.files import checksum, surroundings, write_figures, write_json, write_predictions
 from snellen.evaluate.page import write_report
@@ -40,6 +41,7 @@ def evaluate(
     official_fit: bool = False,
     max_samples: int | None = None,
     peer_samples: Mapping[str, int] | None = None,
+    near_duplicates: bool = False,
     workers: int = 1,
     resume: bool = False,
     command: Sequence[str] = (),
@@ -49,7 +51,8 @@ def evaluate(
 
     ways: those to run, the main one first; by default all that the model has, or with `score_only` those that need no
     text. max_samples: at most so many pictures of each set in each suite, evenly drawn. peer_samples:
-    by name of a set, how many of its pictures the peers are given at most, see `spare_peers`. command: for run.json.
+    by name of a set, how many of its pictures the peers are given at most, see `spare_peers`. near_duplicates: look for
+    scenes that lie in more than one split, which decodes every picture of every set. command: for run.json.
     `resume` goes on with what `out` holds, of this run or of another with the same model. `watch(done, total)` is told
     how many predictions there are.
 
@@ -88,11 +91,28 @@ def evaluate(
         "workers": workers,
         "max_samples": max_samples,
         "peer_samples": dict(peer_samples or {}),
-        "data": [{"name": s.name, "pictures": len(s.samples), "sha256": checksum(s)} for s in sets],
+        "data": [described(each, near_duplicates) for each in sets],
         "command": list(command),
         "seconds per picture": seconds(rows),
     }
     return _publish(summary, modules, rows, sets, run, options, out)
+
+
+def described(each: DataSet, near_duplicates: bool) -> dict[str, Any]:
+    """What run.json says of a data set. scenes in several splits: how many, None where nobody looked; what is shown in
+    training should not be asked in the test."""
+    samples = list(each.samples.values())
+    scenes = None
+    if near_duplicates:
+        scenes = len(near_duplicates_across_splits(samples))
+    elif all(sample.group for sample in samples):
+        splits: dict[str, set[str | None]] = {}
+        for sample in samples:
+            splits.setdefault(str(sample.group), set()).add(sample.split)
+        scenes = sum(len(found) > 1 for found in splits.values())
+    return {
+        "name": each.name, "pictures": len(samples), "sha256": checksum(each), "scenes in several splits": scenes
+    }  # fmt: skip
 
 
 def _follow_up(

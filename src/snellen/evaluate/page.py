@@ -53,7 +53,9 @@ def write_report(
 
 
 def _pictures(data: Mapping[str, Any]) -> str:
-    return f"{data['name']}: {data['pictures']} pictures"
+    scenes = data["scenes in several splits"]
+    shared = f", {scenes} scenes in more than one split" if scenes else ""
+    return f"{data['name']}: {data['pictures']} pictures{shared}"
 
 
 def _model(run: Mapping[str, Any]) -> str:

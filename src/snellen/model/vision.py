@@ -112,7 +112,7 @@ class Glance(nn.Module):
         super().__init__()
         self.summary = nn.Sequential(nn.Linear(4 * WIDTH, SUMMARY), nn.GELU())
         self.score = nn.Linear(SUMMARY, 1)
-        self.alone = nn.Linear(2 * WIDTH, 1)
+        self.alone = nn.Linear(2 * WIDTH, 1)  # the score from one small picture; only trains the encoder
         self.kind = nn.Linear(WIDTH, len(KINDS) + 1)  # 0 is "no fault"
         self.severity = nn.Linear(WIDTH, 1)
 
@@ -131,11 +131,6 @@ class Glance(nn.Module):
     def rating(self, summary: Tensor) -> Tensor:
         """(N, SUMMARY) -> (N,) MOS on 1..5 (unclipped)."""
         out: Tensor = self.score(summary)[:, 0]
-        return 3.0 + out
-
-    def rating_alone(self, cells: Tensor) -> Tensor:
-        """The score from one of the two small pictures alone; only trains the encoder."""
-        out: Tensor = self.alone(self.pool(cells))[:, 0]
         return 3.0 + out
 
     def faults(self, cells: Tensor) -> tuple[Tensor, Tensor]:
