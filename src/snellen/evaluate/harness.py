@@ -106,9 +106,9 @@ def described(each: DataSet, near_duplicates: bool) -> dict[str, Any]:
     if near_duplicates:
         scenes = len(near_duplicates_across_splits(samples))
     elif all(sample.group for sample in samples):
-        splits: dict[str, set[str | None]] = {}
+        splits: dict[str, set[str]] = {}
         for sample in samples:
-            splits.setdefault(str(sample.group), set()).add(sample.split)
+            splits.setdefault(sample.group, set()).add(sample.split)
         scenes = sum(len(found) > 1 for found in splits.values())
     return {
         "name": each.name, "pictures": len(samples), "sha256": checksum(each), "scenes in several splits": scenes
