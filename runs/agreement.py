@@ -25,7 +25,7 @@ from result import card_version, publish
 from snellen.assess import Assessor
 from snellen.backends.bundled import BundledBackend
 from snellen.data.sample import read_manifest
-from snellen.model.export import _Connect, _Decode
+from snellen.model.export import _Connect, _Decode, _Everything
 
 Said = tuple[float, tuple[str, ...]]
 """Score (NaN without one) and the reply of each round."""
@@ -69,11 +69,11 @@ class TorchGraph:
 def torch_twin(folder: Path, vision: Path, sft: Path) -> BundledBackend:
     """The exported model with its graphs replaced by the torch modules they were exported from."""
     twin = BundledBackend(folder)
-    encoder, glance, model = load_torch(vision, sft)
+    seen, model = load_torch(vision, sft)
     graphs: dict[str, Any] = {
-        "_encoder": TorchGraph(encoder, ["picture"]),
-        "_connector": TorchGraph(_Connect(glance, model), ["pools", "overview", "fragments"]),
-        "_decoder": TorchGraph(_Decode(model), ["ids", "looks", "is_look", "positions", "keys", "past"]),
+        "_encoder": TorchGraph(_Everything(seen.encoder), ["picture"]),
+        "_connector": TorchGraph(_Connect(seen, model), ["cells", "region"]),
+        "_decoder": TorchGraph(_Decode(model), ["ids", "looks", "positions", "keys", "past"]),
     }
     for name, graph in graphs.items():
         setattr(twin, name, graph)

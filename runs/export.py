@@ -1,4 +1,4 @@
-r"""Step 10 of the recipe: write the model's folder. The interval is calibrated afterwards (runs/calibrate.py).
+r"""Step 11 of the recipe: write the model's folder. The interval is calibrated afterwards (runs/calibrate.py).
 
 python runs/export.py --vision build/vision/vision.pt --sft build/sft --version 0.2.0 \
         --out src/snellen/weights/snellen-1
@@ -14,23 +14,21 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from snellen.backends.bundled import GRAPHS
 from snellen.model.decoder import Decoder, DecoderShape
 from snellen.model.export import export_onnx
-from snellen.model.vision import Encoder, Glance
+from snellen.model.pointer import TOLD
+from snellen.model.seen import Vision
 
-FILES = ("encoder.onnx", "connector.onnx", "decoder.onnx", "tokenizer.json")
+FILES = (*(f"{graph}.onnx" for graph in GRAPHS), "tokenizer.json")
 
 
-def load_torch(vision: Path, sft: Path) -> tuple[Encoder, Glance, Decoder]:
+def load_torch(vision: Path, sft: Path) -> tuple[Vision, Decoder]:
     """The torch twin of a model: what was trained, before the export."""
-    state = torch.load(vision, weights_only=True)
-    encoder, glance = Encoder(), Glance()
-    encoder.load_state_dict(state["encoder"])
-    glance.load_state_dict(state["glance"])
     shape = json.loads((sft / "options.json").read_text())["shape"]
     decoder = Decoder(DecoderShape(**shape))
     decoder.load_state_dict(torch.load(sft / "decoder.pt", weights_only=True))
-    return encoder.eval(), glance.eval(), decoder.eval()
+    return Vision.open(vision), decoder.eval()
 
 
 def main() -> None:
@@ -40,8 +38,8 @@ def main() -> None:
     parser.add_argument("--version", required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    encoder, glance, decoder = load_torch(args.vision, args.sft)
-    export_onnx(encoder, glance, decoder, args.out)
+    vision, decoder = load_torch(args.vision, args.sft)
+    export_onnx(vision, decoder, args.out)
     Tokenizer.from_file(str(args.sft / "tokenizer.json")).save(str(args.out / "tokenizer.json"), pretty=False)
     shape = decoder.shape
     card = {
@@ -50,6 +48,7 @@ def main() -> None:
         "layers": shape.layers,
         "heads": shape.heads,
         "width": shape.width,
+        "look_width": shape.width + TOLD,
         "calibration": None,
         "sha256": {file: hashlib.sha256((args.out / file).read_bytes()).hexdigest() for file in FILES},
     }

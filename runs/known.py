@@ -20,7 +20,6 @@ import numpy as np
 import onnxruntime
 from torch import Tensor
 
-from snellen.backends.bundled import pool_all
 from snellen.data.build import FOLDS, out_of_fold
 from snellen.data.features import features
 from snellen.data.sample import Sample, read_manifest
@@ -54,8 +53,10 @@ def prepare(eye: Path, looks: Path) -> None:
 
 
 def glimpse(overview: np.ndarray) -> np.ndarray:
-    """Untrained features of the small view, (2 RAW,)."""
-    return pool_all(EYE.run(None, {"picture": overview[None]})[0][0].transpose(2, 0, 1))
+    """Untrained features of the small view, mean and spread over its cells, (2 RAW,)."""
+    cells = EYE.run(None, {"picture": overview[None]})[0][0]
+    mean = cells.mean(axis=(0, 1))
+    return np.concatenate([mean, np.sqrt(((cells - mean) ** 2).mean(axis=(0, 1)) + 1e-4)]).astype(np.float32)
 
 
 def busiest(overview: np.ndarray, side: float) -> Region:

@@ -1,4 +1,4 @@
-"""Step 5 of the recipe: write the conversations to learn from (GR-IQA), one JSON object per line, for people to read.
+"""Step 7 of the recipe: write the conversations to learn from (GR-IQA), one JSON object per line, for people to read.
 
 python runs/rationales.py --vectors build/vectors --looks build/looks --out build/rationales.jsonl
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from snellen.data.features import Feature, Features
 from snellen.data.rationale import Known, quick, write
 from snellen.data.sample import Fault
 from snellen.data.synthesize import Recipe, read_recipes
+from snellen.image import ZOOM_PRESETS
 from snellen.region import FULL, Region
 
 VARIANTS = {True: 1, False: 2}
@@ -71,8 +74,20 @@ def quick_round(row: dict[str, Any], number: int, recipes: list[Recipe]) -> dict
     return round_of(row, number, (None, answer), known.label)
 
 
-def conversations(row: dict[str, Any], recipes: list[Recipe]) -> list[dict[str, Any]]:
-    """The lines for one picture: full conversations and the quick answers."""
+def asked_of(box: Sequence[float], width: int, height: int) -> Region:
+    """What a first look at a photograph asks for: the box that the fault heads named, a little wider."""
+    x0, y0, x1, y1 = (float(side) for side in box)
+    dx, dy = 0.1 * (x1 - x0), 0.1 * (y1 - y0)
+    wanted = Region(max(0.0, x0 - dx), max(0.0, y0 - dy), min(1.0, x1 + dx), min(1.0, y1 + dy))
+    return ZOOM_PRESETS["snellen"].settle(wanted, width, height)
+
+
+def conversations(row: dict[str, Any], recipes: list[Recipe], box: Sequence[float]) -> list[dict[str, Any]]:
+    """The lines for one picture: full conversations and the quick answers. box: where the heads see the worst fault.
+
+    Nobody knows where a photograph is at its worst, so its first round learns to ask for that box; the second one is
+    taught on the region that was looked at.
+    """
     lines = [about(row) | {"rounds": [quick_round(row, 1, recipes)]}]
     if "measured" not in row:
         return lines
@@ -81,6 +96,11 @@ def conversations(row: dict[str, Any], recipes: list[Recipe]) -> list[dict[str, 
         said = write(known, np.random.default_rng([row["look"], variant]))
         targets = [known.first_rating if answer.tool == "crop" else known.label for _, answer in said]
         rounds = [round_of(row, i, one, target) for i, (one, target) in enumerate(zip(said, targets, strict=True), 1)]
+        if row["real"] and len(rounds) == 2:
+            asked = replace(known, crop=asked_of(box, known.width, known.height))
+            first = write(asked, np.random.default_rng([row["look"], variant, 1]))[0]
+            lines.append(about(row) | {"rounds": [round_of(row, 1, first, known.first_rating)]})
+            rounds[0] |= {"teaches": "nothing"}
         lines.append(about(row) | {"rounds": rounds})
     if len(rounds) == 2:
         lines.append(about(row) | {"rounds": [rounds[0] | {"teaches": "nothing"}, quick_round(row, 2, recipes)]})
@@ -94,9 +114,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     recipes = list(read_recipes(args.looks / "recipes.jsonl"))
+    seen = np.load(args.vectors / "seen.npy", mmap_mode="r")
     with (args.vectors / "examples.jsonl").open() as rows, args.out.open("w") as out:
-        for row in rows:
-            for line in conversations(json.loads(row), recipes):
+        for row, look in zip(rows, seen[::2], strict=True):
+            for line in conversations(json.loads(row), recipes, look[-4:]):
                 out.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 

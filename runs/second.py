@@ -1,10 +1,10 @@
-r"""Step 7 of the recipe: second rounds after first rounds that the model wrote itself.
+r"""Step 9 of the recipe: second rounds after first rounds that the model wrote itself.
 
     python runs/second.py --sft build/sft-a --vectors build/vectors --looks build/looks \
         --rationales build/rationales.jsonl --out build/rationales-b.jsonl
 
 A teacher's first round is true; the model's own is not always. Taught on the teacher's only, it believes every word
-that it wrote, and the second look cannot help (docs/training-log.md). So the model of step 6 writes the first rounds,
+that it wrote, and the second look cannot help (docs/training-log.md). So the model of step 8 writes the first rounds,
 half of them greedily and half drawn, and the writer continues each from the truth. First rounds are taught as before.
 """
 
@@ -28,10 +28,11 @@ from snellen.data.rationale import second
 from snellen.data.synthesize import Recipe, read_recipes
 from snellen.image import Picture, View
 from snellen.model.decoder import Decoder, DecoderShape
+from snellen.model.seen import Seen
 from snellen.protocol import DEFAULT_QUESTION, SnellenProtocol
 from snellen.region import FULL, Region
 from snellen.train.policy import Policy
-from snellen.train.sft import LookVectors
+from snellen.train.sft import SeenLooks
 
 BATCH = 128
 
@@ -40,14 +41,14 @@ BATCH = 128
 class StoredLooks:
     """Stands in for the encoder: a picture's name is the row of its look vectors."""
 
-    vectors: LookVectors
+    seen: SeenLooks
 
     def ensure(self, views: Iterable[View]) -> None:
         """Everything is there already."""
 
-    def take(self, views: Sequence[View]) -> tuple[torch.Tensor, ...]:
+    def take(self, views: Sequence[View]) -> Seen:
         """See `snellen.train.look_cache.LookCache.take`."""
-        return self.vectors.take(torch.tensor([int(view.picture.name) for view in views]))
+        return self.seen.take(torch.tensor([int(view.picture.name) for view in views]))
 
 
 def first_replies(policy: Policy, rows: Sequence[dict[str, Any]], temperature: float) -> list[str]:
@@ -100,7 +101,7 @@ def main() -> None:
     shape = json.loads((args.sft / "options.json").read_text())["shape"]
     decoder = Decoder(DecoderShape(**shape)).eval()
     decoder.load_state_dict(torch.load(args.sft / "decoder.pt", weights_only=True))
-    looks: Any = StoredLooks(LookVectors.open(args.vectors))
+    looks: Any = StoredLooks(SeenLooks.open(args.vectors))
     policy = Policy(decoder, Tokenizer.from_file(str(args.sft / "tokenizer.json")), looks)
     policy.draws.manual_seed(0)
     recipes = list(read_recipes(args.looks / "recipes.jsonl"))

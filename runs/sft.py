@@ -1,4 +1,4 @@
-"""Steps 6, 8 and 9 of the recipe: teach the decoder to look, explain and rate.
+"""Steps 8 and 9 of the recipe: teach the decoder to look, explain and rate.
 
 python runs/sft.py --vectors build/vectors --rationales build/rationales.jsonl --out build/sft
 """

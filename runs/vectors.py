@@ -1,8 +1,9 @@
-r"""Step 4 of the recipe: what the trained encoder says of every look, computed once, since it no longer changes.
+r"""Step 6 of the recipe: what the heads make of what the encoder says: all that the decoder is told of every look.
 
-    python runs/vectors.py --vision build/vision/vision.pt --known build/known --looks build/looks --out build/vectors
+    python runs/vectors.py --vision build/heads/vision.pt --known build/known --looks build/looks --cells build/cells \
+        --out build/vectors
 
-The two looks at each picture of known/examples.jsonl are rows 2 i and 2 i + 1 of the arrays: the whole, and its region.
+The two looks at each picture of known/examples.jsonl are rows 2 i and 2 i + 1: the whole, and its region.
 """
 
 from __future__ import annotations
@@ -10,44 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
-from snellen.backends.bundled import GRID_SIDE, pool_all, pool_grid
-from snellen.image import load, look
-from snellen.model.vision import SUMMARY, WIDTH, Encoder, Glance
-from snellen.region import FULL, Region
-from snellen.train import best_device
+from snellen.model.seen import SIZES, Vision
 from snellen.train.looks import LookStore
-from snellen.train.vision import encode_mixed
 
-Pair = list[tuple[np.ndarray, np.ndarray]]
-
-
-class Looks(Dataset[Pair]):
-    """Overview and fragments of the two looks at each example."""
-
-    def __init__(self, examples: list[dict[str, Any]], store: LookStore) -> None:
-        self.examples, self.store = examples, store
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, i: int) -> Pair:
-        row = self.examples[i]
-        if row["real"]:
-            picture = load(row["path"])
-            views = [look(picture, region) for region in (FULL, Region(*row["region"]))]
-            return [(view.overview, view.fragments) for view in views]
-        stored = [self.store[2 * row["recipe"] + k] for k in (0, 1)]
-        return [(one.overview, one.fragments) for one in stored]
-
-
-def _pairs(batch: list[Pair]) -> Pair:
-    return [one for pair in batch for one in pair]
+BATCH = 64
 
 
 @torch.no_grad()
@@ -55,39 +26,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vision", type=Path, required=True)
     parser.add_argument("--known", type=Path, required=True)
-    parser.add_argument("--looks", type=Path, required=True)
+    parser.add_argument("--looks", type=Path, required=True, help="the store that known/examples.jsonl was made from")
+    parser.add_argument("--cells", type=Path, required=True, help="folder that runs/cells.py left")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    state = torch.load(args.vision, weights_only=True)
-    device = best_device()
-    encoder, glance = Encoder().eval(), Glance().eval()
-    encoder.load_state_dict(state["encoder"])
-    glance.load_state_dict(state["glance"])
-    encoder.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    vision = Vision.open(args.vision)
     examples = [json.loads(line) for line in (args.known / "examples.jsonl").read_text().splitlines()]
+    real, made = (np.load(args.cells / f"{name}.npy", mmap_mode="r") for name in ("real", args.looks.name))
+    regions = [row["region"] for row in LookStore(args.looks).rows]
     args.out.mkdir(parents=True, exist_ok=True)
-    cells = (GRID_SIDE**2, WIDTH)
-    shapes: dict[str, tuple[int, ...]] = {"summary": (SUMMARY,), "overview": cells, "fragments": cells, "plain": (1,)}
-    arrays = {
-        name: np.lib.format.open_memmap(
-            args.out / f"{name}.npy", mode="w+", dtype=np.float16, shape=(2 * len(examples), *shape)
-        )
-        for name, shape in shapes.items()
-    }
-    looks = Looks(examples, LookStore(args.looks))
-    loader = DataLoader(looks, batch_size=12, num_workers=1, prefetch_factor=6, collate_fn=_pairs)
-    at = 0
-    for batch in loader:
-        overviews, fragments = (encode_mixed(encoder, [one[k] for one in batch]) for k in (0, 1))
-        for o, f in zip(overviews, fragments, strict=True):
-            seen = [o.float().cpu().numpy(), f.float().cpu().numpy()]
-            summary = glance.summary(torch.from_numpy(np.concatenate([pool_all(c) for c in seen]))[None])
-            arrays["summary"][at], arrays["plain"][at] = summary[0].numpy(), glance.rating(summary).numpy()
-            arrays["overview"][at], arrays["fragments"][at] = pool_grid(seen[0]), pool_grid(seen[1])
-            at += 1
+    shape = (2 * len(examples), sum(SIZES))
+    rows = np.lib.format.open_memmap(args.out / "seen.npy", mode="w+", dtype=np.float16, shape=shape)
+    looks: list[tuple[np.ndarray, list[float]]] = []
+    at = photographs = 0
+    for row in examples:
+        if row["real"]:
+            pair = 2 * photographs
+            looks += [(real[pair], [0.0, 0.0, 1.0, 1.0]), (real[pair + 1], row["region"])]
+            photographs += 1
+        else:
+            looks += [(made[i], regions[i]) for i in (2 * row["recipe"], 2 * row["recipe"] + 1)]
+        if len(looks) >= BATCH or row is examples[-1]:
+            cells = torch.from_numpy(np.stack([one for one, _ in looks]).astype(np.float32))
+            seen = vision.judge(cells, torch.tensor([region for _, region in looks]))
+            rows[at : at + len(looks)] = seen.packed().numpy()
+            at, looks = at + len(looks), []
+    rating = SIZES[0] + SIZES[1] + SIZES[2]
     with (args.out / "examples.jsonl").open("w") as file:
         for i, row in enumerate(examples):
-            more = {"look": 2 * i, "plain": round(float(arrays["plain"][2 * i, 0]), 3)}
+            more = {"look": 2 * i, "plain": round(float(rows[2 * i, rating]), 3)}
             file.write(json.dumps(row | more) + "\n")
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from snellen.answer import RATING_PREFIX, Answer, Issue, Rationale, render_reply
 from snellen.backends.bundled import LOOK_TOKENS, turn_ids
+from snellen.data.phrases import CLAIMS
 from snellen.model.tokenizer import train_tokenizer
 from snellen.region import FULL, Region
-from snellen.train.batch import CONTEXT, PLACE, RATING, WORD, Round, collate, encode_rounds
+from snellen.train.batch import CLAIM, CONTEXT, PLACE, RATING, WORD, Round, collate, encode_rounds
 
 BOX = Region(0.1, 0.2, 0.6, 0.8)
 WORDS = Rationale("Noise shows. It is fair.", "Clean tones.", "No speckle.", "Look there.")
@@ -62,6 +63,22 @@ def test_numbers_of_the_answer_are_told_apart(tokenizer) -> None:
     assert not row.target[row.role != RATING].any()
 
 
+def test_what_is_claimed_is_told_from_how_it_is_worded() -> None:
+    reply = (
+        "Image Quality Summary: One sees severe motion blur in the upper left corner; the whole is fair.\n"
+        '<answer>{"bbox_2d": [0.00, 0.00, 0.50, 0.50], "rating": 2.10, "tool": "crop", '
+        '"issues": [{"kind": "motion blur", "severity": 5, "bbox_2d": [0.00, 0.00, 0.40, 0.40]}]}</answer>'
+    )
+    assert [match.group() for match in CLAIMS.finditer(reply)] == [
+        "Summary: One sees", "severe", "motion blur", "in the upper left corner", "fair",
+        '"tool": "crop', '"issues": [', "motion blur", '"severity": 5',
+    ]  # fmt: skip
+    letters = train_tokenizer([reply], 10)  # hardly any merges: a token is a letter
+    row = encode_rounds(letters, [Round(0, FULL, reply, 2.1, 1)])
+    claimed = "".join(letters.decode([int(i)]) for i in row.ids[row.role == CLAIM])
+    assert claimed == "".join(match.group() for match in CLAIMS.finditer(reply))
+
+
 def test_collate_pads_on_the_right(tokenizer) -> None:
     rows = [encode_rounds(tokenizer, ROUNDS[:1]), encode_rounds(tokenizer, ROUNDS)]
     batch = collate(rows, tokenizer.token_to_id("<image>"))
@@ -78,7 +95,7 @@ def test_a_forced_beginning_is_not_the_models_own(tokenizer) -> None:
     forced = len(tokenizer.encode(RATING_PREFIX).ids)
     begin = 1 + 4 + LOOK_TOKENS
     assert not row.role[: begin + forced].any()
-    assert row.role[begin + forced] == RATING and (row.role[begin + forced + 1 :] == WORD).all()
+    assert row.role[begin + forced] == RATING and set(row.role[begin + forced + 1 :]) == {WORD, CLAIM}
 
 
 def test_a_round_may_teach_its_rating_only_or_nothing(tokenizer) -> None:

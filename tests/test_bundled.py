@@ -158,12 +158,12 @@ def ladder(assessor: Assessor, pixels: Pixels, distortion: str) -> list[float]:
 
 
 def test_the_local_fault_of_the_example_is_found(assessor: Assessor) -> None:
-    """A fault in the middle, nowhere else. How often its kind and extent are right is counted in the model card."""
+    """A fault in the middle, nowhere else. How often kind and extent are right is counted in the model card."""
     fault = Region(0.42, 0.34, 0.74, 0.74)
     (assessment,) = assessor.assess([EXAMPLES / "fig_local_compression.jpg"])
     assert len(assessment.steps) == 2, "it was looked at more closely"
     assert assessment.steps[1].region.covers(fault) >= 0.5
-    assert any(issue.region.covers(fault) >= 0.5 for issue in assessment.issues)
+    assert any(issue.kind == "compression" and issue.region.covers(fault) >= 0.4 for issue in assessment.issues)
 
 
 def test_text_is_greedy_and_repeatable_and_can_be_drawn_otherwise(model: BundledBackend) -> None:

@@ -16,7 +16,7 @@ from snellen.backends.bundled import LOOK_TOKENS, RATING_MARK, turn_ids
 from snellen.backends.grammar import Grammar
 from snellen.image import look
 from snellen.model.decoder import Decoder
-from snellen.model.vision import Encoder, Glance
+from snellen.model.seen import Vision
 from snellen.region import FULL, Region
 from snellen.train.batch import CONTEXT, RATING, Round, encode_rounds
 from snellen.train.kl_coverage import taken_logprobs
@@ -200,16 +200,23 @@ def test_a_score_without_words_goes_through_the_assessor(policy: Policy) -> None
 
 def test_looks_are_encoded_once_and_kept_on_disk(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    encoder, glance = Encoder(), Glance()
+    vision = Vision()
     calls: list[int] = []
-    encoder.register_forward_hook(lambda *_: calls.append(1))
+    vision.encoder.cell.register_forward_hook(lambda *_: calls.append(1))
     views = [look(picture(0)), look(picture(0), PART), look(picture(1))]
-    first = LookCache(encoder, glance, tmp_path / "looks.db").take(views)
+    first = LookCache(vision, tmp_path / "looks.db").take(views)
     made = len(calls)
-    assert made > 0 and [tuple(part.shape) for part in first] == [(3, 128), (3, 25, 160), (3, 25, 160), (3,)]
-    again = LookCache(encoder, glance, tmp_path / "looks.db").take([look(picture(1)), views[0]])
+    assert made > 0 and [tuple(part.shape) for part in first] == [
+        (3, 128),
+        (3, 25, 160),
+        (3, 25, 160),
+        (3,),
+        (3, 15),
+        (3, 4),
+    ]
+    again = LookCache(vision, tmp_path / "looks.db").take([look(picture(1)), views[0]])
     assert len(calls) == made, "nothing was encoded twice"
     for a, b in zip(first, again, strict=True):
         assert torch.equal(a[[2, 0]], b)
-    other = LookCache(Encoder(), glance, tmp_path / "looks.db")
-    assert not torch.equal(other.take(views)[0], first[0]), "another encoder sees for itself"
+    other = LookCache(Vision(), tmp_path / "looks.db")
+    assert not torch.equal(other.take(views)[0], first[0]), "other weights see for themselves"

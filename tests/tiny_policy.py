@@ -10,13 +10,13 @@ import torch
 from snellen.answer import Answer, Issue, Rationale, render_reply
 from snellen.image import ZOOM_PRESETS, Picture, look
 from snellen.model.decoder import Decoder, DecoderShape
+from snellen.model.seen import Vision
 from snellen.model.tokenizer import train_tokenizer
-from snellen.model.vision import Encoder, Glance
 from snellen.region import FULL, Region
 from snellen.train.batch import Round, collate, encode_rounds
 from snellen.train.look_cache import LookCache
 from snellen.train.policy import Policy
-from snellen.train.sft import LookVectors, SftOptions, sft_losses
+from snellen.train.sft import SeenLooks, SftOptions, sft_losses
 
 BOX = Region(0.1, 0.1, 0.6, 0.6)
 SHOWN = ZOOM_PRESETS["snellen"].settle(BOX, 480, 480)
@@ -45,21 +45,29 @@ def _learned() -> tuple[Policy, dict[str, torch.Tensor]]:
     ratings = [1.2 + 0.02 * i for i in range(181)]
     tokenizer = train_tokenizer([text for rating in ratings[::20] for text in replies(rating)], 600)
     torch.manual_seed(0)
-    looks = LookCache(Encoder(), Glance())
-    *seen, plain = looks.take([look(picture(0)), look(picture(0), SHOWN)])
-    vectors = LookVectors(*(part.numpy() for part in seen), plain.numpy()[:, None])
+    looks = LookCache(Vision())
+    views = [look(picture(seed), region) for seed in (0, 1) for region in (FULL, SHOWN)]
+    vectors = SeenLooks(looks.take(views).packed().numpy())
     talks, quicks = [], []
-    for rating in ratings:
+    for i, rating in enumerate(ratings):
         first, later, quick = replies(rating)
-        talk = [Round(0, FULL, first, 3.0, 1), Round(1, SHOWN, later, 3.0, 1)]
+        shown = 2 * (i % 2)
+        talk = [Round(shown, FULL, first, 3.0, 1), Round(shown + 1, SHOWN, later, 3.0, 1)]
         talks.append(encode_rounds(tokenizer, talk))
-        quicks.append(encode_rounds(tokenizer, [Round(0, FULL, quick, 3.0, 0)]))
+        quicks.append(encode_rounds(tokenizer, [Round(shown, FULL, quick, 3.0, 0)]))
     model = Decoder(DecoderShape(tokenizer.get_vocab_size(), 64, 2, 2))
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-2)
-    options = SftOptions(rating_spread=0.6, place_spread=0.002, expectation_weight=1.0)
+    options = SftOptions(
+        rating_spread=0.6,
+        place_spread=0.002,
+        expectation_weight=1.0,
+        claim_weight=1.0,
+        dropout_looks=0.0,
+        noise_looks=0.0,
+    )
     rng = np.random.default_rng(0)
-    for step in range(280):
-        optimizer.param_groups[0]["lr"] = 1e-2 * (1.0 - step / 280)
+    for step in range(300):
+        optimizer.param_groups[0]["lr"] = 1e-2 * (1.0 - step / 300)
         few = rng.integers(0, len(ratings), 3)
         batch = collate([rows[i] for rows in (talks, quicks) for i in few], tokenizer.token_to_id("<image>"))
         optimizer.zero_grad()

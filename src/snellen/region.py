@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_WHOLE_AREA = 0.6
-_PLACES = (
+WHOLE_AREA = 0.6
+PLACES = (
     ("upper left", "top centre", "upper right"),
     ("left side", "centre", "right side"),
     ("lower left", "bottom centre", "lower right"),
@@ -57,10 +57,10 @@ class Region:
     @property
     def place(self) -> str:
         """Where the box lies, in words: one of nine places by its centre, or "whole picture" (area >= 0.6)."""
-        if self.area >= _WHOLE_AREA:
+        if self.area >= WHOLE_AREA:
             return "whole picture"
         x, y = self.center
-        return _PLACES[min(2, int(3 * y))][min(2, int(3 * x))]
+        return PLACES[min(2, int(3 * y))][min(2, int(3 * x))]
 
     def intersect(self, other: Region) -> Region | None:
         """The part in both boxes; None where they share no area (touching edges do not count)."""

@@ -23,23 +23,24 @@ from tokenizers import Tokenizer
 from snellen.answer import RATING_PREFIX, labels
 from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.grammar import Grammar, Pieces
-from snellen.image import View
+from snellen.backends.grid import Floats, regrid
+from snellen.image import GRID, View
 from snellen.region import Region
 
 GRID_SIDE = 5
 """Each small picture reaches the decoder as GRID_SIDE x GRID_SIDE pooled cell vectors."""
-LOOK_TOKENS = 2 + 2 * GRID_SIDE * GRID_SIDE
-"""Tokens that one look takes: the plain head's rating, the summary, then overview and fragments, rows first."""
+LOOK_TOKENS = 3 + 2 * GRID_SIDE * GRID_SIDE
+"""Tokens that one look takes: the plain head's rating, the summary, the cells of overview and fragments, rows first,
+and last what was found, which is also added to every word that follows."""
 WEIGHTS = Path(__file__).parent.parent / "weights" / "snellen-1"
+GRAPHS = ("encoder", "connector", "decoder")
 RATING_MARK = '"rating": '
 RATINGS = np.round(np.arange(100, 501) / 100.0, 2)
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class LookVectors:
-    """One look as the decoder reads it: vectors (LOOK_TOKENS, width); rating: the plain regression head's, 1..5."""
+    """One look as the decoder reads it: vectors (LOOK_TOKENS, look_width); rating: the plain head's, 1..5."""
 
     vectors: Floats
     rating: float
@@ -53,34 +54,15 @@ def token_id(tokenizer: Tokenizer, token: str) -> int:
     return found
 
 
+def texts_of(tokenizer: Tokenizer) -> list[str]:
+    """What each token stands for, by id."""
+    return [tokenizer.decode([i], skip_special_tokens=False) for i in range(tokenizer.get_vocab_size())]
+
+
 def turn_ids(tokenizer: Tokenizer, region: Region) -> list[int]:
     """The ids of the user turn that shows a region."""
     names = ["<look>", *(f"{value:.2f}" for value in (region.x0, region.y0, region.x1, region.y1))]
     return [token_id(tokenizer, name) for name in names] + [token_id(tokenizer, "<image>")] * LOOK_TOKENS
-
-
-def pool_grid(cells: Floats, side: int = GRID_SIDE) -> Floats:
-    """Area-average a grid of cell vectors to `side` x `side`: (C, h, w) -> (side * side, C), rows first."""
-    rows, columns = (_shares(n, side) for n in cells.shape[1:])
-    pooled = np.einsum("ih,chw,jw->ijc", rows, cells, columns, optimize=True)
-    out: Floats = pooled.reshape(side * side, -1).astype(np.float32)
-    return out
-
-
-def _shares(n: int, side: int) -> Floats:
-    """(side, n): how much of each of n equal cells lies in each of `side` equal bins, rows summing to 1."""
-    edges = np.arange(side + 1) * n / side
-    cells = np.arange(n)
-    overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
-    out: Floats = (np.clip(overlap, 0, None) * side / n).astype(np.float32)
-    return out
-
-
-def pool_all(cells: Floats) -> Floats:
-    """Mean and spread over the grid: (C, h, w) -> (2 C,)."""
-    mean = cells.mean(axis=(1, 2))
-    spread = np.sqrt(((cells - mean[:, None, None]) ** 2).mean(axis=(1, 2)) + 1e-4)
-    return np.concatenate([mean, spread]).astype(np.float32)
 
 
 class BundledBackend:
@@ -95,6 +77,7 @@ class BundledBackend:
         self.version: str = card["version"]
         self.calibration = Calibration(**card["calibration"]) if card["calibration"] else None
         self.layers, self.heads, self.width = card["layers"], card["heads"], card["width"]
+        self.look_width: int = card["look_width"]
         for file, checksum in card["sha256"].items():
             path = folder / file
             if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
@@ -104,36 +87,34 @@ class BundledBackend:
             options.intra_op_num_threads = threads
         self._encoder, self._connector, self._decoder = (
             onnxruntime.InferenceSession(str(folder / f"{part}.onnx"), options, providers=["CPUExecutionProvider"])
-            for part in ("encoder", "connector", "decoder")
+            for part in GRAPHS
         )
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._image, self._end, self._first_rating = (
             token_id(self.tokenizer, token) for token in ("<image>", "<end>", "1.00")
         )
-        ids = range(self.tokenizer.get_vocab_size())
-        self._pieces = [self.tokenizer.decode([i], skip_special_tokens=False) for i in ids]
+        self._pieces = texts_of(self.tokenizer)
         self._form = Pieces(self._pieces, token_id(self.tokenizer, "0.00"), self._end)
         self._seen: weakref.WeakKeyDictionary[View, LookVectors] = weakref.WeakKeyDictionary()
 
     def cells(self, picture: npt.NDArray[np.uint8]) -> Floats:
-        """Cell vectors (C, h/32, w/32) of one small picture (h, w, 3). One at a time, so there are no batch effects."""
-        out: Floats = self._encoder.run(None, {"picture": picture[None]})[0][0]
-        return out
+        """All numbers of the cells of one small picture (h, w, 3), (C, GRID, GRID). One at a time, so there are no
+        batch effects."""
+        return regrid(self._encoder.run(None, {"picture": picture[None]})[0][0], GRID, GRID)
 
     def see(self, view: View) -> LookVectors:
         """Encode a look once; kept as long as the view lives."""
         seen = self._seen.get(view)
         if seen is None:
-            overview, fragments = self.cells(view.overview), self.cells(view.fragments)
-            pools = np.concatenate([pool_all(overview), pool_all(fragments)])
-            inputs = {"pools": pools, "overview": pool_grid(overview), "fragments": pool_grid(fragments)}
-            vectors, rating = self._connector.run(None, {name: value[None] for name, value in inputs.items()})
+            cells = np.stack([self.cells(view.overview), self.cells(view.fragments)])
+            region = np.array([view.region.to_list()], np.float32)
+            vectors, rating = self._connector.run(None, {"cells": cells[None], "region": region})
             seen = LookVectors(vectors[0], float(np.clip(rating[0], 1.0, 5.0)))
             self._seen[view] = seen
         return seen
 
     def encode(self, conversation: Conversation) -> tuple[list[int], Floats]:
-        """A conversation as token ids (T,) and the vectors of its looks in order (n LOOK_TOKENS, width)."""
+        """A conversation as token ids (T,) and the vectors of its looks in order (n LOOK_TOKENS, look_width)."""
         ids: list[int] = []
         vectors = []
         for turn in conversation:
@@ -143,7 +124,7 @@ class BundledBackend:
             for view in turn.views:
                 ids += turn_ids(self.tokenizer, view.region)
                 vectors.append(self.see(view).vectors)
-        return ids, np.concatenate(vectors) if vectors else np.zeros((0, self.width), np.float32)
+        return ids, np.concatenate(vectors) if vectors else np.zeros((0, self.look_width), np.float32)
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """See `snellen.backends.Backend.reply`. Rows of a batch are padded on the left and do not see each other.
@@ -154,16 +135,15 @@ class BundledBackend:
         if not conversations:
             return []
         batch = self._batch(conversations)
-        logits, past = self._step(batch, self._no_past(len(conversations)))
+        logits, _, past = self._step(batch, self._no_past(len(conversations)))
         forced = self._more(batch, [self.tokenizer.encode(RATING_PREFIX).ids] * len(conversations))
-        logits_at_rating = self._step(forced, past)[0]  # only looked up: the words follow the conversation, not this
-        places = slice(self._first_rating, self._first_rating + len(RATINGS))
-        ratings = [RatingDistribution(RATINGS, _softmax(row[places])) for row in logits_at_rating]
+        rated = self._step(forced, past)[1]  # only looked up: the words follow the conversation, not this
+        ratings = [RatingDistribution(RATINGS, _softmax(row)) for row in rated]
         if sampling.prefix == RATING_PREFIX and sampling.max_tokens == 1:
             return [Reply(sampling.prefix, rating=rating, finish="prefix") for rating in ratings]
         if sampling.prefix:
             batch = self._more(batch, [self.tokenizer.encode(sampling.prefix).ids] * len(conversations))
-            logits, past = self._step(batch, past)
+            logits, _, past = self._step(batch, past)
         rounds = [sum(turn.role == "user" for turn in turns) for turns in conversations]
         writers = [_Writer(self, sampling, one, labels(number)) for one, number in zip(ratings, rounds, strict=True)]
         while True:
@@ -171,7 +151,7 @@ class BundledBackend:
             if all(writer.finish for writer in writers):
                 return [writer.reply() for writer in writers]
             batch = self._more(batch, [[token] for token in chosen])
-            logits, past = self._step(batch, past)
+            logits, _, past = self._step(batch, past)
 
     def _batch(self, conversations: Sequence[Conversation]) -> dict[str, npt.NDArray[Any]]:
         """The decoder's inputs for whole conversations, padded on the left to one length."""
@@ -179,21 +159,24 @@ class BundledBackend:
         longest = max(len(ids) for ids, _ in rows)
         ids = np.zeros((len(rows), longest), np.int64)
         keys = np.zeros((len(rows), longest), bool)
-        looks = np.zeros((len(rows), longest, self.width), np.float32)
+        looks = np.zeros((len(rows), longest, self.look_width), np.float32)
         for i, (row, vectors) in enumerate(rows):
             ids[i, longest - len(row) :] = row
             keys[i, longest - len(row) :] = True
-            looks[i, ids[i] == self._image] = vectors
+            seen = np.concatenate([np.zeros((1, self.look_width), np.float32), vectors])
+            number = np.cumsum(ids[i] == self._image)
+            looks[i] = seen[number]  # after a look, its last vector
+            if len(vectors):
+                looks[i, number > 0, -1] = vectors[0, -1]  # the first look's, always
         positions = np.maximum(np.cumsum(keys, axis=1) - 1, 0)
-        return {"ids": ids, "looks": looks, "is_look": ids == self._image, "positions": positions, "keys": keys}
+        return {"ids": ids, "looks": looks, "positions": positions, "keys": keys}
 
     def _more(self, batch: dict[str, npt.NDArray[Any]], words: Sequence[Sequence[int]]) -> dict[str, npt.NDArray[Any]]:
         """The decoder's inputs for more tokens, as many in each row, after those of `batch`."""
         ids = np.array(words, np.int64)
         return {
             "ids": ids,
-            "looks": np.zeros((*ids.shape, self.width), np.float32),
-            "is_look": np.zeros(ids.shape, bool),
+            "looks": np.repeat(batch["looks"][:, -1:], ids.shape[1], axis=1),
             "positions": batch["positions"][:, -1:] + 1 + np.arange(ids.shape[1]),
             "keys": np.concatenate([batch["keys"], np.ones(ids.shape, bool)], axis=1),
         }
@@ -202,11 +185,12 @@ class BundledBackend:
         empty = np.zeros((self.layers, 2, rows, self.heads, 0, self.width // self.heads), np.float32)
         return onnxruntime.OrtValue.ortvalue_from_numpy(empty)
 
-    def _step(self, batch: dict[str, npt.NDArray[Any]], past: Any) -> tuple[Floats, Any]:
+    def _step(self, batch: dict[str, npt.NDArray[Any]], past: Any) -> tuple[Floats, Floats, Any]:
         """One pass of the decoder; the cache stays inside the runtime, so that it is never copied to Python."""
         feed = {name: onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(a)) for name, a in batch.items()}
-        logits, present = self._decoder.run_with_ort_values(["logits", "present"], feed | {"past": past})
-        return np.array(logits.numpy()), present  # a view without the copy, of memory that ends with the value
+        *both, present = self._decoder.run_with_ort_values(["logits", "ratings", "present"], feed | {"past": past})
+        logits, ratings = (np.array(one.numpy()) for one in both)  # else a view of memory that ends with the value
+        return logits, ratings, present
 
 
 class _Writer:

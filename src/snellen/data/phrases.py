@@ -189,7 +189,7 @@ TRAITS: dict[str, str] = {
 }
 """What the measured values show to be weak in a picture as found, where no fault is known."""
 
-_WHERE = {
+PLACE_WORDS = {
     "upper left": "in the upper left[ part| corner| area||]",
     "top centre": "[at the top centre|in the top centre|at the top]",
     "upper right": "in the upper right[ part| corner| area||]",
@@ -205,8 +205,31 @@ _WHERE = {
 
 def where(place: str, rng: np.random.Generator) -> str:
     """A `Region.place` as an adverb: "in the upper left corner"."""
-    return say(_WHERE[place], rng)
+    return say(PLACE_WORDS[place], rng)
 
+
+def wordings(phrase: str) -> list[str]:
+    """All that `say` may draw from a phrase without values, before it tidies spaces."""
+    match = _CHOICE.search(phrase)
+    if match is None:
+        return [phrase]
+    head, tail = phrase[: match.start()], phrase[match.end() :]
+    return [text for option in match[1].split("|") for text in wordings(head + option + tail)]
+
+
+_CLAIMS = {
+    *KIND_WORDS,
+    *SEVERITY.values(),
+    *VERDICTS,
+    *(text for words in KIND_WORDS.values() for text in wordings(words.name)),
+    *(text for phrase in PLACE_WORDS.values() for text in wordings(phrase)),
+}
+CLAIMS = re.compile(
+    r"\b(?:" + "|".join(sorted(_CLAIMS, key=len, reverse=True)) + r")\b"
+    r'|Summary: \S+ \S+|"severity": \d|"tool": "\w+|"issues": \[\]?'
+)
+"""The parts of a reply that claim something of the picture: what is wrong, how bad, where, or that nothing is, and
+whether to look closer. The rest is wording."""
 
 POSITIVE_WORDS = frozenset(
     (

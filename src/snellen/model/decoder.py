@@ -1,7 +1,9 @@
 """The language side of snellen-1: a small causal decoder that reads looks and words and writes the reply.
 
-Trained from scratch on rationales. A conversation is one row of tokens; where a token is IMAGE, the vector of one
-part of a look stands instead of a word.
+Trained from scratch on rationales. A conversation is one row of tokens, and to each is added what is seen there: to the
+places of a look its vectors, one by one; to every word after it the look's last vector, which says in short what was
+found. So a word is always written with the finding in view; a small decoder did not learn to look it up on its own
+(docs/training-log.md).
 """
 
 from __future__ import annotations
@@ -14,11 +16,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snellen.backends.bundled import GRID_SIDE
+from snellen.model.pointer import Pointer, RatingPointer
+from snellen.model.seen import Seen
 from snellen.model.tokenizer import FIRST_NUMBER
 from snellen.model.vision import SUMMARY, WIDTH
+from snellen.protocol import KINDS
 
 SPOKEN_SPREAD = 0.05
 """Width, in MOS, of the numbers that a rating is spoken in."""
+STOPS = 41
+"""Stops by which a number is told: on the way from 0 to 1 for the side of a box, from 1 to 5 for a rating."""
 
 
 @dataclass(frozen=True)
@@ -32,24 +39,35 @@ class DecoderShape:
     theta: float = 1000.0
 
 
+def stops(values: Tensor) -> Tensor:
+    """(N, M) numbers 0..1 as how near each is to STOPS even stops, (N, M STOPS): any curve is a weighted sum of it."""
+    grid = torch.linspace(0.0, 1.0, STOPS, device=values.device)
+    return torch.exp(-0.5 * ((grid - values[..., None]) * (STOPS - 1)) ** 2).flatten(1)
+
+
 class Connector(nn.Module):
     """Turns what the encoder says of a look into the decoder's vectors.
 
-    Input: summary (N, SUMMARY), overview and fragments (N, 25, WIDTH). Output: (N, 51, width), one vector for the
-    summary, then the cells.
+    Output: (N, 52, width), one vector for the summary, then the cells, and last one for what was found: the worst
+    fault's kind, severity and box, and the plain head's rating.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         cells = GRID_SIDE * GRID_SIDE
+        self.found = nn.Linear(len(KINDS) + 2 + 5 * STOPS, width)
+        nn.init.normal_(self.found.weight, std=0.01)  # it is added to every word, and those begin small
+        nn.init.zeros_(self.found.bias)
         self.summary = nn.Sequential(nn.LayerNorm(SUMMARY), nn.Linear(SUMMARY, width))
         self.overview = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, width))
         self.fragments = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, width))
         self.place = nn.Parameter(torch.randn(2 * cells, width) * 0.02)
 
-    def forward(self, summary: Tensor, overview: Tensor, fragments: Tensor) -> Tensor:
-        cells = torch.cat([self.overview(overview), self.fragments(fragments)], dim=1) + self.place
-        return torch.cat([self.summary(summary)[:, None], cells], dim=1)
+    def forward(self, seen: Seen) -> Tensor:
+        cells = torch.cat([self.overview(seen.overview), self.fragments(seen.fragments)], dim=1) + self.place
+        numbers = torch.cat([seen.box, (seen.rating[:, None].clamp(1.0, 5.0) - 1.0) / 4.0], dim=1)
+        found = self.found(torch.cat([seen.found, stops(numbers)], dim=1))
+        return torch.cat([self.summary(seen.summary)[:, None], cells, found[:, None]], dim=1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -128,19 +146,21 @@ class Decoder(nn.Module):
         nn.init.normal_(self.embedding.weight, std=0.02)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         self.norm = Norm(shape.width)
+        self.pointer = Pointer(shape.vocabulary, shape.width, FIRST_NUMBER)
+        self.rater = RatingPointer(shape.width)
         d = shape.width // shape.heads
         self.register_buffer("frequencies", shape.theta ** (-torch.arange(0, d, 2) / d), persistent=False)
 
     def forward(
-        self, ids: Tensor, looks: Tensor, is_look: Tensor, positions: Tensor, keys: Tensor, past: Tensor | None = None
+        self, ids: Tensor, looks: Tensor, positions: Tensor, keys: Tensor, past: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """One pass, with or without a cache.
 
-        ids (B, T) int64; looks (B, T, width), read where is_look (B, T) is true; positions (B, T) int64, counted from
-        the row's first real token; keys (B, P + T) bool, false on padding; past (layers, 2, B, H, P, d).
+        ids (B, T) int64; looks (B, T, width + TOLD), what is seen at each, see `laid_out`; positions (B, T) int64,
+        counted from the row's first real token; keys (B, P + T) bool, false on padding; past (layers, 2, B, H, P, d).
         Returns hidden states after the last norm (B, T, width) and the new past.
         """
-        x = torch.where(is_look[..., None], looks, self.embedding(ids))
+        x = self.embedding(ids) + looks[..., : self.shape.width]
         t, total = ids.shape[1], keys.shape[1]
         row = torch.arange(total - t, total, device=ids.device)[:, None]
         causal = torch.arange(total, device=ids.device)[None] <= row
@@ -161,13 +181,16 @@ class Decoder(nn.Module):
             present.append(one)
         return self.norm(x), present
 
-    def see(self, summary: Tensor, overview: Tensor, fragments: Tensor, plain: Tensor) -> Tensor:
-        """What the encoder says of N looks as the vectors that stand for it, (N, LOOK_TOKENS, width).
+    def see(self, seen: Seen) -> Tensor:
+        """What is said of N looks as the vectors that stand for it, (N, LOOK_TOKENS, width + TOLD).
 
-        plain (N,): the regression head's rating of the look; the rest as `Connector` takes it. The head's rating comes
-        first, spoken in the decoder's own numbers: to repeat a number is easily learned, to regress it again is not.
+        The plain head's rating comes first, spoken in the decoder's own numbers: to repeat a number is easily learned,
+        to regress it again is not. Behind each vector stands what was found in the look, for the pointer.
         """
-        return torch.cat([self.spoken(plain)[:, None], self.connector(summary, overview, fragments)], dim=1)
+        vectors = torch.cat([self.spoken(seen.rating)[:, None], self.connector(seen)], dim=1)
+        rating = seen.rating[:, None].clamp(1.0, 5.0)
+        told = torch.cat([seen.found, seen.box, rating, rating], dim=1)[:, None].expand(-1, vectors.shape[1], -1)
+        return torch.cat([vectors, told], dim=2)
 
     def spoken(self, ratings: Tensor) -> Tensor:
         """(N,) ratings, 1..5, as the embeddings of the numbers around each, (N, width)."""
@@ -176,6 +199,29 @@ class Decoder(nn.Module):
         out: Tensor = near @ self.embedding.weight[FIRST_NUMBER + 100 : FIRST_NUMBER + 501]
         return out
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """(..., width) -> (..., vocabulary); the output matrix is the embedding."""
-        return F.linear(hidden, self.embedding.weight)
+    def logits(self, hidden: Tensor, looks: Tensor) -> Tensor:
+        """(N, width) hidden states, and what was seen there, (N, width + TOLD) -> (N, vocabulary). The output matrix is
+        the embedding; the pointer adds what was found."""
+        found: Tensor = self.pointer(hidden, looks[:, self.shape.width :])
+        return F.linear(hidden, self.embedding.weight) + found
+
+    def ratings(self, hidden: Tensor, looks: Tensor) -> Tensor:
+        """The same where a rating is read: (N, 401), logits of 1.00 to 5.00."""
+        out: Tensor = self.rater(hidden, looks[:, self.shape.width :])
+        return out
+
+
+def laid_out(vectors: Tensor, is_look: Tensor, as_at: Tensor | None = None) -> Tensor:
+    """What is seen at each token of a batch of conversations, as `Decoder.forward` takes it: (B, T, W).
+
+    vectors (L, LOOK_TOKENS, W): of the looks, row by row in the order of their places, is_look (B, T). At a place
+    of a look that is its vector there, later the last one before, and nothing before the first; but the last number
+    always that of the row's first look. as_at (B, T): places in the row that tokens are to be treated like, where it is
+    not their own.
+    """
+    number = is_look.flatten().cumsum(0).view_as(is_look) * (is_look.cumsum(1) > 0)
+    first = number.gather(1, is_look.int().argmax(dim=1, keepdim=True))
+    if as_at is not None:
+        number = number.gather(1, as_at)
+    table = torch.cat([vectors.new_zeros(1, vectors.shape[-1]), vectors.flatten(0, 1)])
+    return torch.cat([table[number][..., :-1], (table[first, -1] * (number > 0))[..., None]], dim=-1)

@@ -1,7 +1,7 @@
 """From trained torch weights to the files of a bundled model: ONNX graphs, tokenizer, calibration, card.
 
-Three graphs: `encoder` (a small picture -> cell vectors), `connector` (pooled looks -> decoder vectors) and `decoder`
-(ids, look vectors and key/value cache -> logits and cache).
+Three graphs: `encoder` (a small picture -> all that is said of its cells), `connector` (the cells of looks -> the
+decoder's vectors) and `decoder` (ids, look vectors and key/value cache -> logits of tokens and ratings, and cache).
 """
 
 from __future__ import annotations
@@ -11,70 +11,81 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from snellen.backends.bundled import GRID_SIDE
+from snellen.image import GRID
 from snellen.model.decoder import Decoder
-from snellen.model.vision import WIDTH, Encoder, Glance
+from snellen.model.pointer import TOLD
+from snellen.model.seen import Vision
+from snellen.model.vision import SAID, Encoder
+
+
+class _Everything(nn.Module):
+    """All numbers of each cell of small pictures."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return self.encoder.everything(picture)
 
 
 class _Connect(nn.Module):
-    """Pools and cells of one look in, the decoder's vectors and the plain head's rating out."""
+    """Cells of looks and the regions looked at in; the decoder's vectors and the plain head's rating out."""
 
-    def __init__(self, glance: Glance, decoder: Decoder) -> None:
+    def __init__(self, vision: Vision, decoder: Decoder) -> None:
         super().__init__()
-        self.glance, self.decoder = glance, decoder
+        self.vision, self.decoder = vision, decoder
 
-    def forward(self, pools: Tensor, overview: Tensor, fragments: Tensor) -> tuple[Tensor, Tensor]:
-        summary = self.glance.summary(pools)
-        rating = self.glance.rating(summary)
-        return self.decoder.see(summary, overview, fragments, rating), rating
+    def forward(self, cells: Tensor, region: Tensor) -> tuple[Tensor, Tensor]:
+        seen = self.vision.judge(cells, region)
+        return self.decoder.see(seen), seen.rating
 
 
 class _Decode(nn.Module):
-    """The decoder with the logits of the last position only, which is all that generation reads."""
+    """The decoder with the logits, of tokens and of ratings, of the last position only: all that is ever read."""
 
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
         self.decoder = decoder
 
     def forward(
-        self, ids: Tensor, looks: Tensor, is_look: Tensor, positions: Tensor, keys: Tensor, past: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        hidden, present = self.decoder(ids, looks, is_look, positions, keys, past)
-        return self.decoder.logits(hidden[:, -1]), present
+        self, ids: Tensor, looks: Tensor, positions: Tensor, keys: Tensor, past: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        hidden, present = self.decoder(ids, looks, positions, keys, past)
+        last = hidden[:, -1], looks[:, -1]
+        return self.decoder.logits(*last), self.decoder.ratings(*last), present
 
 
-def export_onnx(encoder: Encoder, glance: Glance, decoder: Decoder, out: Path) -> None:
+def export_onnx(vision: Vision, decoder: Decoder, out: Path) -> None:
     """Write encoder.onnx, connector.onnx and decoder.onnx into `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    encoder.eval(), glance.eval(), decoder.eval()
-    export_encoder(encoder, out / "encoder.onnx")
-    cells = GRID_SIDE * GRID_SIDE
-    inputs = (torch.zeros(1, 4 * WIDTH), torch.zeros(1, cells, WIDTH), torch.zeros(1, cells, WIDTH))
-    names = ["pools", "overview", "fragments"]
+    vision.eval(), decoder.eval()
+    export_encoder(_Everything(vision.encoder), out / "encoder.onnx")
+    inputs = (torch.zeros(1, 2, SAID, GRID, GRID), torch.tensor([[0.0, 0.0, 1.0, 1.0]]))
+    names = ["cells", "region"]
     each = {name: {0: "n"} for name in [*names, "vectors", "rating"]}
-    _save(_Connect(glance, decoder), inputs, out / "connector.onnx", names, ["vectors", "rating"], each)
+    _save(_Connect(vision, decoder), inputs, out / "connector.onnx", names, ["vectors", "rating"], each)
     shape, t, p = decoder.shape, 3, 2
     heads, d = shape.heads, shape.width // shape.heads
     step = (
         torch.zeros(2, t, dtype=torch.int64),
-        torch.zeros(2, t, shape.width),
-        torch.zeros(2, t, dtype=torch.bool),
+        torch.zeros(2, t, shape.width + TOLD),
         torch.arange(p, p + t).expand(2, t),
         torch.ones(2, p + t, dtype=torch.bool),
         torch.zeros(shape.layers, 2, 2, heads, p, d),
     )
-    names = ["ids", "looks", "is_look", "positions", "keys", "past"]
-    flexible = {name: {0: "batch", 1: "time"} for name in names[:4]}
+    names = ["ids", "looks", "positions", "keys", "past"]
+    flexible = {name: {0: "batch", 1: "time"} for name in names[:3]}
     flexible |= {"keys": {0: "batch", 1: "total"}, "past": {2: "batch", 4: "before"}}
-    flexible |= {"logits": {0: "batch"}, "present": {2: "batch", 4: "total"}}
-    _save(_Decode(decoder), step, out / "decoder.onnx", names, ["logits", "present"], flexible)
+    flexible |= {"logits": {0: "batch"}, "ratings": {0: "batch"}, "present": {2: "batch", 4: "total"}}
+    _save(_Decode(decoder), step, out / "decoder.onnx", names, ["logits", "ratings", "present"], flexible)
 
 
-def export_encoder(encoder: Encoder, path: Path) -> None:
-    """Write the encoder alone; it takes small pictures of any size in multiples of 32."""
+def export_encoder(encoder: nn.Module, path: Path) -> None:
+    """Write an encoder alone; it takes small pictures of any size in multiples of 32."""
     picture = torch.zeros(1, 320, 320, 3, dtype=torch.uint8)
     sizes = {"picture": {0: "n", 1: "height", 2: "width"}, "cells": {0: "n", 2: "rows", 3: "columns"}}
-    _save(encoder.eval(), (picture,), path, ["picture"], ["cells"], sizes)
+    _save(encoder, (picture,), path, ["picture"], ["cells"], sizes)
 
 
 def _save(
@@ -87,7 +98,7 @@ def _save(
 ) -> None:
     with torch.no_grad():
         torch.onnx.export(
-            module,
+            module.eval(),  # else the exporter leaves what is inside in training mode
             inputs,
             str(path),
             input_names=names,

@@ -13,12 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from snellen.backends.grid import grid_shares
 from snellen.protocol import KINDS
 
 CELL = 32
 """Pixels of the small picture that one cell vector stands for."""
 WIDTH = 160
 """Length of a cell vector."""
+MEASURES = 12
+"""Numbers measured on the pixels of a cell, see `measures`."""
 SUMMARY = 128
 """Length of the summary of one look, from which the plain regression head reads the score."""
 
@@ -35,6 +38,8 @@ STAGES = (
 TAPS = {2: 24, 4: 40, 10: 112, 15: 320}
 """Index of the block whose output is read, and its channels: strides 4, 8, 16 and 32."""
 RAW = 24 * 2 + 40 * 2 + 112 + 320
+SAID = WIDTH + RAW + MEASURES
+"""All numbers of one cell: its vector, the four depths that it was made of, and what was measured."""
 
 
 def same_pad(x: Tensor, kernel: int, stride: int) -> Tensor:
@@ -97,15 +102,57 @@ class Encoder(nn.Module):
                 parts.append((F.avg_pool2d(level * level, pool) - mean * mean).clamp_min(0).add(1e-4).sqrt())
         return torch.cat(parts, dim=1).permute(0, 2, 3, 1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        cells: Tensor = F.gelu(self.cell(self.norm(self.raw(pictures))))
+    def vectors(self, raw: Tensor) -> Tensor:
+        """Cell vectors (N, WIDTH, h, w) from the four depths (N, h, w, RAW)."""
+        cells: Tensor = F.gelu(self.cell(self.norm(raw)))
         return cells.permute(0, 3, 1, 2)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.vectors(self.raw(pictures))
+
+    def everything(self, pictures: Tensor) -> Tensor:
+        """All numbers of each cell, (N, SAID, H/32, W/32)."""
+        raw = self.raw(pictures)
+        return torch.cat([self.vectors(raw).float(), raw.permute(0, 3, 1, 2).float(), measures(pictures)], dim=1)
+
+
+def measures(pictures: Tensor) -> Tensor:
+    """Plain measurements of the pixels in each cell: (N, H, W, 3) in 0..255 -> (N, MEASURES, H/32, W/32).
+
+    Means of luma, B - luma and R - luma, on 0..1; their standard deviations; mean absolute differences between
+    neighbours across, down, and twice across; saturation (largest less smallest channel); shares of pixels near white
+    and near black. They show at once a part that is darker, flatter or greyer than the rest.
+    """
+    rgb = pictures.float().permute(0, 3, 1, 2) / 255.0
+    luma = (rgb * rgb.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=1, keepdim=True)
+    color = torch.cat([luma, rgb[:, 2:] - luma, rgb[:, :1] - luma], dim=1)
+    mean = F.avg_pool2d(color, CELL)
+    spread = (F.avg_pool2d(color * color, CELL) - mean * mean).clamp_min(0).add(1e-6).sqrt()
+    rest = [
+        F.pad((luma[..., 1:] - luma[..., :-1]).abs(), (0, 1)),
+        F.pad((luma[..., 1:, :] - luma[..., :-1, :]).abs(), (0, 0, 0, 1)),
+        F.pad((luma[..., 2:] - 2 * luma[..., 1:-1] + luma[..., :-2]).abs(), (1, 1)),
+        rgb.amax(dim=1, keepdim=True) - rgb.amin(dim=1, keepdim=True),
+        (luma > 0.98).float(),
+        (luma < 0.02).float(),
+    ]
+    return torch.cat([mean, spread, F.avg_pool2d(torch.cat(rest, dim=1), CELL)], dim=1)
+
+
+def regrid(cells: Tensor, rows: int, columns: int) -> Tensor:
+    """Area-average a grid of cells to another shape: (C, h, w) -> (C, rows, columns)."""
+    down, across = (
+        torch.from_numpy(grid_shares(n, side)).to(cells)
+        for n, side in zip(cells.shape[1:], (rows, columns), strict=True)
+    )
+    return torch.einsum("ih,chw,jw->cij", down, cells, across)
 
 
 class Glance(nn.Module):
     """What one look says without words: the score, and for each cell the kind of fault and its severity.
 
-    This is also the plain regression head that the language model is held against.
+    This is also the plain regression head that the language model is held against. The kinds here only train the
+    encoder; what the model is told of faults comes from `snellen.model.faults`.
     """
 
     def __init__(self) -> None:

@@ -19,10 +19,12 @@ from torch import Tensor
 
 from snellen.answer import RATING_PREFIX
 from snellen.backends.bundled import token_id, turn_ids
+from snellen.data.phrases import CLAIMS
 from snellen.region import Region
 
-CONTEXT, WORD, RATING, PLACE = 0, 1, 2, 3
-"""What a token is: context; the model's own word; the rating of its answer; a coordinate in its answer."""
+CONTEXT, WORD, RATING, PLACE, CLAIM = 0, 1, 2, 3, 4
+"""What a token is: context; the model's own word; the rating of its answer; a coordinate in its answer; a word that
+claims something of the picture (see `CLAIMS`)."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Row:
-    """One conversation as numbers, each (T,): token ids, CONTEXT/WORD/RATING/PLACE, and the rating target where RATING.
+    """One conversation as numbers, each (T,): token ids, role (CONTEXT to CLAIM), and the rating target where RATING.
 
     looks: rows of the stored look vectors in the order in which they are shown.
     """
@@ -62,8 +64,9 @@ def encode_rounds(tokenizer: Tokenizer, rounds: Sequence[Round]) -> Row:
     target: list[float] = []
     for one in rounds:
         shown = turn_ids(tokenizer, one.region)
-        said = [*tokenizer.encode(one.reply).ids, end]
-        kinds = [WORD] * len(said)
+        encoded = tokenizer.encode(one.reply)
+        said = [*encoded.ids, end]
+        kinds = [*_words(one.reply, encoded.offsets), WORD]
         numbers = [i for i, token in enumerate(said) if first_number <= token <= last_number]
         # the answer's numbers come last: four coordinates, the rating, four coordinates for each issue
         answer = numbers[len(numbers) - 5 - 4 * one.issues :]
@@ -83,6 +86,12 @@ def encode_rounds(tokenizer: Tokenizer, rounds: Sequence[Round]) -> Row:
         target += [0.0] * (len(shown) + len(said))
         target[len(target) - len(said) + answer[4]] = one.rating
     return Row(np.array(ids), np.array(role, np.int8), np.array(target, np.float32), tuple(r.look for r in rounds))
+
+
+def _words(reply: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
+    """For each token, from and to which character it goes, whether it is part of a claim."""
+    spans = [match.span() for match in CLAIMS.finditer(reply)]
+    return [CLAIM if any(a < end and begin < b for begin, end in spans) else WORD for a, b in offsets]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from snellen.train.batch import Round, Row, encode_rounds
 from snellen.train.grpo import RlOptions, train_grpo
 from snellen.train.looks import HELD_OUT, training_pictures
 from snellen.train.policy import open_policy
-from snellen.train.sft import LookVectors, SftOptions, train_sft
+from snellen.train.sft import SeenLooks, SftOptions, train_sft
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -120,7 +120,7 @@ def run_sft(config: SftConfig) -> None:
     for line in lines:
         rounds = [Round(**one | {"region": Region(*one["region"])}) for one in line["rounds"]]
         rows[line["held_out"]].append(encode_rounds(tokenizer, rounds))
-    shape, vectors = DecoderShape(tokenizer.get_vocab_size()), LookVectors.open(config.vectors)
+    shape, vectors = DecoderShape(tokenizer.get_vocab_size()), SeenLooks.open(config.vectors)
     train_sft(config.options, shape, tokenizer, rows[False], rows[True], vectors, config.out, config.start)
 
 

@@ -79,11 +79,17 @@ class LookStore:
         return len(self.rows)
 
     def __getitem__(self, i: int) -> Look:
-        row = self.rows[i]
-        h, w = row["shape"]
-        fault = row["fault"]
-        known = (fault[0], fault[1], Region(*fault[2])) if fault else None
-        return Look(np.array(self.overview[i, :h, :w]), np.array(self.fragments[i]), row["mos"], False, known)
+        return Look(*self.pixels(i), self.rows[i]["mos"], False, self.fault(i))
+
+    def fault(self, i: int) -> tuple[str, int, Region] | None:
+        """Kind, level and region of a look's fault; None when it shows none."""
+        found = self.rows[i]["fault"]
+        return (found[0], found[1], Region(*found[2])) if found else None
+
+    def pixels(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Overview and fragments of a look."""
+        h, w = self.rows[i]["shape"]
+        return np.array(self.overview[i, :h, :w]), np.array(self.fragments[i])
 
 
 def store_looks(looks: Iterator[tuple[Look, dict[str, object]]], count: int, folder: Path) -> None:

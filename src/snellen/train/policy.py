@@ -31,11 +31,12 @@ from torch.nn import functional as F
 
 from snellen.answer import RATING_PREFIX, labels
 from snellen.backends import Conversation, RatingDistribution, Reply, Sampling
-from snellen.backends.bundled import RATINGS, BundledBackend, LookVectors, token_id
+from snellen.backends.bundled import RATINGS, BundledBackend, LookVectors, texts_of, token_id
 from snellen.backends.grammar import Grammar, Mask, Pieces
 from snellen.image import View
 from snellen.model.decoder import Decoder, DecoderShape, Layer
-from snellen.model.vision import Encoder, Glance
+from snellen.model.pointer import TOLD
+from snellen.model.seen import Vision
 from snellen.region import Region
 from snellen.train.look_cache import LookCache
 
@@ -94,12 +95,11 @@ class Policy(BundledBackend):
         # not super().__init__(), which opens the exported graphs
         self.name, self.version, self.calibration = "policy", "in training", None
         self.model, self.tokenizer, self.looks = model, tokenizer, looks
-        self.width = model.shape.width
+        self.width, self.look_width = model.shape.width, model.shape.width + TOLD
         self._image, self._end, self._first_rating = (token_id(tokenizer, t) for t in ("<image>", "<end>", "1.00"))
         self.prefix = tokenizer.encode(RATING_PREFIX).ids
         self.draws = torch.Generator()
-        texts = [tokenizer.decode([i], skip_special_tokens=False) for i in range(tokenizer.get_vocab_size())]
-        self.masks = MaskTable(Pieces(texts, token_id(tokenizer, "0.00"), self._end))
+        self.masks = MaskTable(Pieces(texts_of(tokenizer), token_id(tokenizer, "0.00"), self._end))
         self._shown: dict[tuple[str, Region], LookVectors] = {}  # in the conversations that are being answered
 
     @property
@@ -109,7 +109,7 @@ class Policy(BundledBackend):
 
     def to(self, device: torch.device) -> Policy:
         """Move model and encoder, in place."""
-        for module in (self.model, self.looks.encoder, self.looks.glance):
+        for module in (self.model, self.looks.vision):
             module.to(device)
         return self
 
@@ -122,8 +122,8 @@ class Policy(BundledBackend):
         turns = [turn for conversation in conversations for turn in conversation]
         views = {(view.picture.name, view.region): view for turn in turns for view in turn.views}
         seen = self.looks.take(list(views.values()))
-        vectors = self.model.see(*(part.to(self.device) for part in seen)).cpu().numpy()
-        plain = seen[-1].clamp(1.0, 5.0).tolist()
+        vectors = self.model.see(seen.to(self.device)).cpu().numpy()
+        plain = seen.rating.clamp(1.0, 5.0).tolist()
         self._shown = {key: LookVectors(*one) for key, *one in zip(views, vectors, plain, strict=True)}
 
     @torch.no_grad()
@@ -138,9 +138,12 @@ class Policy(BundledBackend):
         self._see_all(conversations)
         batch = {name: torch.from_numpy(a).to(self.device) for name, a in self._batch(conversations).items()}
         cache = _Cache(self.model, batch["keys"], max(len(self.prefix), sampling.max_tokens))
-        hidden = cache.read(batch["ids"], batch["looks"], batch["is_look"], batch["positions"])
+        hidden = cache.read(batch["ids"], batch["looks"], batch["positions"])
         prefix = torch.tensor([self.prefix], device=self.device).expand(cache.rows, -1)
-        logprobs = self._logprobs(cache.read(prefix), [RATING] * cache.rows)
+        logprobs = as_tokens(
+            self.model.ratings(cache.read(prefix)[:, -1], cache.found[:, 0]), self._first_rating, self.model
+        )
+        logprobs = torch.log_softmax(logprobs, dim=1)
         cache.back(len(self.prefix))  # the rating was only looked up; the words follow the conversation
         chances = logprobs.double().exp()[:, self._first_rating : self._first_rating + len(RATINGS)]
         ratings = [RatingDistribution(RATINGS, row / row.sum()) for row in chances.cpu().numpy()]
@@ -166,7 +169,7 @@ class Policy(BundledBackend):
         """Word by word, until every reply has ended; rows that have are dropped from the cache now and then."""
         rows = list(range(len(writers)))
         while True:
-            logprobs = self._logprobs(hidden, [writers[row].mask for row in rows])
+            logprobs = self._logprobs(hidden, cache, [writers[row].mask for row in rows])
             tokens = self._draw(logprobs, rows, len(writers)) if drawn else logprobs.argmax(dim=1)
             chosen = logprobs.gather(1, tokens[:, None])[:, 0]
             pairs = zip(rows, tokens.tolist(), chosen.tolist(), strict=True)
@@ -179,10 +182,11 @@ class Policy(BundledBackend):
                 rows, written = [rows[i] for i in going], [written[i] for i in going]
             hidden = cache.read(torch.tensor(written, device=self.device)[:, None])
 
-    def _logprobs(self, hidden: Tensor, masks: Sequence[int]) -> Tensor:
+    def _logprobs(self, hidden: Tensor, cache: _Cache, masks: Sequence[int]) -> Tensor:
         """Of the last place over what its mask, one per row, allows: (rows, T, width) -> (rows, vocabulary)."""
         forbidden = self.masks.forbidden(torch.tensor(masks, device=self.device))
-        return torch.log_softmax(self.model.logits(hidden[:, -1]).masked_fill(forbidden, IMPOSSIBLE), dim=1)
+        logits = self.model.logits(hidden[:, -1], cache.found[:, 0])
+        return torch.log_softmax(logits.masked_fill(forbidden, IMPOSSIBLE), dim=1)
 
     def _draw(self, logprobs: Tensor, rows: Sequence[int] | None = None, of: int = 0) -> Tensor:
         """A token per row. Every row of the batch uses up one random number, also those that have ended, so that a
@@ -198,20 +202,23 @@ class Policy(BundledBackend):
 def open_policy(vision: Path, folder: Path, looks: Path | None = None) -> Policy:
     """The policy of a folder with decoder.pt, options.json and tokenizer.json, as either stage of training leaves it.
 
-    vision: vision.pt of the encoder that it was trained with. looks: file to keep encoded looks in, None for memory.
+    vision: vision.pt that it was trained with. looks: file to keep encoded looks in, None for memory.
     Raises FileNotFoundError when one of the files is missing.
     """
-    state = torch.load(vision, weights_only=True, map_location="cpu")
-    encoder, glance = Encoder(), Glance()
-    encoder.load_state_dict(state["encoder"])
-    glance.load_state_dict(state["glance"])
+    cache = LookCache(Vision.open(vision), looks)
     shape = json.loads((folder / "options.json").read_text(encoding="utf8"))["shape"]
     decoder = Decoder(DecoderShape(**shape))
     decoder.load_state_dict(torch.load(folder / "decoder.pt", weights_only=True, map_location="cpu"))
     if not (folder / "tokenizer.json").is_file():
         raise FileNotFoundError(f"{folder / 'tokenizer.json'}: no such file; it is written beside decoder.pt")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return Policy(decoder.eval(), tokenizer, LookCache(encoder, glance, looks))
+    return Policy(decoder.eval(), tokenizer, cache)
+
+
+def as_tokens(ratings: Tensor, first: int, model: Decoder) -> Tensor:
+    """Logits of the ratings, (N, 401), as logits over the vocabulary, where `first` is the token "1.00"."""
+    after = model.shape.vocabulary - first - ratings.shape[1]
+    return F.pad(ratings, (first, after), value=IMPOSSIBLE)
 
 
 class _Cache:
@@ -228,15 +235,15 @@ class _Cache:
         self.kv = torch.empty(size, device=keys.device, dtype=model.embedding.weight.dtype)
         self.keys = F.pad(keys, (0, room), value=True)
         self.after = keys.sum(dim=1, keepdim=True)  # position of the token that comes next, (rows, 1)
+        self.found = torch.zeros(self.rows, 1, shape.width + TOLD, device=keys.device)  # seen there, see `laid_out`
 
-    def read(
-        self, ids: Tensor, looks: Tensor | None = None, is_look: Tensor | None = None, positions: Tensor | None = None
-    ) -> Tensor:
-        """Append (rows, t) tokens; hidden states after the last norm, (rows, t, width). The decoder's forward."""
+    def read(self, ids: Tensor, looks: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
+        """Append (rows, t) tokens; hidden states after the last norm, (rows, t, width). The decoder's forward. Words
+        come without `looks`: the last vector of those before goes on."""
         t, at = ids.shape[1], self.length
-        x = self.model.embedding(ids)
-        if looks is not None and is_look is not None:
-            x = torch.where(is_look[..., None], looks, x)
+        if looks is not None:
+            self.found = looks[:, -1:]
+        x = self.model.embedding(ids) + (self.found if looks is None else looks)[..., : self.model.shape.width]
         if positions is None:
             positions = self.after + torch.arange(t, device=ids.device)
             self.after = self.after + t
@@ -264,7 +271,8 @@ class _Cache:
             if to != row:
                 self.kv[:, :, to, :, : self.length] = self.kv[:, :, row, :, : self.length]
         where = torch.tensor(rows, device=self.keys.device)
-        self.kv, self.keys, self.after = self.kv[:, :, : len(rows)], self.keys[where], self.after[where]
+        self.kv, self.keys = self.kv[:, :, : len(rows)], self.keys[where]
+        self.after, self.found = self.after[where], self.found[where]
         self.rows = len(rows)
 
 

@@ -24,8 +24,10 @@ from torch import Tensor
 from snellen.assess import Step
 from snellen.backends.bundled import turn_ids
 from snellen.image import View
-from snellen.model.decoder import Decoder
-from snellen.train.policy import IMPOSSIBLE, RATING, Draft, Policy
+from snellen.model.decoder import Decoder, laid_out
+from snellen.model.seen import Seen
+from snellen.model.tokenizer import FIRST_NUMBER
+from snellen.train.policy import IMPOSSIBLE, RATING, Draft, Policy, as_tokens
 
 CONVERSATION = 0
 """Segment of the conversation; a branch's segment is the number of its round, from 1."""
@@ -101,8 +103,8 @@ def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
 class Traces:
     """Traces padded on the right to one length T: ids, positions, segment (-1 on padding) and limit (B, T).
 
-    is_look (B, T) marks the places of looks; looks holds what the encoder says of all different ones, as `Decoder.see`
-    takes it, and which, in the order of their places, the number of each. Over the N actions of all rows, row by row:
+    is_look (B, T) marks the places of looks; seen holds what the encoder says of all different ones, and which, in the
+    order of their places, the number of each. Over the N actions of all rows, row by row:
     row, at, taken, rating and forbidden (N, V), what could not be chosen.
     """
 
@@ -111,7 +113,7 @@ class Traces:
     segment: Tensor
     limit: Tensor
     is_look: Tensor
-    looks: tuple[Tensor, ...]
+    seen: Seen
     which: Tensor
     row: Tensor
     at: Tensor
@@ -147,7 +149,7 @@ def collate(policy: Policy, traces: Sequence[Trace]) -> Traces:
         segment=here(segment),
         limit=here(limit),
         is_look=here(ids == policy._image),
-        looks=tuple(part.to(policy.device) for part in policy.looks.take(list(views.values()))),
+        seen=policy.looks.take(list(views.values())).to(policy.device),
         which=here(which),
         row=here(row),
         at=here(at),
@@ -159,12 +161,16 @@ def collate(policy: Policy, traces: Sequence[Trace]) -> Traces:
 
 def action_logits(model: Decoder, traces: Traces) -> Tensor:
     """One pass over whole rows: the logits from which each action was drawn, (N, V)."""
-    x = model.embedding(traces.ids)
-    looks = model.see(*traces.looks)[traces.which]
-    x = x.masked_scatter(traces.is_look[..., None], looks.flatten(0, 1).to(x.dtype))
+    own = torch.arange(traces.ids.shape[1], device=traces.ids.device).expand_as(traces.ids)
+    as_at = torch.where(traces.segment > CONVERSATION, traces.limit - 1, own)  # a branch follows its round's look
+    looks = laid_out(model.see(traces.seen)[traces.which], traces.is_look, as_at)
+    x = model.embedding(traces.ids) + looks[..., : model.shape.width]
     mask = torch.where(visible(traces.segment, traces.limit), 0.0, IMPOSSIBLE)[:, None].to(x.dtype)
     hidden, _ = model.through(x, traces.positions, mask)
-    return model.logits(hidden[traces.row, traces.at]).masked_fill(traces.forbidden, IMPOSSIBLE)
+    seen_at = hidden[traces.row, traces.at], looks[traces.row, traces.at]
+    logits = model.logits(*seen_at).masked_fill(traces.forbidden, IMPOSSIBLE)
+    rated = as_tokens(model.ratings(*seen_at), FIRST_NUMBER + 100, model)
+    return torch.where(traces.rating[:, None], rated, logits)
 
 
 def visible(segment: Tensor, limit: Tensor) -> Tensor:

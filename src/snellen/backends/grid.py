@@ -1,0 +1,24 @@
+"""Grids of cells, averaged from one shape to another."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+def grid_shares(n: int, side: int) -> Floats:
+    """(side, n): how much of each of n equal cells lies in each of `side` equal bins, rows summing to 1."""
+    edges = np.arange(side + 1) * n / side
+    cells = np.arange(n)
+    overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
+    out: Floats = (np.clip(overlap, 0, None) * side / n).astype(np.float32)
+    return out
+
+
+def regrid(cells: Floats, rows: int, columns: int) -> Floats:
+    """Area-average a grid of cells to another shape: (C, h, w) -> (C, rows, columns)."""
+    down, across = (grid_shares(n, side) for n, side in zip(cells.shape[1:], (rows, columns), strict=True))
+    out: Floats = np.einsum("ih,chw,jw->cij", down, cells, across, optimize=True).astype(np.float32)
+    return out

@@ -1,0 +1,143 @@
+"""Putting what was found into words: beside its own choice of the next token, the decoder may point at the finding.
+
+After pointer-generator networks (See et al. 2017, arXiv 1704.04368), which copy words from a source text. What is
+copied here is what the heads found in the look: each token that names a kind of fault, a severity or a place, and
+each number as a side of the box, is favoured as much as the finding speaks for it, times a gate that the decoder opens
+where it is about to say such a thing. So one gate is learned for all kinds and places, not a way for each.
+
+Ratings are pointed at only: see `RatingPointer`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from snellen.data.phrases import KIND_WORDS, PLACE_WORDS, SEVERITY, wordings
+from snellen.protocol import KINDS
+from snellen.region import PLACES, WHOLE_AREA
+
+TOLD = len(KINDS) + 2 + 4 + 2
+"""Numbers told of a look: the chances of no fault and of each kind, the worst severity in fifths, the box, and the
+plain head's rating of this look and of the first one."""
+UNLIKELY = 0.01
+"""Added to the chance of every kind: the heads may be wrong."""
+SEVERITY_SPREAD, PLACE_SPREAD, SIDE_SPREAD = 0.7, 0.2, 0.05
+"""Standard deviations of what is told, in steps of severity and in fractions of the picture."""
+WORST = -4.0
+"""No token is made less likely than by this natural log, times the gate."""
+LEAST_SPREAD = 0.1
+"""Of a rating's distribution, in MOS: less would claim to know what people do not agree on."""
+GROUPS = (len(KINDS) + 1, len(SEVERITY), len(PLACE_WORDS))
+"""Things that can be named, group by group: no fault and the kinds; severities; places and the whole picture."""
+_NO_FAULT = ("[]", "Nothing wrong", "No flaw", "no flaw")
+_WHOLE = (
+    "across the", "all over the", "throughout the", "whole picture", "whole image", "whole frame", "entire picture",
+    "entire image", "entire frame",
+)  # fmt: skip
+
+
+def names() -> list[set[str]]:
+    """How each thing that can be named is called, in the order of GROUPS."""
+    kinds = [{kind, *wordings(KIND_WORDS[kind].name)} for kind in KINDS]
+    severities = [{SEVERITY[level], f'"severity": {level}'} for level in sorted(SEVERITY)]
+    places = [{text.strip() for text in wordings(PLACE_WORDS[place])} for row in PLACES for place in row]
+    return [set(_NO_FAULT), *kinds, *severities, *places, set(_WHOLE)]
+
+
+def spoken_by(tokens: Sequence[str]) -> npt.NDArray[np.float32]:
+    """(sum of GROUPS, V): 1 where a token names a thing; the longest name counts, so "motion blur" is no blur."""
+    called = {name: number for number, those in enumerate(names()) for name in those}
+    pattern = re.compile("|".join(map(re.escape, sorted(called, key=len, reverse=True))))
+    table = np.zeros((sum(GROUPS), len(tokens)), np.float32)
+    for i, token in enumerate(tokens):
+        for match in pattern.finditer(token):
+            table[called[match.group()], i] = 1.0
+    return table
+
+
+class Pointer(nn.Module):
+    """How much what was found favours each token. `name_tokens` has to be called once; loading weights restores it."""
+
+    spoken: Tensor
+
+    def __init__(self, vocabulary: int, width: int, first_number: int) -> None:
+        super().__init__()
+        self.gates = nn.Linear(width, len(GROUPS) + 4)
+        nn.init.zeros_(self.gates.weight)
+        nn.init.zeros_(self.gates.bias)
+        self.first_number = first_number
+        self.register_buffer("spoken", torch.zeros(sum(GROUPS), vocabulary))
+
+    def name_tokens(self, tokens: Sequence[str]) -> None:
+        """Find out which tokens name what, from the text of each."""
+        self.spoken.copy_(torch.from_numpy(spoken_by(tokens)))
+
+    def forward(self, hidden: Tensor, told: Tensor) -> Tensor:
+        """What to add to the logits: hidden (N, width), told (N, TOLD) -> (N, V); 0 for what is not named."""
+        gates = self.gates(hidden)
+        named, sides = gates.split([len(GROUPS), 4], dim=1)
+        wide = torch.cat([named[:, i : i + 1].expand(-1, size) for i, size in enumerate(GROUPS)], dim=1)
+        favoured = (wide * in_favour(told)) @ self.spoken
+        off = (0.01 * torch.arange(101, device=told.device) - told[:, -6:-2, None]) / SIDE_SPREAD
+        places = (sides[..., None] * (-0.5 * off * off).clamp_min(WORST)).sum(dim=1)
+        before, after = self.first_number, favoured.shape[1] - self.first_number - 101
+        return favoured + nn.functional.pad(places, (before, after))
+
+
+class RatingPointer(nn.Module):
+    """How likely each rating is: a normal distribution around a place between the plain head's ratings of the first
+    look and of this one, moved by what was found.
+
+    How much this look counts, and how wide the distribution is, the decoder says from all that it has seen and
+    written; the move is linear in the finding. It may not say any number: free to, it learned the labels of the
+    training pictures by heart and moved the rating of the second round at random (docs/training-log.md).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.say = nn.Linear(width, 2)
+        self.move = nn.Linear(len(KINDS) + 3, 1)
+        nn.init.zeros_(self.say.weight)
+        nn.init.zeros_(self.move.weight)
+        nn.init.zeros_(self.move.bias)
+        with torch.no_grad():
+            self.say.bias.copy_(torch.tensor([-1.0, 0.0]))
+
+    def forward(self, hidden: Tensor, told: Tensor) -> Tensor:
+        """hidden (N, width), told (N, TOLD) -> (N, 401), logits of the ratings 1.00 to 5.00."""
+        share, spread = self.say(hidden).split(1, dim=1)
+        share, spread = share.sigmoid(), nn.functional.softplus(spread) + LEAST_SPREAD
+        box = told[:, -6:-2]
+        area = (box[:, 2:] - box[:, :2]).prod(dim=1, keepdim=True)
+        between = share * told[:, -2:-1] + (1.0 - share) * told[:, -1:]
+        mean = between + self.move(torch.cat([told[:, :-6], area], dim=1))
+        # near an end of the scale a wide distribution would be cut off, and its expectation not be its mean
+        spread = torch.minimum(spread, LEAST_SPREAD + 0.5 * torch.minimum(mean - 1.0, 5.0 - mean).clamp_min(0.0))
+        grid = 1.0 + 0.01 * torch.arange(401, device=told.device)
+        return -0.5 * ((grid - mean) / spread) ** 2
+
+
+def in_favour(told: Tensor) -> Tensor:
+    """How much what is told speaks for each thing: (N, TOLD) -> (N, sum of GROUPS), natural logs, 0 for the likeliest
+    of each group and no less than WORST."""
+    kinds = len(KINDS) + 1
+    kind = (told[:, :kinds] + UNLIKELY).log()
+    levels = torch.arange(1, len(SEVERITY) + 1, device=told.device)
+    severity = -0.5 * ((5.0 * told[:, kinds : kinds + 1] - levels) / SEVERITY_SPREAD) ** 2
+    corners, opposite = told[:, -6:-4], told[:, -4:-2]
+    area = (opposite - corners).prod(dim=1, keepdim=True)
+    thirds = torch.tensor([1.0, 3.0, 5.0], device=told.device) / 6.0
+    apart = ((corners + opposite) / 2)[..., None] - thirds  # (N, 2, 3): across, down
+    near = -0.5 * (apart / PLACE_SPREAD) ** 2
+    place = (near[:, 1, :, None] + near[:, 0, None, :]).flatten(1)  # rows first
+    place = place - place.amax(dim=1, keepdim=True)
+    whole = (area - WHOLE_AREA) / 0.05  # log odds of being called the whole picture
+    place = torch.cat([place - nn.functional.softplus(whole), whole - nn.functional.softplus(whole)], dim=1)
+    parts = [part - part.amax(dim=1, keepdim=True) for part in (kind, severity, place)]
+    return torch.cat(parts, dim=1).clamp_min(WORST)

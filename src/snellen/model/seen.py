@@ -1,0 +1,102 @@
+"""The whole vision side: from the two small pictures of a look to everything that the decoder is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from snellen.backends.bundled import GRID_SIDE
+from snellen.image import GRID
+from snellen.model.faults import FaultHeads
+from snellen.model.vision import SUMMARY, WIDTH, Encoder, Glance, regrid
+from snellen.protocol import KINDS
+
+CELLS = GRID_SIDE * GRID_SIDE
+
+
+class Seen(NamedTuple):
+    """What is said of N looks.
+
+    summary (N, SUMMARY). overview, fragments (N, 25, WIDTH): pooled cells, rows first. rating (N,): the plain head's,
+    1..5, unclipped. found (N, K + 2): the chances of no fault and of each kind, then the severity of the worst, in
+    fifths. box (N, 4): where that is, x0 y0 x1 y1 in fractions of the whole picture.
+    """
+
+    summary: Tensor
+    overview: Tensor
+    fragments: Tensor
+    rating: Tensor
+    found: Tensor
+    box: Tensor
+
+    def to(self, device: torch.device) -> Seen:
+        """The same on another device."""
+        return Seen(*(part.to(device) for part in self))
+
+    def packed(self) -> Tensor:
+        """One row per look, (N, sum of SIZES)."""
+        return torch.cat([part.flatten(1) if part.dim() > 1 else part[:, None] for part in self], dim=1)
+
+    @staticmethod
+    def unpack(rows: Tensor) -> Seen:
+        """The inverse of `packed`."""
+        summary, overview, fragments, rating, found, box = torch.split(rows, list(SIZES), dim=1)
+        cells = (len(rows), CELLS, WIDTH)
+        return Seen(summary, overview.reshape(cells), fragments.reshape(cells), rating[:, 0], found, box)
+
+
+SIZES = (SUMMARY, CELLS * WIDTH, CELLS * WIDTH, 1, len(KINDS) + 2, 4)
+"""Numbers that each part of a look takes."""
+
+
+class Vision(nn.Module):
+    """Encoder, plain head and fault heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.glance, self.faults = Encoder(), Glance(), FaultHeads()
+
+    @staticmethod
+    def open(file: Path) -> Vision:
+        """Read vision.pt, as runs/heads.py or, without fault heads, runs/vision.py leaves it; ready to be asked."""
+        vision = Vision()
+        for part, state in torch.load(file, weights_only=True, map_location="cpu").items():
+            getattr(vision, part).load_state_dict(state)
+        vision.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return vision.eval()
+
+    def save(self, file: Path) -> None:
+        """Write what `open` reads."""
+        torch.save({part: module.state_dict() for part, module in self.named_children()}, file)
+
+    @torch.no_grad()
+    def cells(self, overviews: Sequence[np.ndarray], fragments: Sequence[np.ndarray]) -> Tensor:
+        """What the encoder says of the cells of N looks, (N, 2, SAID, GRID, GRID); pictures as `View` holds them."""
+        device = self.encoder.cell.weight.device
+        pictures = [*overviews, *fragments]
+        grids: dict[int, Tensor] = {}
+        for shape in sorted({picture.shape for picture in pictures}):
+            where = [i for i, picture in enumerate(pictures) if picture.shape == shape]
+            batch = torch.from_numpy(np.stack([pictures[i] for i in where])).to(device)
+            for i, grid in zip(where, self.encoder.everything(batch), strict=True):
+                grids[i] = regrid(grid, GRID, GRID)
+        half = len(overviews)
+        return torch.stack([torch.stack([grids[i], grids[half + i]]) for i in range(half)])
+
+    def judge(self, cells: Tensor, regions: Tensor) -> Seen:
+        """What the heads say of N looks, given their cells and the regions looked at, x0 y0 x1 y1 (N, 4)."""
+        vectors = cells[:, :, :WIDTH]
+        summary = self.glance.summarise(vectors[:, 0], vectors[:, 1])
+        faults = self.faults(cells)
+        overview, fragments = (
+            F.avg_pool2d(part, GRID // GRID_SIDE).flatten(2).transpose(1, 2) for part in vectors.unbind(1)
+        )
+        corner, size = regions[:, :2], regions[:, 2:] - regions[:, :2]
+        box = corner.repeat(1, 2) + faults.box * size.repeat(1, 2)
+        return Seen(summary, overview, fragments, self.glance.rating(summary), faults.found, box)

@@ -1,0 +1,165 @@
+"""Between encoder and decoder: teach the fault heads, on what the trained encoder says of synthetic looks.
+
+The encoder stays as it is: on MOS it is best after about three passes over the real pictures and worse after five
+(docs/training-log.md), when what says where a fault is, and of which kind, still gains. So that goes on without it, and
+as the encoder no longer changes, what it says of every look is computed once (runs/cells.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from snellen.model.faults import FaultHeads
+from snellen.protocol import KINDS
+from snellen.train import best_device
+from snellen.train.looks import LookStore
+from snellen.train.loop import rate_at
+from snellen.train.vision import CLEAN_WEIGHT, Look, cell_targets
+
+WEIGHTS = {"kind": 0.7, "severity": 0.3, "worst_kind": 0.3, "worst_severity": 0.2}
+SLIVER = 0.02
+"""A fault that covers less of a look than this is neither asked for nor denied."""
+
+
+@dataclass(frozen=True)
+class HeadOptions:
+    """steps of `batch` looks; rate: the peak learning rate."""
+
+    steps: int = 2400
+    batch: int = 64
+    rate: float = 1.5e-3
+    weight_decay: float = 0.05
+    warmup: int = 50
+    seed: int = 0
+
+
+class StoredCells:
+    """The looks of some stores, numbered through, without their pixels and with what the encoder says of each: one
+    array (N, 2, SAID, GRID, GRID) per store."""
+
+    def __init__(self, stores: Sequence[LookStore], cells: Sequence[npt.NDArray[np.float16]]) -> None:
+        nothing = np.zeros((0, 0, 3), np.uint8)
+        self.looks: list[Look] = []
+        self.trained: list[int] = []
+        self.held_out: list[int] = []
+        self._where: list[tuple[int, int]] = []
+        self._cells = cells
+        for number, store in enumerate(stores):
+            if len(store) != len(cells[number]):
+                raise ValueError(f"store {number} has {len(store)} looks but there are cells of {len(cells[number])}")
+            begin = len(self.looks)
+            self.trained += [begin + i for i in store.trained]
+            self.held_out += [begin + i for i in store.held_out]
+            self.looks += [
+                Look(nothing, nothing, row["mos"], False, store.fault(i)) for i, row in enumerate(store.rows)
+            ]
+            self._where += [(number, i) for i in range(len(store))]
+
+    def take(self, chosen: Sequence[int]) -> Tensor:
+        """What the encoder says of some looks, (n, 2, SAID, GRID, GRID) float."""
+        rows = [self._cells[number][i] for number, i in (self._where[one] for one in chosen)]
+        return torch.from_numpy(np.stack(rows).astype(np.float32))
+
+
+def worst_target(look: Look) -> tuple[int, float]:
+    """Kind (0 none, else 1 + index in KINDS, -1 when only a sliver of it shows) and severity of a look's fault."""
+    if look.fault is None:
+        return 0, 0.0
+    kind, level, region = look.fault
+    return (1 + KINDS.index(kind) if region.area >= SLIVER else -1), float(level)
+
+
+def fault_losses(heads: FaultHeads, looks: Sequence[Look], cells: Tensor) -> dict[str, Tensor]:
+    """The parts that teach where, what and how severe, from looks whose faults are known; cells as `FaultHeads` takes
+    them. Parts of which the looks hold no example are left out."""
+    device = cells.device
+    found = heads(cells)
+    targets = [cell_targets(look, *cells.shape[3:]) for look in looks]
+    kind = torch.from_numpy(np.stack([one for one, _ in targets])).to(device)
+    level = torch.from_numpy(np.stack([one for _, one in targets])).to(device)
+    worst = [worst_target(look) for look in looks]
+    worst_kind = torch.tensor([one for one, _ in worst], device=device)
+    worst_level = torch.tensor([level for _, level in worst], device=device)
+    weight = torch.ones(len(KINDS) + 1, device=device)
+    weight[0] = CLEAN_WEIGHT
+    parts = {}
+    if bool((kind >= 0).any()):
+        parts["kind"] = F.cross_entropy(found.kind, kind, weight, ignore_index=-1)
+        parts["severity"] = F.smooth_l1_loss(found.severity[kind >= 0], level[kind >= 0])
+    if bool((worst_kind >= 0).any()):
+        parts["worst_kind"] = F.cross_entropy(found.worst_kind, worst_kind, ignore_index=-1)
+    if bool((worst_kind > 0).any()):
+        said = found.severity_as[worst_kind > 0].gather(1, worst_kind[worst_kind > 0][:, None] - 1)[:, 0]
+        parts["worst_severity"] = F.smooth_l1_loss(said, worst_level[worst_kind > 0])
+    return parts
+
+
+def train_heads(options: HeadOptions, heads: FaultHeads, stored: StoredCells, log: Path) -> None:
+    """Train `heads` in place; `log` gets a line of JSON per step, then `validate_heads`."""
+    torch.manual_seed(options.seed)
+    rng = np.random.default_rng(options.seed)
+    device = best_device()
+    heads.to(device).train()
+    optimizer = torch.optim.AdamW(
+        heads.parameters(), lr=options.rate, weight_decay=options.weight_decay, betas=(0.9, 0.98)
+    )
+    with log.open("w") as lines:
+        lines.write(json.dumps(asdict(options)) + "\n")
+        for step in range(options.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = options.rate * rate_at(step, options.steps, options.warmup)
+            chosen = np.sort(rng.choice(stored.trained, options.batch, replace=False)).tolist()
+            looks, cells = [stored.looks[i] for i in chosen], stored.take(chosen).to(device)
+            if rng.random() < 0.5:  # what is said of a cell is about the same in the mirror, where it stands is not
+                looks, cells = [look.flipped() for look in looks], cells.flip(-1)
+            parts = fault_losses(heads, looks, cells)
+            optimizer.zero_grad(set_to_none=True)
+            loss = torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(heads.parameters(), 5.0)
+            optimizer.step()
+            lines.write(json.dumps({"step": step + 1} | {k: round(v.item(), 4) for k, v in parts.items()}) + "\n")
+        heads.cpu().eval()
+        lines.write(json.dumps(validate_heads(heads, stored)) + "\n")
+
+
+@torch.no_grad()
+def validate_heads(heads: FaultHeads, stored: StoredCells) -> dict[str, float]:
+    """On held-out looks, NaN where there are none of a sort. right, right_strong: share of faults, of all levels and
+    of 3 to 5, whose kind is named; false_alarm: share of clean looks in which one is seen; severity: correlation of
+    the severity with the level over all faults; held: share of local faults of
+    levels 3 to 5 of which the box holds half."""
+    faults = heads(stored.take(stored.held_out))
+    named, said = faults.worst_kind.argmax(dim=1).numpy(), faults.worst_severity.numpy()
+    looks = [stored.looks[i] for i in stored.held_out]
+    worst = np.array([worst_target(look)[0] for look in looks])
+    level = np.array([worst_target(look)[1] for look in looks])
+    strong = (worst > 0) & (level >= 3)
+    held = []
+    for look, box in zip(looks, faults.box.numpy(), strict=True):
+        if look.fault is None or look.fault[1] < 3 or not SLIVER <= look.fault[2].area < 0.6:
+            continue
+        region = look.fault[2]
+        width, height = min(box[2], region.x1) - max(box[0], region.x0), min(box[3], region.y1) - max(box[1], region.y0)
+        held.append(max(0.0, width) * max(0.0, height) >= 0.5 * region.area)
+
+    def share(hits: Sequence[bool] | npt.NDArray[np.bool_]) -> float:
+        return round(float(np.mean(np.asarray(hits, float))), 4) if len(hits) else np.nan
+
+    both = said[worst > 0], level[worst > 0]
+    return {
+        "right": share((named == worst)[worst > 0]),
+        "right_strong": share((named == worst)[strong]),
+        "false_alarm": share((named > 0)[worst == 0]),
+        "severity": round(float(np.corrcoef(*both)[0, 1]), 4) if len(set(both[1])) > 1 else np.nan,
+        "held": share(held),
+    }

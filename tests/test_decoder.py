@@ -1,0 +1,36 @@
+"""Tests of snellen.model.decoder."""
+
+from __future__ import annotations
+
+import torch
+
+from snellen.model.decoder import STOPS, laid_out, stops
+
+
+def looks(*numbers: float) -> torch.Tensor:
+    """Looks of two vectors (v, r): v counts on, r is the same in both vectors of a look."""
+    return torch.tensor([[[2.0 * i + 1, r], [2.0 * i + 2, r]] for i, r in enumerate(numbers)])
+
+
+def test_after_a_look_its_last_vector_goes_on() -> None:
+    """Two rows: nothing is carried before the first look, nor from one row into the next; the last number stays."""
+    is_look = torch.tensor([[0, 1, 1, 0, 1, 1, 0], [0, 0, 1, 1, 0, 0, 0]]).bool()
+    seen = laid_out(looks(0.7, 0.8, 0.9), is_look)
+    assert seen[..., 0].tolist() == [[0, 1, 2, 2, 3, 4, 4], [0, 0, 5, 6, 6, 6, 6]]
+    expected = torch.tensor([[0, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7], [0, 0, 0.9, 0.9, 0.9, 0.9, 0.9]])
+    assert torch.equal(seen[..., 1], expected)
+
+
+def test_a_token_may_be_treated_like_an_earlier_one() -> None:
+    is_look = torch.tensor([[1, 1, 0, 1, 1, 0, 0]]).bool()
+    as_at = torch.tensor([[0, 1, 2, 3, 4, 1, 4]])
+    seen = laid_out(looks(0.7, 0.8), is_look, as_at)
+    assert seen[0, :, 0].tolist() == [1, 2, 2, 3, 4, 2, 4]
+    assert torch.equal(seen[0, :, 1], torch.full((7,), 0.7))
+
+
+def test_stops_by_hand() -> None:
+    told = stops(torch.tensor([[0.0, 1.0 / (STOPS - 1)]]))[0]
+    assert told.shape == (2 * STOPS,)
+    assert torch.allclose(told[:3], torch.tensor([1.0, 0.60653, 0.13534]), atol=1e-4)
+    assert torch.allclose(told[STOPS : STOPS + 3], torch.tensor([0.60653, 1.0, 0.60653]), atol=1e-4)

@@ -1,0 +1,78 @@
+"""What is told speaks for the right words, by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from snellen.model.pointer import GROUPS, TOLD, WORST, Pointer, RatingPointer, in_favour, spoken_by
+from snellen.protocol import KINDS
+
+NOISE = KINDS.index("noise")
+TOKENS = ["motion blur ", "blur", '{"kind": "noise', "severe ", "in the upper left ", "[]", "the ", "0.00"]
+
+
+def told(kind: int | None, severity: float, box: tuple[float, float, float, float]) -> torch.Tensor:
+    chances = torch.zeros(1 + len(KINDS))
+    chances[0 if kind is None else 1 + kind] = 1.0
+    return torch.cat([chances, torch.tensor([severity / 5.0, *box, 3.0, 4.0])])[None]
+
+
+def test_the_longest_name_counts() -> None:
+    table = spoken_by(TOKENS)
+    named = {token: table[:, i].nonzero()[0].tolist() for i, token in enumerate(TOKENS)}
+    places = GROUPS[0] + GROUPS[1]
+    assert named == {
+        "motion blur ": [1 + KINDS.index("motion blur")],
+        "blur": [1 + KINDS.index("blur")],
+        '{"kind": "noise': [1 + NOISE],
+        "severe ": [GROUPS[0] + 4],
+        "in the upper left ": [places],
+        "[]": [0],
+        "the ": [],
+        "0.00": [],
+    }
+
+
+def test_what_is_told_is_favoured_in_each_group() -> None:
+    told_of = told(NOISE, 4.2, (0.05, 0.7, 0.25, 0.9))
+    favour = in_favour(told_of)
+    assert told_of.shape == (1, TOLD) and favour.shape == (1, sum(GROUPS))
+    kind, severity, place = favour[0].split(list(GROUPS))
+    assert kind.argmax() == 1 + NOISE and severity.argmax() == 3
+    assert place.argmax() == 6, "lower left: the third row's first"
+    assert favour.max() == 0.0 and favour.min() >= WORST
+    assert severity[4].item() == pytest.approx(-0.5 * (0.8**2 - 0.2**2) / 0.7**2, abs=1e-4)
+
+
+def test_a_large_box_is_the_whole_picture() -> None:
+    place = in_favour(told(None, 1.0, (0.0, 0.0, 1.0, 1.0)))[0, -10:]
+    assert place.argmax() == 9 and place[4] < -2.0
+
+
+def test_closed_gates_add_nothing_and_open_ones_point() -> None:
+    pointer = Pointer(700, 8, 4)
+    hidden = torch.ones(1, 8)
+    told_of = told(NOISE, 3.0, (0.10, 0.20, 0.30, 0.40))
+    assert not pointer(hidden, told_of).any()
+    with torch.no_grad():
+        pointer.gates.bias[-1] = 2.0  # the lower side of the box
+    added = pointer(hidden, told_of)[0]
+    assert added.argmax() == 0 and not added[:4].any() and not added[105:].any(), "numbers from 0.00 to 1.00 only"
+    numbers = added[4:105]
+    assert numbers.argmax() == 40 and numbers[45].item() == pytest.approx(2.0 * -0.5, abs=1e-4)
+    assert numbers[0].item() == pytest.approx(2.0 * WORST)
+
+
+def test_a_rating_lies_between_those_of_the_looks() -> None:
+    rater = RatingPointer(8)
+    told_of = told(NOISE, 3.0, (0.10, 0.20, 0.30, 0.40))  # 3.0 here, 4.0 at first
+    with torch.no_grad():
+        rater.say.bias.copy_(torch.tensor([-1.0986, 0.0]))  # a share of a quarter
+    logits = rater(torch.ones(1, 8), told_of)[0]
+    assert 1.0 + 0.01 * logits.argmax().item() == pytest.approx(3.75)
+    spread = 0.1 + 0.5 * (5.0 - 3.75)  # 0.79 is wanted, but the end of the scale is near
+    assert logits[375].item() == pytest.approx(-0.5 * (1.0 / spread) ** 2, abs=1e-3), "4.75 is 1 away"
+    with torch.no_grad():
+        rater.move.weight[0, 1 + NOISE] = -0.5
+    assert 1.0 + 0.01 * rater(torch.ones(1, 8), told_of)[0].argmax().item() == pytest.approx(3.25)
