@@ -66,7 +66,7 @@ def turn_ids(tokenizer: Tokenizer, region: Region) -> list[int]:
 
 
 class BundledBackend:
-    """snellen-1, or a model of its make in another `folder`. `threads`: per operation; None lets the runtime choose."""
+    """snellen-1, or a model of its make in another `folder`. `threads`: of the encoder; None lets the runtime choose."""
 
     def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
         folder = folder or WEIGHTS
@@ -82,12 +82,13 @@ class BundledBackend:
             path = folder / file
             if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
                 raise BackendError(f"{path} is not the file that the model card names; reinstall snellen")
-        options = onnxruntime.SessionOptions()
+        several, one = onnxruntime.SessionOptions(), onnxruntime.SessionOptions()
         if threads is not None:
-            options.intra_op_num_threads = threads
+            several.intra_op_num_threads = threads
+        one.intra_op_num_threads = 1  # what follows the encoder is small; its threads, waiting, would be in the way
         self._encoder, self._connector, self._decoder = (
             onnxruntime.InferenceSession(str(folder / f"{part}.onnx"), options, providers=["CPUExecutionProvider"])
-            for part in GRAPHS
+            for part, options in zip(GRAPHS, (several, one, one), strict=True)
         )
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._image, self._end, self._first_rating = (
