@@ -66,7 +66,7 @@ def turn_ids(tokenizer: Tokenizer, region: Region) -> list[int]:
 
 
 class BundledBackend:
-    """snellen-1, or a model of its make in another `folder`. `threads`: of the encoder; None lets the runtime choose."""
+    """snellen-1, or a model of its make in another `folder`. `threads`: of the encoder; None: the runtime chooses."""
 
     def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
         folder = folder or WEIGHTS

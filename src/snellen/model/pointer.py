@@ -120,7 +120,8 @@ class RatingPointer(nn.Module):
         # near an end of the scale a wide distribution would be cut off, and its expectation not be its mean
         spread = torch.minimum(spread, LEAST_SPREAD + 0.5 * torch.minimum(mean - 1.0, 5.0 - mean).clamp_min(0.0))
         grid = 1.0 + 0.01 * torch.arange(401, device=told.device)
-        return -0.5 * ((grid - mean) / spread) ** 2
+        out: Tensor = -0.5 * ((grid - mean) / spread) ** 2
+        return out
 
 
 def in_favour(told: Tensor) -> Tensor:
