@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from snellen.backends.bundled import GRID_SIDE
 from snellen.image import GRID
 from snellen.model.faults import FaultHeads
-from snellen.model.vision import SUMMARY, WIDTH, Encoder, Glance, regrid
+from snellen.model.vision import SUMMARY, WIDTH, Encoder, Glance, encode_mixed, regrid
 from snellen.protocol import KINDS
 
 CELLS = GRID_SIDE * GRID_SIDE
@@ -79,15 +79,8 @@ class Vision(nn.Module):
     def cells(self, overviews: Sequence[np.ndarray], fragments: Sequence[np.ndarray]) -> Tensor:
         """What the encoder says of the cells of N looks, (N, 2, SAID, GRID, GRID); pictures as `View` holds them."""
         device = self.encoder.cell.weight.device
-        pictures = [*overviews, *fragments]
-        grids: dict[int, Tensor] = {}
-        for shape in sorted({picture.shape for picture in pictures}):
-            where = [i for i, picture in enumerate(pictures) if picture.shape == shape]
-            batch = torch.from_numpy(np.stack([pictures[i] for i in where])).to(device)
-            for i, grid in zip(where, self.encoder.everything(batch), strict=True):
-                grids[i] = regrid(grid, GRID, GRID)
-        half = len(overviews)
-        return torch.stack([torch.stack([grids[i], grids[half + i]]) for i in range(half)])
+        both = [encode_mixed(self.encoder.everything, device, part) for part in (overviews, fragments)]
+        return torch.stack([torch.stack([regrid(one, GRID, GRID) for one in pair]) for pair in zip(*both, strict=True)])
 
     def judge(self, cells: Tensor, regions: Tensor) -> Seen:
         """What the heads say of N looks, given their cells and the regions looked at, x0 y0 x1 y1 (N, 4)."""

@@ -7,8 +7,10 @@ tile. Early layers see noise and blur, late ones content, so a cell vector holds
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -137,6 +139,18 @@ def measures(pictures: Tensor) -> Tensor:
         (luma < 0.02).float(),
     ]
     return torch.cat([mean, spread, F.avg_pool2d(torch.cat(rest, dim=1), CELL)], dim=1)
+
+
+def encode_mixed(
+    encode: Callable[[Tensor], Tensor], device: torch.device, pictures: Sequence[np.ndarray]
+) -> list[Tensor]:
+    """What `encode` says of small pictures of several shapes, (C, h, w) each, in order; equal shapes go together."""
+    cells: dict[int, Tensor] = {}
+    for shape in sorted({picture.shape for picture in pictures}):
+        where = [i for i, picture in enumerate(pictures) if picture.shape == shape]
+        batch = torch.from_numpy(np.stack([pictures[i] for i in where])).to(device)
+        cells |= zip(where, encode(batch), strict=True)
+    return [cells[i] for i in range(len(pictures))]
 
 
 def regrid(cells: Tensor, rows: int, columns: int) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snellen.model.vision import CELL, Encoder, Glance, load_imagenet
+from snellen.model.vision import CELL, Encoder, Glance, encode_mixed, load_imagenet
 from snellen.protocol import KINDS
 from snellen.region import Region
 from snellen.train import best_device
@@ -90,9 +90,9 @@ def correlation_loss(predicted: Tensor, wanted: Tensor) -> Tensor:
 
 def look_losses(encoder: Encoder, glance: Glance, looks: Sequence[Look]) -> dict[str, Tensor]:
     """The parts of the loss for one batch of looks, each a scalar, not yet weighted."""
-    fragments = encode_mixed(encoder, [look.fragments for look in looks])
-    overviews = encode_mixed(encoder, [look.overview for look in looks])
-    device = fragments[0].device
+    device = encoder.cell.weight.device
+    fragments = encode_mixed(encoder, device, [look.fragments for look in looks])
+    overviews = encode_mixed(encoder, device, [look.overview for look in looks])
     mos = torch.tensor([look.mos for look in looks], device=device)
     real = torch.tensor([look.real for look in looks], device=device)
     pools = torch.stack(
@@ -136,19 +136,6 @@ def look_losses(encoder: Encoder, glance: Glance, looks: Sequence[Look]) -> dict
 WEIGHTS = {"mos": 1.0, "alone": 0.3, "plcc": 0.5, "kind": 0.7, "severity": 0.3}
 CLEAN_WEIGHT = 0.4
 """Of a clean cell in the loss of the kinds: most cells are clean, and a model that says so of all is mostly right."""
-
-
-def encode_mixed(encoder: Encoder, pictures: Sequence[np.ndarray]) -> list[Tensor]:
-    """Cell vectors (C, h, w) of small pictures of several shapes, in order; equal shapes go through together."""
-    cells: list[Tensor | None] = [None] * len(pictures)
-    device = encoder.cell.weight.device
-    for shape in sorted({p.shape for p in pictures}):
-        where = [i for i, p in enumerate(pictures) if p.shape == shape]
-        for i, row in zip(
-            where, encoder(torch.from_numpy(np.stack([pictures[i] for i in where])).to(device)), strict=True
-        ):
-            cells[i] = row
-    return [c for c in cells if c is not None]
 
 
 def train_vision(
@@ -255,8 +242,9 @@ def validate(encoder: Encoder, glance: Glance, looks: Sequence[Look]) -> dict[st
     ratings, wanted, right, faulty, alarms, clean = [], [], 0, 0, 0, 0
     for begin in range(0, len(looks), 16):
         batch = looks[begin : begin + 16]
-        overviews = encode_mixed(encoder, [look.overview for look in batch])
-        fragments = encode_mixed(encoder, [look.fragments for look in batch])
+        device = encoder.cell.weight.device
+        overviews = encode_mixed(encoder, device, [look.overview for look in batch])
+        fragments = encode_mixed(encoder, device, [look.fragments for look in batch])
         for look, o, f in zip(batch, overviews, fragments, strict=True):
             if look.real:
                 ratings.append(float(glance.rating(glance.summarise(o[None], f[None]))[0]))
