@@ -86,8 +86,8 @@ def main() -> None:
     train, _ = training_pictures(read_manifest(args.manifest))
     small += [(s.path, 512, 512, s.mos) for s in train if s.mos is not None and s.mos >= HIGH_MOS]
     # a judge that sees faults nine times in ten believes that there always is one
-    recipes = plan(large, args.large, args.seed, local=0.5, clean=0.35)
-    recipes += plan(small, args.small, args.seed + 1, local=0.5, clean=0.25, whole_frame=0.9)
+    recipes = plan(large, args.large, args.seed, local=0.45, clean=0.4, develop=0.6)
+    recipes += plan(small, args.small, args.seed + 1, local=0.5, clean=0.3, whole_frame=0.9, develop=0.5)
     recipes.sort(key=lambda recipe: recipe.source)  # each source is then read once
     args.out.mkdir(parents=True, exist_ok=True)
     write_recipes(recipes, args.out / "recipes.jsonl")

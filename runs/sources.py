@@ -5,12 +5,14 @@ r"""Step 0 of the recipe: list what there is to learn from.
 
 --biq: a clone of the public repository nisarahmedrana/BIQ2021. --wallpapers: Debian's packages gnome-backgrounds,
 mate-backgrounds, plasma-workspace-wallpapers, lomiri-wallpapers, lomiri-wallpapers-16.04, lomiri-wallpapers-20.04 and
-ukui-wallpapers, unpacked (`dpkg -x`). --codecs: a clone of imazen/codec-corpus. --more: folders of other good
-photographs (snellen-1: elementary/wallpapers, pop-os/wallpapers and BuddiesOfBudgie/budgie-backgrounds).
+ukui-wallpapers, unpacked (`dpkg -x`). --codecs: a clone of imazen/codec-corpus. --more: folders of other
+photographs (runs/README.md lists those of snellen-1). They are of all sorts, so the bundled model looks first: what it
+scores below LEAST_SCORE is left out, and so is what shows the scene of a photograph of the other folders.
 
-Writes biq2021.jsonl (a manifest with near-duplicate groups) and photographs.jsonl, whose test pictures are never
-trained on: all of CLIC 2025, and of the large wallpapers two in three, chosen by a hash of their path
-(runs/pristine.py makes the manifest of these that `snellen evaluate` takes).
+Writes biq2021.jsonl (a manifest with near-duplicate groups) and photographs.jsonl with a split for each: "test", never
+trained on: all of CLIC 2025, and of the large wallpapers two in three; "dev", to choose by: of the large ones of --more
+one in four; "train". Which is decided by a hash of the path (runs/pristine.py makes a manifest of a split for
+`snellen evaluate`).
 """
 
 from __future__ import annotations
@@ -18,24 +20,53 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
+from snellen import Assessor
 from snellen.data.sample import write_manifest
-from snellen.data.sources import find_photographs, import_biq2021
+from snellen.data.sources import Photograph, dhash, find_photographs, import_biq2021, near_duplicate_groups
 
 LARGE = 4e6
+LEAST_SCORE = 3.6
+"""Of a photograph that counts as clean."""
+SAME_SCENE = 8
+"""Photographs whose hashes differ in so few bits are taken for one scene: more than for duplicates, to be safe."""
 
 
-def split_of(path: str, pixels: int) -> str:
-    """ "test" or "train"; depends on the path alone, so that it never changes."""
-    if "clic2025" in path:
+def drawn(name: str, out_of: int) -> bool:
+    """Whether this one is drawn, as one of `out_of` is; depends on the name alone, so that it never changes."""
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % out_of == 0
+
+
+def split_of(photograph: Photograph) -> str:
+    """ "test" or "train" of a photograph of a benchmark or a wallpaper."""
+    if "clic2025" in photograph.path:
         return "test"
-    if "/usr/share/" in path and pixels >= LARGE:
-        name = path.split("/share/", 1)[1]
-        return "test" if int(hashlib.sha256(name.encode()).hexdigest(), 16) % 3 else "train"
+    large = photograph.width * photograph.height >= LARGE
+    if "/usr/share/" in photograph.path and large:
+        return "train" if drawn(photograph.path.split("/share/", 1)[1], 3) else "test"
     return "train"
+
+
+def clean_of(folder: Path, known: list[Photograph]) -> dict[Photograph, str]:
+    """The photographs under a folder of all sorts that are good and show no scene that is known, with their split."""
+    found = find_photographs([folder])
+    hashes = [dhash(photograph.path) for photograph in [*known, *found]]
+    groups = near_duplicate_groups(np.array(hashes, np.uint64), SAME_SCENE).tolist()
+    taken = set(groups[: len(known)])
+    new = [photograph for photograph, group in zip(found, groups[len(known) :], strict=True) if group not in taken]
+    judged = Assessor(max_rounds=1)(photograph.path for photograph in new)
+    splits = {}
+    for photograph, answer in zip(new, judged, strict=True):
+        if answer.score is not None and answer.score >= LEAST_SCORE:
+            large = photograph.width * photograph.height >= LARGE
+            dev = large and drawn(str(Path(photograph.path).relative_to(folder)), 4)
+            splits[photograph] = "dev" if dev else "train"
+    return splits
 
 
 def main() -> None:
@@ -48,17 +79,17 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     write_manifest(import_biq2021(args.biq), args.out / "biq2021.jsonl")
-    codecs = [args.codecs / name for name in ("CID22", "clic2025", "kodak")]
-    found = {photograph.path for photograph in find_photographs([args.wallpapers, *args.more, *codecs])}
-    found |= {
-        str(path) for path in (args.codecs / "clic2025").rglob("*.png")
-    }  # a benchmark of photographs: no filter needed
+    codecs = [args.codecs / name for name in ("CID22", "kodak")]
+    found = {photograph: split_of(photograph) for photograph in find_photographs([args.wallpapers, *codecs])}
+    for path in (args.codecs / "clic2025").rglob("*.png"):  # a benchmark of photographs: no filter needed
+        with Image.open(path) as picture:
+            photograph = Photograph(str(path), *picture.size)
+        found[photograph] = split_of(photograph)
+    for folder in args.more:
+        found |= clean_of(folder, list(found))
     with (args.out / "photographs.jsonl").open("w") as file:
-        for path in sorted(found):
-            with Image.open(path) as picture:
-                width, height = picture.size
-            row = {"path": path, "width": width, "height": height, "split": split_of(path, width * height)}
-            file.write(json.dumps(row) + "\n")
+        for photograph in sorted(found, key=lambda one: one.path):
+            file.write(json.dumps(asdict(photograph) | {"split": found[photograph]}) + "\n")
 
 
 if __name__ == "__main__":

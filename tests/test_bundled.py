@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,17 @@ def test_every_reply_can_be_read_and_says_something(together: list[Assessment]) 
         assert all(issue.kind in KINDS for issue in assessment.issues)
     scores = [assessment.score for assessment in together if assessment.score is not None]
     assert np.ptp(scores) > 1.0, "a photograph and noise are worlds apart"
+
+
+def test_a_later_round_quotes_the_earlier_rating_as_it_was(together: list[Assessment]) -> None:
+    quoted = 0
+    for assessment in together:
+        for before, after in pairwise(assessment.steps):
+            words = after.reply.text.partition("</think>")[0]
+            numbers = re.findall(r"\d\.\d\d", words)
+            assert set(numbers) <= {re.findall(r'"rating": (\d\.\d\d)', before.reply.text)[-1]}
+            quoted += bool(numbers)
+    assert quoted
 
 
 def test_the_score_is_the_mean_of_a_distribution_over_ratings(together: list[Assessment]) -> None:

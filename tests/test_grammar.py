@@ -12,7 +12,8 @@ from snellen.model.tokenizer import train_tokenizer
 from snellen.region import Region
 
 CORNER = Region(0.0, 0.1, 0.4, 0.55)
-WORDS = Rationale("Soft edges: the rest is fine.", "Crisp edges.", "No halos.", "At first it was 3.47; it stays.")
+WORDS = Rationale("Soft edges: the rest is fine.", "Crisp edges.", "No halos.", "At first sight it is good.")
+LATER = Rationale("Soft edges: the rest is fine.", "Crisp edges.", "No halos.", "At first it was 3.47; it stays.")
 ANSWERS = [
     Answer(None, 3.47, "final"),
     Answer(CORNER, 1.0, "crop", (Issue("motion blur", 5, CORNER),)),
@@ -20,9 +21,13 @@ ANSWERS = [
 ]
 
 
+def said(answer: Answer, number: int) -> str:
+    return render_reply(WORDS if number == 1 else LATER, answer, number)
+
+
 @pytest.fixture(scope="module")
 def tokenizer():
-    return train_tokenizer([render_reply(WORDS, answer, number) for answer in ANSWERS for number in (1, 2)] * 3, 420)
+    return train_tokenizer([said(answer, number) for answer in ANSWERS for number in (1, 2)] * 3, 420)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +39,8 @@ def pieces(tokenizer) -> Pieces:
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_what_the_protocol_can_say_is_allowed(tokenizer, pieces: Pieces, answer: Answer, number: int) -> None:
-    grammar = Grammar(pieces, labels(number))
-    for token in [*tokenizer.encode(render_reply(WORDS, answer, number)).ids, pieces.end]:
+    grammar = Grammar(pieces, labels(number), 347 if number == 2 else None)
+    for token in [*tokenizer.encode(said(answer, number)).ids, pieces.end]:
         assert grammar.allowed()[token], pieces.texts[token]
         if token != pieces.end:
             grammar.add(token)
@@ -58,6 +63,18 @@ def test_any_walk_can_be_read(pieces: Pieces, seed: int) -> None:
     parsed = parse_reply(text, number)
     assert parsed.rationale is not None and len(parsed.answer.issues) <= MOST_ISSUES
     assert (parsed.answer.tool == "crop") == (parsed.answer.region is not None)
+
+
+def test_the_only_number_among_the_words_is_the_earlier_rating(tokenizer, pieces: Pieces) -> None:
+    quoted = token_id(tokenizer, "3.47")
+    numbers = [token_id(tokenizer, f"{n / 100:.2f}") for n in range(501)]
+    for earlier in (None, 347):
+        grammar = Grammar(pieces, LATER_LABELS, earlier)
+        for token in tokenizer.encode(f"<think>{LATER_LABELS[0]}: Soft").ids:
+            grammar.add(token)
+        allowed = grammar.allowed()
+        assert [n for n in numbers if allowed[n]] == ([] if earlier is None else [quoted])
+        assert not any(allowed[i] for i, text in enumerate(pieces.texts) if text.strip().isdigit())
 
 
 def test_a_token_that_goes_past_a_label_holds_only_words() -> None:

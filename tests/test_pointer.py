@@ -74,5 +74,7 @@ def test_a_rating_lies_between_those_of_the_looks() -> None:
     spread = 0.1 + 0.5 * (5.0 - 3.75)  # 0.79 is wanted, but the end of the scale is near
     assert logits[375].item() == pytest.approx(-0.5 * (1.0 / spread) ** 2, abs=1e-3), "4.75 is 1 away"
     with torch.no_grad():
-        rater.move.weight[0, 1 + NOISE] = -0.5
+        rater.move[0].weight[0, 1 + NOISE] = 20.0  # far from nothing, where GELU is straight
+        rater.move[0].bias[0] = 0.0
+        rater.move[2].weight[0, 0] = -0.5 / 20.0
     assert 1.0 + 0.01 * rater(torch.ones(1, 8), told_of)[0].argmax().item() == pytest.approx(3.25)

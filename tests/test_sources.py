@@ -169,3 +169,12 @@ def test_find_photographs_walks_filters_and_keeps_the_largest(tmp_path: Path) ->
     with pytest.raises(ValueError, match="no such folder"):
         find_photographs([tmp_path / "nowhere"])
     assert find_photographs([]) == []
+
+
+def test_find_photographs_names_what_it_cannot_read_and_goes_on(tmp_path: Path) -> None:
+    scene(3, (900, 600)).save(tmp_path / "whole.jpg", quality=95)
+    data = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
+    with pytest.warns(UserWarning, match=r"cut\.jpg.*cut off or damaged"):
+        found = find_photographs([tmp_path])
+    assert [Path(one.path).name for one in found] == ["whole.jpg"]

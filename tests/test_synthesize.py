@@ -10,6 +10,7 @@ import pytest
 from snellen.data.synthesize import (
     PRISTINE_MOS,
     Recipe,
+    developed,
     plan,
     read_recipes,
     realise,
@@ -40,7 +41,9 @@ def test_a_fault_never_helps() -> None:
 
 
 def test_recipes_come_back_from_disk_and_make_the_same_pixels(tmp_path: Path) -> None:
-    recipes = plan([("a.png", 128, 96, 4.5), ("b.png", 128, 96, 4.2)], 24, seed=3, min_megapixels=0.005)
+    sources = [("a.png", 128, 96, 4.5), ("b.png", 128, 96, 4.2)]
+    recipes = plan(sources, 24, seed=3, min_megapixels=0.005, develop=0.5)
+    assert 0 < sum(recipe.develop is not None for recipe in recipes) < 24
     write_recipes(recipes, tmp_path / "recipes.jsonl")
     again = list(read_recipes(tmp_path / "recipes.jsonl"))
     assert again == recipes
@@ -57,6 +60,31 @@ def test_outside_the_region_nothing_changes() -> None:
     made = realise(recipe, source).pixels
     assert np.array_equal(made[:48], source.pixels[:48]) and np.array_equal(made[:, :64], source.pixels[:, :64])
     assert not np.array_equal(made, source.pixels)
+
+
+def test_a_picture_developed_anew_is_another_but_little_changed() -> None:
+    y, x = np.mgrid[0:900, 0:1200]
+    pixels = np.stack([x / 5, y / 4, 128 + 60 * np.sin(x / 9) * np.cos(y / 7)], axis=2).astype(np.uint8)
+    sizes, means = set(), []
+    for seed in range(40):
+        made = developed(pixels, seed)
+        assert np.array_equal(made, developed(pixels, seed))
+        sizes.add(made.shape)
+        means.append(made.mean(axis=(0, 1)) - pixels.mean(axis=(0, 1)))
+    assert (900, 1200, 3) in sizes and len(sizes) > 10
+    assert min(min(shape[:2]) for shape in sizes) >= 512
+    assert 2.0 < np.std(means) < 12.0 and np.abs(means).max() < 40.0
+    assert developed(pixels[:300], 1).shape == pixels[:300].shape  # never below 512 px
+
+
+def test_a_fault_lies_in_the_picture_as_it_was_developed() -> None:
+    source = load(picture())
+    clean = Recipe("a.png", FULL, 4.5, None, 1, FULL, 1, develop=7)
+    faulty = Recipe("a.png", FULL, 4.5, "white_noise", 5, Region(0.5, 0.5, 1.0, 1.0), 1, develop=7)
+    before, after = realise(clean, source).pixels, realise(faulty, source).pixels
+    assert not np.array_equal(before, source.pixels)
+    assert np.array_equal(after[:48], before[:48]) and not np.array_equal(after, before)
+    assert visible_change(clean, source) == 0.0
 
 
 def test_blur_on_a_plain_wall_is_not_visible_and_noise_is() -> None:

@@ -65,6 +65,13 @@ def turn_ids(tokenizer: Tokenizer, region: Region) -> list[int]:
     return [token_id(tokenizer, name) for name in names] + [token_id(tokenizer, "<image>")] * LOOK_TOKENS
 
 
+def earlier_rating(conversation: Conversation) -> int | None:
+    """The rating that the last reply of a conversation wrote, in hundredths; None where there is none."""
+    said = [turn.text for turn in conversation if turn.role == "assistant"]
+    _, mark, rest = said[-1].rpartition(RATING_MARK) if said else ("", "", "")
+    return round(100 * float(rest[:4])) if mark else None
+
+
 class BundledBackend:
     """snellen-1, or a model of its make in another `folder`. `threads`: of the encoder; None: the runtime chooses."""
 
@@ -145,14 +152,19 @@ class BundledBackend:
         if sampling.prefix:
             batch = self._more(batch, [self.tokenizer.encode(sampling.prefix).ids] * len(conversations))
             logits, _, past = self._step(batch, past)
-        rounds = [sum(turn.role == "user" for turn in turns) for turns in conversations]
-        writers = [_Writer(self, sampling, one, labels(number)) for one, number in zip(ratings, rounds, strict=True)]
+        grammars = [None if sampling.prefix else self.grammar(turns) for turns in conversations]
+        writers = [_Writer(self, sampling, *both) for both in zip(ratings, grammars, strict=True)]
         while True:
             chosen = [writer.write(row) for writer, row in zip(writers, logits, strict=True)]
             if all(writer.finish for writer in writers):
                 return [writer.reply() for writer in writers]
             batch = self._more(batch, [[token] for token in chosen])
             logits, _, past = self._step(batch, past)
+
+    def grammar(self, conversation: Conversation) -> Grammar:
+        """What the next reply of a conversation can be."""
+        rounds = sum(turn.role == "user" for turn in conversation)
+        return Grammar(self._form, labels(rounds), earlier_rating(conversation))
 
     def _batch(self, conversations: Sequence[Conversation]) -> dict[str, npt.NDArray[Any]]:
         """The decoder's inputs for whole conversations, padded on the left to one length."""
@@ -203,11 +215,10 @@ class _Writer:
     """
 
     def __init__(
-        self, backend: BundledBackend, sampling: Sampling, rating: RatingDistribution, sections: Sequence[str]
+        self, backend: BundledBackend, sampling: Sampling, rating: RatingDistribution, grammar: Grammar | None
     ) -> None:
-        self.backend, self.sampling, self.rating = backend, sampling, rating
+        self.backend, self.sampling, self.rating, self.grammar = backend, sampling, rating, grammar
         self.tail = sampling.prefix[-64:]
-        self.grammar = None if sampling.prefix else Grammar(backend._form, sections)
         self.random = np.random.default_rng(sampling.seed)
         self.ids: list[int] = []
         self.logprobs: list[float] = []

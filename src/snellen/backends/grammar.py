@@ -1,8 +1,9 @@
 """Keeps a reply to the protocol's form while it is written: which tokens can stand next.
 
-A decoder of a few million parameters now and then forgets a section or a bracket. What it wants to say is not touched:
-words, boxes, kinds and severities are its own choice among what the form leaves open, and nothing that was written is
-changed afterwards.
+A decoder of a few million parameters now and then forgets a section or a bracket, or misquotes its own earlier rating.
+What it wants to say is not touched: words, boxes, kinds and severities are its own choice among what the form leaves
+open, and nothing that was written is changed afterwards. The only number among the words is the rating of the round
+before.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ SECTION_TOKENS = 60
 """A section has at most so many tokens (the teacher's longest has 40), then it has to end."""
 MOST_ISSUES = 4
 CLOSING = '</think><answer>{"bbox_2d": ['
-NO_WORD = frozenset('"[]{}<\n')
-"""What no word holds."""
+NO_WORD = frozenset('"[]{}<\n0123456789')
+"""What no word holds; the earlier rating is let in by itself."""
 _ISSUE = tuple(f'{{"kind": "{kind}", "severity": {level}, "bbox_2d": [' for kind in KINDS for level in range(1, 6))
 
 
@@ -59,16 +60,19 @@ class Pieces:
             self.known[key] = np.array([fits(text) for text in self.texts])
         return self.known[key]
 
-    def section(self, last: bool, begun: bool, full: bool) -> Mask:
-        """Tokens inside a section: words, and what ends it once it holds a word; nothing else when it is full."""
-        key = (last, begun, full)
+    def section(self, last: bool, begun: bool, full: bool, earlier: int | None) -> Mask:
+        """Tokens inside a section: words and the earlier rating, if there is one, in hundredths; and what ends the
+        section once it holds a word. Nothing else when it is full."""
+        key = (last, begun, full, earlier)
         if key not in self.known:
             words = np.array([bool(t) and not set(t) & NO_WORD for t in self.texts])
+            if earlier is not None:
+                words[self.zero + earlier] = True
             if last:
                 stops = np.array([begun and bool(t) and CLOSING.startswith(t) for t in self.texts])
             else:
                 lines = [t.endswith("\n") and bool(begun or t.strip()) for t in self.texts]
-                stops = np.array(lines) & np.array([not set(t) & set('"[]{}<') for t in self.texts])
+                stops = np.array(lines) & np.array([not set(t) & (NO_WORD - {"\n"}) for t in self.texts])
             self.known[key] = stops if full else words | stops
         return self.known[key]
 
@@ -84,10 +88,13 @@ class Pieces:
 
 
 class Grammar:
-    """Where one reply is. `allowed` says which tokens can stand next, `add` takes the one that does."""
+    """Where one reply is. `allowed` says which tokens can stand next, `add` takes the one that does.
 
-    def __init__(self, pieces: Pieces, labels: Sequence[str]) -> None:
-        self.pieces, self.labels = pieces, labels
+    labels: of the sections. earlier: the rating of the round before, in hundredths.
+    """
+
+    def __init__(self, pieces: Pieces, labels: Sequence[str], earlier: int | None = None) -> None:
+        self.pieces, self.labels, self.earlier = pieces, labels, earlier
         self.done = 0  # sections
         self.text, self.tokens = "", 0  # of the section or the fixed part so far
         self.options: tuple[str, ...] = ()  # the fixed part is one of these; none while in a section
@@ -113,7 +120,7 @@ class Grammar:
             if len(self.text) < len(self._label):
                 return pieces.label(self._label[len(self.text) :], self._last)
             begun = bool(self.text[len(self._label) :].strip())
-            return pieces.section(self._last, begun, begun and self.tokens >= SECTION_TOKENS)
+            return pieces.section(self._last, begun, begun and self.tokens >= SECTION_TOKENS, self.earlier)
         if len(self.boxes[-1]) == 4:
             return pieces.numbers(100, 500)
         return self._side()

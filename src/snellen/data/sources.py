@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -151,16 +152,16 @@ def find_photographs(
     """The photographs under `folders`, sorted by path: no drawings (`is_photograph`), no scene twice, no links.
 
     Of near-duplicates (the same wallpaper in several sizes) the largest stays. Pictures outside the size limits are
-    left out. Raises ImageError for a picture that cannot be read, ValueError for a folder that is not there.
+    left out, and, with a warning that names it, any that cannot be read. ValueError for a folder that is not there.
     """
     found, hashes = [], []
     for path in _pictures_under(folders):
         try:
             picture = load(path, max_megapixels=max_megapixels)
         except ImageError as error:
-            if error.code in ("too_large", "too_small"):
-                continue
-            raise
+            if error.code not in ("too_large", "too_small"):
+                warnings.warn(str(error), stacklevel=2)
+            continue
         if picture.megapixels < min_megapixels or not is_photograph(picture.pixels):
             continue
         found.append(Photograph(str(path), picture.width, picture.height))

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from snellen.data.distort import DISTORTIONS, distort, level_mos
 from snellen.image import Picture
@@ -23,6 +25,9 @@ PRISTINE_MOS = 4.65
 GLOBAL_MEGAPIXELS = 2.0
 """Largest frame that gets a fault all over: it looks the same everywhere, so more pixels only cost time."""
 
+LEAST_SIDE = 512
+"""No picture is developed smaller than this, in px of its short side."""
+
 VISIBLE = 2.5
 """Least `visible_change` of a fault that a judge can be asked to find."""
 
@@ -33,7 +38,8 @@ class Recipe:
 
     source: path of the clean picture. frame: the part of it that is the picture. base: MOS of the clean source.
     distortion: a name in DISTORTIONS, or None for a clean picture. level: 1..5. region: where, in fractions of the
-    frame (FULL for the whole picture). seed: of the fault's own randomness.
+    frame (FULL for the whole picture). seed: of the fault's own randomness. develop: seed of how the clean picture was
+    developed, see `developed`; None leaves it as it is.
     """
 
     source: str
@@ -43,6 +49,7 @@ class Recipe:
     level: int
     region: Region
     seed: int
+    develop: int | None = None
 
     @property
     def kind(self) -> str | None:
@@ -79,11 +86,13 @@ def plan(
     min_megapixels: float = 0.2,
     whole_frame: float = 0.4,
     levels: Sequence[int] = (1, 2, 3, 4, 5),
+    develop: float = 0.0,
 ) -> list[Recipe]:
     """Draw `count` recipes over `sources` (path, width, height, MOS), every source and distortion about as often.
 
     local, clean: shares with a fault in one region, and with none; the rest is faulty all over. whole_frame: share
-    that uses the whole source; the others a random part of it with at least `min_megapixels`.
+    that uses the whole source; the others a random part of it with at least `min_megapixels`. develop: share whose
+    source is first developed anew.
     """
     rng = np.random.default_rng(seed)
     names = sorted(DISTORTIONS)
@@ -106,7 +115,10 @@ def plan(
             side = float(rng.uniform(smallest, max(smallest, min(1.0, (most / megapixels) ** 0.5))))
             frame = _box(rng, side, side)
         level = int(levels[int(rng.integers(len(levels)))])
-        recipes.append(Recipe(path, frame, base, name, level, region, int(rng.integers(2**31))))
+        seed = int(rng.integers(2**31))
+        # drawn only where wanted: the draws of sets that develop nothing stay as they were
+        anew = int(rng.integers(2**31)) if develop and rng.random() < develop else None
+        recipes.append(Recipe(path, frame, base, name, level, region, seed, anew))
     return recipes
 
 
@@ -119,11 +131,34 @@ def realise(recipe: Recipe, source: Picture) -> Picture:
     """Make the picture that `recipe` describes from its loaded clean source."""
     left, top, right, bottom = recipe.frame.to_pixels(source.width, source.height)
     pixels = source.pixels[top:bottom, left:right]
+    if recipe.develop is not None:
+        pixels = developed(pixels, recipe.develop)
     if recipe.distortion is not None:
         rng = np.random.default_rng(recipe.seed)
         region = None if recipe.region == FULL else recipe.region
         pixels = distort(pixels, recipe.distortion, recipe.level, rng, region)
     return Picture(np.ascontiguousarray(pixels), Path(recipe.source).name, ())
+
+
+def developed(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    """A clean picture (H, W, 3) as another camera or editor might have made it, still clean: a little brighter or
+    darker, flatter or punchier, warmer or cooler, and half of the time smaller (down to half the side, not below
+    `LEAST_SIDE`), so that its native pixels are sharper.
+
+    Ours. Each change stays below what KADID-10k calls level 2 of brightening, darkening or contrast.
+    """
+    rng = np.random.default_rng(seed)
+    power, slope = np.exp(rng.normal(0.0, 0.1)), np.exp(rng.normal(0.0, 0.08))
+    gains = np.exp(rng.normal(0.0, 0.02, 3))
+    codes = (np.linspace(0.0, 1.0, 256)[:, None] * gains).clip(0.0, 1.0) ** power
+    table = (255.0 * (0.5 + slope * (codes - 0.5))).round().clip(0, 255).astype(np.uint8)  # (256, 3)
+    smaller = rng.uniform(0.5, 1.0) if rng.random() < 0.5 else 1.0
+    height, width = pixels.shape[:2]
+    smaller = min(1.0, max(smaller, LEAST_SIDE / min(height, width)))
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    if smaller < 1.0:
+        picture = picture.resize((round(width * smaller), round(height * smaller)), Image.Resampling.LANCZOS)
+    return np.asarray(picture.point(table.T.ravel().tolist()))
 
 
 def visible_change(recipe: Recipe, source: Picture) -> float:
@@ -135,6 +170,8 @@ def visible_change(recipe: Recipe, source: Picture) -> float:
         return 0.0
     left, top, right, bottom = recipe.region.within(recipe.frame).to_pixels(source.width, source.height)
     before = np.ascontiguousarray(source.pixels[top:bottom, left:right])
+    if recipe.develop is not None:
+        before = developed(before, recipe.develop)
     after = distort(before, recipe.distortion, recipe.level, np.random.default_rng(recipe.seed))
     return float(np.sqrt(np.mean((after.astype(np.float32) - before) ** 2)))
 

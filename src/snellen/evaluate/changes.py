@@ -7,6 +7,7 @@ pixels every time.
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -103,7 +104,7 @@ def recipe_repaired(recipe: Recipe, part: Region) -> Picture:
 @lru_cache(maxsize=1)
 def _spoilt_and_clean(recipe: Recipe) -> tuple[Pixels, Pixels]:
     """Pixels of a recipe with its fault and without; the last are kept, as repairs of one picture come together."""
-    clean = Recipe(recipe.source, recipe.frame, recipe.base, None, 1, FULL, 0)
+    clean = replace(recipe, distortion=None, region=FULL)
     return realised(recipe).pixels, realise(clean, clean_source(recipe.source)).pixels
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,9 @@ from snellen.data.phrases import KIND_WORDS, PLACE_WORDS, SEVERITY, wordings
 from snellen.protocol import KINDS
 from snellen.region import PLACES, WHOLE_AREA
 
-TOLD = len(KINDS) + 2 + 4 + 2
-"""Numbers told of a look: the chances of no fault and of each kind, the worst severity in fifths, the box, and the
-plain head's rating of this look and of the first one."""
+PARTS = (len(KINDS) + 1, 1, 4, 1, 1)
+TOLD = sum(PARTS)
+"""Numbers told of a look, see `Told`."""
 UNLIKELY = 0.01
 """Added to the chance of every kind: the heads may be wrong."""
 SEVERITY_SPREAD, PLACE_SPREAD, SIDE_SPREAD = 0.7, 0.2, 0.05
@@ -33,6 +34,8 @@ WORST = -4.0
 """No token is made less likely than by this natural log, times the gate."""
 LEAST_SPREAD = 0.1
 """Of a rating's distribution, in MOS: less would claim to know what people do not agree on."""
+MOVERS = 32
+"""Width of the network that says how far a finding moves the rating."""
 GROUPS = (len(KINDS) + 1, len(SEVERITY), len(PLACE_WORDS))
 """Things that can be named, group by group: no fault and the kinds; severities; places and the whole picture."""
 _NO_FAULT = ("[]", "Nothing wrong", "No flaw", "no flaw")
@@ -40,6 +43,31 @@ _WHOLE = (
     "across the", "all over the", "throughout the", "whole picture", "whole image", "whole frame", "entire picture",
     "entire image", "entire frame",
 )  # fmt: skip
+
+
+class Told(NamedTuple):
+    """What is told of N looks.
+
+    kinds (N, K + 1): the chances of no fault and of each kind. severity (N, 1): of the worst, in fifths. box (N, 4):
+    where that is, x0 y0 x1 y1 in fractions of the whole picture. rating, first (N, 1): the plain head's, of this look
+    and of the first one.
+    """
+
+    kinds: Tensor
+    severity: Tensor
+    box: Tensor
+    rating: Tensor
+    first: Tensor
+
+    @staticmethod
+    def of(numbers: Tensor) -> Told:
+        """Take (N, TOLD) apart."""
+        return Told(*torch.split(numbers, list(PARTS), dim=1))
+
+    @property
+    def area(self) -> Tensor:
+        """Of the box, (N, 1)."""
+        return (self.box[:, 2:] - self.box[:, :2]).prod(dim=1, keepdim=True)
 
 
 def names() -> list[set[str]]:
@@ -84,7 +112,7 @@ class Pointer(nn.Module):
         named, sides = gates.split([len(GROUPS), 4], dim=1)
         wide = torch.cat([named[:, i : i + 1].expand(-1, size) for i, size in enumerate(GROUPS)], dim=1)
         favoured = (wide * in_favour(told)) @ self.spoken
-        off = (0.01 * torch.arange(101, device=told.device) - told[:, -6:-2, None]) / SIDE_SPREAD
+        off = (0.01 * torch.arange(101, device=told.device) - Told.of(told).box[..., None]) / SIDE_SPREAD
         places = (sides[..., None] * (-0.5 * off * off).clamp_min(WORST)).sum(dim=1)
         before, after = self.first_number, favoured.shape[1] - self.first_number - 101
         return favoured + nn.functional.pad(places, (before, after))
@@ -95,17 +123,18 @@ class RatingPointer(nn.Module):
     look and of this one, moved by what was found.
 
     How much this look counts, and how wide the distribution is, the decoder says from all that it has seen and
-    written; the move is linear in the finding. It may not say any number: free to, it learned the labels of the
-    training pictures by heart and moved the rating of the second round at random (docs/training-log.md).
+    written; how far to move, a small network says from the finding alone: the chances of each kind, how severe, and
+    the area. It may not say any number: free to, it learned the labels of the training pictures by heart and moved the
+    rating of the second round at random (docs/training-log.md).
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.say = nn.Linear(width, 2)
-        self.move = nn.Linear(len(KINDS) + 3, 1)
-        nn.init.zeros_(self.say.weight)
-        nn.init.zeros_(self.move.weight)
-        nn.init.zeros_(self.move.bias)
+        last = nn.Linear(MOVERS, 1)
+        self.move = nn.Sequential(nn.Linear(len(KINDS) + 3, MOVERS), nn.GELU(), last)
+        for weight in (self.say.weight, last.weight, last.bias):
+            nn.init.zeros_(weight)
         with torch.no_grad():
             self.say.bias.copy_(torch.tensor([-1.0, 0.0]))
 
@@ -113,10 +142,9 @@ class RatingPointer(nn.Module):
         """hidden (N, width), told (N, TOLD) -> (N, 401), logits of the ratings 1.00 to 5.00."""
         share, spread = self.say(hidden).split(1, dim=1)
         share, spread = share.sigmoid(), nn.functional.softplus(spread) + LEAST_SPREAD
-        box = told[:, -6:-2]
-        area = (box[:, 2:] - box[:, :2]).prod(dim=1, keepdim=True)
-        between = share * told[:, -2:-1] + (1.0 - share) * told[:, -1:]
-        mean = between + self.move(torch.cat([told[:, :-6], area], dim=1))
+        look = Told.of(told)
+        between = share * look.rating + (1.0 - share) * look.first
+        mean = between + self.move(torch.cat([look.kinds, look.severity, look.area], dim=1))
         # near an end of the scale a wide distribution would be cut off, and its expectation not be its mean
         spread = torch.minimum(spread, LEAST_SPREAD + 0.5 * torch.minimum(mean - 1.0, 5.0 - mean).clamp_min(0.0))
         grid = 1.0 + 0.01 * torch.arange(401, device=told.device)
@@ -127,18 +155,16 @@ class RatingPointer(nn.Module):
 def in_favour(told: Tensor) -> Tensor:
     """How much what is told speaks for each thing: (N, TOLD) -> (N, sum of GROUPS), natural logs, 0 for the likeliest
     of each group and no less than WORST."""
-    kinds = len(KINDS) + 1
-    kind = (told[:, :kinds] + UNLIKELY).log()
+    look = Told.of(told)
+    kind = (look.kinds + UNLIKELY).log()
     levels = torch.arange(1, len(SEVERITY) + 1, device=told.device)
-    severity = -0.5 * ((5.0 * told[:, kinds : kinds + 1] - levels) / SEVERITY_SPREAD) ** 2
-    corners, opposite = told[:, -6:-4], told[:, -4:-2]
-    area = (opposite - corners).prod(dim=1, keepdim=True)
+    severity = -0.5 * ((5.0 * look.severity - levels) / SEVERITY_SPREAD) ** 2
     thirds = torch.tensor([1.0, 3.0, 5.0], device=told.device) / 6.0
-    apart = ((corners + opposite) / 2)[..., None] - thirds  # (N, 2, 3): across, down
+    apart = ((look.box[:, :2] + look.box[:, 2:]) / 2)[..., None] - thirds  # (N, 2, 3): across, down
     near = -0.5 * (apart / PLACE_SPREAD) ** 2
     place = (near[:, 1, :, None] + near[:, 0, None, :]).flatten(1)  # rows first
     place = place - place.amax(dim=1, keepdim=True)
-    whole = (area - WHOLE_AREA) / 0.05  # log odds of being called the whole picture
+    whole = (look.area - WHOLE_AREA) / 0.05  # log odds of being called the whole picture
     place = torch.cat([place - nn.functional.softplus(whole), whole - nn.functional.softplus(whole)], dim=1)
     parts = [part - part.amax(dim=1, keepdim=True) for part in (kind, severity, place)]
     return torch.cat(parts, dim=1).clamp_min(WORST)

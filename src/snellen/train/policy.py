@@ -29,7 +29,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from snellen.answer import RATING_PREFIX, labels
+from snellen.answer import RATING_PREFIX
 from snellen.backends import Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.bundled import RATINGS, BundledBackend, LookVectors, texts_of, token_id
 from snellen.backends.grammar import Grammar, Mask, Pieces
@@ -99,7 +99,8 @@ class Policy(BundledBackend):
         self._image, self._end, self._first_rating = (token_id(tokenizer, t) for t in ("<image>", "<end>", "1.00"))
         self.prefix = tokenizer.encode(RATING_PREFIX).ids
         self.draws = torch.Generator()
-        self.masks = MaskTable(Pieces(texts_of(tokenizer), token_id(tokenizer, "0.00"), self._end))
+        self._form = Pieces(texts_of(tokenizer), token_id(tokenizer, "0.00"), self._end)
+        self.masks = MaskTable(self._form)
         self._shown: dict[tuple[str, Region], LookVectors] = {}  # in the conversations that are being answered
 
     @property
@@ -155,11 +156,10 @@ class Policy(BundledBackend):
         else:
             means = torch.tensor([rating.mean for rating in ratings], device=self.device)
             tokens = self._first_rating + torch.round(100.0 * (means - 1.0)).long()
-        rounds = [sum(turn.role == "user" for turn in turns) for turns in conversations]
         said = logprobs.gather(1, tokens[:, None])[:, 0].tolist()
         writers = [
-            _Writer(self, sampling.max_tokens, Grammar(self.masks.form, labels(number)), *rating)
-            for number, *rating in zip(rounds, tokens.tolist(), said, strict=True)
+            _Writer(self, sampling.max_tokens, self.grammar(turns), *rating)
+            for turns, *rating in zip(conversations, tokens.tolist(), said, strict=True)
         ]
         self._write(cache, writers, hidden, drawn)
         # a drawn reply's rating is the one drawn; a distribution would take its place as the score
