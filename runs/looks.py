@@ -69,7 +69,7 @@ def looks_of(job: tuple[int, Recipe]) -> list[tuple[Look, dict[str, object]]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photographs", type=Path, required=True, help="JSON lines: path, width, height, split")
+    parser.add_argument("--photographs", type=Path, required=True, help="JSON lines: path, width, height, split, mos")
     parser.add_argument(
         "--manifest", type=Path, required=True, help="BIQ2021: its best training pictures are sources too"
     )
@@ -80,11 +80,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     rows = [json.loads(line) for line in args.photographs.read_text().splitlines()]
-    clean = [(r["path"], r["width"], r["height"], PRISTINE_MOS - 0.1) for r in rows if r["split"] == "train"]
+    train = [row for row in rows if row["split"] == "train"]
+    clean = [(r["path"], r["width"], r["height"], r.get("mos", PRISTINE_MOS - 0.1)) for r in train]
     large = [source for source in clean if source[1] * source[2] >= 1e6]
     small = [source for source in clean if source[1] * source[2] < 1e6]
-    train, _ = training_pictures(read_manifest(args.manifest))
-    small += [(s.path, 512, 512, s.mos) for s in train if s.mos is not None and s.mos >= HIGH_MOS]
+    rated, _ = training_pictures(read_manifest(args.manifest))
+    small += [(s.path, 512, 512, s.mos) for s in rated if s.mos is not None and s.mos >= HIGH_MOS]
     # a judge that sees faults nine times in ten believes that there always is one
     recipes = plan(large, args.large, args.seed, local=0.45, clean=0.4, develop=0.6)
     recipes += plan(small, args.small, args.seed + 1, local=0.5, clean=0.3, whole_frame=0.9, develop=0.5)

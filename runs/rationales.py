@@ -20,7 +20,7 @@ from snellen.data.rationale import Known, quick, write
 from snellen.data.sample import Fault
 from snellen.data.synthesize import Recipe, read_recipes
 from snellen.image import ZOOM_PRESETS
-from snellen.region import FULL, Region
+from snellen.region import FULL, WHOLE_AREA, Region
 
 VARIANTS = {True: 1, False: 2}
 """Wordings per picture, by whether it is real: known faults teach grounding, real pictures mostly the rating."""
@@ -74,31 +74,38 @@ def quick_round(row: dict[str, Any], number: int, recipes: list[Recipe]) -> dict
     return round_of(row, number, (None, answer), known.label)
 
 
-def asked_of(box: Sequence[float], width: int, height: int) -> Region:
-    """What a first look at a photograph asks for: the box that the fault heads named, a little wider."""
+def asked_of(known: Known, box: Sequence[float]) -> Region:
+    """What a first look asks for: the box that the fault heads named, a little wider; a known fault of which that would
+    miss half is asked for as it is known.
+
+    The heads' box, though a known one is better: it is what the model is told, and so what it can ask for. Taught on
+    boxes drawn loosely around the fault, it learned to trust what it is told by half.
+    """
     x0, y0, x1, y1 = (float(side) for side in box)
     dx, dy = 0.1 * (x1 - x0), 0.1 * (y1 - y0)
     wanted = Region(max(0.0, x0 - dx), max(0.0, y0 - dy), min(1.0, x1 + dx), min(1.0, y1 + dy))
-    return ZOOM_PRESETS["snellen"].settle(wanted, width, height)
+    if any(wanted.covers(fault.region) < 0.5 for fault in known.faults if fault.region.area < WHOLE_AREA):
+        wanted = known.faults[0].region
+    return ZOOM_PRESETS["snellen"].settle(wanted, known.width, known.height)
 
 
 def conversations(row: dict[str, Any], recipes: list[Recipe], box: Sequence[float]) -> list[dict[str, Any]]:
     """The lines for one picture: full conversations and the quick answers. box: where the heads see the worst fault.
 
-    Nobody knows where a photograph is at its worst, so its first round learns to ask for that box; the second one is
-    taught on the region that was looked at.
+    A first round that asks for a crop is taught by itself, on what it should ask for; the second one is taught on
+    the region that was looked at when the looks were stored.
     """
     lines = [about(row) | {"rounds": [quick_round(row, 1, recipes)]}]
     if "measured" not in row:
         return lines
     known = known_of(row, recipes)
+    asking = replace(known, crop=asked_of(known, box))
     for variant in range(VARIANTS[row["real"]]):
         said = write(known, np.random.default_rng([row["look"], variant]))
         targets = [known.first_rating if answer.tool == "crop" else known.label for _, answer in said]
         rounds = [round_of(row, i, one, target) for i, (one, target) in enumerate(zip(said, targets, strict=True), 1)]
-        if row["real"] and len(rounds) == 2:
-            asked = replace(known, crop=asked_of(box, known.width, known.height))
-            first = write(asked, np.random.default_rng([row["look"], variant, 1]))[0]
+        if len(rounds) == 2:
+            first = write(asking, np.random.default_rng([row["look"], variant, 1]))[0]
             lines.append(about(row) | {"rounds": [round_of(row, 1, first, known.first_rating)]})
             rounds[0] |= {"teaches": "nothing"}
         lines.append(about(row) | {"rounds": rounds})

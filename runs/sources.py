@@ -7,7 +7,8 @@ r"""Step 0 of the recipe: list what there is to learn from.
 mate-backgrounds, plasma-workspace-wallpapers, lomiri-wallpapers, lomiri-wallpapers-16.04, lomiri-wallpapers-20.04 and
 ukui-wallpapers, unpacked (`dpkg -x`). --codecs: a clone of imazen/codec-corpus. --more: folders of other
 photographs (runs/README.md lists those of snellen-1). They are of all sorts, so the bundled model looks first: what it
-scores below LEAST_SCORE is left out, and so is what shows the scene of a photograph of the other folders.
+scores below LEAST_SCORE is left out, and so is what shows the scene of a photograph of the other folders. Its score
+is kept as the MOS of the others: nobody rated them, and they are not all as good as a benchmark's.
 
 Writes biq2021.jsonl (a manifest with near-duplicate groups) and photographs.jsonl with a split for each: "test", never
 trained on: all of CLIC 2025, and of the large wallpapers two in three; "dev", to choose by: of the large ones of --more
@@ -52,21 +53,21 @@ def split_of(photograph: Photograph) -> str:
     return "train"
 
 
-def clean_of(folder: Path, known: list[Photograph]) -> dict[Photograph, str]:
-    """The photographs under a folder of all sorts that are good and show no scene that is known, with their split."""
+def clean_of(folder: Path, known: list[Photograph]) -> dict[Photograph, dict[str, object]]:
+    """The photographs under a folder of all sorts that are good and show no scene that is known, with split and MOS."""
     found = find_photographs([folder])
     hashes = [dhash(photograph.path) for photograph in [*known, *found]]
     groups = near_duplicate_groups(np.array(hashes, np.uint64), SAME_SCENE).tolist()
     taken = set(groups[: len(known)])
     new = [photograph for photograph, group in zip(found, groups[len(known) :], strict=True) if group not in taken]
     judged = Assessor(max_rounds=1)(photograph.path for photograph in new)
-    splits = {}
+    clean: dict[Photograph, dict[str, object]] = {}
     for photograph, answer in zip(new, judged, strict=True):
         if answer.score is not None and answer.score >= LEAST_SCORE:
             large = photograph.width * photograph.height >= LARGE
             dev = large and drawn(str(Path(photograph.path).relative_to(folder)), 4)
-            splits[photograph] = "dev" if dev else "train"
-    return splits
+            clean[photograph] = {"split": "dev" if dev else "train", "mos": round(answer.score, 2)}
+    return clean
 
 
 def main() -> None:
@@ -80,16 +81,18 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     write_manifest(import_biq2021(args.biq), args.out / "biq2021.jsonl")
     codecs = [args.codecs / name for name in ("CID22", "kodak")]
-    found = {photograph: split_of(photograph) for photograph in find_photographs([args.wallpapers, *codecs])}
+    found: dict[Photograph, dict[str, object]] = {
+        photograph: {"split": split_of(photograph)} for photograph in find_photographs([args.wallpapers, *codecs])
+    }
     for path in (args.codecs / "clic2025").rglob("*.png"):  # a benchmark of photographs: no filter needed
         with Image.open(path) as picture:
             photograph = Photograph(str(path), *picture.size)
-        found[photograph] = split_of(photograph)
+        found[photograph] = {"split": split_of(photograph)}
     for folder in args.more:
         found |= clean_of(folder, list(found))
     with (args.out / "photographs.jsonl").open("w") as file:
         for photograph in sorted(found, key=lambda one: one.path):
-            file.write(json.dumps(asdict(photograph) | {"split": found[photograph]}) + "\n")
+            file.write(json.dumps(asdict(photograph) | found[photograph]) + "\n")
 
 
 if __name__ == "__main__":

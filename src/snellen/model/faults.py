@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from snellen.model.vision import SAID, WIDTH
 from snellen.protocol import KINDS
 
-LIKELY = 0.25
+LIKELY = 0.12
 """Chance of a fault from which on a cell counts for a box."""
-REDUCED, CONTEXT = 128, 96
+REDUCED, CONTEXT = 192, 128
 """Numbers of a cell on the way to its verdict."""
 FARTHEST = 6.0
 """Standard deviations from the mean at which a number of a cell is cut off."""
@@ -60,6 +60,8 @@ class FaultHeads(nn.Module):
         self.reduce = nn.Conv2d(2 * (SAID - WIDTH), REDUCED, 1)
         self.context = nn.Sequential(
             nn.Conv2d(2 * REDUCED, CONTEXT, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(CONTEXT, CONTEXT, 3, padding=2, dilation=2),
             nn.GELU(),
             nn.Conv2d(CONTEXT, CONTEXT, 3, padding=1),
             nn.GELU(),
