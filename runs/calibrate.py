@@ -1,4 +1,4 @@
-"""Step 11 of the recipe: fit the 90 % interval of a model on the held-out training pictures, into its card.json.
+"""Step 12 of the recipe: fit the 90 % interval of a model on the held-out training pictures, into its card.json.
 
     python runs/calibrate.py --manifest build/biq2021.jsonl --model src/snellen/weights/snellen-1 --out build/calibrate
 

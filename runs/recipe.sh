@@ -23,14 +23,15 @@ step() {
 step sources python runs/sources.py --biq "$data/BIQ2021" --wallpapers "$data/debian" \
     --codecs "$data/codec-corpus" --more "$data/photos" --out "$out"
 step pristine python runs/pristine.py --photographs "$out/photographs.jsonl" --out "$out/pristine.jsonl"
+step dev python runs/pristine.py --photographs "$out/photographs.jsonl" --split dev --out "$out/dev.jsonl"
 step looks python runs/looks.py --photographs "$out/photographs.jsonl" --manifest "$out/biq2021.jsonl" \
-    --large 5500 --small 4500 --out "$out/looks"
+    --large 9000 --small 5000 --out "$out/looks"
 step visible python runs/visible.py --looks "$out/looks"
 step looks-more python runs/looks.py --photographs "$out/photographs.jsonl" --manifest "$out/biq2021.jsonl" \
-    --large 7000 --small 5000 --seed 100 --out "$out/looks-more"
+    --large 6000 --small 4000 --seed 100 --out "$out/looks-more"
 step visible-more python runs/visible.py --looks "$out/looks-more"
 step known python runs/known.py --manifest "$out/biq2021.jsonl" --looks "$out/looks" \
-    --real 3000 --synthetic 5000 --out "$out/known"
+    --real 3000 --synthetic 7000 --out "$out/known"
 step vision python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --steps 2400 --out "$out/vision"
 step cells python runs/cells.py --vision "$out/vision/vision.pt" --known "$out/known" \
     --looks "$out/looks" "$out/looks-more" --out "$out/cells"
@@ -44,9 +45,11 @@ step sft python runs/sft.py --vectors "$out/vectors" --rationales "$out/rational
 step second python runs/second.py --sft "$out/sft-first" --vectors "$out/vectors" --looks "$out/looks" \
     --rationales "$out/rationales.jsonl" --limit 8000 --out "$out/rationales-own.jsonl"
 step sft-own python runs/sft.py --vectors "$out/vectors" --rationales "$out/rationales-own.jsonl" \
-    --start "$out/sft-first/decoder.pt" --rate 1.5e-3 --steps 1200 --bf16 --out "$out/sft"
+    --start "$out/sft-first/decoder.pt" --rate 1.5e-3 --steps 1200 --bf16 --out "$out/sft-own"
+step rater python runs/rater.py --sft "$out/sft-own" --vectors "$out/vectors" --rationales "$out/rationales-own.jsonl" \
+    --out "$out/sft"
 step rl python runs/rl.py --vision "$out/heads/vision.pt" --sft "$out/sft" --manifest "$out/biq2021.jsonl" \
     --looks "$out/looks" --steps 50 --out "$out/rl"
-step export python runs/export.py --vision "$out/heads/vision.pt" --sft "$out/sft" --version 0.3.0 --out "$out/model"
+step export python runs/export.py --vision "$out/heads/vision.pt" --sft "$out/sft" --version 0.4.0 --out "$out/model"
 step calibrate python runs/calibrate.py --manifest "$out/biq2021.jsonl" --model "$out/model" --out "$out/calibrate" \
     --workers 2

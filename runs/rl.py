@@ -1,4 +1,4 @@
-r"""Between steps 9 and 10 of the recipe: reinforcement learning, from what supervised fine-tuning left.
+r"""Step 11 of the recipe: reinforcement learning, from what supervised fine-tuning left.
 
     python runs/rl.py --vision build/vision/vision.pt --sft build/sft --manifest build/biq2021.jsonl \
         --looks build/looks --out build/rl

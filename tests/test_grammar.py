@@ -77,6 +77,16 @@ def test_the_only_number_among_the_words_is_the_earlier_rating(tokenizer, pieces
         assert not any(allowed[i] for i, text in enumerate(pieces.texts) if text.strip().isdigit())
 
 
+@pytest.mark.parametrize("words", ["The first look gave ", "At first the rating was "])
+def test_the_earlier_rating_follows_where_it_is_announced(tokenizer, pieces: Pieces, words: str) -> None:
+    grammar = Grammar(pieces, LATER_LABELS, 347)
+    for token in tokenizer.encode(f"<think>{LATER_LABELS[0]}: {words}").ids:
+        grammar.add(token)
+    assert np.flatnonzero(grammar.allowed()).tolist() == [token_id(tokenizer, "3.47")]
+    grammar.add(token_id(tokenizer, "3.47"))
+    assert grammar.allowed().sum() > 10
+
+
 def test_a_token_that_goes_past_a_label_holds_only_words() -> None:
     """Else the last section could end in a line of its own, where there is no further label."""
     pieces = Pieces([": ", " ", " word", " word\n", " \n", " word\nNext", ' "x', "y"], 0, 1)

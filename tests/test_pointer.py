@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +10,7 @@ from snellen.model.pointer import GROUPS, TOLD, WORST, Pointer, RatingPointer, i
 from snellen.protocol import KINDS
 
 NOISE = KINDS.index("noise")
-TOKENS = ["motion blur ", "blur", '{"kind": "noise', "severe ", "in the upper left ", "[]", "the ", "0.00"]
+TOKENS = ["motion blur ", "blur", '{"kind": "noise', "severe ", "in the upper left ", "]}</answer>", "the ", "0.00"]
 
 
 def told(kind: int | None, severity: float, box: tuple[float, float, float, float]) -> torch.Tensor:
@@ -28,10 +29,12 @@ def test_the_longest_name_counts() -> None:
         '{"kind": "noise': [1 + NOISE],
         "severe ": [GROUPS[0] + 4],
         "in the upper left ": [places],
-        "[]": [0],
+        "]}</answer>": [0],
         "the ": [],
         "0.00": [],
     }
+    assert not spoken_by(["]}]}</answer>"]).any(), "closes a list that holds issues"
+    assert spoken_by(["mosquito noise "])[:, 0].nonzero()[0].tolist() == [1 + KINDS.index("compression")]
 
 
 def test_what_is_told_is_favoured_in_each_group() -> None:
@@ -43,6 +46,15 @@ def test_what_is_told_is_favoured_in_each_group() -> None:
     assert place.argmax() == 6, "lower left: the third row's first"
     assert favour.max() == 0.0 and favour.min() >= WORST
     assert severity[4].item() == pytest.approx(-0.5 * (0.8**2 - 0.2**2) / 0.7**2, abs=1e-4)
+
+
+def test_where_no_fault_is_likely_every_severity_is_held_back() -> None:
+    severity = in_favour(told(None, 3.0, (0.0, 0.0, 0.5, 0.5)))[0, GROUPS[0] : GROUPS[0] + GROUPS[1]]
+    assert severity.tolist() == [WORST] * 5
+    unsure = told(NOISE, 3.0, (0.0, 0.0, 0.5, 0.5))
+    unsure[0, 0], unsure[0, 1 + NOISE] = 0.5, 0.5
+    severity = in_favour(unsure)[0, GROUPS[0] : GROUPS[0] + GROUPS[1]]
+    assert severity[2].item() == pytest.approx(np.log(0.51), abs=1e-4)
 
 
 def test_a_large_box_is_the_whole_picture() -> None:

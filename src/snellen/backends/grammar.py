@@ -24,6 +24,8 @@ MOST_ISSUES = 4
 CLOSING = '</think><answer>{"bbox_2d": ['
 NO_WORD = frozenset('"[]{}<\n0123456789')
 """What no word holds; the earlier rating is let in by itself."""
+BEFORE_EARLIER = ("look gave ", "rating was ")
+"""Words that the earlier rating follows."""
 _ISSUE = tuple(f'{{"kind": "{kind}", "severity": {level}, "bbox_2d": [' for kind in KINDS for level in range(1, 6))
 
 
@@ -119,6 +121,8 @@ class Grammar:
         if not self.boxes:
             if len(self.text) < len(self._label):
                 return pieces.label(self._label[len(self.text) :], self._last)
+            if self.earlier is not None and self.text.endswith(BEFORE_EARLIER):
+                return pieces.numbers(self.earlier, self.earlier)
             begun = bool(self.text[len(self._label) :].strip())
             return pieces.section(self._last, begun, begun and self.tokens >= SECTION_TOKENS, self.earlier)
         if len(self.boxes[-1]) == 4:

@@ -38,7 +38,11 @@ MOVERS = 32
 """Width of the network that says how far a finding moves the rating."""
 GROUPS = (len(KINDS) + 1, len(SEVERITY), len(PLACE_WORDS))
 """Things that can be named, group by group: no fault and the kinds; severities; places and the whole picture."""
-_NO_FAULT = ("[]", "Nothing wrong", "No flaw", "no flaw")
+_NO_FAULT = ("Nothing wrong", "nothing wrong", "No flaw", "no flaw", "No fault", "no fault", "no single fault")
+_NO_ISSUES = "]}</answer>"
+"""What follows '"issues": [' when there are none; after issues it is part of a longer token."""
+_ALSO = {"compression": ("mosquito noise",), "color cast": (" color ",)}
+"""Further names: one holds another kind's, one is a token of its own after a word that ends without a space."""
 _WHOLE = (
     "across the", "all over the", "throughout the", "whole picture", "whole image", "whole frame", "entire picture",
     "entire image", "entire frame",
@@ -72,20 +76,23 @@ class Told(NamedTuple):
 
 def names() -> list[set[str]]:
     """How each thing that can be named is called, in the order of GROUPS."""
-    kinds = [{kind, *wordings(KIND_WORDS[kind].name)} for kind in KINDS]
+    kinds = [{kind, *wordings(KIND_WORDS[kind].name), *_ALSO.get(kind, ())} for kind in KINDS]
     severities = [{SEVERITY[level], f'"severity": {level}'} for level in sorted(SEVERITY)]
     places = [{text.strip() for text in wordings(PLACE_WORDS[place])} for row in PLACES for place in row]
     return [set(_NO_FAULT), *kinds, *severities, *places, set(_WHOLE)]
 
 
 def spoken_by(tokens: Sequence[str]) -> npt.NDArray[np.float32]:
-    """(sum of GROUPS, V): 1 where a token names a thing; the longest name counts, so "motion blur" is no blur."""
+    """(sum of GROUPS, V): 1 where a token names a thing; the longest name counts, so "motion blur" is no blur. The
+    token that closes an empty list of issues names no fault: else a finding could keep kinds back, but not call for
+    one."""
     called = {name: number for number, those in enumerate(names()) for name in those}
     pattern = re.compile("|".join(map(re.escape, sorted(called, key=len, reverse=True))))
     table = np.zeros((sum(GROUPS), len(tokens)), np.float32)
     for i, token in enumerate(tokens):
         for match in pattern.finditer(token):
             table[called[match.group()], i] = 1.0
+        table[0, i] += token == _NO_ISSUES
     return table
 
 
@@ -154,7 +161,7 @@ class RatingPointer(nn.Module):
 
 def in_favour(told: Tensor) -> Tensor:
     """How much what is told speaks for each thing: (N, TOLD) -> (N, sum of GROUPS), natural logs, 0 for the likeliest
-    of each group and no less than WORST."""
+    kind and place and no less than WORST."""
     look = Told.of(told)
     kind = (look.kinds + UNLIKELY).log()
     levels = torch.arange(1, len(SEVERITY) + 1, device=told.device)
@@ -167,4 +174,6 @@ def in_favour(told: Tensor) -> Tensor:
     whole = (look.area - WHOLE_AREA) / 0.05  # log odds of being called the whole picture
     place = torch.cat([place - nn.functional.softplus(whole), whole - nn.functional.softplus(whole)], dim=1)
     parts = [part - part.amax(dim=1, keepdim=True) for part in (kind, severity, place)]
+    # a severity is only named with a fault: where none is likely, all are held back, and with them the naming
+    parts[1] = parts[1] + (1.0 - look.kinds[:, :1] + UNLIKELY).log().clamp_max(0.0)
     return torch.cat(parts, dim=1).clamp_min(WORST)

@@ -1,0 +1,57 @@
+r"""Step 10 of the recipe: teach what points at the rating by itself, with the decoder as it is.
+
+    python runs/rater.py --sft build/sft-own --vectors build/vectors --rationales build/rationales-own.jsonl \
+        --out build/sft
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from snellen.answer import RATING_PREFIX
+from snellen.model.decoder import Decoder, DecoderShape
+from snellen.region import Region
+from snellen.train.batch import Round, encode_rounds
+from snellen.train.rater import agreement, places, train_rater
+from snellen.train.sft import SeenLooks
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sft", type=Path, required=True)
+    parser.add_argument("--vectors", type=Path, required=True)
+    parser.add_argument("--rationales", type=Path, required=True)
+    parser.add_argument("--real-weight", type=float, default=40.0, help="of a human rating; a synthetic one weighs 1")
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    model = Decoder(DecoderShape(**json.loads((args.sft / "options.json").read_text())["shape"])).eval()
+    model.load_state_dict(torch.load(args.sft / "decoder.pt", weights_only=True))
+    tokenizer, seen = Tokenizer.from_file(str(args.sft / "tokenizer.json")), SeenLooks.open(args.vectors)
+    lines = [json.loads(line) for line in args.rationales.read_text(encoding="utf8").splitlines()]
+    parts = []
+    for out in (False, True):
+        # the score is read before any word, so where no word follows
+        chosen = [x for x in lines if x["held_out"] == out and x["rounds"][-1]["reply"].startswith(RATING_PREFIX)]
+        rounds = [[Round(**one | {"region": Region(*one["region"])}) for one in line["rounds"]] for line in chosen]
+        rows = [encode_rounds(tokenizer, those) for those in rounds]
+        parts.append(places(model, rows, [line["real"] for line in chosen], tokenizer, seen))
+    print("before", agreement(model.rater, parts[1]))
+    train_rater(model.rater, parts[0], args.real_weight, args.steps)
+    print("after", agreement(model.rater, parts[1]))
+    args.out.mkdir(parents=True, exist_ok=True)
+    torch.save(model.state_dict(), args.out / "decoder.pt")
+    for name in ("options.json", "tokenizer.json"):
+        shutil.copy(args.sft / name, args.out / name)
+
+
+if __name__ == "__main__":
+    main()
