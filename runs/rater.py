@@ -14,12 +14,29 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from snellen import metrics
 from snellen.answer import RATING_PREFIX
 from snellen.model.decoder import Decoder, DecoderShape
+from snellen.model.pointer import RatingPointer
 from snellen.region import Region
 from snellen.train.batch import Round, encode_rounds
-from snellen.train.rater import agreement, places, train_rater
+from snellen.train.rater import GRID, Places, places, train_rater
 from snellen.train.sft import SeenLooks
+
+
+@torch.no_grad()
+def agreement(rater: RatingPointer, held: Places) -> dict[str, float]:
+    """SRCC of the expected ratings with the targets on held-out pictures, and the plain head's, by what was read."""
+    expected = rater(held.hidden, held.told).softmax(dim=1) @ GRID
+    found = {}
+    for real in (True, False):
+        for late in (False, True):
+            which = (held.real == real) & (held.late == late)
+            name = f"{'real' if real else 'synthetic'}, {'later' if late else 'first'} round"
+            target = held.target[which].numpy()
+            found[name] = round(metrics.srcc(expected[which].numpy(), target), 4)
+            found[f"{name}, plain head"] = round(metrics.srcc(held.told[which, -1].numpy(), target), 4)
+    return found
 
 
 def main() -> None:

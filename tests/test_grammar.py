@@ -7,13 +7,13 @@ import pytest
 
 from snellen.answer import FIRST_LABELS, LATER_LABELS, Answer, Issue, Rationale, labels, parse_reply, render_reply
 from snellen.backends.bundled import token_id
-from snellen.backends.grammar import MOST_ISSUES, Grammar, Pieces
+from snellen.backends.grammar import MOST_ISSUES, SHORTEST, Grammar, Pieces
 from snellen.model.tokenizer import train_tokenizer
 from snellen.region import Region
 
 CORNER = Region(0.0, 0.1, 0.4, 0.55)
-WORDS = Rationale("Soft edges: the rest is fine.", "Crisp edges.", "No halos.", "At first sight it is good.")
-LATER = Rationale("Soft edges: the rest is fine.", "Crisp edges.", "No halos.", "At first it was 3.47; it stays.")
+WORDS = Rationale("Soft edges: the rest is fine.", "Crisp edges.", "No halos there.", "At first sight it is good.")
+LATER = Rationale("Soft edges: the rest is fine.", "Crisp edges.", "No halos there.", "At first it was 3.47; it stays.")
 ANSWERS = [
     Answer(None, 3.47, "final"),
     Answer(CORNER, 1.0, "crop", (Issue("motion blur", 5, CORNER),)),
@@ -61,7 +61,9 @@ def test_any_walk_can_be_read(pieces: Pieces, seed: int) -> None:
     else:
         pytest.fail(f"no end: {text[-200:]}")
     parsed = parse_reply(text, number)
-    assert parsed.rationale is not None and len(parsed.answer.issues) <= MOST_ISSUES
+    assert parsed.rationale is not None
+    assert all(len(words) >= SHORTEST for words in parsed.rationale.sections)
+    assert len(parsed.answer.issues) <= MOST_ISSUES
     assert (parsed.answer.tool == "crop") == (parsed.answer.region is not None)
 
 

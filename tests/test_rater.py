@@ -14,7 +14,7 @@ from snellen.model.tokenizer import train_tokenizer
 from snellen.protocol import KINDS
 from snellen.region import FULL, Region
 from snellen.train.batch import Round, encode_rounds
-from snellen.train.rater import GRID, Places, agreement, losses, places, train_rater
+from snellen.train.rater import GRID, Places, losses, places, train_rater
 from snellen.train.sft import SeenLooks
 
 NOISE = 1 + KINDS.index("noise")
@@ -84,11 +84,3 @@ def test_it_learns_what_a_finding_costs_and_human_ratings_outweigh() -> None:
     train_rater(shared, both, 1.0, 150)
     train_rater(outweighed, both, 20.0, 150)
     assert abs(moved(outweighed, both)) < 0.5 * moved(shared, both)
-
-
-def test_agreement_is_told_apart_by_what_was_read() -> None:
-    both = joined(some(40, True, 0.0), some(40, False, 0.8))
-    late = Places(both.hidden, both.told, both.target, both.real, ~both.late)
-    found = agreement(RatingPointer(8), joined(both, late))
-    assert found["real, first round"] == pytest.approx(1.0, abs=0.01)
-    assert found["synthetic, later round, plain head"] < 0.95

@@ -83,4 +83,6 @@ def tiny_policy() -> Policy:
     policy, weights = _learned()
     model = Decoder(policy.model.shape).eval()
     model.load_state_dict(weights)
-    return Policy(model, policy.tokenizer, policy.looks)
+    tiny = Policy(model, policy.tokenizer, policy.looks)
+    tiny.shortest = 1  # it has learned replies of a few words
+    return tiny

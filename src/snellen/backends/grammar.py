@@ -20,6 +20,8 @@ Mask = npt.NDArray[np.bool_]
 
 SECTION_TOKENS = 60
 """A section has at most so many tokens (the teacher's longest has 40), then it has to end."""
+SHORTEST = 12
+"""A section has at least so many characters (the teacher's shortest has 15): less is a sentence broken off."""
 MOST_ISSUES = 4
 CLOSING = '</think><answer>{"bbox_2d": ['
 NO_WORD = frozenset('"[]{}<\n0123456789')
@@ -62,18 +64,18 @@ class Pieces:
             self.known[key] = np.array([fits(text) for text in self.texts])
         return self.known[key]
 
-    def section(self, last: bool, begun: bool, full: bool, earlier: int | None) -> Mask:
+    def section(self, last: bool, lacks: int, full: bool, earlier: int | None) -> Mask:
         """Tokens inside a section: words and the earlier rating, if there is one, in hundredths; and what ends the
-        section once it holds a word. Nothing else when it is full."""
-        key = (last, begun, full, earlier)
+        section where it brings the characters that it still `lacks`. Nothing else when it is full."""
+        key = (last, lacks, full, earlier)
         if key not in self.known:
             words = np.array([bool(t) and not set(t) & NO_WORD for t in self.texts])
             if earlier is not None:
                 words[self.zero + earlier] = True
             if last:
-                stops = np.array([begun and bool(t) and CLOSING.startswith(t) for t in self.texts])
+                stops = np.array([not lacks and bool(t) and CLOSING.startswith(t) for t in self.texts])
             else:
-                lines = [t.endswith("\n") and bool(begun or t.strip()) for t in self.texts]
+                lines = [t.endswith("\n") and len(t.strip()) >= lacks for t in self.texts]
                 stops = np.array(lines) & np.array([not set(t) & (NO_WORD - {"\n"}) for t in self.texts])
             self.known[key] = stops if full else words | stops
         return self.known[key]
@@ -92,11 +94,13 @@ class Pieces:
 class Grammar:
     """Where one reply is. `allowed` says which tokens can stand next, `add` takes the one that does.
 
-    labels: of the sections. earlier: the rating of the round before, in hundredths.
+    labels: of the sections. earlier: the rating of the round before, in hundredths. shortest: characters of a section.
     """
 
-    def __init__(self, pieces: Pieces, labels: Sequence[str], earlier: int | None = None) -> None:
-        self.pieces, self.labels, self.earlier = pieces, labels, earlier
+    def __init__(
+        self, pieces: Pieces, labels: Sequence[str], earlier: int | None = None, shortest: int = SHORTEST
+    ) -> None:
+        self.pieces, self.labels, self.earlier, self.shortest = pieces, labels, earlier, shortest
         self.done = 0  # sections
         self.text, self.tokens = "", 0  # of the section or the fixed part so far
         self.options: tuple[str, ...] = ()  # the fixed part is one of these; none while in a section
@@ -123,8 +127,9 @@ class Grammar:
                 return pieces.label(self._label[len(self.text) :], self._last)
             if self.earlier is not None and self.text.endswith(BEFORE_EARLIER):
                 return pieces.numbers(self.earlier, self.earlier)
-            begun = bool(self.text[len(self._label) :].strip())
-            return pieces.section(self._last, begun, begun and self.tokens >= SECTION_TOKENS, self.earlier)
+            lacks = max(0, self.shortest - len(self.text[len(self._label) :].lstrip()))
+            full = not lacks and self.tokens >= SECTION_TOKENS
+            return pieces.section(self._last, lacks, full, self.earlier)
         if len(self.boxes[-1]) == 4:
             return pieces.numbers(100, 500)
         return self._side()

@@ -15,7 +15,6 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from snellen import metrics
 from snellen.backends.bundled import token_id
 from snellen.model.decoder import Decoder, laid_out
 from snellen.model.pointer import RatingPointer
@@ -88,18 +87,3 @@ def train_rater(rater: RatingPointer, train: Places, real_weight: float, steps: 
         optimizer.zero_grad()
         losses(rater, train, chosen, weight[chosen]).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-
-
-@torch.no_grad()
-def agreement(rater: RatingPointer, held: Places) -> dict[str, float]:
-    """SRCC of the expected ratings with the targets on held-out pictures, and the plain head's, by what was read."""
-    expected = rater(held.hidden, held.told).softmax(dim=1) @ GRID
-    found = {}
-    for real in (True, False):
-        for late in (False, True):
-            which = (held.real == real) & (held.late == late)
-            name = f"{'real' if real else 'synthetic'}, {'later' if late else 'first'} round"
-            target = held.target[which].numpy()
-            found[name] = round(metrics.srcc(expected[which].numpy(), target), 4)
-            found[f"{name}, plain head"] = round(metrics.srcc(held.told[which, -1].numpy(), target), 4)
-    return found
