@@ -11,11 +11,10 @@ import hashlib
 import json
 from pathlib import Path
 
-import torch
 from tokenizers import Tokenizer
 
 from snellen.backends.bundled import GRAPHS
-from snellen.model.decoder import Decoder, DecoderShape
+from snellen.model.decoder import Decoder
 from snellen.model.export import export_onnx
 from snellen.model.pointer import TOLD
 from snellen.model.seen import Vision
@@ -25,10 +24,7 @@ FILES = (*(f"{graph}.onnx" for graph in GRAPHS), "tokenizer.json")
 
 def load_torch(vision: Path, sft: Path) -> tuple[Vision, Decoder]:
     """The torch twin of a model: what was trained, before the export."""
-    shape = json.loads((sft / "options.json").read_text())["shape"]
-    decoder = Decoder(DecoderShape(**shape))
-    decoder.load_state_dict(torch.load(sft / "decoder.pt", weights_only=True))
-    return Vision.open(vision), decoder.eval()
+    return Vision.open(vision), Decoder.open(sft)
 
 
 def main() -> None:

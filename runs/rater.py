@@ -16,10 +16,9 @@ from tokenizers import Tokenizer
 
 from snellen import metrics
 from snellen.answer import RATING_PREFIX
-from snellen.model.decoder import Decoder, DecoderShape
+from snellen.model.decoder import Decoder
 from snellen.model.pointer import RatingPointer
-from snellen.region import Region
-from snellen.train.batch import Round, encode_rounds
+from snellen.train.batch import encode_rounds, rounds_of
 from snellen.train.rater import GRID, Places, places, train_rater
 from snellen.train.sft import SeenLooks
 
@@ -50,16 +49,14 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(2)
     torch.manual_seed(0)
-    model = Decoder(DecoderShape(**json.loads((args.sft / "options.json").read_text())["shape"])).eval()
-    model.load_state_dict(torch.load(args.sft / "decoder.pt", weights_only=True))
+    model = Decoder.open(args.sft)
     tokenizer, seen = Tokenizer.from_file(str(args.sft / "tokenizer.json")), SeenLooks.open(args.vectors)
     lines = [json.loads(line) for line in args.rationales.read_text(encoding="utf8").splitlines()]
     parts = []
     for out in (False, True):
         # the score is read before any word, so where no word follows
         chosen = [x for x in lines if x["held_out"] == out and x["rounds"][-1]["reply"].startswith(RATING_PREFIX)]
-        rounds = [[Round(**one | {"region": Region(*one["region"])}) for one in line["rounds"]] for line in chosen]
-        rows = [encode_rounds(tokenizer, those) for those in rounds]
+        rows = [encode_rounds(tokenizer, rounds_of(line)) for line in chosen]
         parts.append(places(model, rows, [line["real"] for line in chosen], tokenizer, seen))
     print("before", agreement(model.rater, parts[1]))
     train_rater(model.rater, parts[0], args.real_weight, args.steps)

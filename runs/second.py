@@ -27,7 +27,7 @@ from snellen.backends import Sampling
 from snellen.data.rationale import second
 from snellen.data.synthesize import Recipe, read_recipes
 from snellen.image import Picture, View
-from snellen.model.decoder import Decoder, DecoderShape
+from snellen.model.decoder import Decoder
 from snellen.model.seen import Seen
 from snellen.protocol import DEFAULT_QUESTION, SnellenProtocol
 from snellen.region import FULL, Region
@@ -98,11 +98,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="only so many pictures, drawn at random")
     args = parser.parse_args()
     torch.set_num_threads(2)
-    shape = json.loads((args.sft / "options.json").read_text())["shape"]
-    decoder = Decoder(DecoderShape(**shape)).eval()
-    decoder.load_state_dict(torch.load(args.sft / "decoder.pt", weights_only=True))
     looks: Any = StoredLooks(SeenLooks.open(args.vectors))
-    policy = Policy(decoder, Tokenizer.from_file(str(args.sft / "tokenizer.json")), looks)
+    policy = Policy(Decoder.open(args.sft), Tokenizer.from_file(str(args.sft / "tokenizer.json")), looks)
     policy.draws.manual_seed(0)
     recipes = list(read_recipes(args.looks / "recipes.jsonl"))
     rows = [json.loads(line) for line in (args.vectors / "examples.jsonl").read_text().splitlines()]

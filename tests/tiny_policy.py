@@ -20,8 +20,8 @@ from snellen.train.sft import SeenLooks, SftOptions, sft_losses
 
 BOX = Region(0.1, 0.1, 0.6, 0.6)
 SHOWN = ZOOM_PRESETS["snellen"].settle(BOX, 480, 480)
-FIRST = Rationale("Noise.", "Clean.", "Speckle.", "Closer.")
-LATER = Rationale("Noise there.", "Clean.", "Speckle.", "It stays.")
+FIRST = Rationale("Noise in part.", "Clean it well.", "No more specks.", "Look at it closer.")
+LATER = Rationale("Noise is there.", "Clean it well.", "No more specks.", "It stays as it is.")
 NOISE = (Issue("noise", 3, BOX),)
 
 
@@ -83,6 +83,4 @@ def tiny_policy() -> Policy:
     policy, weights = _learned()
     model = Decoder(policy.model.shape).eval()
     model.load_state_dict(weights)
-    tiny = Policy(model, policy.tokenizer, policy.looks)
-    tiny.shortest = 1  # it has learned replies of a few words
-    return tiny
+    return Policy(model, policy.tokenizer, policy.looks)

@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 
 from snellen.answer import RATING_PREFIX, labels
 from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
-from snellen.backends.grammar import SHORTEST, Grammar, Pieces
+from snellen.backends.grammar import Grammar, Pieces
 from snellen.backends.grid import Floats, regrid
 from snellen.image import GRID, View
 from snellen.region import Region
@@ -74,9 +74,6 @@ def earlier_rating(conversation: Conversation) -> int | None:
 
 class BundledBackend:
     """snellen-1, or a model of its make in another `folder`. `threads`: of the encoder; None: the runtime chooses."""
-
-    shortest = SHORTEST
-    """Characters of a section, see `Grammar`."""
 
     def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
         folder = folder or WEIGHTS
@@ -167,7 +164,7 @@ class BundledBackend:
     def grammar(self, conversation: Conversation) -> Grammar:
         """What the next reply of a conversation can be."""
         rounds = sum(turn.role == "user" for turn in conversation)
-        return Grammar(self._form, labels(rounds), earlier_rating(conversation), self.shortest)
+        return Grammar(self._form, labels(rounds), earlier_rating(conversation))
 
     def _batch(self, conversations: Sequence[Conversation]) -> dict[str, npt.NDArray[Any]]:
         """The decoder's inputs for whole conversations, padded on the left to one length."""

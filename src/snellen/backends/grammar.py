@@ -24,7 +24,7 @@ SHORTEST = 12
 """A section has at least so many characters (the teacher's shortest has 15): less is a sentence broken off."""
 MOST_ISSUES = 4
 CLOSING = '</think><answer>{"bbox_2d": ['
-NO_WORD = frozenset('"[]{}<\n0123456789')
+NO_WORD = frozenset('"[]{}<\n\r\t0123456789')
 """What no word holds; the earlier rating is let in by itself."""
 BEFORE_EARLIER = ("look gave ", "rating was ")
 """Words that the earlier rating follows."""
@@ -94,13 +94,11 @@ class Pieces:
 class Grammar:
     """Where one reply is. `allowed` says which tokens can stand next, `add` takes the one that does.
 
-    labels: of the sections. earlier: the rating of the round before, in hundredths. shortest: characters of a section.
+    labels: of the sections. earlier: the rating of the round before, in hundredths.
     """
 
-    def __init__(
-        self, pieces: Pieces, labels: Sequence[str], earlier: int | None = None, shortest: int = SHORTEST
-    ) -> None:
-        self.pieces, self.labels, self.earlier, self.shortest = pieces, labels, earlier, shortest
+    def __init__(self, pieces: Pieces, labels: Sequence[str], earlier: int | None = None) -> None:
+        self.pieces, self.labels, self.earlier = pieces, labels, earlier
         self.done = 0  # sections
         self.text, self.tokens = "", 0  # of the section or the fixed part so far
         self.options: tuple[str, ...] = ()  # the fixed part is one of these; none while in a section
@@ -127,7 +125,7 @@ class Grammar:
                 return pieces.label(self._label[len(self.text) :], self._last)
             if self.earlier is not None and self.text.endswith(BEFORE_EARLIER):
                 return pieces.numbers(self.earlier, self.earlier)
-            lacks = max(0, self.shortest - len(self.text[len(self._label) :].lstrip()))
+            lacks = max(0, SHORTEST - len(self.text[len(self._label) :].lstrip()))
             full = not lacks and self.tokens >= SECTION_TOKENS
             return pieces.section(self._last, lacks, full, self.earlier)
         if len(self.boxes[-1]) == 4:

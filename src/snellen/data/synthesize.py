@@ -145,7 +145,8 @@ def developed(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     darker, flatter or punchier, warmer or cooler, and half of the time smaller (down to half the side, not below
     `LEAST_SIDE`), so that its native pixels are sharper.
 
-    Ours. Each change stays below what KADID-10k calls level 2 of brightening, darkening or contrast.
+    Ours. On a gray ramp the tones move by 8 levels (root mean square) in the median and by less than 15 in 95 of 100:
+    about levels 1 and 2 of brightening and darkening, but also levels 3 and 4 of contrast, which change as little.
     """
     rng = np.random.default_rng(seed)
     power, slope = np.exp(rng.normal(0.0, 0.1)), np.exp(rng.normal(0.0, 0.08))

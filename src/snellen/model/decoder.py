@@ -8,8 +8,10 @@ found. So a word is always written with the finding in view; a small decoder did
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -150,6 +152,14 @@ class Decoder(nn.Module):
         self.rater = RatingPointer(shape.width)
         d = shape.width // shape.heads
         self.register_buffer("frequencies", shape.theta ** (-torch.arange(0, d, 2) / d), persistent=False)
+
+    @staticmethod
+    def open(folder: Path) -> Decoder:
+        """Read decoder.pt and options.json, as either stage of training leaves them; ready to be asked."""
+        shape = json.loads((folder / "options.json").read_text(encoding="utf8"))["shape"]
+        decoder = Decoder(DecoderShape(**shape))
+        decoder.load_state_dict(torch.load(folder / "decoder.pt", weights_only=True, map_location="cpu"))
+        return decoder.eval()
 
     def forward(
         self, ids: Tensor, looks: Tensor, positions: Tensor, keys: Tensor, past: Tensor | None = None

@@ -7,9 +7,9 @@ context and is never trained on, also the beginning that a reply without text is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,11 @@ class Round:
     rating: float
     issues: int
     teaches: Literal["reply", "rating", "nothing"] = "reply"
+
+
+def rounds_of(line: Mapping[str, Any]) -> list[Round]:
+    """The rounds of a conversation as a line of JSON holds it."""
+    return [Round(**one | {"region": Region(*one["region"])}) for one in line["rounds"]]
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from tokenizers import Tokenizer
 from snellen.data.sample import Sample, read_manifest
 from snellen.model.decoder import DecoderShape
 from snellen.model.tokenizer import train_tokenizer
-from snellen.region import Region
-from snellen.train.batch import Round, Row, encode_rounds
+from snellen.train.batch import Row, encode_rounds, rounds_of
 from snellen.train.grpo import RlOptions, train_grpo
 from snellen.train.looks import HELD_OUT, training_pictures
 from snellen.train.policy import open_policy
@@ -118,8 +117,7 @@ def run_sft(config: SftConfig) -> None:
         tokenizer = train_tokenizer(one["reply"] for line in lines for one in line["rounds"])
     rows: dict[bool, list[Row]] = {True: [], False: []}
     for line in lines:
-        rounds = [Round(**one | {"region": Region(*one["region"])}) for one in line["rounds"]]
-        rows[line["held_out"]].append(encode_rounds(tokenizer, rounds))
+        rows[line["held_out"]].append(encode_rounds(tokenizer, rounds_of(line)))
     shape, vectors = DecoderShape(tokenizer.get_vocab_size()), SeenLooks.open(config.vectors)
     train_sft(config.options, shape, tokenizer, rows[False], rows[True], vectors, config.out, config.start)
 

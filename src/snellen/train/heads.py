@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from snellen.model.faults import FaultHeads
 from snellen.protocol import KINDS
+from snellen.region import WHOLE_AREA, Region
 from snellen.train import best_device
 from snellen.train.looks import LookStore
 from snellen.train.loop import rate_at
@@ -146,11 +147,9 @@ def validate_heads(heads: FaultHeads, stored: StoredCells) -> dict[str, float]:
     strong = (worst > 0) & (level >= 3)
     held = []
     for look, box in zip(looks, faults.box.numpy(), strict=True):
-        if look.fault is None or look.fault[1] < 3 or not SLIVER <= look.fault[2].area < 0.6:
+        if look.fault is None or look.fault[1] < 3 or not SLIVER <= look.fault[2].area < WHOLE_AREA:
             continue
-        region = look.fault[2]
-        width, height = min(box[2], region.x1) - max(box[0], region.x0), min(box[3], region.y1) - max(box[1], region.y0)
-        held.append(max(0.0, width) * max(0.0, height) >= 0.5 * region.area)
+        held.append(Region(*map(float, box)).covers(look.fault[2]) >= 0.5)
 
     def share(hits: Sequence[bool] | npt.NDArray[np.bool_]) -> float:
         return round(float(np.mean(np.asarray(hits, float))), 4) if len(hits) else np.nan

@@ -17,7 +17,6 @@ lead to: the box that is looked at next, and the next round's rating, which does
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,7 @@ from snellen.backends import Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.bundled import RATINGS, BundledBackend, LookVectors, texts_of, token_id
 from snellen.backends.grammar import Grammar, Mask, Pieces
 from snellen.image import View
-from snellen.model.decoder import Decoder, DecoderShape, Layer
+from snellen.model.decoder import Decoder, Layer
 from snellen.model.pointer import TOLD
 from snellen.model.seen import Vision
 from snellen.region import Region
@@ -206,13 +205,11 @@ def open_policy(vision: Path, folder: Path, looks: Path | None = None) -> Policy
     Raises FileNotFoundError when one of the files is missing.
     """
     cache = LookCache(Vision.open(vision), looks)
-    shape = json.loads((folder / "options.json").read_text(encoding="utf8"))["shape"]
-    decoder = Decoder(DecoderShape(**shape))
-    decoder.load_state_dict(torch.load(folder / "decoder.pt", weights_only=True, map_location="cpu"))
+    decoder = Decoder.open(folder)
     if not (folder / "tokenizer.json").is_file():
         raise FileNotFoundError(f"{folder / 'tokenizer.json'}: no such file; it is written beside decoder.pt")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return Policy(decoder.eval(), tokenizer, cache)
+    return Policy(decoder, tokenizer, cache)
 
 
 def as_tokens(ratings: Tensor, first: int, model: Decoder) -> Tensor:
