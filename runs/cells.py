@@ -61,6 +61,7 @@ def _flat(batch: list[Pixels]) -> Pixels:
     return [one for pixels in batch for one in pixels]
 
 
+@torch.no_grad()
 def write_cells(vision: Vision, looks: Dataset[Pixels], count: int, file: Path) -> None:
     """One pass over `looks`, which are `count` in all."""
     device = best_device()

@@ -20,8 +20,8 @@ from snellen.data.sample import read_manifest
 from snellen.data.synthesize import PRISTINE_MOS, Recipe, plan, realise, write_recipes
 from snellen.image import ZOOM_PRESETS, Picture, load, look
 from snellen.region import FULL, Region
+from snellen.train.example import Look
 from snellen.train.looks import store_looks, training_pictures
-from snellen.train.vision import Look
 
 HIGH_MOS = 4.2
 """Real training pictures rated at least this count as clean sources."""

@@ -22,6 +22,9 @@ from snellen.data.synthesize import Recipe, read_recipes
 from snellen.image import ZOOM_PRESETS
 from snellen.region import FULL, WHOLE_AREA, Region
 
+WIDER = 0.3
+"""Of a box's sides, on each side of it: what is darker or flatter than the rest shows beside the rest, and of clean
+pictures the most suspicious part alone looks faulty twice as often as with its surroundings (docs/training-log.md)."""
 VARIANTS = {True: 1, False: 2}
 """Wordings per picture, by whether it is real: known faults teach grounding, real pictures mostly the rating."""
 
@@ -75,14 +78,14 @@ def quick_round(row: dict[str, Any], number: int, recipes: list[Recipe]) -> dict
 
 
 def asked_of(known: Known, box: Sequence[float]) -> Region:
-    """What a first look asks for: the box that the fault heads named, a little wider; a known fault of which that would
-    miss half is asked for as it is known.
+    """What a first look asks for: the box that the fault heads named with WIDER of its sides around it; a known fault
+    of which that would miss half is asked for as it is known.
 
     The heads' box, though a known one is better: it is what the model is told, and so what it can ask for. Taught on
     boxes drawn loosely around the fault, it learned to trust what it is told by half.
     """
     x0, y0, x1, y1 = (float(side) for side in box)
-    dx, dy = 0.1 * (x1 - x0), 0.1 * (y1 - y0)
+    dx, dy = WIDER * (x1 - x0), WIDER * (y1 - y0)
     wanted = Region(max(0.0, x0 - dx), max(0.0, y0 - dy), min(1.0, x1 + dx), min(1.0, y1 + dy))
     if any(wanted.covers(fault.region) < 0.5 for fault in known.faults if fault.region.area < WHOLE_AREA):
         wanted = known.faults[0].region

@@ -27,16 +27,17 @@ step dev python runs/pristine.py --photographs "$out/photographs.jsonl" --split 
 step looks python runs/looks.py --photographs "$out/photographs.jsonl" --manifest "$out/biq2021.jsonl" \
     --large 9000 --small 5000 --out "$out/looks"
 step visible python runs/visible.py --looks "$out/looks"
-step looks-more python runs/looks.py --photographs "$out/photographs.jsonl" --manifest "$out/biq2021.jsonl" \
-    --large 6000 --small 4000 --seed 100 --out "$out/looks-more"
-step visible-more python runs/visible.py --looks "$out/looks-more"
 step known python runs/known.py --manifest "$out/biq2021.jsonl" --looks "$out/looks" \
     --real 3000 --synthetic 7000 --out "$out/known"
-step vision python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --steps 2400 --out "$out/vision"
-step cells python runs/cells.py --vision "$out/vision/vision.pt" --known "$out/known" \
-    --looks "$out/looks" "$out/looks-more" --out "$out/cells"
-step heads python runs/heads.py --vision "$out/vision/vision.pt" --looks "$out/looks" "$out/looks-more" \
-    --cells "$out/cells" --out "$out/heads"
+step vision python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --steps 2400 \
+    --out "$out/vision-first"
+step vision-again python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --synthetic 8 --seed 2 \
+    --start "$out/vision-first/vision.pt" --teacher "$out/vision-first/vision.pt" --encoder-rate 3e-4 \
+    --head-rate 1e-3 --frozen 2 --steps 2000 --out "$out/vision"
+step cells python runs/cells.py --vision "$out/vision/vision.pt" --known "$out/known" --looks "$out/looks" \
+    --out "$out/cells"
+step heads python runs/heads.py --vision "$out/vision/vision.pt" --looks "$out/looks" --cells "$out/cells" \
+    --out "$out/heads"
 step vectors python runs/vectors.py --vision "$out/heads/vision.pt" --known "$out/known" --looks "$out/looks" \
     --cells "$out/cells" --out "$out/vectors"
 step rationales python runs/rationales.py --vectors "$out/vectors" --looks "$out/looks" --out "$out/rationales.jsonl"

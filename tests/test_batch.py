@@ -66,12 +66,13 @@ def test_numbers_of_the_answer_are_told_apart(tokenizer) -> None:
 def test_what_is_claimed_is_told_from_how_it_is_worded() -> None:
     reply = (
         "Image Quality Summary: One sees severe motion blur in the upper left corner; the whole is fair.\n"
+        "Crop Inspection Summary: The crop shows intact detail, it clears the suspicion.\n"
         '<answer>{"bbox_2d": [0.00, 0.00, 0.50, 0.50], "rating": 2.10, "tool": "crop", '
         '"issues": [{"kind": "motion blur", "severity": 5, "bbox_2d": [0.00, 0.00, 0.40, 0.40]}]}</answer>'
     )
     assert [match.group() for match in CLAIMS.finditer(reply)] == [
         "Summary: One sees", "severe", "motion blur", "in the upper left corner", "fair",
-        '"tool": "crop', '"issues": [', "motion blur", '"severity": 5',
+        "Summary: The crop", "shows intact", "clears", '"tool": "crop', '"issues": [', "motion blur", '"severity": 5',
     ]  # fmt: skip
     letters = train_tokenizer([reply], 10)  # hardly any merges: a token is a letter
     row = encode_rounds(letters, [Round(0, FULL, reply, 2.1, 1)])

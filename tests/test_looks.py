@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from snellen.data.sample import Sample
-from snellen.train.looks import hold_out, training_pictures
+from snellen.train.looks import Mixture, hold_out, training_pictures
 
 SAMPLES = [
     *(Sample(f"train{i}", 3.0, split="train", group=f"g{i // 2}") for i in range(2000)),
@@ -31,3 +35,12 @@ def test_scenes_are_whole_on_one_side_whatever_the_order() -> None:
 def test_holding_out_refuses_test_pictures() -> None:
     with pytest.raises(ValueError, match="tested is a test picture"):
         hold_out(SAMPLES, 10)
+
+
+def test_real_looks_see_nearly_all_of_a_picture_each_time_another_part(tmp_path: Path) -> None:
+    ramp = np.repeat(np.linspace(0, 255, 400).astype(np.uint8)[None, :, None], 400, axis=0).repeat(3, axis=2)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    mixture = Mixture([Sample(str(tmp_path / "ramp.png"), 3.0)], None, real=1, synthetic=0, crops=0.0, seed=0)
+    rows = [next_batch[0].overview[0, :, 0].astype(int) for next_batch, _ in zip(mixture, range(8), strict=False)]
+    assert all(np.ptp(row) >= 0.88 * 255 for row in rows)
+    assert len({tuple(sorted((row[0], row[-1]))) for row in rows}) > 4

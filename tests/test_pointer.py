@@ -76,6 +76,16 @@ def test_closed_gates_add_nothing_and_open_ones_point() -> None:
     assert numbers[0].item() == pytest.approx(2.0 * WORST)
 
 
+def test_what_other_tokens_mean_is_learned() -> None:
+    pointer = Pointer(700, 8, 4)
+    sure, clean = told(NOISE, 3.0, (0.10, 0.20, 0.30, 0.40)), told(None, 3.0, (0.10, 0.20, 0.30, 0.40))
+    with torch.no_grad():
+        pointer.meant.weight[3, 0] = 0.5  # token 3 is said where there is no fault
+        pointer.open.bias[0] = 2.0
+    assert pointer(torch.ones(1, 8), sure)[0, 3].item() == pytest.approx(0.5 * 2.0 * WORST)
+    assert not pointer(torch.ones(1, 8), clean).any()
+
+
 def test_a_rating_lies_between_those_of_the_looks() -> None:
     rater = RatingPointer(8)
     told_of = told(NOISE, 3.0, (0.10, 0.20, 0.30, 0.40))  # 3.0 here, 4.0 at first

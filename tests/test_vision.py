@@ -15,7 +15,8 @@ from snellen.backends.grid import regrid as served
 from snellen.model.vision import MEASURES, RAW, SAID, WIDTH, Encoder, load_imagenet, measures, regrid
 from snellen.protocol import KINDS
 from snellen.region import Region
-from snellen.train.vision import Look, VisionOptions, cell_targets, correlation_loss, train_vision
+from snellen.train.example import Look, cell_targets
+from snellen.train.vision import VisionOptions, correlation_loss, train_vision
 
 
 def small(seed: int, h: int = 64, w: int = 96) -> np.ndarray:

@@ -226,10 +226,11 @@ _CLAIMS = {
 }
 CLAIMS = re.compile(
     r"\b(?:" + "|".join(sorted(_CLAIMS, key=len, reverse=True)) + r")\b"
-    r'|Summary: \S+ \S+|"severity": \d|"tool": "\w+|"issues": \[\]?'
+    r"|Summary: \S+ \S+|\b(?:confirms|reveals|brings out|uncovers|clears)\b"
+    r'|\b(?:shows|holds) (?:no|nothing|intact|crisp|only)\b|"severity": \d|"tool": "\w+|"issues": \[\]?'
 )
 """The parts of a reply that claim something of the picture: what is wrong, how bad, where, or that nothing is, and
-whether to look closer. The rest is wording."""
+whether to look closer; also where a sentence goes on with a fault or with praise. The rest is wording."""
 
 POSITIVE_WORDS = frozenset(
     (

@@ -145,11 +145,11 @@ def developed(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     darker, flatter or punchier, warmer or cooler, and half of the time smaller (down to half the side, not below
     `LEAST_SIDE`), so that its native pixels are sharper.
 
-    Ours. On a gray ramp the tones move by 8 levels (root mean square) in the median and by less than 15 in 95 of 100:
-    about levels 1 and 2 of brightening and darkening, but also levels 3 and 4 of contrast, which change as little.
+    Ours. On a gray ramp the tones move by 4.6 levels (root mean square) in the median and by less than 8.5 in 95 of
+    100: less than by level 1 of brightening (9), level 2 of darkening (9) and levels 3 and 4 of contrast (10).
     """
     rng = np.random.default_rng(seed)
-    power, slope = np.exp(rng.normal(0.0, 0.1)), np.exp(rng.normal(0.0, 0.08))
+    power, slope = np.exp(rng.normal(0.0, 0.05)), np.exp(rng.normal(0.0, 0.04))
     gains = np.exp(rng.normal(0.0, 0.02, 3))
     codes = (np.linspace(0.0, 1.0, 256)[:, None] * gains).clip(0.0, 1.0) ** power
     table = (255.0 * (0.5 + slope * (codes - 0.5))).round().clip(0, 255).astype(np.uint8)  # (256, 3)

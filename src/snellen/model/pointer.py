@@ -5,6 +5,9 @@ copied here is what the heads found in the look: each token that names a kind of
 each number as a side of the box, is favoured as much as the finding speaks for it, times a gate that the decoder opens
 where it is about to say such a thing. So one gate is learned for all kinds and places, not a way for each.
 
+Names are not all that a finding bears on: "the crop shows" goes on with "intact detail" or with a fault, and said the
+former is said for good. What other tokens mean for a finding is learned, a number for each token and thing (`meant`).
+
 Ratings are pointed at only: see `RatingPointer`.
 """
 
@@ -106,6 +109,11 @@ class Pointer(nn.Module):
         self.gates = nn.Linear(width, len(GROUPS) + 4)
         nn.init.zeros_(self.gates.weight)
         nn.init.zeros_(self.gates.bias)
+        self.meant = nn.Linear(sum(GROUPS), vocabulary, bias=False)
+        nn.init.zeros_(self.meant.weight)
+        self.open = nn.Linear(width, len(GROUPS))  # gates of what is meant, open at first: else neither would learn
+        nn.init.zeros_(self.open.weight)
+        nn.init.ones_(self.open.bias)
         self.first_number = first_number
         self.register_buffer("spoken", torch.zeros(sum(GROUPS), vocabulary))
 
@@ -114,15 +122,19 @@ class Pointer(nn.Module):
         self.spoken.copy_(torch.from_numpy(spoken_by(tokens)))
 
     def forward(self, hidden: Tensor, told: Tensor) -> Tensor:
-        """What to add to the logits: hidden (N, width), told (N, TOLD) -> (N, V); 0 for what is not named."""
-        gates = self.gates(hidden)
-        named, sides = gates.split([len(GROUPS), 4], dim=1)
-        wide = torch.cat([named[:, i : i + 1].expand(-1, size) for i, size in enumerate(GROUPS)], dim=1)
-        favoured = (wide * in_favour(told)) @ self.spoken
+        """What to add to the logits: hidden (N, width), told (N, TOLD) -> (N, V)."""
+        named, sides = self.gates(hidden).split([len(GROUPS), 4], dim=1)
+        favour = in_favour(told)
+        favoured = (_by_thing(named) * favour) @ self.spoken + self.meant(_by_thing(self.open(hidden)) * favour)
         off = (0.01 * torch.arange(101, device=told.device) - Told.of(told).box[..., None]) / SIDE_SPREAD
         places = (sides[..., None] * (-0.5 * off * off).clamp_min(WORST)).sum(dim=1)
         before, after = self.first_number, favoured.shape[1] - self.first_number - 101
         return favoured + nn.functional.pad(places, (before, after))
+
+
+def _by_thing(gates: Tensor) -> Tensor:
+    """A gate for each group -> one for each thing in it: (N, len(GROUPS)) -> (N, sum of GROUPS)."""
+    return torch.cat([gates[:, i : i + 1].expand(-1, size) for i, size in enumerate(GROUPS)], dim=1)
 
 
 class RatingPointer(nn.Module):
@@ -145,10 +157,14 @@ class RatingPointer(nn.Module):
         with torch.no_grad():
             self.say.bias.copy_(torch.tensor([-1.0, 0.0]))
 
+    def share(self, hidden: Tensor) -> Tensor:
+        """How much this look counts, and not the first one: (N, width) -> (N, 1), 0..1."""
+        return self.say(hidden)[:, :1].sigmoid()
+
     def forward(self, hidden: Tensor, told: Tensor) -> Tensor:
         """hidden (N, width), told (N, TOLD) -> (N, 401), logits of the ratings 1.00 to 5.00."""
-        share, spread = self.say(hidden).split(1, dim=1)
-        share, spread = share.sigmoid(), nn.functional.softplus(spread) + LEAST_SPREAD
+        share, spread = self.share(hidden), self.say(hidden)[:, 1:]
+        spread = nn.functional.softplus(spread) + LEAST_SPREAD
         look = Told.of(told)
         between = share * look.rating + (1.0 - share) * look.first
         mean = between + self.move(torch.cat([look.kinds, look.severity, look.area], dim=1))

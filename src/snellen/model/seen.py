@@ -75,7 +75,6 @@ class Vision(nn.Module):
         """Write what `open` reads."""
         torch.save({part: module.state_dict() for part, module in self.named_children()}, file)
 
-    @torch.no_grad()
     def cells(self, overviews: Sequence[np.ndarray], fragments: Sequence[np.ndarray]) -> Tensor:
         """What the encoder says of the cells of N looks, (N, 2, SAID, GRID, GRID); pictures as `View` holds them."""
         device = self.encoder.cell.weight.device

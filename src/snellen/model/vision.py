@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snellen.backends.grid import grid_shares
-from snellen.protocol import KINDS
 
 CELL = 32
 """Pixels of the small picture that one cell vector stands for."""
@@ -163,19 +162,14 @@ def regrid(cells: Tensor, rows: int, columns: int) -> Tensor:
 
 
 class Glance(nn.Module):
-    """What one look says without words: the score, and for each cell the kind of fault and its severity.
-
-    This is also the plain regression head that the language model is held against. The kinds here only train the
-    encoder; what the model is told of faults comes from `snellen.model.faults`.
-    """
+    """What one look says without words: the score. It is also the plain regression head that the language model is
+    held against; what the model is told of faults comes from `snellen.model.faults`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.summary = nn.Sequential(nn.Linear(4 * WIDTH, SUMMARY), nn.GELU())
         self.score = nn.Linear(SUMMARY, 1)
         self.alone = nn.Linear(2 * WIDTH, 1)  # the score from one small picture; only trains the encoder
-        self.kind = nn.Linear(WIDTH, len(KINDS) + 1)  # 0 is "no fault"
-        self.severity = nn.Linear(WIDTH, 1)
 
     @staticmethod
     def pool(cells: Tensor) -> Tensor:
@@ -193,11 +187,6 @@ class Glance(nn.Module):
         """(N, SUMMARY) -> (N,) MOS on 1..5 (unclipped)."""
         out: Tensor = self.score(summary)[:, 0]
         return 3.0 + out
-
-    def faults(self, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, WIDTH, h, w) -> kind logits (N, h, w, K+1) and severity (N, h, w) on 0..5."""
-        rows = cells.permute(0, 2, 3, 1)
-        return self.kind(rows), self.severity(rows)[..., 0]
 
 
 def load_imagenet(encoder: Encoder) -> None:

@@ -1,8 +1,9 @@
 """Between encoder and decoder: teach the fault heads, on what the trained encoder says of synthetic looks.
 
-The encoder stays as it is: on MOS it is best after about three passes over the real pictures and worse after five
-(docs/training-log.md), when what says where a fault is, and of which kind, still gains. So that goes on without it, and
-as the encoder no longer changes, what it says of every look is computed once (runs/cells.py).
+They learn with the encoder first (`snellen.train.vision`). On MOS that is best after about three passes over the real
+pictures and worse after five (docs/training-log.md), when what says where a fault is, and of which kind, still gains.
+So that goes on without it, and as the encoder no longer changes, what it says of every look is computed once
+(runs/cells.py).
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snellen.model.faults import FaultHeads
+from snellen.model.faults import FaultHeads, Faults
 from snellen.protocol import KINDS
 from snellen.region import WHOLE_AREA, Region
 from snellen.train import best_device
+from snellen.train.example import SLIVER, Look, cell_targets, worst_target
 from snellen.train.looks import LookStore
 from snellen.train.loop import rate_at
-from snellen.train.vision import CLEAN_WEIGHT, Look, cell_targets
 
 WEIGHTS = {"kind": 0.7, "severity": 0.3, "worst_kind": 0.3, "worst_severity": 0.2}
-SLIVER = 0.02
-"""A fault that covers less of a look than this is neither asked for nor denied."""
+CLEAN_WEIGHT = 0.4
+"""Of a clean cell in the loss of the kinds: most cells are clean, and a model that says so of all is mostly right."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,6 @@ class StoredCells:
         """What the encoder says of some looks, (n, 2, SAID, GRID, GRID) float."""
         rows = [self._cells[number][i] for number, i in (self._where[one] for one in chosen)]
         return torch.from_numpy(np.stack(rows).astype(np.float32))
-
-
-def worst_target(look: Look) -> tuple[int, float]:
-    """Kind (0 none, else 1 + index in KINDS, -1 when only a sliver of it shows) and severity of a look's fault."""
-    if look.fault is None:
-        return 0, 0.0
-    kind, level, region = look.fault
-    return (1 + KINDS.index(kind) if region.area >= SLIVER else -1), float(level)
 
 
 def fault_losses(heads: FaultHeads, looks: Sequence[Look], cells: Tensor) -> dict[str, Tensor]:
@@ -130,18 +123,18 @@ def train_heads(options: HeadOptions, heads: FaultHeads, stored: StoredCells, lo
             optimizer.step()
             lines.write(json.dumps({"step": step + 1} | {k: round(v.item(), 4) for k, v in parts.items()}) + "\n")
         heads.cpu().eval()
-        lines.write(json.dumps(validate_heads(heads, stored)) + "\n")
+        held = [stored.looks[i] for i in stored.held_out]
+        lines.write(json.dumps(validate_heads(heads, held, stored.take(stored.held_out))) + "\n")
 
 
 @torch.no_grad()
-def validate_heads(heads: FaultHeads, stored: StoredCells) -> dict[str, float]:
-    """On held-out looks, NaN where there are none of a sort. right, right_strong: share of faults, of all levels and
-    of 3 to 5, whose kind is named; false_alarm: share of clean looks in which one is seen; severity: correlation of
-    the severity with the level over all faults; held: share of local faults of
-    levels 3 to 5 of which the box holds half."""
-    faults = heads(stored.take(stored.held_out))
+def validate_heads(heads: FaultHeads, looks: Sequence[Look], cells: Tensor) -> dict[str, float]:
+    """On looks that were held out, NaN where there are none of a sort. right, right_strong: share of faults, of all
+    levels and of 3 to 5, whose kind is named; false_alarm: share of clean looks in which one is seen; severity:
+    correlation of the severity with the level over all faults; held: share of local faults of levels 3 to 5 of which
+    the box holds half."""
+    faults = Faults(*(part.cpu() for part in heads(cells)))
     named, said = faults.worst_kind.argmax(dim=1).numpy(), faults.worst_severity.numpy()
-    looks = [stored.looks[i] for i in stored.held_out]
     worst = np.array([worst_target(look)[0] for look in looks])
     level = np.array([worst_target(look)[1] for look in looks])
     strong = (worst > 0) & (level >= 3)

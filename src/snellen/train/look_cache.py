@@ -57,11 +57,11 @@ class LookCache:
         row = self._store.execute(query, (self.made_by, _name(view))).fetchone()
         return None if row is None else np.frombuffer(row[0], np.float16)
 
+    @torch.no_grad()
     def _encode(self, views: Sequence[View]) -> npt.NDArray[np.float16]:
         cells = self.vision.cells([view.overview for view in views], [view.fragments for view in views])
         regions = torch.tensor([view.region.to_list() for view in views], device=cells.device)
-        with torch.no_grad():
-            return self.vision.judge(cells, regions).packed().cpu().numpy().astype(np.float16)
+        return self.vision.judge(cells, regions).packed().cpu().numpy().astype(np.float16)
 
 
 def _name(view: View) -> str:

@@ -21,7 +21,7 @@ from snellen.data.synthesize import VISIBLE
 from snellen.image import GRID, OVERVIEW, TILE, look
 from snellen.image import load as load_picture
 from snellen.region import FULL, Region
-from snellen.train.vision import Look
+from snellen.train.example import Look
 
 SIDE = GRID * TILE
 HELD_OUT = 800
@@ -113,7 +113,8 @@ def store_looks(looks: Iterator[tuple[Look, dict[str, object]]], count: int, fol
 class Mixture(torch.utils.data.IterableDataset[list[Look]]):
     """Endless batches: `real` looks of human-rated pictures and `synthetic` ones from a store, in a fixed order.
 
-    crops: share of real looks that see a random part of the picture, as a later round does, under the same MOS.
+    crops: share of real looks that see a random part of the picture, as a later round does, under the same MOS. The
+    others see nearly all of it, each time another part: nobody rates a picture differently for a missing edge.
     """
 
     samples: Sequence[Sample]
@@ -144,17 +145,12 @@ class Mixture(torch.utils.data.IterableDataset[list[Look]]):
                 continue
             looks = []
             for draw, i in zip(draws, take, strict=False):  # the draws go on for the synthetic looks
-                region = _random_square(draw) if draw[0] < self.crops else FULL
-                looks.append(real_look(self.samples[i], region))
+                side = 0.63 + 0.27 * draw[1] if draw[0] < self.crops else 0.9 + 0.1 * draw[1]
+                x, y = (1 - side) * draw[2], (1 - side) * draw[3]
+                looks.append(real_look(self.samples[i], Region(x, y, x + side, y + side)))
             if self.store is not None:
                 looks += [self.store[i] for i in synthetic]
             yield [one.flipped() if draw[4] < 0.5 else one for draw, one in zip(draws, looks, strict=False)]
-
-
-def _random_square(draw: np.ndarray) -> Region:
-    side = 0.63 + 0.27 * draw[1]
-    x, y = (1 - side) * draw[2], (1 - side) * draw[3]
-    return Region(x, y, x + side, y + side)
 
 
 def batches(mixture: Mixture) -> Iterator[list[Look]]:
