@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import torch
 
+from snellen.backends.bundled import FIRST_NUMBERS
 from snellen.model.decoder import STOPS, laid_out, stops
 
 
 def looks(*numbers: float) -> torch.Tensor:
-    """Looks of two vectors (v, r): v counts on, r is the same in both vectors of a look."""
-    return torch.tensor([[[2.0 * i + 1, r], [2.0 * i + 2, r]] for i, r in enumerate(numbers)])
+    """Looks of two vectors (v, r, r, ...): v counts on, r is the same in both vectors of a look."""
+    first = [[r] * FIRST_NUMBERS for r in numbers]
+    return torch.tensor([[[2.0 * i + 1, *r], [2.0 * i + 2, *r]] for i, r in enumerate(first)])
 
 
 def test_after_a_look_its_last_vector_goes_on() -> None:
-    """Two rows: nothing is carried before the first look, nor from one row into the next; the last number stays."""
+    """Two rows: nothing is carried before the first look, nor from one row into the next; the last numbers stay."""
     is_look = torch.tensor([[0, 1, 1, 0, 1, 1, 0], [0, 0, 1, 1, 0, 0, 0]]).bool()
     seen = laid_out(looks(0.7, 0.8, 0.9), is_look)
     assert seen[..., 0].tolist() == [[0, 1, 2, 2, 3, 4, 4], [0, 0, 5, 6, 6, 6, 6]]
     expected = torch.tensor([[0, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7], [0, 0, 0.9, 0.9, 0.9, 0.9, 0.9]])
-    assert torch.equal(seen[..., 1], expected)
+    assert torch.equal(seen[..., 1], expected) and torch.equal(seen[..., -1], expected)
 
 
 def test_a_token_may_be_treated_like_an_earlier_one() -> None:

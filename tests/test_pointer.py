@@ -16,7 +16,7 @@ TOKENS = ["motion blur ", "blur", '{"kind": "noise', "severe ", "in the upper le
 def told(kind: int | None, severity: float, box: tuple[float, float, float, float]) -> torch.Tensor:
     chances = torch.zeros(1 + len(KINDS))
     chances[0 if kind is None else 1 + kind] = 1.0
-    return torch.cat([chances, torch.tensor([severity / 5.0, *box, 3.0, 4.0])])[None]
+    return torch.cat([chances, torch.tensor([severity / 5.0, *box, 3.0]), chances, torch.tensor([4.0])])[None]
 
 
 def test_the_longest_name_counts() -> None:
@@ -48,11 +48,19 @@ def test_what_is_told_is_favoured_in_each_group() -> None:
     assert severity[4].item() == pytest.approx(-0.5 * (0.8**2 - 0.2**2) / 0.7**2, abs=1e-4)
 
 
+def test_both_looks_speak_for_a_kind() -> None:
+    now = told(NOISE, 3.0, (0.0, 0.0, 0.5, 0.5))
+    now[0, -1 - GROUPS[0] : -1] = told(None, 0.0, (0.0, 0.0, 1.0, 1.0))[0, : GROUPS[0]]
+    kind = in_favour(now)[0, : GROUPS[0]]
+    assert kind[0].item() == kind[1 + NOISE].item() == 0.0 and kind.sort().values[-3] < -3.0
+
+
 def test_where_no_fault_is_likely_every_severity_is_held_back() -> None:
     severity = in_favour(told(None, 3.0, (0.0, 0.0, 0.5, 0.5)))[0, GROUPS[0] : GROUPS[0] + GROUPS[1]]
     assert severity.tolist() == [WORST] * 5
     unsure = told(NOISE, 3.0, (0.0, 0.0, 0.5, 0.5))
     unsure[0, 0], unsure[0, 1 + NOISE] = 0.5, 0.5
+    unsure[0, -1 - GROUPS[0] : -1] = unsure[0, : GROUPS[0]]
     severity = in_favour(unsure)[0, GROUPS[0] : GROUPS[0] + GROUPS[1]]
     assert severity[2].item() == pytest.approx(np.log(0.51), abs=1e-4)
 

@@ -18,6 +18,8 @@ from snellen.train.rater import GRID, Places, losses, places, train_rater
 from snellen.train.sft import SeenLooks
 
 NOISE = 1 + KINDS.index("noise")
+RATED = TOLD - len(KINDS) - 3
+"""Where the plain head's rating of a look is told."""
 
 
 def reply(rating: float) -> str:
@@ -31,7 +33,8 @@ def some(count: int, real: bool, cost: float) -> Places:
     noisy = torch.arange(count) % 2 == 1
     told[:, 0], told[noisy, 0], told[noisy, NOISE] = 1.0, 0.0, 1.0
     plain = torch.from_numpy(rng.uniform(2.5, 4.0, count).astype(np.float32))
-    told[:, -2], told[:, -1] = plain, plain
+    told[:, RATED], told[:, -1] = plain, plain
+    told[:, RATED + 1 : -1] = told[:, : len(KINDS) + 1]
     target = plain - cost * noisy
     flags = torch.full((count,), real)
     return Places(torch.zeros(count, 8), told, target, flags, torch.zeros(count, dtype=torch.bool))
@@ -62,7 +65,7 @@ def test_a_rating_is_read_once_in_each_row_with_what_was_told_there() -> None:
     found = places(model, [second, quick], [False, True], tokenizer, seen)
     assert found.target.tolist() == pytest.approx([3.512, 4.49])  # by length
     assert found.real.tolist() == [True, False] and found.late.tolist() == [False, True]
-    assert found.told[:, -2].tolist() == pytest.approx([2.0, 4.0], abs=1e-4)
+    assert found.told[:, RATED].tolist() == pytest.approx([2.0, 4.0], abs=1e-4)
     assert found.told[:, -1].tolist() == pytest.approx([2.0, 3.0], abs=1e-4)
 
 

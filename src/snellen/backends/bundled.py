@@ -25,6 +25,7 @@ from snellen.backends import BackendError, Calibration, Conversation, RatingDist
 from snellen.backends.grammar import Grammar, Pieces
 from snellen.backends.grid import Floats, regrid
 from snellen.image import GRID, View
+from snellen.protocol import KINDS
 from snellen.region import Region
 
 GRID_SIDE = 5
@@ -32,6 +33,9 @@ GRID_SIDE = 5
 LOOK_TOKENS = 3 + 2 * GRID_SIDE * GRID_SIDE
 """Tokens that one look takes: the plain head's rating, the summary, the cells of overview and fragments, rows first,
 and last what was found, which is also added to every word that follows."""
+FIRST_NUMBERS = len(KINDS) + 2
+"""So many numbers at the end of what is seen at a token are always the conversation's first look's: the chances of no
+fault and of each kind, and the plain head's rating."""
 WEIGHTS = Path(__file__).parent.parent / "weights" / "snellen-1"
 GRAPHS = ("encoder", "connector", "decoder")
 RATING_MARK = '"rating": '
@@ -180,7 +184,7 @@ class BundledBackend:
             number = np.cumsum(ids[i] == self._image)
             looks[i] = seen[number]  # after a look, its last vector
             if len(vectors):
-                looks[i, number > 0, -1] = vectors[0, -1]  # the first look's, always
+                looks[i, number > 0, -FIRST_NUMBERS:] = vectors[0, -FIRST_NUMBERS:]
         positions = np.maximum(np.cumsum(keys, axis=1) - 1, 0)
         return {"ids": ids, "looks": looks, "positions": positions, "keys": keys}
 

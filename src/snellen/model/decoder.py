@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snellen.backends.bundled import GRID_SIDE
+from snellen.backends.bundled import FIRST_NUMBERS, GRID_SIDE
 from snellen.model.pointer import Pointer, RatingPointer
 from snellen.model.seen import Seen
 from snellen.model.tokenizer import FIRST_NUMBER
@@ -199,8 +199,8 @@ class Decoder(nn.Module):
         """
         vectors = torch.cat([self.spoken(seen.rating)[:, None], self.connector(seen)], dim=1)
         rating = seen.rating[:, None].clamp(1.0, 5.0)
-        told = torch.cat([seen.found, seen.box, rating, rating], dim=1)[:, None].expand(-1, vectors.shape[1], -1)
-        return torch.cat([vectors, told], dim=2)
+        told = torch.cat([seen.found, seen.box, rating, seen.found[:, :-1], rating], dim=1)
+        return torch.cat([vectors, told[:, None].expand(-1, vectors.shape[1], -1)], dim=2)
 
     def spoken(self, ratings: Tensor) -> Tensor:
         """(N,) ratings, 1..5, as the embeddings of the numbers around each, (N, width)."""
@@ -225,13 +225,14 @@ def laid_out(vectors: Tensor, is_look: Tensor, as_at: Tensor | None = None) -> T
     """What is seen at each token of a batch of conversations, as `Decoder.forward` takes it: (B, T, W).
 
     vectors (L, LOOK_TOKENS, W): of the looks, row by row in the order of their places, is_look (B, T). At a place
-    of a look that is its vector there, later the last one before, and nothing before the first; but the last number
-    always that of the row's first look. as_at (B, T): places in the row that tokens are to be treated like, where it is
-    not their own.
+    of a look that is its vector there, later the last one before, and nothing before the first; but the last
+    FIRST_NUMBERS always those of the row's first look. as_at (B, T): places in the row that tokens are to be treated
+    like, where it is not their own.
     """
     number = is_look.flatten().cumsum(0).view_as(is_look) * (is_look.cumsum(1) > 0)
     first = number.gather(1, is_look.int().argmax(dim=1, keepdim=True))
     if as_at is not None:
         number = number.gather(1, as_at)
     table = torch.cat([vectors.new_zeros(1, vectors.shape[-1]), vectors.flatten(0, 1)])
-    return torch.cat([table[number][..., :-1], (table[first, -1] * (number > 0))[..., None]], dim=-1)
+    at_first = table[first][..., -FIRST_NUMBERS:] * (number > 0)[..., None]
+    return torch.cat([table[number][..., :-FIRST_NUMBERS], at_first], dim=-1)

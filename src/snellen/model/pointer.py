@@ -26,7 +26,7 @@ from snellen.data.phrases import KIND_WORDS, PLACE_WORDS, SEVERITY, wordings
 from snellen.protocol import KINDS
 from snellen.region import PLACES, WHOLE_AREA
 
-PARTS = (len(KINDS) + 1, 1, 4, 1, 1)
+PARTS = (len(KINDS) + 1, 1, 4, 1, len(KINDS) + 1, 1)
 TOLD = sum(PARTS)
 """Numbers told of a look, see `Told`."""
 UNLIKELY = 0.01
@@ -56,20 +56,27 @@ class Told(NamedTuple):
     """What is told of N looks.
 
     kinds (N, K + 1): the chances of no fault and of each kind. severity (N, 1): of the worst, in fifths. box (N, 4):
-    where that is, x0 y0 x1 y1 in fractions of the whole picture. rating, first (N, 1): the plain head's, of this look
-    and of the first one.
+    where that is, x0 y0 x1 y1 in fractions of the whole picture. rating (N, 1): the plain head's. first_kinds,
+    first_rating: what was told of the first look.
     """
 
     kinds: Tensor
     severity: Tensor
     box: Tensor
     rating: Tensor
-    first: Tensor
+    first_kinds: Tensor
+    first_rating: Tensor
 
     @staticmethod
     def of(numbers: Tensor) -> Told:
         """Take (N, TOLD) apart."""
         return Told(*torch.split(numbers, list(PARTS), dim=1))
+
+    @property
+    def likely(self) -> Tensor:
+        """The chances of no fault and of each kind after both looks, their mean, (N, K + 1): a crop alone looks faulty
+        more often than it is, and what the whole shows need not be in the crop."""
+        return 0.5 * (self.kinds + self.first_kinds)
 
     @property
     def area(self) -> Tensor:
@@ -125,7 +132,7 @@ class Pointer(nn.Module):
         """What to add to the logits: hidden (N, width), told (N, TOLD) -> (N, V)."""
         named, sides = self.gates(hidden).split([len(GROUPS), 4], dim=1)
         favour = in_favour(told)
-        favoured = (_by_thing(named) * favour) @ self.spoken + self.meant(_by_thing(self.open(hidden)) * favour)
+        favoured: Tensor = (_by_thing(named) * favour) @ self.spoken + self.meant(_by_thing(self.open(hidden)) * favour)
         off = (0.01 * torch.arange(101, device=told.device) - Told.of(told).box[..., None]) / SIDE_SPREAD
         places = (sides[..., None] * (-0.5 * off * off).clamp_min(WORST)).sum(dim=1)
         before, after = self.first_number, favoured.shape[1] - self.first_number - 101
@@ -159,15 +166,16 @@ class RatingPointer(nn.Module):
 
     def share(self, hidden: Tensor) -> Tensor:
         """How much this look counts, and not the first one: (N, width) -> (N, 1), 0..1."""
-        return self.say(hidden)[:, :1].sigmoid()
+        share: Tensor = self.say(hidden)[:, :1].sigmoid()
+        return share
 
     def forward(self, hidden: Tensor, told: Tensor) -> Tensor:
         """hidden (N, width), told (N, TOLD) -> (N, 401), logits of the ratings 1.00 to 5.00."""
         share, spread = self.share(hidden), self.say(hidden)[:, 1:]
         spread = nn.functional.softplus(spread) + LEAST_SPREAD
         look = Told.of(told)
-        between = share * look.rating + (1.0 - share) * look.first
-        mean = between + self.move(torch.cat([look.kinds, look.severity, look.area], dim=1))
+        between = share * look.rating + (1.0 - share) * look.first_rating
+        mean = between + self.move(torch.cat([look.likely, look.severity, look.area], dim=1))
         # near an end of the scale a wide distribution would be cut off, and its expectation not be its mean
         spread = torch.minimum(spread, LEAST_SPREAD + 0.5 * torch.minimum(mean - 1.0, 5.0 - mean).clamp_min(0.0))
         grid = 1.0 + 0.01 * torch.arange(401, device=told.device)
@@ -179,7 +187,7 @@ def in_favour(told: Tensor) -> Tensor:
     """How much what is told speaks for each thing: (N, TOLD) -> (N, sum of GROUPS), natural logs, 0 for the likeliest
     kind and place and no less than WORST."""
     look = Told.of(told)
-    kind = (look.kinds + UNLIKELY).log()
+    kind = (look.likely + UNLIKELY).log()
     levels = torch.arange(1, len(SEVERITY) + 1, device=told.device)
     severity = -0.5 * ((5.0 * look.severity - levels) / SEVERITY_SPREAD) ** 2
     thirds = torch.tensor([1.0, 3.0, 5.0], device=told.device) / 6.0
@@ -191,5 +199,5 @@ def in_favour(told: Tensor) -> Tensor:
     place = torch.cat([place - nn.functional.softplus(whole), whole - nn.functional.softplus(whole)], dim=1)
     parts = [part - part.amax(dim=1, keepdim=True) for part in (kind, severity, place)]
     # a severity is only named with a fault: where none is likely, all are held back, and with them the naming
-    parts[1] = parts[1] + (1.0 - look.kinds[:, :1] + UNLIKELY).log().clamp_max(0.0)
+    parts[1] = parts[1] + (1.0 - look.likely[:, :1] + UNLIKELY).log().clamp_max(0.0)
     return torch.cat(parts, dim=1).clamp_min(WORST)
