@@ -51,6 +51,6 @@ step rater python runs/rater.py --sft "$out/sft-own" --vectors "$out/vectors" --
     --out "$out/sft"
 step rl python runs/rl.py --vision "$out/heads/vision.pt" --sft "$out/sft" --manifest "$out/biq2021.jsonl" \
     --looks "$out/looks" --steps 50 --out "$out/rl"
-step export python runs/export.py --vision "$out/heads/vision.pt" --sft "$out/sft" --version 0.4.0 --out "$out/model"
+step export python runs/export.py --vision "$out/heads/vision.pt" --sft "$out/sft" --version 0.5.0 --out "$out/model"
 step calibrate python runs/calibrate.py --manifest "$out/biq2021.jsonl" --model "$out/model" --out "$out/calibrate" \
     --workers 2
