@@ -19,7 +19,6 @@ import torch
 
 from snellen.data.sample import Sample, read_manifest
 from snellen.model.seen import Vision
-from snellen.model.vision import WIDTH
 from snellen.train.example import Look
 from snellen.train.looks import LookStore, Mixture, batches, real_look, training_pictures
 from snellen.train.vision import VisionOptions, train_vision
@@ -35,12 +34,13 @@ def taught(samples: list[Sample], teacher: Path, file: Path) -> list[Sample]:
             looks = [real_look(sample) for sample in batch]
             with torch.no_grad():
                 cells = vision.cells([look.overview for look in looks], [look.fragments for look in looks])
-                rating = vision.glance.rating(vision.glance.summarise(*cells[:, :, :WIDTH].unbind(1)))
-            said |= {sample.path: round(one, 3) for sample, one in zip(batch, rating.tolist(), strict=True)}
+                ratings = vision.rate(cells).tolist()
+            said |= {sample.path: round(rating, 3) for sample, rating in zip(batch, ratings, strict=True)}
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(said))
     said = json.loads(file.read_text())
-    return [replace(sample, mos=0.5 * ((sample.mos or 0.0) + said[sample.path])) for sample in samples]
+    known = [(sample, sample.mos, said[sample.path]) for sample in samples if sample.mos is not None]
+    return [replace(sample, mos=0.5 * (mos + rating)) for sample, mos, rating in known]
 
 
 def main() -> None:

@@ -89,7 +89,7 @@ def test_what_other_tokens_mean_is_learned() -> None:
     sure, clean = told(NOISE, 3.0, (0.10, 0.20, 0.30, 0.40)), told(None, 3.0, (0.10, 0.20, 0.30, 0.40))
     with torch.no_grad():
         pointer.meant.weight[3, 0] = 0.5  # token 3 is said where there is no fault
-        pointer.open.bias[0] = 2.0
+        pointer.meant_gates.bias[0] = 2.0
     assert pointer(torch.ones(1, 8), sure)[0, 3].item() == pytest.approx(0.5 * 2.0 * WORST)
     assert not pointer(torch.ones(1, 8), clean).any()
 

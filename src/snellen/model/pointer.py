@@ -118,9 +118,9 @@ class Pointer(nn.Module):
         nn.init.zeros_(self.gates.bias)
         self.meant = nn.Linear(sum(GROUPS), vocabulary, bias=False)
         nn.init.zeros_(self.meant.weight)
-        self.open = nn.Linear(width, len(GROUPS))  # gates of what is meant, open at first: else neither would learn
-        nn.init.zeros_(self.open.weight)
-        nn.init.ones_(self.open.bias)
+        self.meant_gates = nn.Linear(width, len(GROUPS))  # open at first: with both at nothing neither would learn
+        nn.init.zeros_(self.meant_gates.weight)
+        nn.init.ones_(self.meant_gates.bias)
         self.first_number = first_number
         self.register_buffer("spoken", torch.zeros(sum(GROUPS), vocabulary))
 
@@ -132,7 +132,8 @@ class Pointer(nn.Module):
         """What to add to the logits: hidden (N, width), told (N, TOLD) -> (N, V)."""
         named, sides = self.gates(hidden).split([len(GROUPS), 4], dim=1)
         favour = in_favour(told)
-        favoured: Tensor = (_by_thing(named) * favour) @ self.spoken + self.meant(_by_thing(self.open(hidden)) * favour)
+        favoured: Tensor = (_by_thing(named) * favour) @ self.spoken
+        favoured = favoured + self.meant(_by_thing(self.meant_gates(hidden)) * favour)
         off = (0.01 * torch.arange(101, device=told.device) - Told.of(told).box[..., None]) / SIDE_SPREAD
         places = (sides[..., None] * (-0.5 * off * off).clamp_min(WORST)).sum(dim=1)
         before, after = self.first_number, favoured.shape[1] - self.first_number - 101

@@ -81,6 +81,10 @@ class Vision(nn.Module):
         both = [encode_mixed(self.encoder.everything, device, part) for part in (overviews, fragments)]
         return torch.stack([torch.stack([regrid(one, GRID, GRID) for one in pair]) for pair in zip(*both, strict=True)])
 
+    def rate(self, cells: Tensor) -> Tensor:
+        """The plain head's ratings of N looks, given their cells: (N,), 1..5, unclipped."""
+        return self.glance.rating(self.glance.summarise(*cells[:, :, :WIDTH].unbind(1)))
+
     def judge(self, cells: Tensor, regions: Tensor) -> Seen:
         """What the heads say of N looks, given their cells and the regions looked at, x0 y0 x1 y1 (N, 4)."""
         vectors = cells[:, :, :WIDTH]

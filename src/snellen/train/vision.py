@@ -210,9 +210,8 @@ def validate(vision: Vision, looks: Sequence[Look]) -> dict[str, float]:
     for begin in range(0, len(looks), 16):
         batch = looks[begin : begin + 16]
         said = vision.cells([look.overview for look in batch], [look.fragments for look in batch])
-        rating = vision.glance.rating(vision.glance.summarise(*said[:, :, :WIDTH].unbind(1)))
         real = torch.tensor([look.real for look in batch], device=said.device)
-        ratings.append(rating[real].cpu())
+        ratings.append(vision.rate(said[real]).cpu())
         cells.append(said[~real])
     both = torch.cat(ratings).numpy(), [look.mos for look in looks if look.real]
     row = {"held_srcc": round(float(spearmanr(*both)[0]), 4), "held_plcc": round(float(pearsonr(*both)[0]), 4)}
