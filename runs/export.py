@@ -1,6 +1,6 @@
 r"""Step 12 of the recipe: write the model's folder. The interval is calibrated afterwards (runs/calibrate.py).
 
-python runs/export.py --vision build/heads/vision.pt --sft build/sft --version 0.4.0 \
+python runs/export.py --vision build/heads/vision.pt --sft build/sft --version 0.6.0 \
         --out src/snellen/weights/snellen-1
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -19,7 +20,7 @@ from snellen.model.export import export_onnx
 from snellen.model.pointer import TOLD
 from snellen.model.seen import Vision
 
-FILES = (*(f"{graph}.onnx" for graph in GRAPHS), "tokenizer.json")
+FILES = (*(f"{graph}.onnx" for graph in GRAPHS), "tokenizer.json", "words.txt")
 
 
 def load_torch(vision: Path, sft: Path) -> tuple[Vision, Decoder]:
@@ -37,6 +38,7 @@ def main() -> None:
     vision, decoder = load_torch(args.vision, args.sft)
     export_onnx(vision, decoder, args.out)
     Tokenizer.from_file(str(args.sft / "tokenizer.json")).save(str(args.out / "tokenizer.json"), pretty=False)
+    shutil.copy(args.sft / "words.txt", args.out)
     shape = decoder.shape
     card = {
         "name": "snellen-1",

@@ -34,7 +34,6 @@ def agreement(rater: RatingPointer, held: Places) -> dict[str, float]:
             name = f"{'real' if real else 'synthetic'}, {'later' if late else 'first'} round"
             target = held.target[which].numpy()
             found[name] = round(metrics.srcc(expected[which].numpy(), target), 4)
-            found[f"{name}, share of this look"] = round(float(rater.share(held.hidden[which]).mean()), 3)
             found[f"{name}, plain head"] = round(metrics.srcc(held.told[which, -1].numpy(), target), 4)
     return found
 
@@ -45,7 +44,6 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, required=True)
     parser.add_argument("--rationales", type=Path, required=True)
     parser.add_argument("--real-weight", type=float, default=40.0, help="of a human rating; a synthetic one weighs 1")
-    parser.add_argument("--steady", type=float, default=0.1, help="how much two looks should count alike")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
@@ -61,11 +59,11 @@ def main() -> None:
         rows = [encode_rounds(tokenizer, rounds_of(line)) for line in chosen]
         parts.append(places(model, rows, [line["real"] for line in chosen], tokenizer, seen))
     print("before", agreement(model.rater, parts[1]))
-    train_rater(model.rater, parts[0], args.real_weight, args.steps, args.steady)
+    train_rater(model.rater, parts[0], args.real_weight, args.steps)
     print("after", agreement(model.rater, parts[1]))
     args.out.mkdir(parents=True, exist_ok=True)
     torch.save(model.state_dict(), args.out / "decoder.pt")
-    for name in ("options.json", "tokenizer.json"):
+    for name in ("options.json", "tokenizer.json", "words.txt"):
         shutil.copy(args.sft / name, args.out / name)
 
 

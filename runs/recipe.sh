@@ -1,14 +1,19 @@
 #!/bin/sh
 # The whole recipe of snellen-1, unattended, from data to a calibrated model folder:
 #
-#     sh runs/recipe.sh DATA build
+#     sh runs/recipe.sh DATA build [PERCENT]
 #
 # DATA holds BIQ2021, debian, codec-corpus and photos (runs/README.md says what they are). Killed, it goes on where it
-# was: steps that ended are skipped, the long ones resume from their checkpoint.
+# was: steps that ended are skipped, the long ones resume from their checkpoint. PERCENT of all pictures that are made
+# and of all training steps, 100 if it is not given: a rehearsal on little data shows in minutes whether all of it runs.
 set -eu
-data=$1 out=$2
+data=$1 out=$2 percent=${3:-100}
 export MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_MMAP_THRESHOLD_=8589934592
 mkdir -p "$out/done"
+
+some() {
+    echo $((($1 * percent + 99) / 100))
+}
 
 step() {
     name=$1
@@ -25,32 +30,36 @@ step sources python runs/sources.py --biq "$data/BIQ2021" --wallpapers "$data/de
 step pristine python runs/pristine.py --photographs "$out/photographs.jsonl" --out "$out/pristine.jsonl"
 step dev python runs/pristine.py --photographs "$out/photographs.jsonl" --split dev --out "$out/dev.jsonl"
 step looks python runs/looks.py --photographs "$out/photographs.jsonl" --manifest "$out/biq2021.jsonl" \
-    --large 9000 --small 5000 --out "$out/looks"
+    --large "$(some 9000)" --small "$(some 5000)" --out "$out/looks"
 step visible python runs/visible.py --looks "$out/looks"
 step known python runs/known.py --manifest "$out/biq2021.jsonl" --looks "$out/looks" \
-    --real 3000 --synthetic 7000 --out "$out/known"
-step vision python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --steps 2400 \
+    --real "$(some 3000)" --synthetic "$(some 7000)" --out "$out/known"
+step vision python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --steps "$(some 2400)" \
     --out "$out/vision-first"
 step vision-again python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --synthetic 8 --seed 2 \
     --start "$out/vision-first/vision.pt" --teacher "$out/vision-first/vision.pt" --encoder-rate 3e-4 \
-    --head-rate 1e-3 --frozen 2 --steps 2000 --out "$out/vision"
+    --head-rate 1e-3 --frozen 2 --steps "$(some 2000)" --out "$out/vision"
 step cells python runs/cells.py --vision "$out/vision/vision.pt" --known "$out/known" --looks "$out/looks" \
     --out "$out/cells"
 step heads python runs/heads.py --vision "$out/vision/vision.pt" --looks "$out/looks" --cells "$out/cells" \
-    --out "$out/heads"
+    --steps "$(some 3500)" --out "$out/heads"
 step vectors python runs/vectors.py --vision "$out/heads/vision.pt" --known "$out/known" --looks "$out/looks" \
     --cells "$out/cells" --out "$out/vectors"
 step rationales python runs/rationales.py --vectors "$out/vectors" --looks "$out/looks" --out "$out/rationales.jsonl"
-step sft python runs/sft.py --vectors "$out/vectors" --rationales "$out/rationales.jsonl" --steps 2000 --bf16 \
+step sft python runs/sft.py --vectors "$out/vectors" --rationales "$out/rationales.jsonl" --steps "$(some 2000)" --bf16 \
     --out "$out/sft-first"
 step second python runs/second.py --sft "$out/sft-first" --vectors "$out/vectors" --looks "$out/looks" \
-    --rationales "$out/rationales.jsonl" --limit 8000 --out "$out/rationales-own.jsonl"
+    --rationales "$out/rationales.jsonl" --limit "$(some 8000)" --out "$out/rationales-own.jsonl"
 step sft-own python runs/sft.py --vectors "$out/vectors" --rationales "$out/rationales-own.jsonl" \
-    --start "$out/sft-first/decoder.pt" --rate 1.5e-3 --steps 1200 --bf16 --out "$out/sft-own"
+    --start "$out/sft-first/decoder.pt" --rate 1.5e-3 --steps "$(some 1200)" --bf16 --out "$out/sft-own"
 step rater python runs/rater.py --sft "$out/sft-own" --vectors "$out/vectors" --rationales "$out/rationales-own.jsonl" \
-    --out "$out/sft"
+    --steps "$(some 1500)" --out "$out/sft"
 step rl python runs/rl.py --vision "$out/heads/vision.pt" --sft "$out/sft" --manifest "$out/biq2021.jsonl" \
-    --looks "$out/looks" --steps 50 --out "$out/rl"
-step export python runs/export.py --vision "$out/heads/vision.pt" --sft "$out/sft" --version 0.5.0 --out "$out/model"
+    --looks "$out/looks" --pictures "$(some 800)" --steps "$(some 60)" --real 3 --synthetic 5 --rollouts 6 --rate 3e-4 \
+    --token-credit --out "$out/rl"
+step rater-rl python runs/rater.py --sft "$out/rl" --vectors "$out/vectors" \
+    --rationales "$out/rationales-own.jsonl" --steps "$(some 1500)" --out "$out/rl-rated"
+step export python runs/export.py --vision "$out/heads/vision.pt" --sft "$out/rl-rated" --version 0.6.0 \
+    --out "$out/model"
 step calibrate python runs/calibrate.py --manifest "$out/biq2021.jsonl" --model "$out/model" --out "$out/calibrate" \
     --workers 2

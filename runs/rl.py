@@ -195,11 +195,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument("--strength", type=float, default=RlOptions.strength)
+    parser.add_argument("--token-credit", action="store_true", help="each kind of token learns from its own rewards")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(2)
     synthetic = synthetic_manifest(args.looks, args.out, args.pictures, args.workers)
-    options = replace(options_of(args), strength=args.strength, seed=args.seed)
+    options = replace(options_of(args), strength=args.strength, token_credit=args.token_credit, seed=args.seed)
     run_rl(RlConfig(args.vision, args.sft, args.manifest, args.out, synthetic, options=options))
     pictures = held_out(args.manifest, synthetic, tuple(args.validate))
     rows = {

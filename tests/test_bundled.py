@@ -19,7 +19,8 @@ from PIL import Image
 
 from snellen.assess import Assessment, Assessor
 from snellen.backends import BackendError, Sampling, Turn
-from snellen.backends.bundled import RATINGS, WEIGHTS, BundledBackend
+from snellen.backends.bundled import RATINGS, WEIGHTS, BundledBackend, read_words
+from snellen.backends.grammar import words_of
 from snellen.data.distort import distort
 from snellen.image import Picture, load, look
 from snellen.protocol import KINDS, RATING_PREFIX, parse_reply
@@ -74,6 +75,13 @@ def together(assessor: Assessor, generated: list[Picture]) -> list[Assessment]:
     return assessor.assess(generated)
 
 
+def test_cells_lie_as_in_the_picture_though_read_mirrored(model: BundledBackend, generated: list[Picture]) -> None:
+    view = look(generated[0])
+    turned = np.ascontiguousarray(view.overview[:, ::-1])
+    assert np.array_equal(model.cells(turned, mirrored=True), model.cells(view.overview)[..., ::-1])
+    assert not np.allclose(model.cells(turned), model.cells(view.overview)[..., ::-1], atol=1e-2), "so it matters"
+
+
 def test_every_reply_can_be_read_and_says_something(together: list[Assessment]) -> None:
     for assessment in together:
         assert assessment.error is None, assessment.error
@@ -88,6 +96,13 @@ def test_every_reply_can_be_read_and_says_something(together: list[Assessment]) 
         assert all(issue.kind in KINDS for issue in assessment.issues)
     scores = [assessment.score for assessment in together if assessment.score is not None]
     assert np.ptp(scores) > 1.0, "a photograph and noise are worlds apart"
+
+
+def test_only_words_that_were_taught_are_written(together: list[Assessment]) -> None:
+    taught = read_words(WEIGHTS)
+    for step in (step for assessment in together for step in assessment.steps):
+        assert step.parsed is not None and step.parsed.rationale is not None
+        assert words_of(step.parsed.rationale.sections) <= taught
 
 
 def test_a_later_round_quotes_the_earlier_rating_as_it_was(together: list[Assessment]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from snellen.answer import FIRST_LABELS, LATER_LABELS, Answer, Issue, Rationale, labels, parse_reply, render_reply
 from snellen.backends.bundled import token_id
-from snellen.backends.grammar import MOST_ISSUES, SHORTEST, Grammar, Pieces
+from snellen.backends.grammar import MOST_ISSUES, SECTION_TOKENS, SHORTEST, Grammar, Pieces, words_of
 from snellen.model.tokenizer import train_tokenizer
 from snellen.region import Region
 
@@ -33,7 +33,8 @@ def tokenizer():
 @pytest.fixture(scope="module")
 def pieces(tokenizer) -> Pieces:
     texts = [tokenizer.decode([i], skip_special_tokens=False) for i in range(tokenizer.get_vocab_size())]
-    return Pieces(texts, token_id(tokenizer, "0.00"), token_id(tokenizer, "<end>"))
+    words = words_of(said(answer, number).partition("</think>")[0] for answer in ANSWERS for number in (1, 2))
+    return Pieces(texts, token_id(tokenizer, "0.00"), token_id(tokenizer, "<end>"), words)
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -89,8 +90,59 @@ def test_the_earlier_rating_follows_where_it_is_announced(tokenizer, pieces: Pie
     assert grammar.allowed().sum() > 10
 
 
+def begun(words: frozenset[str]) -> tuple[Pieces, Grammar]:
+    """A grammar in its first section, where every letter and every pair of letters a, b is a token."""
+    texts = ["", *map(chr, range(32, 127)), "\n", "ab", "ba", " a"]
+    pieces = Pieces(texts, 0, 0, words)
+    grammar = Grammar(pieces, FIRST_LABELS)
+    say(grammar, f"<think>{FIRST_LABELS[0]}: ")
+    return pieces, grammar
+
+
+def say(grammar: Grammar, text: str) -> None:
+    for letter in text:
+        assert grammar.allowed()[grammar.pieces.texts.index(letter)], (text, letter)
+        grammar.add(grammar.pieces.texts.index(letter))
+
+
+def can_follow(grammar: Grammar) -> set[str]:
+    return {grammar.pieces.texts[i] for i in np.flatnonzero(grammar.allowed())}
+
+
+def test_only_words_that_were_taught_are_spelled() -> None:
+    _, grammar = begun(frozenset({"ab", "aba", "cd"}))
+    say(grammar, "Ab")
+    assert {"a", " ", ",", " a"} <= can_follow(grammar)
+    assert not {"b", "c", "ba", "ab"} & can_follow(grammar), "abb, abc, abba and abab are no words"
+    say(grammar, ", c")
+    assert can_follow(grammar) == {"d", "D"}
+
+
+def test_no_three_tokens_are_said_twice_in_a_section() -> None:
+    _, grammar = begun(frozenset("pqrs"))
+    say(grammar, "p, q. p")
+    assert "," not in can_follow(grammar), "a blank, p and a comma were said"
+    say(grammar, ". r; s\n")
+    say(grammar, f"{FIRST_LABELS[1]}: p, ")
+    assert "q" in can_follow(grammar), "another section"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_word_is_ended_though_the_section_is_full(seed: int) -> None:
+    words = frozenset({"abcdefgh", "bcd", "fed", "cab"})
+    _, grammar = begun(words)
+    rng = np.random.default_rng(seed)
+    text = ""
+    while grammar.done == 0:
+        token = int(rng.choice(np.flatnonzero(grammar.allowed())))
+        text += grammar.pieces.texts[token]
+        grammar.add(token)
+    assert words_of([text]) <= words
+    assert len(grammar.labels[0]) + SECTION_TOKENS > len(text) / 2 - 8, "pairs are the longest tokens"
+
+
 def test_a_token_that_goes_past_a_label_holds_only_words() -> None:
     """Else the last section could end in a line of its own, where there is no further label."""
-    pieces = Pieces([": ", " ", " word", " word\n", " \n", " word\nNext", ' "x', "y"], 0, 1)
+    pieces = Pieces([": ", " ", " word", " word\n", " \n", " word\nNext", ' "x', "y"], 0, 1, frozenset())
     assert pieces.label(" ", last=True).tolist() == [False, True, True, False, False, False, False, False]
     assert pieces.label(" ", last=False).tolist() == [False, True, True, True, False, False, False, False]

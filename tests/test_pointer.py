@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from snellen.model.pointer import GROUPS, TOLD, WORST, Pointer, RatingPointer, in_favour, spoken_by
+from snellen.model.pointer import (
+    GROUPS,
+    TOLD,
+    UNLIKE,
+    WORST,
+    Pointer,
+    RatingPointer,
+    in_favour,
+    share_of,
+    spoken_by,
+)
 from snellen.protocol import KINDS
 
 NOISE = KINDS.index("noise")
+SHOWN = 0.1
+"""Area of the part looked at, as a fraction of the picture's."""
 TOKENS = ["motion blur ", "blur", '{"kind": "noise', "severe ", "in the upper left ", "]}</answer>", "the ", "0.00"]
 
 
 def told(kind: int | None, severity: float, box: tuple[float, float, float, float]) -> torch.Tensor:
     chances = torch.zeros(1 + len(KINDS))
     chances[0 if kind is None else 1 + kind] = 1.0
-    return torch.cat([chances, torch.tensor([severity / 5.0, *box, 3.0]), chances, torch.tensor([4.0])])[None]
+    return torch.cat([chances, torch.tensor([severity / 5.0, *box, SHOWN, 3.0]), chances, torch.tensor([4.0])])[None]
 
 
 def test_the_longest_name_counts() -> None:
@@ -94,17 +108,23 @@ def test_what_other_tokens_mean_is_learned() -> None:
     assert not pointer(torch.ones(1, 8), clean).any()
 
 
+def test_a_part_counts_by_how_much_of_the_picture_it_shows() -> None:
+    shares = share_of(torch.tensor([0.0, 0.1, 0.5, 1.0]))
+    assert shares.tolist() == pytest.approx([0.0, 0.1 / (0.2 + 0.9 * UNLIKE), 0.5 / (1.0 + 0.5 * UNLIKE), 0.5])
+
+
 def test_a_rating_lies_between_those_of_the_looks() -> None:
     rater = RatingPointer(8)
     told_of = told(NOISE, 3.0, (0.10, 0.20, 0.30, 0.40))  # 3.0 here, 4.0 at first
-    with torch.no_grad():
-        rater.say.bias.copy_(torch.tensor([-1.0986, 0.0]))  # a share of a quarter
+    between = 4.0 - share_of(torch.tensor(SHOWN)).item()
     logits = rater(torch.ones(1, 8), told_of)[0]
-    assert 1.0 + 0.01 * logits.argmax().item() == pytest.approx(3.75)
-    spread = 0.1 + 0.5 * (5.0 - 3.75)  # 0.79 is wanted, but the end of the scale is near
-    assert logits[375].item() == pytest.approx(-0.5 * (1.0 / spread) ** 2, abs=1e-3), "4.75 is 1 away"
+    assert 1.0 + 0.01 * logits.argmax().item() == pytest.approx(between, abs=0.005)
+    spread = 0.1 + 0.5 * (5.0 - between)
+    assert spread < 0.1 + math.log(2.0), "that is wanted, but the end of the scale is near"
+    assert logits[375].item() == pytest.approx(-0.5 * ((4.75 - between) / spread) ** 2, abs=1e-3)
     with torch.no_grad():
         rater.move[0].weight[0, 1 + NOISE] = 20.0  # far from nothing, where GELU is straight
         rater.move[0].bias[0] = 0.0
         rater.move[2].weight[0, 0] = -0.5 / 20.0
-    assert 1.0 + 0.01 * rater(torch.ones(1, 8), told_of)[0].argmax().item() == pytest.approx(3.25)
+    moved = 1.0 + 0.01 * rater(torch.ones(1, 8), told_of)[0].argmax().item()
+    assert moved == pytest.approx(between - 0.5, abs=0.01)

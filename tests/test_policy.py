@@ -62,7 +62,7 @@ def random_policy() -> Policy:
     """One that has learned nothing."""
     taught = tiny_policy()
     torch.manual_seed(1)
-    return Policy(Decoder(taught.model.shape).eval(), taught.tokenizer, taught.looks)
+    return Policy(Decoder(taught.model.shape).eval(), taught.tokenizer, taught.looks, taught.words)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -211,6 +211,7 @@ def test_looks_are_encoded_once_and_kept_on_disk(tmp_path: Path) -> None:
         (3, 25, 160),
         (3, 25, 160),
         (3,),
+        (3,),
         (3, 15),
         (3, 4),
     ]
@@ -220,3 +221,20 @@ def test_looks_are_encoded_once_and_kept_on_disk(tmp_path: Path) -> None:
         assert torch.equal(a[[2, 0]], b)
     other = LookCache(Vision(), tmp_path / "looks.db")
     assert not torch.equal(other.take(views)[0], first[0]), "other weights see for themselves"
+
+
+@torch.no_grad()
+def test_a_crop_is_encoded_mirrored_and_its_cells_lie_as_in_the_picture() -> None:
+    torch.manual_seed(0)
+    vision = Vision().eval()
+    whole, part = look(picture(0)), look(picture(0), PART)
+    seen = LookCache(vision).take([whole, part])
+    assert not whole.mirrored and part.mirrored
+    cells = torch.cat([
+        vision.cells([whole.overview], [whole.fragments]),
+        vision.cells([part.overview[:, ::-1]], [part.fragments[:, ::-1]]).flip(-1),
+    ])  # fmt: skip
+    wanted = vision.judge(cells, torch.tensor([one.region.to_list() for one in (whole, part)]))
+    for found, by_hand in zip(seen, wanted, strict=True):
+        assert torch.allclose(found, by_hand, atol=2e-3), "in 16 bits"
+    assert seen.shown.tolist() == pytest.approx([1.0, part.region.area], abs=1e-3)

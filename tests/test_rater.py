@@ -77,16 +77,6 @@ def test_weights_of_losses_by_hand() -> None:
     assert together == pytest.approx((3 * each[0] + 3 * each[1] + each[2] + each[3]) / 8, rel=1e-5)
 
 
-def test_steadiness_draws_two_looks_together_and_leaves_the_first_round_alone() -> None:
-    rater, places = RatingPointer(8), some(2, True, 0.0)
-    later = Places(*(*vars(places).values(),)[:-1], torch.ones(2, dtype=torch.bool))
-    both, one = torch.arange(2), torch.ones(2)
-    share = torch.sigmoid(torch.tensor(-1.0)).item()
-    more = losses(rater, later, both, one, 2.0) - losses(rater, later, both, one)
-    assert more.item() == pytest.approx(2.0 * (share**2 + (1 - share) ** 2), rel=1e-5)
-    assert losses(rater, places, both, one, 2.0).item() == losses(rater, places, both, one).item()
-
-
 def test_it_learns_what_a_finding_costs_and_human_ratings_outweigh() -> None:
     torch.manual_seed(0)
     alone = RatingPointer(8)

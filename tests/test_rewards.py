@@ -37,7 +37,7 @@ FAULT = Fault("white_noise", "noise", 3, PLACE)
 NOISY = Truth(2.0, False, (FAULT,))
 CLEAN = Truth(4.5, False, ())
 REAL = Truth(3.0, True, None)
-FINAL = Said(True, (3.0,), (), ())
+FINAL = Said(True, (3.0,), (3.0,), (), ())
 
 
 def test_format_is_one_or_nothing() -> None:
@@ -92,9 +92,10 @@ def test_grounding_by_hand() -> None:
 def test_claim_by_hand() -> None:
     same = Issue("noise", 3, PLACE)
     assert claim(replace(FINAL, issues=(same,)), NOISY) == pytest.approx(1.0)
-    # kind right, severity off by two, place half right: 1/2 + 1/4 * 1/2 + 1/4 * 1/2
-    near = Issue("noise", 5, Region(0.0, 0.0, 0.5, 0.25))
+    # kind right, severity off by one, place half right: 1/2 + 1/4 * 1/2 + 1/4 * 1/2
+    near = Issue("noise", 4, Region(0.0, 0.0, 0.5, 0.25))
     assert claim(replace(FINAL, issues=(near,)), NOISY) == pytest.approx(0.75)
+    assert claim(replace(FINAL, issues=(replace(same, severity=5),)), NOISY) == pytest.approx(0.75)
     # one right, one invented: 2 * 1 / (2 + 1)
     assert claim(replace(FINAL, issues=(same, Issue("blur", 2, FULL))), NOISY) == pytest.approx(2 / 3)
     # the same fault claimed twice is matched once
@@ -109,8 +110,8 @@ def test_price_counts_crops() -> None:
 
 
 def test_all_parts_of_two_groups() -> None:
-    zoomed = Said(True, (2.5, 2.0), (PLACE,), (Issue("noise", 3, PLACE),))
-    broken = Said(False, (2.0,), (PLACE,), ())
+    zoomed = Said(True, (2.5, 2.0), (3.0, 2.5), (PLACE,), (Issue("noise", 3, PLACE),))
+    broken = Said(False, (2.0,), (2.0,), (PLACE,), ())
     said = [[zoomed, broken], [FINAL, FINAL]]
     parts = reward_parts(said, [NOISY, REAL], width=0.5)
     assert list(parts) == [name for name, _ in WEIGHTS]
@@ -118,7 +119,7 @@ def test_all_parts_of_two_groups() -> None:
         "format": [[1.0, 0.0], [1.0, 1.0]],
         "score": [[1.0, math.nan], [1.0, 1.0]],
         "first": [[math.exp(-0.5), 1.0], [1.0, 1.0]],
-        "refinement": [[1.0 - math.exp(-0.5), math.nan], [math.nan, math.nan]],
+        "refinement": [[math.exp(-0.5) - math.exp(-2.0), math.nan], [math.nan, math.nan]],
         "grounding": [[1.0, 1.0], [math.nan, math.nan]],
         "claim": [[1.0, math.nan], [math.nan, math.nan]],
         "price": [[-1.0, -1.0], [0.0, 0.0]],
@@ -136,9 +137,10 @@ def test_total_leaves_out_what_does_not_apply_and_what_weighs_nothing() -> None:
         total(parts, (("skore", 1.0),))
 
 
-def test_a_worse_first_rating_never_pays() -> None:
-    weights = dict(WEIGHTS)
-    assert weights["first"] > weights["refinement"]
+def test_a_worse_first_rating_as_drawn_never_pays() -> None:
+    better, worse = (Said(True, (drawn, 3.0), (3.2, 3.0), (PLACE,), ()) for drawn in (3.0, 1.0))
+    parts = reward_parts([[better, worse]], [REAL], width=0.5)
+    assert parts["refinement"][0, 0] == parts["refinement"][0, 1] and parts["first"][0, 0] > parts["first"][0, 1]
 
 
 def test_said_and_truth_are_read_from_assessment_and_manifest() -> None:
@@ -149,9 +151,9 @@ def test_said_and_truth_are_read_from_assessment_and_manifest() -> None:
     )
     picture = Picture(np.full((700, 700, 3), 90, np.uint8), "a")
     (assessment,) = Assessor(ScriptedBackend([crop, last])).assess([picture])
-    assert said_by(assessment) == Said(True, (2.5, 2.0), (PLACE,), (Issue("noise", 3, PLACE),))
+    assert said_by(assessment) == Said(True, (2.5, 2.0), (2.5, 2.0), (PLACE,), (Issue("noise", 3, PLACE),))
     (assessment,) = Assessor(ScriptedBackend([crop, "what?"])).assess([picture])
-    assert said_by(assessment) == Said(False, (2.5,), (PLACE,), ())
+    assert said_by(assessment) == Said(False, (2.5,), (2.5,), (PLACE,), ())
     (assessment,) = Assessor(ScriptedBackend([last])).assess(["gone.png"])
     with pytest.raises(ValueError, match="gone.png: no such file"):
         said_by(assessment)

@@ -151,6 +151,12 @@ class View:
     scale: float
     picture: Picture
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether the bundled model reads it right to left: parts of a picture it does. What an encoder makes of a
+        picture lying one way rather than the other then is there once each way, and cancels between two looks."""
+        return self.region != FULL
+
 
 def look(picture: Picture, region: Region = FULL) -> View:
     """Looks at a region: the whole of it small, and samples of it in native pixels. Deterministic.

@@ -58,6 +58,16 @@ def token_id(tokenizer: Tokenizer, token: str) -> int:
     return found
 
 
+def read_words(folder: Path) -> frozenset[str]:
+    """The words that a model may write, from words.txt."""
+    return frozenset((folder / "words.txt").read_text(encoding="utf8").split())
+
+
+def write_words(words: frozenset[str], folder: Path) -> None:
+    """What `read_words` reads."""
+    (folder / "words.txt").write_text("".join(f"{word}\n" for word in sorted(words)), encoding="utf8")
+
+
 def texts_of(tokenizer: Tokenizer) -> list[str]:
     """What each token stands for, by id."""
     return [tokenizer.decode([i], skip_special_tokens=False) for i in range(tokenizer.get_vocab_size())]
@@ -106,19 +116,21 @@ class BundledBackend:
             token_id(self.tokenizer, token) for token in ("<image>", "<end>", "1.00")
         )
         self._pieces = texts_of(self.tokenizer)
-        self._form = Pieces(self._pieces, token_id(self.tokenizer, "0.00"), self._end)
+        self._form = Pieces(self._pieces, token_id(self.tokenizer, "0.00"), self._end, read_words(folder))
         self._seen: weakref.WeakKeyDictionary[View, LookVectors] = weakref.WeakKeyDictionary()
 
-    def cells(self, picture: npt.NDArray[np.uint8]) -> Floats:
+    def cells(self, picture: npt.NDArray[np.uint8], mirrored: bool = False) -> Floats:
         """All numbers of the cells of one small picture (h, w, 3), (C, GRID, GRID). One at a time, so there are no
-        batch effects."""
-        return regrid(self._encoder.run(None, {"picture": picture[None]})[0][0], GRID, GRID)
+        batch effects. mirrored: the encoder sees it so; the cells lie as in the picture."""
+        shown = np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture
+        said = regrid(self._encoder.run(None, {"picture": shown[None]})[0][0], GRID, GRID)
+        return said[..., ::-1] if mirrored else said
 
     def see(self, view: View) -> LookVectors:
         """Encode a look once; kept as long as the view lives."""
         seen = self._seen.get(view)
         if seen is None:
-            cells = np.stack([self.cells(view.overview), self.cells(view.fragments)])
+            cells = np.stack([self.cells(small, view.mirrored) for small in (view.overview, view.fragments)])
             region = np.array([view.region.to_list()], np.float32)
             vectors, rating = self._connector.run(None, {"cells": cells[None], "region": region})
             seen = LookVectors(vectors[0], float(np.clip(rating[0], 1.0, 5.0)))

@@ -199,7 +199,7 @@ class Decoder(nn.Module):
         """
         vectors = torch.cat([self.spoken(seen.rating)[:, None], self.connector(seen)], dim=1)
         rating = seen.rating[:, None].clamp(1.0, 5.0)
-        told = torch.cat([seen.found, seen.box, rating, seen.found[:, :-1], rating], dim=1)
+        told = torch.cat([seen.found, seen.box, seen.shown[:, None], rating, seen.found[:, :-1], rating], dim=1)
         return torch.cat([vectors, told[:, None].expand(-1, vectors.shape[1], -1)], dim=2)
 
     def spoken(self, ratings: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from snellen.data.phrases import KIND_WORDS, PLACE_WORDS, SEVERITY, wordings
 from snellen.protocol import KINDS
 from snellen.region import PLACES, WHOLE_AREA
 
-PARTS = (len(KINDS) + 1, 1, 4, 1, len(KINDS) + 1, 1)
+PARTS = (len(KINDS) + 1, 1, 4, 1, 1, len(KINDS) + 1, 1)
 TOLD = sum(PARTS)
 """Numbers told of a look, see `Told`."""
 UNLIKELY = 0.01
@@ -35,6 +35,8 @@ SEVERITY_SPREAD, PLACE_SPREAD, SIDE_SPREAD = 0.7, 0.2, 0.05
 """Standard deviations of what is told, in steps of severity and in fractions of the picture."""
 WORST = -4.0
 """No token is made less likely than by this natural log, times the gate."""
+UNLIKE = 0.3
+"""How much less a part of the picture says of the whole, see `share_of`; chosen on held-out photographs."""
 LEAST_SPREAD = 0.1
 """Of a rating's distribution, in MOS: less would claim to know what people do not agree on."""
 MOVERS = 32
@@ -56,13 +58,14 @@ class Told(NamedTuple):
     """What is told of N looks.
 
     kinds (N, K + 1): the chances of no fault and of each kind. severity (N, 1): of the worst, in fifths. box (N, 4):
-    where that is, x0 y0 x1 y1 in fractions of the whole picture. rating (N, 1): the plain head's. first_kinds,
-    first_rating: what was told of the first look.
+    where that is, x0 y0 x1 y1 in fractions of the whole picture. shown (N, 1): how much of the picture's area was
+    looked at. rating (N, 1): the plain head's. first_kinds, first_rating: what was told of the first look.
     """
 
     kinds: Tensor
     severity: Tensor
     box: Tensor
+    shown: Tensor
     rating: Tensor
     first_kinds: Tensor
     first_rating: Tensor
@@ -149,32 +152,25 @@ class RatingPointer(nn.Module):
     """How likely each rating is: a normal distribution around a place between the plain head's ratings of the first
     look and of this one, moved by what was found.
 
-    How much this look counts, and how wide the distribution is, the decoder says from all that it has seen and
-    written; how far to move, a small network says from the finding alone: the chances of each kind, how severe, and
-    the area. It may not say any number: free to, it learned the labels of the training pictures by heart and moved the
-    rating of the second round at random (docs/training-log.md).
+    How much this look counts is a matter of how much of the picture it shows (`share_of`). How wide the distribution
+    is, the decoder says from all that it has seen and written; how far to move, a small network says from the finding
+    alone: the chances of each kind, how severe, and the area. It may not say any number: free to, it learned the labels
+    of the training pictures by heart and moved the rating of the second round at random (docs/training-log.md).
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.say = nn.Linear(width, 2)
+        self.say = nn.Linear(width, 1)
         last = nn.Linear(MOVERS, 1)
         self.move = nn.Sequential(nn.Linear(len(KINDS) + 3, MOVERS), nn.GELU(), last)
-        for weight in (self.say.weight, last.weight, last.bias):
+        for weight in (self.say.weight, self.say.bias, last.weight, last.bias):
             nn.init.zeros_(weight)
-        with torch.no_grad():
-            self.say.bias.copy_(torch.tensor([-1.0, 0.0]))
-
-    def share(self, hidden: Tensor) -> Tensor:
-        """How much this look counts, and not the first one: (N, width) -> (N, 1), 0..1."""
-        share: Tensor = self.say(hidden)[:, :1].sigmoid()
-        return share
 
     def forward(self, hidden: Tensor, told: Tensor) -> Tensor:
         """hidden (N, width), told (N, TOLD) -> (N, 401), logits of the ratings 1.00 to 5.00."""
-        share, spread = self.share(hidden), self.say(hidden)[:, 1:]
-        spread = nn.functional.softplus(spread) + LEAST_SPREAD
+        spread = nn.functional.softplus(self.say(hidden)) + LEAST_SPREAD
         look = Told.of(told)
+        share = share_of(look.shown)
         between = share * look.rating + (1.0 - share) * look.first_rating
         mean = between + self.move(torch.cat([look.likely, look.severity, look.area], dim=1))
         # near an end of the scale a wide distribution would be cut off, and its expectation not be its mean
@@ -182,6 +178,17 @@ class RatingPointer(nn.Module):
         grid = 1.0 + 0.01 * torch.arange(401, device=told.device)
         out: Tensor = -0.5 * ((grid - mean) / spread) ** 2
         return out
+
+
+def share_of(shown: Tensor) -> Tensor:
+    """How much a look at `shown` of the picture's area counts, and not the first look at all of it: 0..1/2.
+
+    a / (2 a + UNLIKE (1 - a)), with a for `shown`: the weight that makes the best mean of two ratings, where the first
+    errs with variance v and this one, which cannot know the rest of the picture, with v (1 + UNLIKE (1 - a) / a). Not
+    learned: on the pictures that the plain head was taught with its first rating errs too little, so that no later look
+    would be worth much.
+    """
+    return shown / (2.0 * shown + UNLIKE * (1.0 - shown))
 
 
 def in_favour(told: Tensor) -> Tensor:

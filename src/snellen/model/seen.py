@@ -24,14 +24,16 @@ class Seen(NamedTuple):
     """What is said of N looks.
 
     summary (N, SUMMARY). overview, fragments (N, 25, WIDTH): pooled cells, rows first. rating (N,): the plain head's,
-    1..5, unclipped. found (N, K + 2): the chances of no fault and of each kind, then the severity of the worst, in
-    fifths. box (N, 4): where that is, x0 y0 x1 y1 in fractions of the whole picture.
+    1..5, unclipped. shown (N,): the area of the region looked at, as a fraction of the picture's. found (N, K + 2): the
+    chances of no fault and of each kind, then the severity of the worst, in fifths. box (N, 4): where that is,
+    x0 y0 x1 y1 in fractions of the whole picture.
     """
 
     summary: Tensor
     overview: Tensor
     fragments: Tensor
     rating: Tensor
+    shown: Tensor
     found: Tensor
     box: Tensor
 
@@ -46,12 +48,12 @@ class Seen(NamedTuple):
     @staticmethod
     def unpack(rows: Tensor) -> Seen:
         """The inverse of `packed`."""
-        summary, overview, fragments, rating, found, box = torch.split(rows, list(SIZES), dim=1)
+        summary, overview, fragments, rating, shown, found, box = torch.split(rows, list(SIZES), dim=1)
         cells = (len(rows), CELLS, WIDTH)
-        return Seen(summary, overview.reshape(cells), fragments.reshape(cells), rating[:, 0], found, box)
+        return Seen(summary, overview.reshape(cells), fragments.reshape(cells), rating[:, 0], shown[:, 0], found, box)
 
 
-SIZES = (SUMMARY, CELLS * WIDTH, CELLS * WIDTH, 1, len(KINDS) + 2, 4)
+SIZES = (SUMMARY, CELLS * WIDTH, CELLS * WIDTH, 1, 1, len(KINDS) + 2, 4)
 """Numbers that each part of a look takes."""
 
 
@@ -95,4 +97,5 @@ class Vision(nn.Module):
         )
         corner, size = regions[:, :2], regions[:, 2:] - regions[:, :2]
         box = corner.repeat(1, 2) + faults.box * size.repeat(1, 2)
-        return Seen(summary, overview, fragments, self.glance.rating(summary), faults.found, box)
+        rating, shown = self.glance.rating(summary), size.prod(dim=1)
+        return Seen(summary, overview, fragments, rating, shown, faults.found, box)

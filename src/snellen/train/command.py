@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from tokenizers import Tokenizer
 
+from snellen.backends.bundled import write_words
+from snellen.backends.grammar import words_of
 from snellen.data.sample import Sample, read_manifest
 from snellen.model.decoder import DecoderShape
 from snellen.model.tokenizer import train_tokenizer
@@ -115,6 +117,8 @@ def run_sft(config: SftConfig) -> None:
         tokenizer = Tokenizer.from_file(str(known / "tokenizer.json"))
     else:
         tokenizer = train_tokenizer(one["reply"] for line in lines for one in line["rounds"])
+    taught = (one["reply"] for line in lines for one in line["rounds"] if one["teaches"] != "nothing")
+    write_words(words_of(reply.partition("</think>")[0].removeprefix("<think>") for reply in taught), config.out)
     rows: dict[bool, list[Row]] = {True: [], False: []}
     for line in lines:
         rows[line["held_out"]].append(encode_rounds(tokenizer, rounds_of(line)))

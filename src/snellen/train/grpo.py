@@ -25,6 +25,7 @@ from accelerate.utils import gather_object
 
 from snellen.assess import Assessment, Assessor
 from snellen.backends import Sampling
+from snellen.backends.bundled import write_words
 from snellen.data.sample import Sample
 from snellen.image import load
 from snellen.model.decoder import Decoder
@@ -286,6 +287,7 @@ def _open_log(out: Path, first: int, options: RlOptions, policy: Policy) -> RunL
     """Also writes what the export needs beside the weights: the shape of the decoder and the tokenizer."""
     (out / "options.json").write_text(json.dumps(asdict(options) | {"shape": asdict(policy.model.shape)}, indent=1))
     policy.tokenizer.save(str(out / "tokenizer.json"))
+    write_words(policy.words, out)
     return RunLog(out, first)
 
 

@@ -59,7 +59,14 @@ class LookCache:
 
     @torch.no_grad()
     def _encode(self, views: Sequence[View]) -> npt.NDArray[np.float16]:
-        cells = self.vision.cells([view.overview for view in views], [view.fragments for view in views])
+        pixels = [(view.overview, view.fragments) for view in views]
+        shown = [
+            [small[:, ::-1] for small in both] if view.mirrored else both
+            for view, both in zip(views, pixels, strict=True)
+        ]
+        cells = self.vision.cells(*zip(*shown, strict=True))
+        mirrored = torch.tensor([view.mirrored for view in views], device=cells.device)[:, None, None, None, None]
+        cells = torch.where(mirrored, cells.flip(-1), cells)
         regions = torch.tensor([view.region.to_list() for view in views], device=cells.device)
         return self.vision.judge(cells, regions).packed().cpu().numpy().astype(np.float16)
 

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from snellen.answer import RATING_PREFIX
 from snellen.backends import Conversation, RatingDistribution, Reply, Sampling
-from snellen.backends.bundled import RATINGS, BundledBackend, LookVectors, texts_of, token_id
+from snellen.backends.bundled import RATINGS, BundledBackend, LookVectors, read_words, texts_of, token_id
 from snellen.backends.grammar import Grammar, Mask, Pieces
 from snellen.image import View
 from snellen.model.decoder import Decoder, Layer
@@ -63,7 +63,10 @@ class MaskTable:
         """Of each mask, how many tokens it allows."""
         self._numbers: dict[int, int] = {}  # by identity: `Pieces` keeps its masks and gives the same ones again
         self._rows: list[Mask] = []
-        self._table = torch.zeros(0)
+        self._filled = 0  # of them are in the table
+        self._table = torch.zeros(
+            0, 0, dtype=torch.bool
+        )  # with room for more: a table that grows by one is copied often
         self.number(form.numbers(100, 500))  # the first: RATING
 
     def number(self, mask: Mask) -> int:
@@ -77,8 +80,13 @@ class MaskTable:
 
     def forbidden(self, numbers: Tensor) -> Tensor:
         """(N,) numbers of masks -> (N, V) bool, true for what cannot be chosen."""
-        if len(self._table) != len(self._rows) or self._table.device != numbers.device:
-            self._table = torch.from_numpy(~np.stack(self._rows)).to(numbers.device)
+        if len(self._table) < len(self._rows) or self._table.device != numbers.device:
+            room = np.zeros((2 * len(self._rows), len(self.form.texts)), bool)
+            self._table, self._filled = torch.from_numpy(room).to(numbers.device), 0
+        if self._filled < len(self._rows):
+            new = torch.from_numpy(~np.stack(self._rows[self._filled :]))
+            self._table[self._filled : len(self._rows)] = new.to(numbers.device)
+            self._filled = len(self._rows)
         return self._table[numbers]
 
 
@@ -90,7 +98,7 @@ class Policy(BundledBackend):
     batch and must differ.
     """
 
-    def __init__(self, model: Decoder, tokenizer: Tokenizer, looks: LookCache) -> None:
+    def __init__(self, model: Decoder, tokenizer: Tokenizer, looks: LookCache, words: frozenset[str]) -> None:
         # not super().__init__(), which opens the exported graphs
         self.name, self.version, self.calibration = "policy", "in training", None
         self.model, self.tokenizer, self.looks = model, tokenizer, looks
@@ -98,8 +106,9 @@ class Policy(BundledBackend):
         self._image, self._end, self._first_rating = (token_id(tokenizer, t) for t in ("<image>", "<end>", "1.00"))
         self.prefix = tokenizer.encode(RATING_PREFIX).ids
         self.draws = torch.Generator()
-        self._form = Pieces(texts_of(tokenizer), token_id(tokenizer, "0.00"), self._end)
+        self._form = Pieces(texts_of(tokenizer), token_id(tokenizer, "0.00"), self._end, words)
         self.masks = MaskTable(self._form)
+        self.words = words
         self._shown: dict[tuple[str, Region], LookVectors] = {}  # in the conversations that are being answered
 
     @property
@@ -199,17 +208,18 @@ class Policy(BundledBackend):
 
 
 def open_policy(vision: Path, folder: Path, looks: Path | None = None) -> Policy:
-    """The policy of a folder with decoder.pt, options.json and tokenizer.json, as either stage of training leaves it.
+    """The policy of a folder with decoder.pt, options.json, tokenizer.json, words.txt, as either stage leaves it.
 
     vision: vision.pt that it was trained with. looks: file to keep encoded looks in, None for memory.
     Raises FileNotFoundError when one of the files is missing.
     """
     cache = LookCache(Vision.open(vision), looks)
     decoder = Decoder.open(folder)
-    if not (folder / "tokenizer.json").is_file():
-        raise FileNotFoundError(f"{folder / 'tokenizer.json'}: no such file; it is written beside decoder.pt")
+    for name in ("tokenizer.json", "words.txt"):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder / name}: no such file; it is written beside decoder.pt")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return Policy(decoder, tokenizer, cache)
+    return Policy(decoder, tokenizer, cache, read_words(folder))
 
 
 def as_tokens(ratings: Tensor, first: int, model: Decoder) -> Tensor:

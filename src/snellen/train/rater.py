@@ -63,12 +63,8 @@ def places(model: Decoder, rows: Sequence[Row], real: Sequence[bool], tokenizer:
     return Places(*(torch.cat(those) for those in zip(*parts, strict=True)))
 
 
-def losses(rater: RatingPointer, all_of: Places, chosen: Tensor, weight: Tensor, steady: float = 0.0) -> Tensor:
-    """As `sft_losses` has them for ratings, weighted: (N,) -> a number.
-
-    steady: factor of share^2 + (1 - share)^2, what is left of the variance of two ratings that waver alike and each by
-    itself when this look's counts `share` and the first one's the rest.
-    """
+def losses(rater: RatingPointer, all_of: Places, chosen: Tensor, weight: Tensor) -> Tensor:
+    """As `sft_losses` has them for ratings, weighted: (N,) -> a number."""
     options = SftOptions()
     rated = rater(all_of.hidden[chosen], all_of.told[chosen])
     target = all_of.target[chosen]
@@ -76,14 +72,12 @@ def losses(rater: RatingPointer, all_of: Places, chosen: Tensor, weight: Tensor,
     distance = -(soft * rated.log_softmax(dim=1)).sum(dim=1)
     expected = rated.softmax(dim=1) @ GRID
     distance = distance + options.expectation_weight * F.smooth_l1_loss(expected, target, beta=0.3, reduction="none")
-    share = rater.share(all_of.hidden[chosen])[:, 0]
-    distance = distance + steady * torch.where(all_of.late[chosen], share**2 + (1.0 - share) ** 2, 0.0)
     out: Tensor = (distance * weight).sum() / weight.sum()
     return out
 
 
-def train_rater(rater: RatingPointer, train: Places, real_weight: float, steps: int, steady: float = 0.0) -> None:
-    """Train in place. real_weight: of a human rating, where a synthetic one weighs 1. steady: see `losses`."""
+def train_rater(rater: RatingPointer, train: Places, real_weight: float, steps: int) -> None:
+    """Train in place. real_weight: of a human rating, where a synthetic one weighs 1."""
     optimizer = torch.optim.AdamW(rater.parameters(), lr=RATE, weight_decay=0.0)
     weight = torch.where(train.real, real_weight, 1.0)
     for step in range(steps):
@@ -91,5 +85,5 @@ def train_rater(rater: RatingPointer, train: Places, real_weight: float, steps: 
             group["lr"] = RATE * rate_at(step, steps, 50)
         chosen = torch.randint(len(weight), (BATCH,))
         optimizer.zero_grad()
-        losses(rater, train, chosen, weight[chosen], steady).backward()  # type: ignore[no-untyped-call]
+        losses(rater, train, chosen, weight[chosen]).backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -32,11 +32,11 @@ WEIGHTS: tuple[tuple[str, float], ...] = (
     ("refinement", 0.3),
     ("grounding", 0.5),
     ("claim", 0.5),
-    ("price", 0.02),
+    ("price", 0.001),
 )
-"""Every reward and its weight in the sum; weight 0 only logs. `first` stays above `refinement`: then a worse first
-rating never pays, because refinement is score - first. The price of a crop is less than a good one brings: at 0.05 the
-policy stopped looking at photographs, and then at faults too (docs/training-log.md)."""
+"""Every reward and its weight in the sum; weight 0 only logs. The price of a crop is below what a second look brings to
+the refinement of an ordinary photograph, 0.3 times 0.004: at 0.005 to 0.05 the policy stopped looking at these
+(docs/training-log.md)."""
 
 LOCAL = 0.6
 """Faults over less of the picture than this are local, so that there is a place to look at."""
@@ -56,12 +56,14 @@ class Truth:
 class Said:
     """What one rollout said, as far as rewards read it.
 
-    readable: every reply could be read. ratings: one per readable round, 1..5. crops: what was looked at after the
-    whole picture. issues: of the last reply, () where it could not be read.
+    readable: every reply could be read. ratings: one per readable round, 1..5, as drawn. expected: the same as the
+    score counts them, expectations where there are distributions. crops: what was looked at after the whole picture.
+    issues: of the last reply, () where it could not be read.
     """
 
     readable: bool
     ratings: tuple[float, ...]
+    expected: tuple[float, ...]
     crops: tuple[Region, ...]
     issues: tuple[Issue, ...]
 
@@ -82,8 +84,9 @@ def said_by(assessment: Assessment) -> Said:
         problem = assessment.error.problem if assessment.error else "no look at it was taken"
         raise ValueError(f"{assessment.name}: {problem}; correct the manifest or the file")
     ratings = tuple(step.rating for step in assessment.steps if step.rating is not None)
+    expected = tuple(step.score for step in assessment.steps if step.score is not None)
     crops = tuple(step.region for step in assessment.steps[1:])
-    return Said(assessment.error is None, ratings, crops, assessment.issues)
+    return Said(assessment.error is None, ratings, expected, crops, assessment.issues)
 
 
 def format(readable: npt.ArrayLike) -> Floats:
@@ -136,8 +139,9 @@ def rank(ratings: npt.ArrayLike, mos: npt.ArrayLike, scale: npt.ArrayLike, gamma
 
 
 def refinement(last_score: npt.ArrayLike, first_score: npt.ArrayLike) -> Floats:
-    """Did the last round come closer than the first: score of the last rating - score of the first, -1..1. NaN where
-    there was one round."""
+    """Did the last round come closer than the first: score of its expected rating - score of the first's, -1..1. NaN
+    where there was one round. Of expectations, because what was looked at moves them; ratings as drawn lie ten times as
+    far apart by chance alone."""
     return np.asarray(last_score, np.float64) - np.asarray(first_score, np.float64)
 
 
@@ -153,8 +157,9 @@ def grounding(said: Said, truth: Truth) -> float:
 
 def claim(said: Said, truth: Truth) -> float:
     """Are the issues true: 2 x sum of matches / (issues + faults), 0..1, a soft F1; 1 when there is nothing and nothing
-    is claimed. Each fault is matched with at most one issue of its kind, worth 1/2 for the kind, 1/4 (1 - |severity -
-    level| / 4) and 1/4 intersection over union. NaN where the faults are not known or no reply could be read."""
+    is claimed. Each fault is matched with at most one issue of its kind, worth 1/2 for the kind, 1/4 max(0, 1 -
+    |severity - level| / 2) and 1/4 intersection over union. NaN where the faults are not known or no reply could be
+    read."""
     if truth.faults is None or not said.readable:
         return math.nan
     if not said.issues and not truth.faults:
@@ -170,7 +175,7 @@ def claim(said: Said, truth: Truth) -> float:
 
 
 def _match(issue: Issue, fault: Fault) -> float:
-    return 0.5 + 0.25 * (1.0 - abs(issue.severity - fault.level) / 4.0) + 0.25 * issue.region.iou(fault.region)
+    return 0.5 + 0.25 * max(0.0, 1.0 - abs(issue.severity - fault.level) / 2.0) + 0.25 * issue.region.iou(fault.region)
 
 
 def price(crops: npt.ArrayLike) -> Floats:
@@ -185,14 +190,16 @@ def reward_parts(said: Sequence[Sequence[Said]], truths: Sequence[Truth], width:
     first = _table(said, lambda one: one.ratings[0] if one.ratings else math.nan)
     last = last_ratings(said)
     first_score, last_score = score(first, mos[:, None], width), score(last, mos[:, None], width)
-    rounds = _table(said, lambda one: len(one.ratings))
+    once = score(_table(said, lambda one: one.expected[0] if one.readable else math.nan), mos[:, None], width)
+    twice = score(_table(said, lambda one: one.expected[-1] if one.readable else math.nan), mos[:, None], width)
+    rounds = _table(said, lambda one: len(one.expected))
     pairs = list(zip(said, truths, strict=True))
     return {
         "format": format(_table(said, lambda one: one.readable)),
         "score": last_score,
         "rank": rank(last, mos, scale),
         "first": first_score,
-        "refinement": np.where(rounds > 1, refinement(last_score, first_score), np.nan),
+        "refinement": np.where(rounds > 1, refinement(twice, once), np.nan),
         "grounding": np.array([[grounding(one, truth) for one in group] for group, truth in pairs]),
         "claim": np.array([[claim(one, truth) for one in group] for group, truth in pairs]),
         "price": price(_table(said, lambda one: len(one.crops))),
