@@ -11,8 +11,9 @@ data=$1 out=$2 percent=${3:-100}
 export MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_MMAP_THRESHOLD_=8589934592
 mkdir -p "$out/done"
 
-some() {
-    echo $((($1 * percent + 99) / 100))
+some() { # COUNT [AT LEAST]
+    n=$((($1 * percent + 99) / 100))
+    echo $((n > ${2:-1} ? n : ${2:-1}))
 }
 
 step() {
@@ -55,7 +56,7 @@ step sft-own python runs/sft.py --vectors "$out/vectors" --rationales "$out/rati
 step rater python runs/rater.py --sft "$out/sft-own" --vectors "$out/vectors" --rationales "$out/rationales-own.jsonl" \
     --steps "$(some 1500)" --out "$out/sft"
 step rl python runs/rl.py --vision "$out/heads/vision.pt" --sft "$out/sft" --manifest "$out/biq2021.jsonl" \
-    --looks "$out/looks" --pictures "$(some 800)" --steps "$(some 60)" --real 3 --synthetic 5 --rollouts 6 --rate 3e-4 \
+    --looks "$out/looks" --pictures "$(some 800 40)" --steps "$(some 60)" --real 3 --synthetic 5 --rollouts 6 --rate 3e-4 \
     --token-credit --out "$out/rl"
 step rater-rl python runs/rater.py --sft "$out/rl" --vectors "$out/vectors" \
     --rationales "$out/rationales-own.jsonl" --steps "$(some 1500)" --out "$out/rl-rated"
