@@ -240,6 +240,8 @@ def test_damaged_or_missing_weights_are_refused(copy: Path, tmp_path: Path) -> N
         BundledBackend(copy)
     with pytest.raises(BackendError, match="holds no model"):
         BundledBackend(tmp_path)
+    with pytest.raises(BackendError, match=r"words\.txt is missing"):
+        read_words(tmp_path)
 
 
 def test_one_thread_gives_the_same_score(scorer: Assessor) -> None:

@@ -59,8 +59,11 @@ def token_id(tokenizer: Tokenizer, token: str) -> int:
 
 
 def read_words(folder: Path) -> frozenset[str]:
-    """The words that a model may write, from words.txt."""
-    return frozenset((folder / "words.txt").read_text(encoding="utf8").split())
+    """The words that a model may write, from words.txt; BackendError when it is not there."""
+    file = folder / "words.txt"
+    if not file.is_file():
+        raise BackendError(f"{file} is missing; a model of before 0.6.0 has none: export it again, with runs/export.py")
+    return frozenset(file.read_text(encoding="utf8").split())
 
 
 def write_words(words: frozenset[str], folder: Path) -> None:

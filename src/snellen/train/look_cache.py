@@ -73,7 +73,8 @@ class LookCache:
 
 def _name(view: View) -> str:
     r = view.region
-    return f"{view.picture.name}\n{r.x0:.6f} {r.y0:.6f} {r.x1:.6f} {r.y1:.6f}"
+    way = " mirrored" if view.mirrored else ""  # what was kept before crops were mirrored is not theirs
+    return f"{view.picture.name}\n{r.x0:.6f} {r.y0:.6f} {r.x1:.6f} {r.y1:.6f}{way}"
 
 
 def _checksum(vision: Vision) -> str:
