@@ -20,7 +20,7 @@ from snellen.model.export import export_onnx
 from snellen.model.pointer import TOLD
 from snellen.model.seen import Vision
 
-FILES = (*(f"{graph}.onnx" for graph in GRAPHS), "tokenizer.json", "words.txt")
+FILES = (*(f"{graph}.onnx" for graph in GRAPHS), "tokenizer.json", "phrases.txt")
 
 
 def load_torch(vision: Path, sft: Path) -> tuple[Vision, Decoder]:
@@ -38,7 +38,7 @@ def main() -> None:
     vision, decoder = load_torch(args.vision, args.sft)
     export_onnx(vision, decoder, args.out)
     Tokenizer.from_file(str(args.sft / "tokenizer.json")).save(str(args.out / "tokenizer.json"), pretty=False)
-    shutil.copy(args.sft / "words.txt", args.out)
+    shutil.copy(args.sft / "phrases.txt", args.out)
     shape = decoder.shape
     card = {
         "name": "snellen-1",

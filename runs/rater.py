@@ -63,7 +63,7 @@ def main() -> None:
     print("after", agreement(model.rater, parts[1]))
     args.out.mkdir(parents=True, exist_ok=True)
     torch.save(model.state_dict(), args.out / "decoder.pt")
-    for name in ("options.json", "tokenizer.json", "words.txt"):
+    for name in ("options.json", "tokenizer.json", "phrases.txt"):
         shutil.copy(args.sft / name, args.out / name)
 
 

@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 
 from snellen.answer import Answer, ReplyError, parse_reply, to_grid
 from snellen.backends import Sampling
-from snellen.backends.bundled import read_words
+from snellen.backends.bundled import read_phrases
 from snellen.data.rationale import second
 from snellen.data.synthesize import Recipe, read_recipes
 from snellen.image import Picture, View
@@ -101,7 +101,7 @@ def main() -> None:
     torch.set_num_threads(2)
     looks: Any = StoredLooks(SeenLooks.open(args.vectors))
     tokenizer = Tokenizer.from_file(str(args.sft / "tokenizer.json"))
-    policy = Policy(Decoder.open(args.sft), tokenizer, looks, read_words(args.sft))
+    policy = Policy(Decoder.open(args.sft), tokenizer, looks, read_phrases(args.sft))
     policy.draws.manual_seed(0)
     recipes = list(read_recipes(args.looks / "recipes.jsonl"))
     rows = [json.loads(line) for line in (args.vectors / "examples.jsonl").read_text().splitlines()]

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from snellen.assess import Assessment, Assessor, verdict
+from snellen.answer import verdict
+from snellen.assess import Assessment, Assessor
 from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.scripted import ScriptedBackend
 from snellen.draw import CROP_COLOR, SEVERITY_COLORS

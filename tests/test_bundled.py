@@ -19,8 +19,8 @@ from PIL import Image
 
 from snellen.assess import Assessment, Assessor
 from snellen.backends import BackendError, Sampling, Turn
-from snellen.backends.bundled import RATINGS, WEIGHTS, BundledBackend, read_words
-from snellen.backends.grammar import words_of
+from snellen.backends.bundled import RATINGS, WEIGHTS, BundledBackend, read_phrases
+from snellen.backends.grammar import occasion, phrases_of
 from snellen.data.distort import distort
 from snellen.image import Picture, load, look
 from snellen.protocol import KINDS, RATING_PREFIX, parse_reply
@@ -98,11 +98,25 @@ def test_every_reply_can_be_read_and_says_something(together: list[Assessment]) 
     assert np.ptp(scores) > 1.0, "a photograph and noise are worlds apart"
 
 
-def test_only_words_that_were_taught_are_written(together: list[Assessment]) -> None:
-    taught = read_words(WEIGHTS)
+def test_only_phrases_that_were_taught_are_written(together: list[Assessment]) -> None:
+    taught = read_phrases(WEIGHTS)
     for step in (step for assessment in together for step in assessment.steps):
-        assert step.parsed is not None and step.parsed.rationale is not None
-        assert words_of(step.parsed.rationale.sections) <= taught
+        assert step.reply is not None
+        assert phrases_of([step.reply.text]) <= taught.keys()
+
+
+def test_verdict_and_direction_in_the_words_are_those_of_the_rating(together: list[Assessment]) -> None:
+    taught = read_phrases(WEIGHTS)
+    bound = 0
+    for assessment in together:
+        earlier = None
+        for step in assessment.steps:
+            assert step.reply is not None and step.score is not None and step.rating is not None
+            for suits in filter(None, (taught[phrase] for phrase in phrases_of([step.reply.text]))):
+                assert suits & occasion(step.score, earlier)
+                bound += 1
+            earlier = round(100 * step.rating)
+    assert bound > len(together), "every summary ends in a verdict"
 
 
 def test_a_later_round_quotes_the_earlier_rating_as_it_was(together: list[Assessment]) -> None:
@@ -240,8 +254,8 @@ def test_damaged_or_missing_weights_are_refused(copy: Path, tmp_path: Path) -> N
         BundledBackend(copy)
     with pytest.raises(BackendError, match="holds no model"):
         BundledBackend(tmp_path)
-    with pytest.raises(BackendError, match=r"words\.txt is missing"):
-        read_words(tmp_path)
+    with pytest.raises(BackendError, match=r"phrases\.txt is missing"):
+        read_phrases(tmp_path)
 
 
 def test_one_thread_gives_the_same_score(scorer: Assessor) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from snellen.answer import FIRST_LABELS, LATER_LABELS, Answer, Issue, Rationale, labels, parse_reply, render_reply
 from snellen.backends.bundled import token_id
-from snellen.backends.grammar import MOST_ISSUES, SECTION_TOKENS, SHORTEST, Grammar, Pieces, words_of
+from snellen.backends.grammar import MOST_ISSUES, SECTION_TOKENS, Grammar, Pieces, phrases_of, suiting
+from snellen.data.wording import clauses
 from snellen.model.tokenizer import train_tokenizer
 from snellen.region import Region
 
 CORNER = Region(0.0, 0.1, 0.4, 0.55)
 WORDS = Rationale("Soft edges: the rest is fine.", "Crisp edges.", "No halos there.", "At first sight it is good.")
-LATER = Rationale("Soft edges: the rest is fine.", "Crisp edges.", "No halos there.", "At first it was 3.47; it stays.")
+LATER = Rationale(
+    "Soft edges: the rest is fine.", "Crisp edges.", "No halos there.", "At first the rating was 3.47; it stays."
+)
 ANSWERS = [
     Answer(None, 3.47, "final"),
     Answer(CORNER, 1.0, "crop", (Issue("motion blur", 5, CORNER),)),
@@ -33,14 +38,14 @@ def tokenizer():
 @pytest.fixture(scope="module")
 def pieces(tokenizer) -> Pieces:
     texts = [tokenizer.decode([i], skip_special_tokens=False) for i in range(tokenizer.get_vocab_size())]
-    words = words_of(said(answer, number).partition("</think>")[0] for answer in ANSWERS for number in (1, 2))
-    return Pieces(texts, token_id(tokenizer, "0.00"), token_id(tokenizer, "<end>"), words)
+    phrases = phrases_of(said(answer, number) for answer in ANSWERS for number in (1, 2))
+    return Pieces(texts, token_id(tokenizer, "0.00"), token_id(tokenizer, "<end>"), suiting(phrases, ()))
 
 
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_what_the_protocol_can_say_is_allowed(tokenizer, pieces: Pieces, answer: Answer, number: int) -> None:
-    grammar = Grammar(pieces, labels(number), 347 if number == 2 else None)
+    grammar = Grammar(pieces, labels(number), 3.5, 347 if number == 2 else None)
     for token in [*tokenizer.encode(said(answer, number)).ids, pieces.end]:
         assert grammar.allowed()[token], pieces.texts[token]
         if token != pieces.end:
@@ -51,7 +56,7 @@ def test_what_the_protocol_can_say_is_allowed(tokenizer, pieces: Pieces, answer:
 def test_any_walk_can_be_read(pieces: Pieces, seed: int) -> None:
     rng = np.random.default_rng(seed)
     number = 1 + seed % 2
-    grammar = Grammar(pieces, FIRST_LABELS if number == 1 else LATER_LABELS)
+    grammar = Grammar(pieces, labels(number), 3.5, 347 if number == 2 else None)
     text = ""
     for _ in range(2000):
         token = int(rng.choice(np.flatnonzero(grammar.allowed())))
@@ -63,45 +68,40 @@ def test_any_walk_can_be_read(pieces: Pieces, seed: int) -> None:
         pytest.fail(f"no end: {text[-200:]}")
     parsed = parse_reply(text, number)
     assert parsed.rationale is not None
-    assert all(len(words) >= SHORTEST for words in parsed.rationale.sections)
+    if number == 1:
+        assert set(parsed.rationale.sections) <= {*WORDS.sections, *LATER.sections}
     assert len(parsed.answer.issues) <= MOST_ISSUES
     assert (parsed.answer.tool == "crop") == (parsed.answer.region is not None)
 
 
 def test_the_only_number_among_the_words_is_the_earlier_rating(tokenizer, pieces: Pieces) -> None:
-    quoted = token_id(tokenizer, "3.47")
-    numbers = [token_id(tokenizer, f"{n / 100:.2f}") for n in range(501)]
-    for earlier in (None, 347):
-        grammar = Grammar(pieces, LATER_LABELS, earlier)
-        for token in tokenizer.encode(f"<think>{LATER_LABELS[0]}: Soft").ids:
-            grammar.add(token)
-        allowed = grammar.allowed()
-        assert [n for n in numbers if allowed[n]] == ([] if earlier is None else [quoted])
-        assert not any(allowed[i] for i, text in enumerate(pieces.texts) if text.strip().isdigit())
-
-
-@pytest.mark.parametrize("words", ["The first look gave ", "At first the rating was "])
-def test_the_earlier_rating_follows_where_it_is_announced(tokenizer, pieces: Pieces, words: str) -> None:
-    grammar = Grammar(pieces, LATER_LABELS, 347)
-    for token in tokenizer.encode(f"<think>{LATER_LABELS[0]}: {words}").ids:
+    grammar = Grammar(pieces, LATER_LABELS[-1:], 3.5, 347)
+    for token in tokenizer.encode(f"<think>{LATER_LABELS[-1]}: At first the rating was ").ids:
         grammar.add(token)
     assert np.flatnonzero(grammar.allowed()).tolist() == [token_id(tokenizer, "3.47")]
-    grammar.add(token_id(tokenizer, "3.47"))
-    assert grammar.allowed().sum() > 10
+    without = Grammar(pieces, LATER_LABELS[-1:], 3.5)
+    for token in tokenizer.encode(f"<think>{LATER_LABELS[-1]}: At first the rating was ").ids:
+        without.add(token)
+    assert not any(without.allowed()[token_id(tokenizer, f"{n / 100:.2f}")] for n in range(501))
+    assert not any(without.allowed()[i] for i, text in enumerate(pieces.texts) if text.strip().isdigit())
 
 
-def begun(words: frozenset[str]) -> tuple[Pieces, Grammar]:
-    """A grammar in its first section, where every letter and every pair of letters a, b is a token."""
-    texts = ["", *map(chr, range(32, 127)), "\n", "ab", "ba", " a"]
-    pieces = Pieces(texts, 0, 0, words)
-    grammar = Grammar(pieces, FIRST_LABELS)
-    say(grammar, f"<think>{FIRST_LABELS[0]}: ")
-    return pieces, grammar
+def begun(
+    *sections: str, labels: Sequence[str] = FIRST_LABELS, rating: float = 3.0, earlier: int | None = None
+) -> Grammar:
+    """A grammar in its first section, where every letter is a token and so are some longer texts."""
+    texts = ["", *map(chr, range(32, 127)), "\n", "ed", "edg", " edges. ", "es, and", "s.\n", "s.\nNext", "</think>"]
+    phrases = phrases_of(f"<think>{label}: {words}</think>" for label in labels for words in sections)
+    zero = len(texts)
+    texts += [f"{n / 100:.2f}" for n in range(501)]
+    grammar = Grammar(Pieces(texts, zero, 0, suiting(phrases, clauses())), labels, rating, earlier)
+    say(grammar, f"<think>{labels[0]}: ")
+    return grammar
 
 
 def say(grammar: Grammar, text: str) -> None:
     for letter in text:
-        assert grammar.allowed()[grammar.pieces.texts.index(letter)], (text, letter)
+        assert letter in can_follow(grammar), (text, letter, can_follow(grammar))
         grammar.add(grammar.pieces.texts.index(letter))
 
 
@@ -109,40 +109,158 @@ def can_follow(grammar: Grammar) -> set[str]:
     return {grammar.pieces.texts[i] for i in np.flatnonzero(grammar.allowed())}
 
 
-def test_only_words_that_were_taught_are_spelled() -> None:
-    _, grammar = begun(frozenset({"ab", "aba", "cd"}))
-    say(grammar, "Ab")
-    assert {"a", " ", ",", " a"} <= can_follow(grammar)
-    assert not {"b", "c", "ba", "ab"} & can_follow(grammar), "abb, abc, abba and abab are no words"
-    say(grammar, ", c")
-    assert can_follow(grammar) == {"d", "D"}
+def test_a_phrase_is_two_words_and_what_follows_them() -> None:
+    assert phrases_of(["<think>Said: Soft edges, 3.40.\nAlso: It is.</think><answer>no</answer>"]) == {
+        ("Said", "", "", "Soft"),
+        ("Said", "", "Soft", " edges"),
+        ("Said", "Soft", " edges", ","),
+        ("Said", " edges", ",", " 0"),
+        ("Said", ",", " 0", "."),
+        ("Said", " 0", ".", ""),
+        ("Also", "", "", "It"),
+        ("Also", "", "It", " is"),
+        ("Also", "It", " is", "."),
+        ("Also", " is", ".", ""),
+    }
+    assert phrases_of(["<think></think><answer>no</answer>"]) == frozenset()
 
 
-def test_no_three_tokens_are_said_twice_in_a_section() -> None:
-    _, grammar = begun(frozenset("pqrs"))
-    say(grammar, "p, q. p")
-    assert "," not in can_follow(grammar), "a blank, p and a comma were said"
-    say(grammar, ". r; s\n")
-    say(grammar, f"{FIRST_LABELS[1]}: p, ")
-    assert "q" in can_follow(grammar), "another section"
+def test_only_phrases_that_were_taught_are_spelled() -> None:
+    grammar = begun("Soft edges.", "Soft edges, and it shows.", "Hard edges; it is.")
+    assert can_follow(grammar) == {"S", "H"}
+    say(grammar, "Soft")
+    assert can_follow(grammar) == {" ", " edges. "} - {" edges. "}, "no word follows behind that full stop"
+    say(grammar, " ")
+    assert can_follow(grammar) == {"e", "ed", "edg"}
+    say(grammar, "edg")
+    assert can_follow(grammar) == {"e", "es, and"}, "the section is not to end in a token that begins the next"
+    say(grammar, "e")
+    assert can_follow(grammar) == {"s", "s.\n"}
+    say(grammar, "s")
+    assert can_follow(grammar) == {".", ","}, "a semicolon stood behind hard edges only"
+    say(grammar, ".")
+    assert can_follow(grammar) == {"\n"}
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_word_is_ended_though_the_section_is_full(seed: int) -> None:
-    words = frozenset({"abcdefgh", "bcd", "fed", "cab"})
-    _, grammar = begun(words)
-    rng = np.random.default_rng(seed)
-    text = ""
-    while grammar.done == 0:
-        token = int(rng.choice(np.flatnonzero(grammar.allowed())))
-        text += grammar.pieces.texts[token]
+def test_a_section_says_what_was_taught_in_it() -> None:
+    texts = ["", *"ab. \n", "<think>", *(f"{label}: " for label in FIRST_LABELS)]
+    phrases = phrases_of([f"<think>{FIRST_LABELS[0]}: a.\n{FIRST_LABELS[1]}: b."])
+    grammar = Grammar(Pieces(texts, 0, 0, suiting(phrases, ())), FIRST_LABELS, 3.0)
+    for token in (texts.index("<think>"), texts.index(f"{FIRST_LABELS[0]}: ")):
         grammar.add(token)
-    assert words_of([text]) <= words
-    assert len(grammar.labels[0]) + SECTION_TOKENS > len(text) / 2 - 8, "pairs are the longest tokens"
+    assert can_follow(grammar) == {"a"}
+    say(grammar, "a.\n")
+    grammar.add(texts.index(f"{FIRST_LABELS[1]}: "))
+    assert can_follow(grammar) == {"b"}
+
+
+def test_words_keep_their_letters_capital_or_small() -> None:
+    grammar = begun("Keep it.")
+    assert can_follow(grammar) == {"K"}
+    say(grammar, "K")
+    assert can_follow(grammar) == {"e"}
+
+
+def test_the_last_section_ends_where_one_did() -> None:
+    grammar = begun("So be it.", "So be it or not.", labels=FIRST_LABELS[:1])
+    say(grammar, "So be i")
+    assert can_follow(grammar) == {"t"}
+    say(grammar, "t")
+    assert can_follow(grammar) == {" ", "."}
+    say(grammar, ".")
+    assert can_follow(grammar) == {"<", "</think>"}
+
+
+def test_nothing_leads_to_a_number_where_there_is_none_to_quote() -> None:
+    grammar = begun("It was 3.40.", "It is.", "It is then, it was 3.40.")
+    say(grammar, "It")
+    assert can_follow(grammar) == {" "}
+    say(grammar, " ")
+    assert can_follow(grammar) == {"i"}, "was leads to a number only"
+    say(grammar, "is")
+    assert can_follow(grammar) == {"."}, "then leads to a number too, in the end"
+
+
+@pytest.mark.parametrize(("rating", "word"), [(1.5, "bad"), (3.0, "fair"), (3.39, "fair"), (3.41, "good")])
+def test_the_verdict_among_the_words_is_that_of_the_rating(rating: float, word: str) -> None:
+    said = [f"Soft edges; overall it looks {one}." for one in ("bad", "poor", "fair", "good")]
+    grammar = begun(*said, "How good it is.", rating=rating)
+    say(grammar, "Soft edges; overall it looks ")
+    assert can_follow(grammar) == {word[0]}
+    other = begun(*said, "How good it is.", rating=rating)
+    say(other, "How good it is."), "it is no verdict there"
+
+
+@pytest.mark.parametrize(("rating", "words"), [(3.4, "up"), (3.0, "down"), (3.2, "stands"), (3.11, "stands")])
+def test_the_direction_among_the_words_is_where_the_rating_goes(rating: float, words: str) -> None:
+    said = {
+        "up": "It shows, so the rating moves up.",
+        "down": "It shows, so the rating moves down.",
+        "stands": "It shows, so the first rating stands.",
+    }
+    grammar = begun(*said.values(), "It shows.", labels=["A"], rating=rating, earlier=320)
+    say(grammar, said[words])
+    for way in said.values():
+        if way != said[words]:
+            with pytest.raises(AssertionError):
+                say(begun(*said.values(), "It shows.", labels=["A"], rating=rating, earlier=320), way)
+    first = begun(*said.values(), "It shows.", labels=["A"], rating=rating)
+    say(first, "It shows")
+    assert can_follow(first) == {"."}, "the first rating comes from nowhere"
+
+
+def test_what_all_occasions_say_suits_each() -> None:
+    groups = [{"a": ["it is so.", "it was so."], "b": ["it is so.", "it can be."]}]
+    found = suiting([("Said", "it", f" {verb}", " so") for verb in ("is", "was", "has")], groups)
+    assert list(found.values()) == [frozenset(), frozenset({"a"}), frozenset()]
+
+
+def test_no_four_words_are_said_twice_in_a_section() -> None:
+    grammar = begun("x p q r s, p q r t.", "q r s p.")
+    say(grammar, "x p q r s, p q r ")
+    assert can_follow(grammar) == {"t"}, "p q r s was said"
+    say(grammar, "t.\n")
+    say(grammar, f"{FIRST_LABELS[1]}: x p q r ")
+    assert can_follow(grammar) == {"s", "t"}, "another section"
+
+
+def test_a_section_that_is_full_ends_where_one_can_and_at_last_wherever_it_is() -> None:
+    circle = "a b c. a b d. a b e. a b f. a b g. a b h. a b i. a b j."
+    grammar = begun(circle)
+    longest = 0
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        token = int(rng.choice(np.flatnonzero(grammar.allowed())))
+        grammar.add(token)
+        longest = max(longest, len(grammar.tokens))
+        if grammar.done:
+            break
+    assert grammar.done == 1
+    assert longest <= SECTION_TOKENS
 
 
 def test_a_token_that_goes_past_a_label_holds_only_words() -> None:
     """Else the last section could end in a line of its own, where there is no further label."""
-    pieces = Pieces([": ", " ", " word", " word\n", " \n", " word\nNext", ' "x', "y"], 0, 1, frozenset())
-    assert pieces.label(" ", last=True).tolist() == [False, True, True, False, False, False, False, False]
-    assert pieces.label(" ", last=False).tolist() == [False, True, True, True, False, False, False, False]
+    phrases = phrases_of(["<think>Said: word</think>"])
+    pieces = Pieces([": ", " ", " word", " word\n", " \n", " word\nNext", ' "x', "y"], 0, 1, suiting(phrases, ()))
+    anything = frozenset[str]()
+    assert pieces.label("Said", " ", last=True, suits=anything).tolist() == [
+        False,
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+        False,
+    ]
+    assert pieces.label("Said", " ", last=False, suits=anything).tolist() == [
+        False,
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]

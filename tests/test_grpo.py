@@ -17,6 +17,7 @@ from tiny_policy import BOX, picture, tiny_policy
 from snellen.assess import Assessor
 from snellen.backends import Sampling
 from snellen.data.sample import Fault, Sample
+from snellen.model.tokenizer import FIRST_NUMBER
 from snellen.train.grpo import (
     CREDIT,
     Pool,
@@ -63,7 +64,8 @@ def test_token_credit_gives_each_kind_its_own_rewards() -> None:
     }
     credited = advantages(parts, (("score", 1.0), ("grounding", 1.0), ("first", 1.0)), 0.5, token_credit=True)
     assert credited["last"] == pytest.approx(np.array([[-0.5, 0.5]]))
-    assert credited["words"] == pytest.approx(np.array([[0.5, -0.5]]))
+    assert credited["region"] == pytest.approx(np.array([[0.5, -0.5]]))
+    assert credited["words"] == pytest.approx(np.array([[0.0, 0.0]]))
     assert credited["first"] == pytest.approx(np.array([[0.0, 0.0]]))
     shared = advantages(parts, (("score", 2.0), ("grounding", 1.0)), 0.5, token_credit=False)
     assert all(shared[kind] == pytest.approx(np.array([[-0.5, 0.5]])) for kind in CREDIT)
@@ -87,9 +89,13 @@ def test_advantages_reach_their_actions_and_context_gets_none() -> None:
     policy.draws.manual_seed(1)
     done = Assessor(policy, sampling=Sampling(1.0, max_tokens=64)).assess([picture(0)] * 6)
     one = trace(policy, next(assessment.steps for assessment in done if assessment.error is None))
-    found = of_actions(one, {"words": 1.0, "last": 2.0, "first": 3.0})
+    found = of_actions(one, {"words": 1.0, "region": 4.0, "last": 2.0, "first": 3.0})
     assert len(one.views) == 2
-    assert found[one.rating].tolist() == [3.0, 2.0] and set(found[~one.rating]) == {1.0}
+    assert found[one.rating].tolist() == [3.0, 2.0]
+    assert set(found[~one.rating]) == {1.0, 4.0} and set(found[one.region]) == {4.0}
+    sides = one.taken[one.region & (one.round == 1)] - FIRST_NUMBER
+    asked = done[0].steps[0].parsed.answer.region
+    assert 1 <= len(sides) <= 4 and (sides <= 100).all() and asked is not None
 
 
 def test_pieces_do_not_change_the_step() -> None:
@@ -103,7 +109,7 @@ def test_pieces_do_not_change_the_step() -> None:
         policy.draws.manual_seed(1)
         done = Assessor(policy, sampling=Sampling(1.0, max_tokens=64)).assess([picture(0)] * 4)
         traces = [trace(policy, one.steps) for one in done]
-        rewards = [{"words": a, "last": a, "first": a} for a in (1.0, -1.0, 0.5, -0.5)]
+        rewards = [{"words": a, "region": a, "last": a, "first": a} for a in (1.0, -1.0, 0.5, -0.5)]
         per_action = [of_actions(one, a) for one, a in zip(traces, rewards, strict=True)]
         pieces = cut(policy, traces, per_action, 0.2, tokens)
         assert (len(pieces) > 1) == (tokens < 1000)

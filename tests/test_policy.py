@@ -62,7 +62,7 @@ def random_policy() -> Policy:
     """One that has learned nothing."""
     taught = tiny_policy()
     torch.manual_seed(1)
-    return Policy(Decoder(taught.model.shape).eval(), taught.tokenizer, taught.looks, taught.words)
+    return Policy(Decoder(taught.model.shape).eval(), taught.tokenizer, taught.looks, taught.phrases)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -91,7 +91,7 @@ def test_actions_are_drawn_from_what_the_grammar_allows(policy: Policy, rollouts
         chances = torch.softmax(action_logits(policy.model, batch), dim=1)
     reply = rollouts[0][0].reply
     assert isinstance(reply, Draft)
-    grammar, word = Grammar(policy.masks.form, labels(1)), 0
+    grammar, word = Grammar(policy.masks.form, labels(1), 3.0), 0
     for place, token in enumerate(reply.token_ids):
         allowed = torch.from_numpy(grammar.allowed())
         if place != reply.rated and allowed.sum() > 1:

@@ -8,9 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snellen.answer import KINDS, RATING_PREFIX, Answer, Issue, Rationale, parse_reply, render_reply, to_grid
+from snellen.answer import (
+    KINDS,
+    RATING_PREFIX,
+    VERDICTS,
+    Answer,
+    Issue,
+    Rationale,
+    parse_reply,
+    render_reply,
+    to_grid,
+    verdict,
+)
 from snellen.data.features import CELLS, Feature, Features
-from snellen.data.phrases import KIND_WORDS, NEGATIVE_WORDS, POSITIVE_WORDS, SEVERITY, VERDICTS, say, sentence, where
+from snellen.data.phrases import KIND_WORDS, NEGATIVE_WORDS, POSITIVE_WORDS, SEVERITY, say, sentence, where
 from snellen.data.rationale import Known, at_a_glance, crop_region, quick, second, write
 from snellen.data.sample import Fault
 from snellen.region import FULL, Region
@@ -21,7 +32,7 @@ TYPICAL = {
 }  # fmt: skip
 CORNER = Region(0.1, 0.1, 0.4, 0.4)
 DIRECTION = re.compile(r"\b(lowers?|higher|lifts|drops|falls|rises|climbs|(goes|moves) (up|down))\b")
-VERDICT_AT_END = re.compile(rf"\b({'|'.join(VERDICTS)})( overall| on the whole| as a picture)?\.$")
+VERDICT_AT_END = re.compile(rf"\b({'|'.join(word for _, word in VERDICTS)})( overall| on the whole| as a picture)?\.$")
 
 
 def measured(rng: np.random.Generator | None = None, **values: float) -> Features:
@@ -272,15 +283,13 @@ def test_a_crop_beside_the_fault_says_so() -> None:
         assert not DIRECTION.search(partly.decision)
 
 
-def test_the_verdict_is_drawn_softly_around_the_rating() -> None:
-    words: Counter[str] = Counter()
-    for seed in range(200):
-        rationale = write(known(label=3.4, first_rating=3.4), np.random.default_rng(seed))[0][0]
-        found = VERDICT_AT_END.search(rationale.summary)
-        assert found, rationale.summary
-        words[found[1]] += 1
-    assert {"fair", "good"} <= set(words)
-    assert 60 <= words["good"] <= 140  # the rating is on the border, so it falls on each side about half of the time
+@pytest.mark.parametrize("rating", [1.79, 1.8, 2.61, 3.39, 3.4, 4.2])
+def test_the_verdict_is_that_of_the_rating(rating: float) -> None:
+    for seed in range(20):
+        for rationale, answer in write(known(label=rating, first_rating=rating), np.random.default_rng(seed)):
+            found = VERDICT_AT_END.search(rationale.summary)
+            assert found, rationale.summary
+            assert found[1] == verdict(answer.rating)
 
 
 def test_real_pictures_get_issues_from_measurements_only_when_rated_low() -> None:

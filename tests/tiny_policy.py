@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from snellen.answer import Answer, Issue, Rationale, render_reply
-from snellen.backends.grammar import words_of
+from snellen.backends.grammar import phrases_of, suiting
 from snellen.image import ZOOM_PRESETS, Picture, look
 from snellen.model.decoder import Decoder, DecoderShape
 from snellen.model.seen import Vision
@@ -76,8 +76,8 @@ def _learned() -> tuple[Policy, dict[str, torch.Tensor]]:
         torch.stack(list(parts.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-    words = words_of(text.partition("</think>")[0].removeprefix("<think>") for text in replies(3.0)[:2])
-    return Policy(model.eval(), tokenizer, looks, words), {k: v.clone() for k, v in model.state_dict().items()}
+    phrases = suiting(phrases_of(replies(3.0)), ())
+    return Policy(model.eval(), tokenizer, looks, phrases), {k: v.clone() for k, v in model.state_dict().items()}
 
 
 def tiny_policy() -> Policy:
@@ -85,4 +85,4 @@ def tiny_policy() -> Policy:
     policy, weights = _learned()
     model = Decoder(policy.model.shape).eval()
     model.load_state_dict(weights)
-    return Policy(model, policy.tokenizer, policy.looks, policy.words)
+    return Policy(model, policy.tokenizer, policy.looks, policy.phrases)

@@ -6,6 +6,7 @@ Nothing is repaired: a reply that does not say exactly what the protocol asks fo
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ KINDS: tuple[str, ...] = (
 )
 """The closed vocabulary of issue kinds."""
 
+VERDICTS = ((1.8, "bad"), (2.6, "poor"), (3.4, "fair"), (4.2, "good"), (math.inf, "excellent"))
+STEADY = 0.12
+"""A rating that moves by less is said to be kept, in MOS."""
 FIRST_LABELS = (
     "Image Quality Summary",
     "Directions for Improvement",
@@ -157,6 +161,16 @@ def to_grid(region: Region) -> Region:
     x0, x1 = side(region.x0, region.x1)
     y0, y1 = side(region.y0, region.y1)
     return Region(x0, y0, x1, y1)
+
+
+def verdict(score: float) -> str:
+    """The verdict word of a score (1..5): under 1.8 bad, 2.6 poor, 3.4 fair, 4.2 good, otherwise excellent."""
+    return next(word for limit, word in VERDICTS if score < limit)
+
+
+def direction(move: float) -> str:
+    """Where a rating goes from round to round: "up", "down" or, if it moves by less than `STEADY`, "same"."""
+    return "same" if abs(move) < STEADY else "up" if move > 0 else "down"
 
 
 def labels(round: int) -> tuple[str, str, str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import typing
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snellen import __version__
-from snellen.answer import RATING_PREFIX, Issue, Parsed, ReplyError
+from snellen.answer import RATING_PREFIX, Issue, Parsed, ReplyError, verdict
 from snellen.backends import Backend, BackendError, RatingDistribution, Reply, Sampling, open_backend
 from snellen.image import GRID, TILE, ZOOM_PRESETS, ImageError, Picture, View, load, look, resample
 from snellen.protocol import DEFAULT_QUESTION, open_protocol
@@ -28,13 +27,6 @@ KEPT_SIDE = 1024
 """Long side, in px, of the copy of the picture that an Assessment keeps for drawing."""
 BATCH_MEGAPIXELS = 100.0
 """A batch is cut short where its pictures have more, so that a batch of large ones fits in memory."""
-
-LABELS = ((1.8, "bad"), (2.6, "poor"), (3.4, "fair"), (4.2, "good"), (math.inf, "excellent"))
-
-
-def verdict(score: float) -> str:
-    """The verdict word of a score (1..5): under 1.8 bad, 2.6 poor, 3.4 fair, 4.2 good, otherwise excellent."""
-    return next(word for limit, word in LABELS if score < limit)
 
 
 @dataclass(frozen=True)

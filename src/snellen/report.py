@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from snellen.answer import labels
-from snellen.assess import LABELS
+from snellen.answer import VERDICTS, labels
 from snellen.draw import CROP_COLOR, SEVERITY_COLORS, place
 
 if TYPE_CHECKING:
@@ -275,7 +274,7 @@ def _plot(step: Step, before: float | None, interval: tuple[float, float] | None
         return ""
     parts = []
     left = _x(1.0)
-    for limit, word in LABELS:
+    for limit, word in VERDICTS:
         right = _x(min(limit, 5.0))
         parts.append(
             f'<rect class="zone {word}" x="{left:.1f}" y="10" width="{right - left:.1f}" height="{AXIS - 10}"/>'

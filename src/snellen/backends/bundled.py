@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 
 from snellen.answer import RATING_PREFIX, labels
 from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
-from snellen.backends.grammar import Grammar, Pieces
+from snellen.backends.grammar import Grammar, Phrase, Pieces
 from snellen.backends.grid import Floats, regrid
 from snellen.image import GRID, View
 from snellen.protocol import KINDS
@@ -58,17 +58,20 @@ def token_id(tokenizer: Tokenizer, token: str) -> int:
     return found
 
 
-def read_words(folder: Path) -> frozenset[str]:
-    """The words that a model may write, from words.txt; BackendError when it is not there."""
-    file = folder / "words.txt"
+def read_phrases(folder: Path) -> dict[Phrase, frozenset[str]]:
+    """What a model was taught to say, three words at a time, and what each phrase suits (see `Pieces`), from
+    phrases.txt; BackendError when it is not there."""
+    file = folder / "phrases.txt"
     if not file.is_file():
-        raise BackendError(f"{file} is missing; a model of before 0.6.0 has none: export it again, with runs/export.py")
-    return frozenset(file.read_text(encoding="utf8").split())
+        raise BackendError(f"{file} is missing; a model of before 0.7.0 has none: export it again, with runs/export.py")
+    lines = (line.split("\t") for line in file.read_text(encoding="utf8").splitlines())
+    return {(label, one, two, three): frozenset(suits.split()) for label, one, two, three, suits in lines}
 
 
-def write_words(words: frozenset[str], folder: Path) -> None:
-    """What `read_words` reads."""
-    (folder / "words.txt").write_text("".join(f"{word}\n" for word in sorted(words)), encoding="utf8")
+def write_phrases(phrases: Mapping[Phrase, frozenset[str]], folder: Path) -> None:
+    """What `read_phrases` reads."""
+    lines = ["\t".join((*phrase, " ".join(sorted(phrases[phrase])))) + "\n" for phrase in sorted(phrases)]
+    (folder / "phrases.txt").write_text("".join(lines), encoding="utf8")
 
 
 def texts_of(tokenizer: Tokenizer) -> list[str]:
@@ -119,7 +122,7 @@ class BundledBackend:
             token_id(self.tokenizer, token) for token in ("<image>", "<end>", "1.00")
         )
         self._pieces = texts_of(self.tokenizer)
-        self._form = Pieces(self._pieces, token_id(self.tokenizer, "0.00"), self._end, read_words(folder))
+        self._form = Pieces(self._pieces, token_id(self.tokenizer, "0.00"), self._end, read_phrases(folder))
         self._seen: weakref.WeakKeyDictionary[View, LookVectors] = weakref.WeakKeyDictionary()
 
     def cells(self, picture: npt.NDArray[np.uint8], mirrored: bool = False) -> Floats:
@@ -171,7 +174,10 @@ class BundledBackend:
         if sampling.prefix:
             batch = self._more(batch, [self.tokenizer.encode(sampling.prefix).ids] * len(conversations))
             logits, _, past = self._step(batch, past)
-        grammars = [None if sampling.prefix else self.grammar(turns) for turns in conversations]
+        grammars = [
+            None if sampling.prefix else self.grammar(turns, rating.mean)
+            for turns, rating in zip(conversations, ratings, strict=True)
+        ]
         writers = [_Writer(self, sampling, *both) for both in zip(ratings, grammars, strict=True)]
         while True:
             chosen = [writer.write(row) for writer, row in zip(writers, logits, strict=True)]
@@ -180,10 +186,10 @@ class BundledBackend:
             batch = self._more(batch, [[token] for token in chosen])
             logits, _, past = self._step(batch, past)
 
-    def grammar(self, conversation: Conversation) -> Grammar:
-        """What the next reply of a conversation can be."""
+    def grammar(self, conversation: Conversation, rating: float) -> Grammar:
+        """What the next reply of a conversation can be, which gives this rating."""
         rounds = sum(turn.role == "user" for turn in conversation)
-        return Grammar(self._form, labels(rounds), earlier_rating(conversation))
+        return Grammar(self._form, labels(rounds), rating, earlier_rating(conversation))
 
     def _batch(self, conversations: Sequence[Conversation]) -> dict[str, npt.NDArray[Any]]:
         """The decoder's inputs for whole conversations, padded on the left to one length."""

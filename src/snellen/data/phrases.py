@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snellen.answer import VERDICTS
+
 SEVERITY = {1: "slight", 2: "mild", 3: "moderate", 4: "strong", 5: "severe"}
-VERDICTS = ("bad", "poor", "fair", "good", "excellent")
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 
@@ -220,7 +221,7 @@ def wordings(phrase: str) -> list[str]:
 _CLAIMS = {
     *KIND_WORDS,
     *SEVERITY.values(),
-    *VERDICTS,
+    *(word for _, word in VERDICTS),
     *(text for words in KIND_WORDS.values() for text in wordings(words.name)),
     *(text for phrase in PLACE_WORDS.values() for text in wordings(phrase)),
 }

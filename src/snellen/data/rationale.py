@@ -13,24 +13,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snellen.answer import Answer, Issue, Rationale, to_grid
+from snellen.answer import STEADY, VERDICTS, Answer, Issue, Rationale, direction, to_grid, verdict
 from snellen.data import wording
 from snellen.data.evidence import derived_issues, evidence, informative_region, strengths, tint, traits
 from snellen.data.features import Features
-from snellen.data.phrases import EVIDENCE, KIND_WORDS, SEVERITY, STRENGTHS, TRAITS, VERDICTS, say, sentence, where
+from snellen.data.phrases import EVIDENCE, KIND_WORDS, SEVERITY, STRENGTHS, TRAITS, say, sentence, where
 from snellen.data.sample import Fault
 from snellen.region import FULL, Region
 
 UNSURE_ERROR, UNSURE_STD = 0.35, 0.45
 """The first look was unsure when it missed the label by more, or its own standard deviation is larger, in MOS."""
-VERDICT_SPREAD = 0.35
-"""Standard deviation, in MOS, of the rating that the verdict word is read from: words overlap, as people's do."""
 
 LIKED = 3.4
 """Pictures rated at least this are called good; nothing is said to be weak in them but known issues."""
 
 _LOCAL = 0.6  # regions of less area are local
-_STEADY = 0.12  # a rating that moves by less is kept
 _COMMON = ("blur", "noise", "compression", "oversharpening", "color cast")  # to avoid where nothing is wrong
 _TRAIT_KIND = {
     "soft": "blur",
@@ -219,16 +216,16 @@ class _Pen:
         }
 
     def with_verdict(self, summary: str, rating: float, issues: Sequence[Issue]) -> str:
-        """The summary and its closing word, drawn softly around the rating; "even so" where it does not follow."""
-        soft = rating + float(self.rng.normal(0.0, VERDICT_SPREAD))
-        index = sum(soft >= limit for limit in (1.8, 2.6, 3.4, 4.2))
+        """The summary and the verdict of the rating; "even so" where it does not follow."""
+        word = verdict(rating)
+        index = [name for _, name in VERDICTS].index(word)
         worst = max((issue.severity for issue in issues), default=0)
         patterns: Sequence[str]
         if worst + index >= 7 or (index <= 1 and worst == 0):
             patterns = wording.VERDICT_EVEN_SO
         else:
             patterns = wording.VERDICT if self.rng.random() < 0.1 else wording.VERDICT_JOINED
-        closing = self.write(patterns, verdict=VERDICTS[index])
+        closing = self.write(patterns, verdict=word)
         return f"{summary} {closing}" if closing[0].isalpha() else summary[:-1] + closing
 
     def advice(self, issue: Issue | None, rating: float) -> tuple[str, str]:
@@ -370,10 +367,10 @@ def _reason(
         patterns, explains = wording.WHY_WORSE, -1
     elif before.severity > issue.severity:
         patterns, explains = wording.WHY_MILDER, 1
-    elif move > _STEADY and issue.region.area < _LOCAL and not known.real:
+    elif move > STEADY and issue.region.area < _LOCAL and not known.real:
         patterns, explains = wording.WHY_CONFINED, 1
     else:
-        patterns, explains = wording.WHY_WEIGHS if move < -_STEADY else wording.WHY_CONFIRM, -1
+        patterns, explains = wording.WHY_WEIGHS if move < -STEADY else wording.WHY_CONFIRM, -1
     return pen.clause(patterns, **about), explains
 
 
@@ -384,7 +381,7 @@ def _covers(crop: Region, issue: Issue) -> bool:
 
 def _outcome(pen: _Pen, move: float, explains: int) -> str:
     """Where the rating goes, in proportion; a direction is named only where the crop explains it."""
-    if abs(move) < _STEADY:
+    if direction(move) == "same":
         return pen.clause(wording.KEEP)
     if move * explains <= 0:
         return pen.clause(wording.OPEN)

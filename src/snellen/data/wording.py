@@ -7,6 +7,9 @@ evidence or what such a fault looks like); good, good2 (strengths); verdict; fir
 
 from __future__ import annotations
 
+from snellen.answer import VERDICTS
+from snellen.data.phrases import wordings
+
 GLANCE_VISIBLE = (
     "[At first glance|At a glance|At this size], {fault} [shows|is visible|stands out] {where}; {proof}.",
     "{fault} [shows|is visible|stands out|can be seen] {where}: {proof}.",
@@ -222,3 +225,17 @@ OPEN = (
     "and the two looks together give the rating",
     "and both looks decide the rating",
 )
+
+
+def clauses() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """All that closes a summary, by the verdict in it, and all that says where a rating goes, by the direction."""
+    closing = [text for pattern in (*VERDICT, *VERDICT_JOINED, *VERDICT_EVEN_SO) for text in wordings(pattern)]
+    ways = {
+        "up": (*HIGHER_LITTLE, *HIGHER, *HIGHER_MUCH),
+        "down": (*LOWER_LITTLE, *LOWER, *LOWER_MUCH),
+        "same": KEEP,
+    }
+    return (
+        {word: [text.format(verdict=word) for text in closing] for _, word in VERDICTS},
+        {way: [f", {text}." for pattern in patterns for text in wordings(pattern)] for way, patterns in ways.items()},
+    )

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 from tokenizers import Tokenizer
 
-from snellen.backends.bundled import write_words
-from snellen.backends.grammar import words_of
+from snellen.backends.bundled import write_phrases
+from snellen.backends.grammar import phrases_of, suiting
 from snellen.data.sample import Sample, read_manifest
+from snellen.data.wording import clauses
 from snellen.model.decoder import DecoderShape
 from snellen.model.tokenizer import train_tokenizer
 from snellen.train.batch import Row, encode_rounds, rounds_of
@@ -118,7 +119,7 @@ def run_sft(config: SftConfig) -> None:
     else:
         tokenizer = train_tokenizer(one["reply"] for line in lines for one in line["rounds"])
     taught = (one["reply"] for line in lines for one in line["rounds"] if one["teaches"] != "nothing")
-    write_words(words_of(reply.partition("</think>")[0].removeprefix("<think>") for reply in taught), config.out)
+    write_phrases(suiting(phrases_of(taught), clauses()), config.out)
     rows: dict[bool, list[Row]] = {True: [], False: []}
     for line in lines:
         rows[line["held_out"]].append(encode_rounds(tokenizer, rounds_of(line)))

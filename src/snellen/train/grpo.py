@@ -25,7 +25,7 @@ from accelerate.utils import gather_object
 
 from snellen.assess import Assessment, Assessor
 from snellen.backends import Sampling
-from snellen.backends.bundled import write_words
+from snellen.backends.bundled import write_phrases
 from snellen.data.sample import Sample
 from snellen.image import load
 from snellen.model.decoder import Decoder
@@ -39,12 +39,14 @@ from snellen.train.trace import trace
 from snellen.train.update import cut, of_actions, update
 
 CREDIT: Mapping[str, tuple[str, ...]] = {
-    "words": ("format", "refinement", "grounding", "claim", "price"),
+    "words": ("format", "claim"),
+    "region": ("refinement", "grounding", "price"),
     "last": ("score", "rank"),
     "first": ("first",),
 }
-"""With token credit, what each kind of action learns from: words (with boxes and issues), the rating of the last round,
-the ratings before it. After MR-IQA-2, where rating tokens learn from score and rank, reasoning tokens from the rest."""
+"""With token credit, what each kind of action learns from: words (with the issues), the region to look at next, the
+rating of the last round, the ratings before it. After MR-IQA-2, where rating tokens learn from score and rank,
+reasoning tokens from the rest; that where to look learns by itself is ours."""
 
 
 @dataclass(frozen=True)
@@ -287,7 +289,7 @@ def _open_log(out: Path, first: int, options: RlOptions, policy: Policy) -> RunL
     """Also writes what the export needs beside the weights: the shape of the decoder and the tokenizer."""
     (out / "options.json").write_text(json.dumps(asdict(options) | {"shape": asdict(policy.model.shape)}, indent=1))
     policy.tokenizer.save(str(out / "tokenizer.json"))
-    write_words(policy.words, out)
+    write_phrases(policy.phrases, out)
     return RunLog(out, first)
 
 

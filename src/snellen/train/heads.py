@@ -24,7 +24,7 @@ from snellen.protocol import KINDS
 from snellen.region import WHOLE_AREA, Region
 from snellen.train import best_device
 from snellen.train.example import SLIVER, Look, cell_targets, worst_target
-from snellen.train.looks import LookStore
+from snellen.train.looks import LookStore, even
 from snellen.train.loop import rate_at
 
 WEIGHTS = {"kind": 0.7, "severity": 0.3, "worst_kind": 0.3, "worst_severity": 0.2}
@@ -106,12 +106,14 @@ def train_heads(options: HeadOptions, heads: FaultHeads, stored: StoredCells, lo
     optimizer = torch.optim.AdamW(
         heads.parameters(), lr=options.rate, weight_decay=options.weight_decay, betas=(0.9, 0.98)
     )
+    shown = [fault[0] if (fault := stored.looks[i].fault) else None for i in stored.trained]
+    chances = even(shown)
     with log.open("w") as lines:
         lines.write(json.dumps(asdict(options)) + "\n")
         for step in range(options.steps):
             for group in optimizer.param_groups:
                 group["lr"] = options.rate * rate_at(step, options.steps, options.warmup)
-            chosen = np.sort(rng.choice(stored.trained, options.batch, replace=False)).tolist()
+            chosen = np.sort(rng.choice(stored.trained, options.batch, p=chances)).tolist()
             looks, cells = [stored.looks[i] for i in chosen], stored.take(chosen).to(device)
             if rng.random() < 0.5:  # what is said of a cell is about the same in the mirror, where it stands is not
                 looks, cells = [look.flipped() for look in looks], cells.flip(-1)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from snellen.data.sample import Sample
@@ -78,6 +80,11 @@ class LookStore:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def draw(self, rng: np.random.Generator, count: int) -> list[int]:
+        """Looks to train on, with replacement, every kind of fault as often as any other (see `even`)."""
+        shown = [fault[0] if (fault := self.fault(i)) else None for i in self.trained]
+        return [int(i) for i in rng.choice(self.trained, count, p=even(shown))]
+
     def __getitem__(self, i: int) -> Look:
         return Look(*self.pixels(i), self.rows[i]["mos"], False, self.fault(i))
 
@@ -90,6 +97,16 @@ class LookStore:
         """Overview and fragments of a look."""
         h, w = self.rows[i]["shape"]
         return np.array(self.overview[i, :h, :w]), np.array(self.fragments[i])
+
+
+def even(kinds: Sequence[str | None]) -> npt.NDArray[np.float64]:
+    """The chance with which to draw each of some looks, given the kind of its fault, None for clean ones: faults of
+    every kind equally often in all, clean looks as often as they are. Kinds that few distortions make (motion blur) are
+    otherwise seldom seen, and those that are easiest (noise) most often."""
+    counts = Counter(kinds)
+    faulty = len(kinds) - counts[None]
+    several = len(counts) - (None in counts)
+    return np.array([1.0 if kind is None else faulty / several / counts[kind] for kind in kinds]) / len(kinds)
 
 
 def store_looks(looks: Iterator[tuple[Look, dict[str, object]]], count: int, folder: Path) -> None:
@@ -138,7 +155,7 @@ class Mixture(torch.utils.data.IterableDataset[list[Look]]):
             synthetic: list[int] = []
             if self.store is not None:
                 while len(stored) < self.synthetic:
-                    stored += rng.permutation(self.store.trained).tolist()
+                    stored += self.store.draw(rng, len(self.store.trained))
                 synthetic, stored = stored[: self.synthetic], stored[self.synthetic :]
             step += 1
             if step <= self.skip:

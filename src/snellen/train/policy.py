@@ -17,7 +17,7 @@ lead to: the box that is looked at next, and the next round's rating, which does
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ from torch.nn import functional as F
 
 from snellen.answer import RATING_PREFIX
 from snellen.backends import Conversation, RatingDistribution, Reply, Sampling
-from snellen.backends.bundled import RATINGS, BundledBackend, LookVectors, read_words, texts_of, token_id
-from snellen.backends.grammar import Grammar, Mask, Pieces
+from snellen.backends.bundled import RATINGS, BundledBackend, LookVectors, read_phrases, texts_of, token_id
+from snellen.backends.grammar import Grammar, Mask, Phrase, Pieces
 from snellen.image import View
 from snellen.model.decoder import Decoder, Layer
 from snellen.model.pointer import TOLD
@@ -98,7 +98,9 @@ class Policy(BundledBackend):
     batch and must differ.
     """
 
-    def __init__(self, model: Decoder, tokenizer: Tokenizer, looks: LookCache, words: frozenset[str]) -> None:
+    def __init__(
+        self, model: Decoder, tokenizer: Tokenizer, looks: LookCache, phrases: Mapping[Phrase, frozenset[str]]
+    ) -> None:
         # not super().__init__(), which opens the exported graphs
         self.name, self.version, self.calibration = "policy", "in training", None
         self.model, self.tokenizer, self.looks = model, tokenizer, looks
@@ -106,9 +108,9 @@ class Policy(BundledBackend):
         self._image, self._end, self._first_rating = (token_id(tokenizer, t) for t in ("<image>", "<end>", "1.00"))
         self.prefix = tokenizer.encode(RATING_PREFIX).ids
         self.draws = torch.Generator()
-        self._form = Pieces(texts_of(tokenizer), token_id(tokenizer, "0.00"), self._end, words)
+        self._form = Pieces(texts_of(tokenizer), token_id(tokenizer, "0.00"), self._end, phrases)
         self.masks = MaskTable(self._form)
-        self.words = words
+        self.phrases = phrases
         self._shown: dict[tuple[str, Region], LookVectors] = {}  # in the conversations that are being answered
 
     @property
@@ -166,8 +168,8 @@ class Policy(BundledBackend):
             tokens = self._first_rating + torch.round(100.0 * (means - 1.0)).long()
         said = logprobs.gather(1, tokens[:, None])[:, 0].tolist()
         writers = [
-            _Writer(self, sampling.max_tokens, self.grammar(turns), *rating)
-            for turns, *rating in zip(conversations, tokens.tolist(), said, strict=True)
+            _Writer(self, sampling.max_tokens, self.grammar(turns, rating.mean), *written)
+            for turns, rating, *written in zip(conversations, ratings, tokens.tolist(), said, strict=True)
         ]
         self._write(cache, writers, hidden, drawn)
         # a drawn reply's rating is the one drawn; a distribution would take its place as the score
@@ -208,18 +210,18 @@ class Policy(BundledBackend):
 
 
 def open_policy(vision: Path, folder: Path, looks: Path | None = None) -> Policy:
-    """The policy of a folder with decoder.pt, options.json, tokenizer.json, words.txt, as either stage leaves it.
+    """The policy of a folder with decoder.pt, options.json, tokenizer.json, phrases.txt, as either stage leaves it.
 
     vision: vision.pt that it was trained with. looks: file to keep encoded looks in, None for memory.
     Raises FileNotFoundError when one of the files is missing.
     """
     cache = LookCache(Vision.open(vision), looks)
     decoder = Decoder.open(folder)
-    for name in ("tokenizer.json", "words.txt"):
+    for name in ("tokenizer.json", "phrases.txt"):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder / name}: no such file; it is written beside decoder.pt")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return Policy(decoder, tokenizer, cache, read_words(folder))
+    return Policy(decoder, tokenizer, cache, read_phrases(folder))
 
 
 def as_tokens(ratings: Tensor, first: int, model: Decoder) -> Tensor:

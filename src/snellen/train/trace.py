@@ -38,7 +38,7 @@ class Trace:
     """One rollout. Over its T tokens, (T,): ids; positions, as the model counts them; segment, CONVERSATION or a round;
     limit, how many tokens of the conversation may be seen. Over its N actions, (N,): at, the place from which it is
     predicted; taken, the token; mask, the number of the mask it was drawn under; logprob, natural log, when it was
-    drawn; rating, whether it is one; round, from 1.
+    drawn; rating, whether it is one; region, whether it is a number of the region asked for; round, from 1.
 
     views: what was shown, in order.
     """
@@ -52,6 +52,7 @@ class Trace:
     mask: npt.NDArray[np.int64]
     logprob: npt.NDArray[np.float32]
     rating: npt.NDArray[np.bool_]
+    region: npt.NDArray[np.bool_]
     round: npt.NDArray[np.int64]
     views: tuple[View, ...]
 
@@ -59,17 +60,17 @@ class Trace:
 def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
     """The rounds of one rollout that `policy` drew."""
     ids: list[int] = []
-    actions: list[tuple[int, int, int, float, bool, int]] = []
+    actions: list[tuple[int, int, int, float, bool, bool, int]] = []
     rated: list[tuple[int, int, int, float]] = []  # round, where its reply begins, and the rating drawn there
     for number, step in enumerate(steps, 1):
         reply = step.reply
         if not isinstance(reply, Draft):
             raise TypeError(f"a trace is made of a policy's drafts, not of {type(reply).__name__}")
         ids += turn_ids(policy.tokenizer, step.region)
-        begin = len(ids)
+        begin, asks = len(ids), region_of(reply)
         for place, one in enumerate(zip(reply.token_ids, reply.masks, reply.logprobs, strict=True)):
             if place != reply.rated and policy.masks.choices[one[1]] > 1:
-                actions.append((begin + place - 1, *one, False, number))
+                actions.append((begin + place - 1, *one, False, place in asks, number))
         ids += reply.token_ids
         if reply.finish == "stop" or number < len(steps):  # the next round's turn follows an <end> in any case
             ids.append(policy._end)
@@ -82,8 +83,8 @@ def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
         positions += range(begin, begin + len(policy.prefix))
         segment += [number] * len(policy.prefix)
         limit += [begin] * len(policy.prefix)
-        actions.append((len(ids) - 1, token, RATING, logprob, True, number))
-    at, taken, mask, logprobs, rating, rounds = (np.array(column) for column in zip(*actions, strict=True))
+        actions.append((len(ids) - 1, token, RATING, logprob, True, False, number))
+    at, taken, mask, logprobs, rating, region, rounds = (np.array(column) for column in zip(*actions, strict=True))
     return Trace(
         ids=np.array(ids, np.int64),
         positions=np.array(positions, np.int64),
@@ -94,9 +95,16 @@ def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
         mask=mask.astype(np.int64),
         logprob=logprobs.astype(np.float32),
         rating=rating.astype(bool),
+        region=region.astype(bool),
         round=rounds.astype(np.int64),
         views=tuple(step.view for step in steps),
     )
+
+
+def region_of(reply: Draft) -> list[int]:
+    """The places, in a reply, of the region that it asks for: the four numbers before its rating; [] without one."""
+    before = reply.token_ids[: reply.rated or 0]
+    return [place for place, token in enumerate(before) if FIRST_NUMBER <= token <= FIRST_NUMBER + 100][-4:]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from snellen.train.trace import Trace, Traces, action_logits, collate
 def of_actions(one: Trace, advantage: Mapping[str, float]) -> Floats:
     """The advantage of each action of a rollout, (N,), by its kind."""
     rating = np.where(one.round == one.round.max(), advantage["last"], advantage["first"])
-    return np.where(one.rating, rating, advantage["words"]).astype(np.float64)
+    said = np.where(one.region, advantage["region"], advantage["words"])
+    return np.where(one.rating, rating, said).astype(np.float64)
 
 
 @dataclass(frozen=True)
