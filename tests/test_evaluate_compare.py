@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 
 from snellen import metrics
+from snellen.answer import Issue
 from snellen.data.sample import Sample
+from snellen.data.synthesize import Recipe
 from snellen.evaluate import DataSet, compare_runs
 from snellen.evaluate.compare import leaves, tables
 from snellen.evaluate.files import write_json, write_predictions
-from snellen.evaluate.rows import Row
+from snellen.evaluate.grounding import variant_of
+from snellen.evaluate.rows import Round, Row
 from snellen.evaluate.ways import ONE, TWO
+from snellen.region import Region
 from snellen.table import UsageError
 
 KEYS = [f"d/{i}" for i in range(60)]
@@ -77,11 +81,50 @@ def test_numbers_of_the_summaries_are_put_side_by_side(tmp_path: Path) -> None:
     assert dict(leaves({"a": [1, 2], "b": None, "c": True, "d": [1.0, 0.5, 2.0]})) == {"d": 1.0}
 
 
+def grounded(folder: Path, found: list[tuple[bool, bool, bool]]) -> Path:
+    """What a run of the grounding suite leaves behind: of each pair of pictures, one clean, one with noise in a corner,
+    whether the crop holds the noise, whether it is named, and whether a fault is claimed of the clean one."""
+    folder.mkdir()
+    corner, rest, whole = Region(0.0, 0.0, 0.3, 0.3), Region(0.5, 0.5, 1.0, 1.0), Region(0.0, 0.0, 1.0, 1.0)
+    rows = []
+    for i, (held, named, alarm) in enumerate(found):
+        for distortion, crop, said in (("white_noise", corner if held else rest, named), (None, rest, alarm)):
+            recipe = Recipe(f"p/{i}", whole, 4.0, distortion, 4, corner, 7)
+            issues = (Issue("noise", 4, corner),) if said else ()
+            rounds = tuple(
+                Round(region, rating, rating, 0.1, 1.0, (), issues, 9, "", "stop", None, None)
+                for region, rating in ((whole, recipe.mos - 1.0), (crop, recipe.mos))
+            )
+            rows.append(Row("grounding", f"p/{i}", variant_of(recipe), TWO, "m 1", recipe.mos, rounds=rounds))
+    write_predictions(rows, [], folder)
+    write_json({"pictures": len(rows)}, folder / "summary.json")
+    return folder
+
+
+def test_claims_and_crops_are_compared_picture_by_picture(tmp_path: Path) -> None:
+    good = grounded(tmp_path / "a", [(True, i % 4 != 0, False) for i in range(40)])
+    bad = grounded(tmp_path / "b", [(i % 2 == 0, i % 4 == 1, i % 4 == 0) for i in range(40)])
+    found = compare_runs(good, bad)
+    shares = found["claims"]
+    assert {name: (row["n"], row["first"], row["second"]) for name, row in shares.items()} == {
+        "fault 3-5: a crop holds half": (40, 1.0, 0.5),
+        "fault 3-5: its kind is named": (40, 0.75, 0.25),
+        "clean: a fault is claimed": (40, 0.0, 0.25),
+        "local faults: the last round is nearer": (80, 1.0, 1.0),
+    }
+    value, low, high = shares["fault 3-5: a crop holds half"]["difference"]
+    assert value == 0.5 and 0.3 < low < 0.5 < high < 0.7
+    assert shares["local faults: the last round is nearer"]["difference"] == (0.0, 0.0, 0.0)
+    assert found["paired"]["local faults, two rounds"]["n"] == 80
+    rows = next(table for table in tables(found) if "claimed" in table.title).rows
+    assert rows[0][:4] == ["clean: a fault is claimed", "40", "0.0 %", "25.0 %"] and rows[0][-1] == "yes"
+
+
 def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
     first = run(tmp_path / "a", {TWO: noisy(0.3, 1)})
     with pytest.raises(UsageError, match="another MOS"):
         compare_runs(first, run(tmp_path / "b", {TWO: noisy(0.3, 1)}, mos=np.roll(MOS, 1)))
-    with pytest.raises(UsageError, match="no scored picture in common"):
+    with pytest.raises(UsageError, match="no picture in common"):
         compare_runs(first, run(tmp_path / "c", {TWO: np.full(60, np.nan)}))
     with pytest.raises(UsageError, match="holds no predictions"):
         compare_runs(first, tmp_path)

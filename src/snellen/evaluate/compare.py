@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from snellen import metrics
+from snellen.evaluate import claims
 from snellen.evaluate.files import read_predictions
+from snellen.evaluate.grounding import recipe_of
 from snellen.evaluate.scores import FEWEST, SEED
 from snellen.evaluate.tables import Table, number, spread
 from snellen.evaluate.ways import WAYS
@@ -25,12 +27,15 @@ def compare_runs(first: Path, second: Path) -> dict[str, Any]:
 
     paired: for each set and way that both have, over the pictures that both scored: both values and the difference of
     SRCC, PLCC, KRCC and (for scores on 1..5) RMSE, with its 95 % bootstrap interval, both runs seeing the same
-    resamplings; `moved` is the mean score difference and `apart` the mean absolute one. main: the same for each run's
-    main way, which may differ. summaries: every number that stands at the same place in both summaries.
+    resamplings; `moved` is the mean score difference and `apart` the mean absolute one. The same for each run's main
+    way, which may differ. claims: see `claims.compared_shares`. summaries: every number that stands at the same place
+    in both summaries.
 
     Raises UsageError when one of them is no finished run, or they have no picture in common.
     """
-    known = [scored(folder) for folder in (first, second)]
+    lines = [read_predictions(folder) for folder in (first, second)]
+    known = [scored(one) for one in lines]
+    claimed = claims.compared_shares(*lines)
     paired = {
         f"{name}, {way}": pair(known[0][name, way], known[1][name, way], way in WAYS)
         for name, way in known[0]
@@ -42,20 +47,25 @@ def compare_runs(first: Path, second: Path) -> dict[str, Any]:
         if ways[1] is not None and ways[0] != ways[1]:
             a, b = (one[name, str(way)] for one, way in zip(known, ways, strict=True))
             paired[f"{name}, {ways[0]} against {ways[1]}"] = pair(a, b, all(way in WAYS for way in ways))
-    if not any(row["n"] for row in paired.values()):
-        raise UsageError(f"{first} and {second} have no scored picture in common; evaluate both on the same data")
+    if not claimed and not any(row["n"] for row in paired.values()):
+        raise UsageError(f"{first} and {second} have no picture in common; evaluate both on the same data")
     numbers = [dict(leaves(_read_json(folder / "summary.json"))) for folder in (first, second)]
     both = {place: (value, numbers[1][place]) for place, value in numbers[0].items() if place in numbers[1]}
-    return {"first": str(first), "second": str(second), "paired": paired, "summaries": both}
+    return {"first": str(first), "second": str(second), "paired": paired, "claims": claimed, "summaries": both}
 
 
-def scored(folder: Path) -> Known:
-    """Scores of rated pictures as they are, from the predictions of a run."""
+def scored(lines: Iterable[Mapping[str, Any]]) -> Known:
+    """Scores of rated pictures as they are, and of those with a known fault, from the predictions of a run."""
     found: Known = {}
-    for line in read_predictions(folder):
-        if line["suite"] == "scores" and line["mos"] is not None and line["score"] is not None:
+    for line in lines:
+        if line["score"] is None:
+            continue
+        if line["suite"] == "scores" and line["mos"] is not None:
             name = line["key"].split("/")[0]
             found.setdefault((name, line["way"]), {})[line["key"]] = (line["score"], line["mos"])
+        if line["suite"] == "grounding" and line["variant"]:
+            mos = recipe_of(line["variant"], line["key"]).mos
+            found.setdefault(("local faults", line["way"]), {})[line["key"] + line["variant"]] = (line["score"], mos)
     return found
 
 
@@ -112,7 +122,9 @@ def tables(compared: Mapping[str, Any]) -> list[Table]:
         for place, (a, b) in compared["summaries"].items()
         if a != b and not place.startswith("scores / ")
     ]
-    found = [Table(f"{compared['first']} against {compared['second']}", head, cells, note)]
+    found = [] if not cells else [Table(f"{compared['first']} against {compared['second']}", head, cells, note)]
+    if compared["claims"]:
+        found.append(claims.table(compared["claims"]))
     if changed:
         found.append(Table("Other numbers that differ", ["number", "first", "second", "difference"], changed))
     return found
