@@ -39,7 +39,12 @@ step vision python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/
     --out "$out/vision-first"
 step vision-again python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --synthetic 8 --seed 2 \
     --start "$out/vision-first/vision.pt" --teacher "$out/vision-first/vision.pt" --encoder-rate 3e-4 \
-    --head-rate 1e-3 --frozen 2 --steps "$(some 2000)" --out "$out/vision"
+    --head-rate 1e-3 --frozen 2 --steps "$(some 2000)" --out "$out/vision-second"
+step vision-more python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --synthetic 10 --seed 4 \
+    --start "$out/vision-second/vision.pt" --teacher "$out/vision-second/vision.pt" --encoder-rate 3e-4 \
+    --head-rate 1e-3 --frozen 2 --steps "$(some 1500)" --out "$out/vision-third"
+step average python runs/average.py --vision "$out/vision-second/vision.pt" "$out/vision-third/vision.pt" \
+    --out "$out/vision"
 step cells python runs/cells.py --vision "$out/vision/vision.pt" --known "$out/known" --looks "$out/looks" \
     --out "$out/cells"
 step heads python runs/heads.py --vision "$out/vision/vision.pt" --looks "$out/looks" --cells "$out/cells" \
@@ -60,7 +65,7 @@ step rl python runs/rl.py --vision "$out/heads/vision.pt" --sft "$out/sft" --man
     --token-credit --out "$out/rl"
 step rater-rl python runs/rater.py --sft "$out/rl" --vectors "$out/vectors" \
     --rationales "$out/rationales-own.jsonl" --steps "$(some 1500)" --out "$out/rl-rated"
-step export python runs/export.py --vision "$out/heads/vision.pt" --sft "$out/rl-rated" --version 0.6.0 \
+step export python runs/export.py --vision "$out/heads/vision.pt" --sft "$out/rl-rated" --version 0.7.0 \
     --out "$out/model"
 step calibrate python runs/calibrate.py --manifest "$out/biq2021.jsonl" --model "$out/model" --out "$out/calibrate" \
     --workers 2

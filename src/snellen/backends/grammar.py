@@ -198,7 +198,7 @@ class Pieces:
                 follow = follow | {before: [word for word in follow.get(before, []) if word not in but]}
             found = self._candidates(before, begun, follow)
             mask[[i for text, i in found if _leads(before, begun + text, follow)]] = True
-            self.known[key] = self.known.setdefault(mask.tobytes(), mask)
+            self.known[key] = self._same(mask)
         return self.known[key]
 
     def _candidates(self, before: Place, begun: str, follow: Follow) -> Iterator[tuple[str, int]]:
@@ -219,11 +219,15 @@ class Pieces:
         first, last = bisect_left(self.by_text, (low, -1)), bisect_right(self.by_text, (high, len(self.texts)))
         return self.by_text[first:last]
 
+    def _same(self, mask: Mask) -> Mask:
+        """The one mask that allows just this: there are few, however many ways lead to them."""
+        return self.known.setdefault(np.packbits(mask).tobytes(), mask)
+
     def both(self, one: Mask, other: Mask) -> Mask:
         """Tokens that two of these masks allow."""
         key = (id(one), id(other))
         if key not in self.known:
-            self.known[key] = one & other
+            self.known[key] = self._same(one & other)
         return self.known[key]
 
     def numbers(self, low: int, high: int, or_zero: bool = False) -> Mask:
