@@ -69,7 +69,7 @@ def test_two_stores_are_numbered_through(store: LookStore) -> None:
 def test_heads_learn(stored: StoredCells, tmp_path: Path) -> None:
     torch.manual_seed(0)
     heads = FaultHeads()
-    options = HeadOptions(steps=30, batch=6, rate=3e-3, warmup=1)
+    options = HeadOptions(steps=60, batch=6, rate=3e-3, warmup=1)
     train_heads(options, heads, stored, tmp_path / "log.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     held = [stored.looks[i] for i in stored.held_out]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from snellen.data.sample import Sample
-from snellen.train.looks import Mixture, hold_out, training_pictures
+from snellen.train.looks import Mixture, even, hold_out, training_pictures
 
 SAMPLES = [
     *(Sample(f"train{i}", 3.0, split="train", group=f"g{i // 2}") for i in range(2000)),
@@ -44,3 +44,15 @@ def test_real_looks_see_nearly_all_of_a_picture_each_time_another_part(tmp_path:
     rows = [next_batch[0].overview[0, :, 0].astype(int) for next_batch, _ in zip(mixture, range(8), strict=False)]
     assert all(np.ptp(row) >= 0.88 * 255 for row in rows)
     assert len({tuple(sorted((row[0], row[-1]))) for row in rows}) > 4
+
+
+def test_faults_of_every_kind_are_drawn_equally_often_and_clean_looks_as_often_as_they_are() -> None:
+    kinds = ["noise"] * 6 + ["blur"] * 2 + [None] * 4
+    chances = even(kinds)
+    assert chances.sum() == pytest.approx(1.0)
+    by_kind = {
+        kind: sum(p for p, k in zip(chances, kinds, strict=True) if k == kind) for kind in ("noise", "blur", None)
+    }
+    assert by_kind == pytest.approx({"noise": 1 / 3, "blur": 1 / 3, None: 1 / 3})
+    assert even([None, None]).tolist() == [0.5, 0.5]
+    assert even(["noise", "blur", "blur"]).tolist() == pytest.approx([0.5, 0.25, 0.25])
