@@ -72,7 +72,8 @@ def torch_twin(folder: Path, vision: Path, sft: Path) -> BundledBackend:
     seen, model = load_torch(vision, sft)
     graphs: dict[str, Any] = {
         "_encoder": TorchGraph(_Everything(seen.encoder), ["picture"]),
-        "_connector": TorchGraph(_Connect(seen, model), ["cells", "region"]),
+        "_glimpse": TorchGraph(seen.glimpse, ["picture"]),
+        "_connector": TorchGraph(_Connect(seen, model), ["cells", "region", "glimpse"]),
         "_decoder": TorchGraph(_Decode(model), ["ids", "looks", "positions", "keys", "past"]),
     }
     for name, graph in graphs.items():

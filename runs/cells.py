@@ -57,7 +57,7 @@ class StoredLooks(Dataset[Pixels]):
         return [self.store.pixels(i)]
 
 
-def _flat(batch: list[Pixels]) -> Pixels:
+def flat(batch: list[Pixels]) -> Pixels:
     return [one for pixels in batch for one in pixels]
 
 
@@ -69,7 +69,7 @@ def write_cells(vision: Vision, looks: Dataset[Pixels], count: int, file: Path) 
     part = file.with_suffix(".part")
     rows = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=(count, 2, SAID, GRID, GRID))
     at = 0
-    for batch in DataLoader(looks, batch_size=16, num_workers=1, prefetch_factor=4, collate_fn=_flat):
+    for batch in DataLoader(looks, batch_size=16, num_workers=1, prefetch_factor=4, collate_fn=flat):
         overviews, fragments = zip(*batch, strict=True)
         with torch.autocast(device.type, torch.bfloat16):
             cells = vision.cells(overviews, fragments)
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--looks", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    vision = Vision.open(args.vision)
+    vision = Vision.open(args.vision, whole=False)
     args.out.mkdir(parents=True, exist_ok=True)
     examples = [json.loads(line) for line in (args.known / "examples.jsonl").read_text().splitlines()]
     real = [row for row in examples if row["real"]]

@@ -28,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(2)
     torch.manual_seed(args.seed)
-    vision = Vision.open(args.vision)
+    vision = Vision.open(args.vision, whole=False)
     cells = [np.load(args.cells / f"{folder.name}.npy", mmap_mode="r") for folder in args.looks]
     stored = StoredCells([LookStore(folder) for folder in args.looks], cells)
     args.out.mkdir(parents=True, exist_ok=True)

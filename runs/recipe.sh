@@ -49,7 +49,9 @@ step cells python runs/cells.py --vision "$out/vision/vision.pt" --known "$out/k
     --out "$out/cells"
 step heads python runs/heads.py --vision "$out/vision/vision.pt" --looks "$out/looks" --cells "$out/cells" \
     --steps "$(some 3500)" --out "$out/heads"
-step vectors python runs/vectors.py --vision "$out/heads/vision.pt" --known "$out/known" --looks "$out/looks" \
+step glimpse python runs/glimpse.py --vision "$out/heads/vision.pt" --known "$out/known" --looks "$out/looks" \
+    --steps "$(some 5000 100)" --out "$out/glimpse"
+step vectors python runs/vectors.py --glimpse "$out/glimpse" --known "$out/known" --looks "$out/looks" \
     --cells "$out/cells" --out "$out/vectors"
 step rationales python runs/rationales.py --vectors "$out/vectors" --looks "$out/looks" --out "$out/rationales.jsonl"
 step sft python runs/sft.py --vectors "$out/vectors" --rationales "$out/rationales.jsonl" --steps "$(some 2000)" --bf16 \
@@ -60,12 +62,12 @@ step sft-own python runs/sft.py --vectors "$out/vectors" --rationales "$out/rati
     --start "$out/sft-first/decoder.pt" --rate 1.5e-3 --steps "$(some 1200)" --bf16 --out "$out/sft-own"
 step rater python runs/rater.py --sft "$out/sft-own" --vectors "$out/vectors" --rationales "$out/rationales-own.jsonl" \
     --steps "$(some 1500)" --out "$out/sft"
-step rl python runs/rl.py --vision "$out/heads/vision.pt" --sft "$out/sft" --manifest "$out/biq2021.jsonl" \
+step rl python runs/rl.py --vision "$out/glimpse/vision.pt" --sft "$out/sft" --manifest "$out/biq2021.jsonl" \
     --looks "$out/looks" --pictures "$(some 800 40)" --steps "$(some 60)" --real 3 --synthetic 5 --rollouts 6 --rate 3e-4 \
     --token-credit --out "$out/rl"
 step rater-rl python runs/rater.py --sft "$out/rl" --vectors "$out/vectors" \
     --rationales "$out/rationales-own.jsonl" --steps "$(some 1500)" --out "$out/rl-rated"
-step export python runs/export.py --vision "$out/heads/vision.pt" --sft "$out/rl-rated" --version 0.7.0 \
+step export python runs/export.py --vision "$out/glimpse/vision.pt" --sft "$out/rl-rated" --version 0.8.0 \
     --out "$out/model"
 step calibrate python runs/calibrate.py --manifest "$out/biq2021.jsonl" --model "$out/model" --out "$out/calibrate" \
     --workers 2

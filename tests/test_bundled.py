@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from snellen.answer import named
 from snellen.assess import Assessment, Assessor
 from snellen.backends import BackendError, Sampling, Turn
 from snellen.backends.bundled import RATINGS, WEIGHTS, BundledBackend, read_phrases
@@ -103,6 +104,16 @@ def test_only_phrases_that_were_taught_are_written(together: list[Assessment]) -
     for step in (step for assessment in together for step in assessment.steps):
         assert step.reply is not None
         assert phrases_of([step.reply.text]) <= taught.keys()
+
+
+def test_issues_are_of_kinds_that_the_summary_names(together: list[Assessment]) -> None:
+    listed = 0
+    for step in (step for assessment in together for step in assessment.steps):
+        assert step.parsed is not None and step.parsed.rationale is not None
+        kinds = {issue.kind for issue in step.parsed.answer.issues}
+        assert kinds <= named(step.parsed.rationale.summary), step.parsed
+        listed += len(kinds)
+    assert listed, "else the test shows nothing"
 
 
 def test_verdict_and_direction_in_the_words_are_those_of_the_rating(together: list[Assessment]) -> None:

@@ -42,14 +42,23 @@ def test_encoder_agrees_at_every_size(models, size) -> None:
     assert np.allclose(graphs["encoder"].run(None, {"picture": picture})[0], wanted, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(64, 64), (224, 160)])
+def test_glimpse_agrees(models, size) -> None:
+    (vision, _), graphs = models
+    picture = np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8)
+    with torch.no_grad():
+        wanted = vision.glimpse(torch.from_numpy(picture)).numpy()
+    assert np.allclose(graphs["glimpse"].run(None, {"picture": picture})[0], wanted, atol=1e-4)
+
+
 def test_connector_agrees(models) -> None:
     (vision, decoder), graphs = models
     cells = torch.rand(2, 2, SAID, GRID, GRID, generator=torch.Generator().manual_seed(1))
-    region = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.2, 0.1, 0.6, 0.9]])
+    region, glimpse = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.2, 0.1, 0.6, 0.9]]), torch.tensor([2.5, 4.0])
     with torch.no_grad():
-        seen = vision.judge(cells, region)
+        seen = vision.judge(cells, region, glimpse)
         wanted = decoder.see(seen), seen.rating
-    said = graphs["connector"].run(None, {"cells": cells.numpy(), "region": region.numpy()})
+    said = graphs["connector"].run(None, {"cells": cells.numpy(), "region": region.numpy(), "glimpse": glimpse.numpy()})
     for one, other in zip(said, wanted, strict=True):
         assert np.allclose(one, other, atol=1e-4)
 

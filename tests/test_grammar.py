@@ -7,7 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from snellen.answer import FIRST_LABELS, LATER_LABELS, Answer, Issue, Rationale, labels, parse_reply, render_reply
+from snellen.answer import (
+    FIRST_LABELS,
+    KINDS,
+    LATER_LABELS,
+    Answer,
+    Issue,
+    Rationale,
+    labels,
+    parse_reply,
+    render_reply,
+)
 from snellen.backends.bundled import token_id
 from snellen.backends.grammar import MOST_ISSUES, SECTION_TOKENS, Grammar, Pieces, phrases_of, suiting
 from snellen.data.wording import clauses
@@ -15,10 +25,9 @@ from snellen.model.tokenizer import train_tokenizer
 from snellen.region import Region
 
 CORNER = Region(0.0, 0.1, 0.4, 0.55)
-WORDS = Rationale("Soft edges: the rest is fine.", "Crisp edges.", "No halos there.", "At first sight it is good.")
-LATER = Rationale(
-    "Soft edges: the rest is fine.", "Crisp edges.", "No halos there.", "At first the rating was 3.47; it stays."
-)
+NAMED = "Soft edges: motion blur; blur, a color cast; the rest is fine."
+WORDS = Rationale(NAMED, "Crisp edges.", "No halos there.", "At first sight it is good.")
+LATER = Rationale(NAMED, "Crisp edges.", "No halos there.", "At first the rating was 3.47; it stays.")
 ANSWERS = [
     Answer(None, 3.47, "final"),
     Answer(CORNER, 1.0, "crop", (Issue("motion blur", 5, CORNER),)),
@@ -191,11 +200,17 @@ def test_the_verdict_among_the_words_is_that_of_the_rating(rating: float, word: 
     say(other, "How good it is."), "it is no verdict there"
 
 
-@pytest.mark.parametrize(("rating", "words"), [(3.4, "up"), (3.0, "down"), (3.2, "stands"), (3.11, "stands")])
+@pytest.mark.parametrize(
+    ("rating", "words"),
+    [(3.4, "up a little"), (3.6, "up"), (3.0, "down a little"), (2.6, "down"), (2.4, "falls"), (3.11, "stands")],
+)
 def test_the_direction_among_the_words_is_where_the_rating_goes(rating: float, words: str) -> None:
     said = {
         "up": "It shows, so the rating moves up.",
+        "up a little": "It shows, so the rating moves up a little.",
         "down": "It shows, so the rating moves down.",
+        "down a little": "It shows, so the rating moves down a little.",
+        "falls": "It shows, so the rating falls far.",
         "stands": "It shows, so the first rating stands.",
     }
     grammar = begun(*said.values(), "It shows.", labels=["A"], rating=rating, earlier=320)
@@ -222,6 +237,50 @@ def test_no_four_words_are_said_twice_in_a_section() -> None:
     say(grammar, "t.\n")
     say(grammar, f"{FIRST_LABELS[1]}: x p q r ")
     assert can_follow(grammar) == {"s", "t"}, "another section"
+
+
+def test_no_two_long_words_are_said_twice_in_a_section() -> None:
+    grammar = begun("rich color, rich tones.", "rich color and the rich colors.", "rich color, the sky.")
+    say(grammar, "rich color")
+    assert can_follow(grammar) == {",", " "}
+    say(grammar, ", rich ")
+    assert can_follow(grammar) == {"t"}, "rich color was said"
+
+
+def test_a_token_of_two_words_does_not_say_them_again_either() -> None:
+    texts = ["", *"the rich color and full.", "<think>", f"{FIRST_LABELS[0]}: ", " rich color", " rich", " color"]
+    phrases = phrases_of([f"<think>{FIRST_LABELS[0]}: the rich color and the full color and the rich full."])
+    grammar = Grammar(Pieces(texts, 0, 0, suiting(phrases, ())), FIRST_LABELS, 3.0)
+    for token in ("<think>", f"{FIRST_LABELS[0]}: ", *"the", " rich color", *" and the"):
+        grammar.add(texts.index(token))
+    assert can_follow(grammar) == {" ", " rich"}, "rich full was taught"
+    grammar.add(texts.index(" rich"))
+    assert can_follow(grammar) == {" "}, "to what is full"
+
+
+@pytest.mark.parametrize(
+    ("summary", "kinds"),
+    [
+        ("Edges are soft.", set()),
+        ("There is motion blur in the middle.", {"motion blur"}),
+        ("Grain shows; contrast loss adds to it.", {"noise", "low contrast"}),
+    ],
+)
+def test_an_issue_is_of_a_kind_that_the_summary_names(tokenizer, summary: str, kinds: set[str]) -> None:
+    texts = [tokenizer.decode([i], skip_special_tokens=False) for i in range(tokenizer.get_vocab_size())]
+    words = Rationale(summary, "Crisp edges.", "No halos there, no blur.", "It is good.")
+    phrases = suiting(phrases_of([render_reply(words, ANSWERS[0], 1)]), ())
+    pieces = Pieces(texts, token_id(tokenizer, "0.00"), token_id(tokenizer, "<end>"), phrases)
+    for kind in KINDS:
+        reply = render_reply(words, Answer(None, 3.0, "final", (Issue(kind, 2, CORNER),)), 1)
+        grammar = Grammar(pieces, FIRST_LABELS, 3.0)
+        allowed = []
+        for token in tokenizer.encode(reply).ids:
+            allowed.append(bool(grammar.allowed()[token]))
+            if not allowed[-1]:
+                break
+            grammar.add(token)
+        assert all(allowed) == (kind in kinds), kind
 
 
 def test_a_section_that_is_full_ends_where_one_can_and_at_last_wherever_it_is() -> None:

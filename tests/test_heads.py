@@ -108,8 +108,9 @@ def test_boxes_are_told_in_fractions_of_the_picture() -> None:
     vision = Vision().eval()
     cells = torch.rand(1, 2, SAID, GRID, GRID)
     with torch.no_grad():
-        whole = vision.judge(cells, torch.tensor([[0.0, 0.0, 1.0, 1.0]])).box[0]
-        part = vision.judge(cells, torch.tensor([[0.5, 0.2, 1.0, 0.6]])).box[0]
+        rated = torch.tensor([3.0])
+        whole = vision.judge(cells, torch.tensor([[0.0, 0.0, 1.0, 1.0]]), rated).box[0]
+        part = vision.judge(cells, torch.tensor([[0.5, 0.2, 1.0, 0.6]]), rated).box[0]
     assert part.tolist() == pytest.approx(
         (torch.tensor([0.5, 0.2] * 2) + whole * torch.tensor([0.5, 0.4] * 2)).tolist()
     )

@@ -234,7 +234,8 @@ def test_a_crop_is_encoded_mirrored_and_its_cells_lie_as_in_the_picture() -> Non
         vision.cells([whole.overview], [whole.fragments]),
         vision.cells([part.overview[:, ::-1]], [part.fragments[:, ::-1]]).flip(-1),
     ])  # fmt: skip
-    wanted = vision.judge(cells, torch.tensor([one.region.to_list() for one in (whole, part)]))
+    rated = vision.glimpses([whole.overview, part.overview[:, ::-1]])
+    wanted = vision.judge(cells, torch.tensor([one.region.to_list() for one in (whole, part)]), rated)
     for found, by_hand in zip(seen, wanted, strict=True):
         assert torch.allclose(found, by_hand, atol=2e-3), "in 16 bits"
     assert seen.shown.tolist() == pytest.approx([1.0, part.region.area], abs=1e-3)

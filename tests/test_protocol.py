@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from snellen.image import Picture, View, look
@@ -299,6 +299,7 @@ def test_keys_of_others_are_passed_over() -> None:
 @given(
     st.tuples(*[st.floats(0, 1)] * 4).filter(lambda b: b[0] < b[2] and b[1] < b[3]),
 )
+@example((0.0, 0.78515625, 1.0, 0.7890625))
 def test_a_rendered_box_is_the_nearest_on_the_grid_and_never_empty(box: tuple[float, float, float, float]) -> None:
     region = Region(*box)
     snapped = to_grid(region)

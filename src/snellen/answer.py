@@ -16,26 +16,31 @@ from snellen.region import Region
 
 Tool = Literal["crop", "final"]
 
-KINDS: tuple[str, ...] = (
-    "blur",
-    "motion blur",
-    "noise",
-    "compression",
-    "pixelation",
-    "banding",
-    "oversharpening",
-    "overexposure",
-    "underexposure",
-    "low contrast",
-    "color cast",
-    "saturation",
-    "corruption",
-)
-"""The closed vocabulary of issue kinds."""
+NAMES: dict[str, tuple[str, ...]] = {
+    "blur": ("blur", "softness"),
+    "motion blur": ("motion blur",),
+    "noise": ("noise", "grain"),
+    "compression": ("compression", "compression damage"),
+    "pixelation": ("pixelation",),
+    "banding": ("banding",),
+    "oversharpening": ("oversharpening",),
+    "overexposure": ("overexposure",),
+    "underexposure": ("underexposure",),
+    "low contrast": ("low contrast", "contrast loss"),
+    "color cast": ("color cast", "color error"),
+    "saturation": ("saturation error",),
+    "corruption": ("corruption",),
+}
+"""The closed vocabulary of issue kinds, and what a text calls each."""
+KINDS = tuple(NAMES)
+_KIND_OF = {name: kind for kind, names in NAMES.items() for name in names}
+_NAME = re.compile(rf"\b(?:{'|'.join(sorted(_KIND_OF, key=len, reverse=True))})\b", re.IGNORECASE)
 
 VERDICTS = ((1.8, "bad"), (2.6, "poor"), (3.4, "fair"), (4.2, "good"), (math.inf, "excellent"))
-STEADY = 0.12
-"""A rating that moves by less is said to be kept, in MOS."""
+STEADY, LITTLE, FAR = 0.12, 0.3, 0.7
+"""A rating that moves by less than the first is said to be kept, by less than the second to move a little, by the third
+or more to move far; in MOS."""
+DIRECTIONS = ("same", "up a little", "up", "up far", "down a little", "down", "down far")
 FIRST_LABELS = (
     "Image Quality Summary",
     "Directions for Improvement",
@@ -154,7 +159,7 @@ def to_grid(region: Region) -> Region:
     def side(low: float, high: float) -> tuple[float, float]:
         start, stop = round(low * 100), round(high * 100)
         if start >= stop:
-            start = min(start, 99)
+            start = min(max(round(50 * (low + high) - 0.5), 0), 99)
             stop = start + 1
         return start / 100, stop / 100
 
@@ -169,8 +174,16 @@ def verdict(score: float) -> str:
 
 
 def direction(move: float) -> str:
-    """Where a rating goes from round to round: "up", "down" or, if it moves by less than `STEADY`, "same"."""
-    return "same" if abs(move) < STEADY else "up" if move > 0 else "down"
+    """Where a rating goes from round to round, one of `DIRECTIONS`."""
+    if abs(move) < STEADY:
+        return "same"
+    way = "up" if move > 0 else "down"
+    return f"{way} a little" if abs(move) < LITTLE else way if abs(move) < FAR else f"{way} far"
+
+
+def named(text: str) -> frozenset[str]:
+    """The kinds that a text calls by name; in "motion blur" that is not blur."""
+    return frozenset(_KIND_OF[name.lower()] for name in _NAME.findall(text))
 
 
 def labels(round: int) -> tuple[str, str, str, str]:

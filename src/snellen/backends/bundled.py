@@ -24,7 +24,7 @@ from snellen.answer import RATING_PREFIX, labels
 from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.grammar import Grammar, Phrase, Pieces
 from snellen.backends.grid import Floats, regrid
-from snellen.image import GRID, View
+from snellen.image import GRID, View, glimpse
 from snellen.protocol import KINDS
 from snellen.region import Region
 
@@ -37,14 +37,14 @@ FIRST_NUMBERS = len(KINDS) + 2
 """So many numbers at the end of what is seen at a token are always the conversation's first look's: the chances of no
 fault and of each kind, and the plain head's rating."""
 WEIGHTS = Path(__file__).parent.parent / "weights" / "snellen-1"
-GRAPHS = ("encoder", "connector", "decoder")
+GRAPHS = ("encoder", "glimpse", "connector", "decoder")
 RATING_MARK = '"rating": '
 RATINGS = np.round(np.arange(100, 501) / 100.0, 2)
 
 
 @dataclass(frozen=True, eq=False)
 class LookVectors:
-    """One look as the decoder reads it: vectors (LOOK_TOKENS, look_width); rating: the plain head's, 1..5."""
+    """One look as the decoder reads it: vectors (LOOK_TOKENS, look_width); rating: the plain one, 1..5."""
 
     vectors: Floats
     rating: float
@@ -65,12 +65,14 @@ def read_phrases(folder: Path) -> dict[Phrase, frozenset[str]]:
     if not file.is_file():
         raise BackendError(f"{file} is missing; a model of before 0.7.0 has none: export it again, with runs/export.py")
     lines = (line.split("\t") for line in file.read_text(encoding="utf8").splitlines())
-    return {(label, one, two, three): frozenset(suits.split()) for label, one, two, three, suits in lines}
+    return {
+        (label, one, two, three): frozenset(filter(None, suits.split(", "))) for label, one, two, three, suits in lines
+    }
 
 
 def write_phrases(phrases: Mapping[Phrase, frozenset[str]], folder: Path) -> None:
     """What `read_phrases` reads."""
-    lines = ["\t".join((*phrase, " ".join(sorted(phrases[phrase])))) + "\n" for phrase in sorted(phrases)]
+    lines = ["\t".join((*phrase, ", ".join(sorted(phrases[phrase])))) + "\n" for phrase in sorted(phrases)]
     (folder / "phrases.txt").write_text("".join(lines), encoding="utf8")
 
 
@@ -113,9 +115,9 @@ class BundledBackend:
         if threads is not None:
             several.intra_op_num_threads = threads
         one.intra_op_num_threads = 1  # what follows the encoder is small; its threads, waiting, would be in the way
-        self._encoder, self._connector, self._decoder = (
+        self._encoder, self._glimpse, self._connector, self._decoder = (
             onnxruntime.InferenceSession(str(folder / f"{part}.onnx"), options, providers=["CPUExecutionProvider"])
-            for part, options in zip(GRAPHS, (several, one, one), strict=True)
+            for part, options in zip(GRAPHS, (several, several, one, one), strict=True)
         )
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._image, self._end, self._first_rating = (
@@ -128,7 +130,7 @@ class BundledBackend:
     def cells(self, picture: npt.NDArray[np.uint8], mirrored: bool = False) -> Floats:
         """All numbers of the cells of one small picture (h, w, 3), (C, GRID, GRID). One at a time, so there are no
         batch effects. mirrored: the encoder sees it so; the cells lie as in the picture."""
-        shown = np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture
+        shown = _turned(picture, mirrored)
         said = regrid(self._encoder.run(None, {"picture": shown[None]})[0][0], GRID, GRID)
         return said[..., ::-1] if mirrored else said
 
@@ -137,8 +139,10 @@ class BundledBackend:
         seen = self._seen.get(view)
         if seen is None:
             cells = np.stack([self.cells(small, view.mirrored) for small in (view.overview, view.fragments)])
+            small = glimpse(_turned(view.overview, view.mirrored))
+            (rated,) = self._glimpse.run(None, {"picture": small[None]})
             region = np.array([view.region.to_list()], np.float32)
-            vectors, rating = self._connector.run(None, {"cells": cells[None], "region": region})
+            vectors, rating = self._connector.run(None, {"cells": cells[None], "region": region, "glimpse": rated})
             seen = LookVectors(vectors[0], float(np.clip(rating[0], 1.0, 5.0)))
             self._seen[view] = seen
         return seen
@@ -277,6 +281,10 @@ class _Writer:
         text = self.sampling.prefix + self.backend.tokenizer.decode(self.ids, skip_special_tokens=False)
         finish: Any = self.finish
         return Reply(text, tuple(self.ids), tuple(self.logprobs), self.rating, finish)
+
+
+def _turned(picture: npt.NDArray[np.uint8], mirrored: bool) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture
 
 
 def _softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

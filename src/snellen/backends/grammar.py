@@ -4,9 +4,10 @@ A decoder of a few million parameters now and then forgets a section or a bracke
 What it wants to say is not touched: words, boxes, kinds and severities are its own choice among what the form leaves
 open, and nothing that was written is changed afterwards. The only number among the words is the rating of the round
 before, and the verdict and the direction in them are those of this round's own rating, which is read before the words
-are written. No three words stand in a row that did not in the same section of anything it was taught: at a loss, it
-would put parts of words and of sentences together to what nobody says. And a section does not go round in circles: no
-four words in a row are said twice in it (the teacher's hardly ever are).
+are written. An issue is of a kind that the summary names. No three words stand in a row that did not in the same
+section of anything it was taught: at a loss, it would put parts of words and of sentences together to what nobody says.
+And a section does not go round in circles: no four words in a row are said twice in it, nor two long ones (the
+teacher's hardly ever are).
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from snellen.answer import KINDS, direction, verdict
+from snellen.answer import DIRECTIONS, KINDS, direction, named, verdict
 
 Mask = npt.NDArray[np.bool_]
 
@@ -31,6 +33,8 @@ SECTION_TOKENS = 60
 """A section has at most so many tokens: then it ends wherever it is."""
 REPEATED = 4
 """So many words in a row are not said again in the same section."""
+LONG = 4
+"""Nor are two words of so many letters each."""
 MOST_ISSUES = 4
 CLOSING = '</think><answer>{"bbox_2d": ['
 NO_WORD = frozenset('"[]{}<\n\r\t0123456789')
@@ -40,14 +44,15 @@ ENDS = "\n<"
 NUMBER = "0"
 """Stands for any number in a phrase; no word holds a digit."""
 _NUMBER, _WORD = re.compile(r"\d\.\d\d"), re.compile(r" ?(?:[A-Za-z]+|\S)")
-_ISSUE = tuple(f'{{"kind": "{kind}", "severity": {level}, "bbox_2d": [' for kind in KINDS for level in range(1, 6))
+_ISSUES = {
+    kind: tuple(f'{{"kind": "{kind}", "severity": {level}, "bbox_2d": [' for level in range(1, 6)) for kind in KINDS
+}
 
 Phrase = tuple[str, str, str, str]
 """The label of a section and three words in a row in it, each with the blank before it; marks are words. Before the
 first word of a section stand two empty ones, behind its last one."""
 Place = tuple[str, str, str]
 """The label of a section and the last two words in it."""
-DIRECTIONS = frozenset({"up", "down", "same"})
 Follow = dict[Place, list[str]]
 
 
@@ -95,6 +100,10 @@ def _words(text: str) -> tuple[list[str], str]:
     return words, text[sum(map(len, words)) :]
 
 
+def _is_long(word: str) -> bool:
+    return len(word.strip()) >= LONG
+
+
 def _leads(before: Place, said: str, follow: Follow) -> bool:
     """Whether what is said after two words follows them, up to where the section ends, if it does."""
     at = next((i for i, letter in enumerate(said) if letter in ENDS), None)
@@ -113,8 +122,8 @@ class Pieces:
     """The text of each token, (V,), the id of "0.00" and of the end, and masks (V,) that are made once: where a grammar
     allows the same, it gives the same array, which nobody may change.
 
-    phrases: those that were taught, each with what it suits: verdicts ("fair") or directions ("down"). One that suits
-    none in particular can always be said."""
+    phrases: those that were taught, each with what it suits: verdicts ("fair") or directions ("down far"). One that
+    suits none in particular can always be said."""
 
     texts: Sequence[str]
     zero: int
@@ -230,6 +239,23 @@ class Pieces:
             self.known[key] = self._same(one & other)
         return self.known[key]
 
+    @cached_property
+    def _several(self) -> Mask:
+        return np.array([len(re.findall("[A-Za-z]+", text)) > 1 for text in self.texts])
+
+    def several(self, mask: Mask) -> list[int]:
+        """The tokens that a mask allows of which each holds more than one word, or parts of them."""
+        found: list[int] = np.flatnonzero(mask & self._several).tolist()
+        return found
+
+    def without(self, mask: Mask, tokens: Sequence[int]) -> Mask:
+        """What a mask allows, but for some tokens."""
+        if not tokens:
+            return mask
+        mask = mask.copy()
+        mask[list(tokens)] = False
+        return self._same(mask)
+
     def numbers(self, low: int, high: int, or_zero: bool = False) -> Mask:
         """The tokens of low / 100 to high / 100, and of 0.00 if so wanted."""
         key = ("numbers", low, high, or_zero)
@@ -251,6 +277,7 @@ class Grammar:
     def __init__(self, pieces: Pieces, labels: Sequence[str], rating: float, earlier: int | None = None) -> None:
         self.pieces, self.labels, self.earlier = pieces, labels, earlier
         self.suits = occasion(rating, earlier)
+        self.issues: tuple[str, ...] = ()  # how one can begin: of kinds that the first section names
         self.done = 0  # sections
         self.text = ""  # of the section or the fixed part so far
         self.tokens: list[int] = []  # of the section
@@ -295,6 +322,7 @@ class Grammar:
             pieces.both(section, pieces.phrased(place, begun, self.suits, but))
             for but in (self._again(words), frozenset[str]())
         )
+        new = pieces.without(new, [i for i in pieces.several(new) if self._says_again(words, begun + pieces.texts[i])])
         full = [pieces.both(ends, phrased)] if len(self.tokens) >= ENOUGH else []
         return next(mask for mask in (*full, new, phrased, section) if mask.any())
 
@@ -302,7 +330,19 @@ class Grammar:
     def _again(words: Sequence[str]) -> frozenset[str]:
         """The words that would repeat what the section has said."""
         last, before = words[1 - REPEATED :], REPEATED - 1
-        return frozenset(words[i + before] for i in range(len(words) - before) if words[i : i + before] == last)
+        again = {words[i + before] for i in range(len(words) - before) if words[i : i + before] == last}
+        if words and _is_long(words[-1]):
+            again |= {two for one, two in pairwise(words) if one == words[-1] and _is_long(two)}
+        return frozenset(again)
+
+    def _says_again(self, words: Sequence[str], text: str) -> bool:
+        """Whether a text of several words would repeat what the section has said."""
+        more, left = _words(text.rstrip(ENDS))
+        for word in (*more, *([left] if left else [])):
+            if word in self._again(words):
+                return True
+            words = [*words, word]
+        return False
 
     def _side(self) -> Mask:
         """The next number of a box; the first box may be all zero, which asks for nothing."""
@@ -330,7 +370,7 @@ class Grammar:
             self.rated = True
             tool = "crop" if any(self.boxes[0]) else "final"
             begin = f', "tool": "{tool}", "issues": ['
-            self.options, self.text = (begin + "]}</answer>", *(begin + issue for issue in _ISSUE)), ""
+            self.options, self.text = (begin + "]}</answer>", *(begin + issue for issue in self.issues)), ""
 
     def _in_section(self, token: int, text: str) -> None:
         begun = len(self.text) >= len(self._label)
@@ -342,6 +382,8 @@ class Grammar:
             return
         self.text += text
         if "\n" in text:
+            if not self.done:
+                self.issues = tuple(issue for kind in KINDS if kind in named(self.text) for issue in _ISSUES[kind])
             self.done, self.text, self.tokens = self.done + 1, "", []
 
     def _next(self) -> tuple[str, ...]:
@@ -350,7 +392,7 @@ class Grammar:
             return (", ",)
         if not self.rated:
             return ('], "rating": ',)
-        more = () if len(self.boxes) > MOST_ISSUES else tuple("]}, " + issue for issue in _ISSUE)
+        more = () if len(self.boxes) > MOST_ISSUES else tuple("]}, " + issue for issue in self.issues)
         return ("]}]}</answer>", *more)
 
     def _after(self, written: str) -> None:

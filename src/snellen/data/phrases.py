@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snellen.answer import VERDICTS
+from snellen.answer import NAMES, VERDICTS
 
 SEVERITY = {1: "slight", 2: "mild", 3: "moderate", 4: "strong", 5: "severe"}
 
@@ -39,12 +39,11 @@ def sentence(phrase: str, rng: np.random.Generator, **values: str) -> str:
 class KindWords:
     """One kind of fault in words. Each is a phrase.
 
-    name: the fault, a noun without article. seen: a clause with what it looks like, true by the nature of the fault.
+    seen: a clause with what it looks like, true by the nature of the fault.
     maybe: what it could be mistaken for at a glance. goal: the opposite, a noun phrase in positive words.
     shun: its look in negative words, a noun phrase. article: "a " before the name, where English wants one.
     """
 
-    name: str
     seen: str
     maybe: str
     goal: str
@@ -54,77 +53,66 @@ class KindWords:
 
 KIND_WORDS: dict[str, KindWords] = {
     "blur": KindWords(
-        "[blur|softness]",
         "[edges|contours|outlines] [look|are] [soft|out of focus]",
         "[soft content|shallow focus|a smooth surface]",
         "[crisp|sharp|well defined] [edges|contours|outlines][ and fine texture||]",
         "[soft|smeared] [edges|contours|outlines]",
     ),
     "motion blur": KindWords(
-        "motion blur",
         "[edges|contours|details] [look|are] [smeared|drawn out] [along one direction|in one direction]",
         "[soft content|a moving subject]",
         "[steady|firm], [crisp|sharp] [edges|contours|outlines]",
         "[streaks|double contours|smeared edges|trails]",
     ),
     "noise": KindWords(
-        "[noise|grain]",
         "[random|fine|coarse] [speckle|grain] [covers|lies over] [smooth surfaces|the tones|detail]",
         "[fine texture|a rough surface]",
         "[smooth|clean] [tones|surfaces|areas][ with true texture||]",
         "[speckle|coarse grain|random dots]",
     ),
     "compression": KindWords(
-        "[compression|compression damage]",
         "[texture|fine detail] [is|looks] [broken up|wiped out] [by the coding|in patches]",
         "[flat texture|a smooth surface]",
         "[intact|full|natural] [texture|detail] and [clean|smooth] [edges|tones]",
         "[coding artifacts|blocks and ripples|wiped texture|mosquito noise]",
     ),
     "pixelation": KindWords(
-        "pixelation",
         "[detail|texture] is [coarser|rougher] than the [pixels|pixel grid]",
         "[coarse texture|a soft surface]",
         "[true|full|native] resolution[ with smooth contours| and fine detail|]",
         "[stair steps|coarse blocks|missing detail|jagged contours]",
     ),
     "banding": KindWords(
-        "banding",
         "[smooth|soft] [tones|gradients|transitions] [break|fall] into [steps|bands]",
         "[flat tones|a plain surface]",
         "[smooth|even|seamless] [gradients|transitions|tones]",
         "[tone steps|hard bands|broken gradients]",
     ),
     "oversharpening": KindWords(
-        "oversharpening",
         "[edges|contours|outlines] [carry|have] [bright lines|halos|double lines]",
         "[hard texture|strong edges]",
         "[natural|gentle] [edges|contours|edge contrast]",
         "[halos|ringing|harsh outlines|hard edge lines]",
     ),
     "overexposure": KindWords(
-        "overexposure",
         "[tones|light parts] [are|look] [too bright|washed out|pale]",
         "[a bright surface|strong light]",
         "[balanced|even] light[ and full highlight detail||]",
         "[burnt highlights|glare|washed out tones|bleached tones]",
     ),
     "underexposure": KindWords(
-        "underexposure",
         "[tones|parts|surfaces] [are|look] [too dark|sunk in shadow]",
         "[a dark surface|deep shade]",
         "[balanced|even|brighter] light[ and open shadows||]",
         "[blocked shadows|murky darkness|sunken tones|sunken shadows]",
     ),
     "low contrast": KindWords(
-        "[low contrast|contrast loss]",
         "[tones|light and dark] [lie|sit] [too close together|close together]",
         "[mist|haze|a pale scene]",
         "[full|rich|clear] [contrast|tonal range][ and depth||]",
         "[flat tones|haze|dull gray tones]",
     ),
     "color cast": KindWords(
-        "[color cast|color error]",
         "[colors|hues] [look|are] [shifted|false|off]",
         "[colored light|a colored surface]",
         "[neutral|true|natural] [color|colors|hues]",
@@ -132,7 +120,6 @@ KIND_WORDS: dict[str, KindWords] = {
         "a ",
     ),
     "saturation": KindWords(
-        "saturation error",
         "[color strength|color] [looks|is] [off|wrong|unnatural]",
         "[a pale subject|colored light]",
         "[natural|balanced|lifelike] [color strength|saturation|color]",
@@ -140,7 +127,6 @@ KIND_WORDS: dict[str, KindWords] = {
         "a ",
     ),
     "corruption": KindWords(
-        "corruption",
         "[pieces|parts|patches] [are|look] [misplaced|overwritten|torn]",
         "[an odd pattern|strange content]",
         "[intact|complete] [content|structure|detail]",
@@ -204,6 +190,11 @@ PLACE_WORDS = {
 }
 
 
+def name_of(kind: str, rng: np.random.Generator) -> str:
+    """A kind of fault by name, without article."""
+    return str(rng.choice(NAMES[kind]))
+
+
 def where(place: str, rng: np.random.Generator) -> str:
     """A `Region.place` as an adverb: "in the upper left corner"."""
     return say(PLACE_WORDS[place], rng)
@@ -219,10 +210,10 @@ def wordings(phrase: str) -> list[str]:
 
 
 _CLAIMS = {
-    *KIND_WORDS,
+    *NAMES,
     *SEVERITY.values(),
     *(word for _, word in VERDICTS),
-    *(text for words in KIND_WORDS.values() for text in wordings(words.name)),
+    *(name for names in NAMES.values() for name in names),
     *(text for phrase in PLACE_WORDS.values() for text in wordings(phrase)),
 }
 CLAIMS = re.compile(

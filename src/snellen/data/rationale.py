@@ -17,7 +17,7 @@ from snellen.answer import STEADY, VERDICTS, Answer, Issue, Rationale, direction
 from snellen.data import wording
 from snellen.data.evidence import derived_issues, evidence, informative_region, strengths, tint, traits
 from snellen.data.features import Features
-from snellen.data.phrases import EVIDENCE, KIND_WORDS, SEVERITY, STRENGTHS, TRAITS, say, sentence, where
+from snellen.data.phrases import EVIDENCE, KIND_WORDS, SEVERITY, STRENGTHS, TRAITS, name_of, say, sentence, where
 from snellen.data.sample import Fault
 from snellen.region import FULL, Region
 
@@ -201,7 +201,7 @@ class _Pen:
         seen = words.seen
         if proofs and self.rng.random() < 0.75:
             seen = EVIDENCE[proofs[int(self.rng.integers(len(proofs)))]]
-        name, sev = say(words.name, self.rng), SEVERITY[issue.severity]
+        name, sev = name_of(issue.kind, self.rng), SEVERITY[issue.severity]
         there = " there" if issue.region.area < _LOCAL else ""
         return {
             "name": name,
@@ -328,8 +328,8 @@ def _close_summary(
         expected = at_a_glance(issue) == "visible" and any(seen.kind == issue.kind for seen in glance)
         return pen.write(wording.CLOSE_CONFIRM if expected else wording.CLOSE_REVEAL, **about)
     if glance and not known.real:  # of a real picture nobody knows that a fault is not there
-        doubted = KIND_WORDS[glance[0].kind].name
-        return pen.write(wording.CLOSE_CLEARED, place=place, name=say(doubted, pen.rng), **pen.good(crop))
+        doubted = name_of(glance[0].kind, pen.rng)
+        return pen.write(wording.CLOSE_CLEARED, place=place, name=doubted, **pen.good(crop))
     if known.label >= LIKED:
         crisp = "sharp" in strengths(known.measured, (), crop)
         return pen.write(wording.CLOSE_CRISP if crisp else wording.CLOSE_CLEAN, place=place, **pen.good(crop))
@@ -346,7 +346,7 @@ def _reason(
     known = pen.known
     if issue is None or about is None:
         if glance and not known.real:
-            return pen.clause(wording.WHY_CLEARED, name=say(KIND_WORDS[glance[0].kind].name, pen.rng)), 1
+            return pen.clause(wording.WHY_CLEARED, name=name_of(glance[0].kind, pen.rng)), 1
         weak = traits(known.measured, crop)
         if known.label < LIKED:
             if not weak:
@@ -381,13 +381,5 @@ def _covers(crop: Region, issue: Issue) -> bool:
 
 def _outcome(pen: _Pen, move: float, explains: int) -> str:
     """Where the rating goes, in proportion; a direction is named only where the crop explains it."""
-    if direction(move) == "same":
-        return pen.clause(wording.KEEP)
-    if move * explains <= 0:
-        return pen.clause(wording.OPEN)
-    steps = (
-        (wording.HIGHER_LITTLE, wording.HIGHER, wording.HIGHER_MUCH)
-        if move > 0
-        else (wording.LOWER_LITTLE, wording.LOWER, wording.LOWER_MUCH)
-    )
-    return pen.clause(steps[0 if abs(move) < 0.3 else 1 if abs(move) < 0.7 else 2])
+    way = direction(move)
+    return pen.clause(wording.MOVES[way] if way == "same" or move * explains > 0 else wording.OPEN)

@@ -213,13 +213,20 @@ WHY_ELSEWHERE = ("the crop has no part in the {name}", "the {name} is not in thi
 WHY_PARTLY = ("the crop shows a part of the {name} only", "the {name} is only partly in view")
 WHY_TRAIT = ("up close {trait}",)
 
-LOWER_LITTLE = ("so the rating [goes|moves] down a little", "which lowers it a little", "so it is a little lower")
-LOWER = ("so the rating [goes|moves] down", "which lowers the rating", "so it [is rated|ends] lower")
-LOWER_MUCH = ("so the rating [drops clearly|falls far]", "which clearly lowers the rating", "so it ends much lower")
-HIGHER_LITTLE = ("so the rating [goes|moves] up a little", "which lifts it a little", "so it is a little higher")
-HIGHER = ("so the rating [goes|moves] up", "which lifts the rating", "so it [is rated|ends] higher")
-HIGHER_MUCH = ("so the rating [rises clearly|climbs far]", "which clearly lifts the rating", "so it ends much higher")
-KEEP = ("so the rating [stays close|hardly moves]", "so the first rating [holds|stands]")
+MOVES: dict[str, tuple[str, ...]] = {
+    "same": ("so the rating [stays close|hardly moves]", "so the first rating [holds|stands]"),
+    "up a little": ("so the rating [goes|moves] up a little", "which lifts it a little", "so it is a little higher"),
+    "up": ("so the rating [goes|moves] up", "which lifts the rating", "so it [is rated|ends] higher"),
+    "up far": ("so the rating [rises clearly|climbs far]", "which clearly lifts the rating", "so it ends much higher"),
+    "down a little": (
+        "so the rating [goes|moves] down a little",
+        "which lowers it a little",
+        "so it is a little lower",
+    ),
+    "down": ("so the rating [goes|moves] down", "which lowers the rating", "so it [is rated|ends] lower"),
+    "down far": ("so the rating [drops clearly|falls far]", "which clearly lowers the rating", "so it ends much lower"),
+}
+"""Where a rating goes, by `snellen.answer.direction`."""
 OPEN = (
     "and the final rating rests on both looks",
     "and the two looks together give the rating",
@@ -230,12 +237,7 @@ OPEN = (
 def clauses() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """All that closes a summary, by the verdict in it, and all that says where a rating goes, by the direction."""
     closing = [text for pattern in (*VERDICT, *VERDICT_JOINED, *VERDICT_EVEN_SO) for text in wordings(pattern)]
-    ways = {
-        "up": (*HIGHER_LITTLE, *HIGHER, *HIGHER_MUCH),
-        "down": (*LOWER_LITTLE, *LOWER, *LOWER_MUCH),
-        "same": KEEP,
-    }
     return (
         {word: [text.format(verdict=word) for text in closing] for _, word in VERDICTS},
-        {way: [f", {text}." for pattern in patterns for text in wordings(pattern)] for way, patterns in ways.items()},
+        {way: [f", {text}." for pattern in patterns for text in wordings(pattern)] for way, patterns in MOVES.items()},
     )

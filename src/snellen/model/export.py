@@ -1,7 +1,8 @@
 """From trained torch weights to the files of a bundled model: ONNX graphs, tokenizer, calibration, card.
 
-Three graphs: `encoder` (a small picture -> all that is said of its cells), `connector` (the cells of looks -> the
-decoder's vectors) and `decoder` (ids, look vectors and key/value cache -> logits of tokens and ratings, and cache).
+Four graphs: `encoder` (a small picture -> all that is said of its cells), `glimpse` (a smaller one -> a rating),
+`connector` (the cells of looks and their glimpses -> the decoder's vectors) and `decoder` (ids, look vectors and
+key/value cache -> logits of tokens and ratings, and cache).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from snellen.image import GRID
+from snellen.image import GLIMPSE, GRID
 from snellen.model.decoder import Decoder
 from snellen.model.pointer import TOLD
 from snellen.model.seen import Vision
@@ -30,14 +31,15 @@ class _Everything(nn.Module):
 
 
 class _Connect(nn.Module):
-    """Cells of looks and the regions looked at in; the decoder's vectors and the plain head's rating out."""
+    """Cells of looks, the regions looked at and what the glimpse rates in; the decoder's vectors and the plain rating
+    out."""
 
     def __init__(self, vision: Vision, decoder: Decoder) -> None:
         super().__init__()
         self.vision, self.decoder = vision, decoder
 
-    def forward(self, cells: Tensor, region: Tensor) -> tuple[Tensor, Tensor]:
-        seen = self.vision.judge(cells, region)
+    def forward(self, cells: Tensor, region: Tensor, glimpse: Tensor) -> tuple[Tensor, Tensor]:
+        seen = self.vision.judge(cells, region, glimpse)
         return self.decoder.see(seen), seen.rating
 
 
@@ -57,12 +59,15 @@ class _Decode(nn.Module):
 
 
 def export_onnx(vision: Vision, decoder: Decoder, out: Path) -> None:
-    """Write encoder.onnx, connector.onnx and decoder.onnx into `out`."""
+    """Write a file for each graph into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     vision.eval(), decoder.eval()
     export_encoder(_Everything(vision.encoder), out / "encoder.onnx")
-    inputs = (torch.zeros(1, 2, SAID, GRID, GRID), torch.tensor([[0.0, 0.0, 1.0, 1.0]]))
-    names = ["cells", "region"]
+    picture = torch.zeros(1, GLIMPSE, GLIMPSE, 3, dtype=torch.uint8)
+    sizes = {"picture": {0: "n", 1: "height", 2: "width"}, "glimpse": {0: "n"}}
+    _save(vision.glimpse, (picture,), out / "glimpse.onnx", ["picture"], ["glimpse"], sizes)
+    inputs = (torch.zeros(1, 2, SAID, GRID, GRID), torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.zeros(1))
+    names = ["cells", "region", "glimpse"]
     each = {name: {0: "n"} for name in [*names, "vectors", "rating"]}
     _save(_Connect(vision, decoder), inputs, out / "connector.onnx", names, ["vectors", "rating"], each)
     shape, t, p = decoder.shape, 3, 2

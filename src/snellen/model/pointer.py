@@ -22,7 +22,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from snellen.data.phrases import KIND_WORDS, PLACE_WORDS, SEVERITY, wordings
+from snellen.answer import NAMES
+from snellen.data.phrases import PLACE_WORDS, SEVERITY, wordings
 from snellen.protocol import KINDS
 from snellen.region import PLACES, WHOLE_AREA
 
@@ -89,7 +90,7 @@ class Told(NamedTuple):
 
 def names() -> list[set[str]]:
     """How each thing that can be named is called, in the order of GROUPS."""
-    kinds = [{kind, *wordings(KIND_WORDS[kind].name), *_ALSO.get(kind, ())} for kind in KINDS]
+    kinds = [{kind, *NAMES[kind], *_ALSO.get(kind, ())} for kind in KINDS]
     severities = [{SEVERITY[level], f'"severity": {level}'} for level in sorted(SEVERITY)]
     places = [{text.strip() for text in wordings(PLACE_WORDS[place])} for row in PLACES for place in row]
     return [set(_NO_FAULT), *kinds, *severities, *places, set(_WHOLE)]

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snellen.backends.bundled import GRID_SIDE
-from snellen.image import GRID
+from snellen.image import GRID, glimpse
 from snellen.model.faults import FaultHeads
+from snellen.model.glimpse import Glimpse
 from snellen.model.vision import SUMMARY, WIDTH, Encoder, Glance, encode_mixed, regrid
 from snellen.protocol import KINDS
 
@@ -23,10 +24,10 @@ CELLS = GRID_SIDE * GRID_SIDE
 class Seen(NamedTuple):
     """What is said of N looks.
 
-    summary (N, SUMMARY). overview, fragments (N, 25, WIDTH): pooled cells, rows first. rating (N,): the plain head's,
-    1..5, unclipped. shown (N,): the area of the region looked at, as a fraction of the picture's. found (N, K + 2): the
-    chances of no fault and of each kind, then the severity of the worst, in fifths. box (N, 4): where that is,
-    x0 y0 x1 y1 in fractions of the whole picture.
+    summary (N, SUMMARY). overview, fragments (N, 25, WIDTH): pooled cells, rows first. rating (N,): the plain one,
+    1..5, unclipped: the mean of the encoder's and the glimpse's. shown (N,): the area of the region looked at, as a
+    fraction of the picture's. found (N, K + 2): the chances of no fault and of each kind, then the severity of the
+    worst, in fifths. box (N, 4): where that is, x0 y0 x1 y1 in fractions of the whole picture.
     """
 
     summary: Tensor
@@ -58,19 +59,21 @@ SIZES = (SUMMARY, CELLS * WIDTH, CELLS * WIDTH, 1, 1, len(KINDS) + 2, 4)
 
 
 class Vision(nn.Module):
-    """Encoder, plain head and fault heads."""
+    """Encoder, its plain head and fault heads, and the glimpse beside it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder, self.glance, self.faults = Encoder(), Glance(), FaultHeads()
+        self.encoder, self.glance, self.faults, self.glimpse = Encoder(), Glance(), FaultHeads(), Glimpse()
 
     @staticmethod
-    def open(file: Path) -> Vision:
-        """Read vision.pt, as runs/heads.py or, without fault heads, runs/vision.py leaves it; ready to be asked."""
+    def open(file: Path, *, whole: bool = True) -> Vision:
+        """Read vision.pt; ready to be asked. ValueError when it is to be `whole` and nobody taught its glimpse yet."""
         vision = Vision()
         for part, state in torch.load(file, weights_only=True, map_location="cpu").items():
             getattr(vision, part).load_state_dict(state)
-        vision.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if whole and not vision.glimpse.taught:
+            raise ValueError(f"{file}: its glimpse was not taught; runs/glimpse.py does that")
+        vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return vision.eval()
 
     def save(self, file: Path) -> None:
@@ -83,12 +86,17 @@ class Vision(nn.Module):
         both = [encode_mixed(self.encoder.everything, device, part) for part in (overviews, fragments)]
         return torch.stack([torch.stack([regrid(one, GRID, GRID) for one in pair]) for pair in zip(*both, strict=True)])
 
+    def glimpses(self, overviews: Sequence[np.ndarray]) -> Tensor:
+        """What the glimpse rates the overviews of N looks, (N,)."""
+        small = [glimpse(np.ascontiguousarray(overview)) for overview in overviews]
+        return torch.stack(encode_mixed(self.glimpse, self.encoder.cell.weight.device, small))
+
     def rate(self, cells: Tensor) -> Tensor:
-        """The plain head's ratings of N looks, given their cells: (N,), 1..5, unclipped."""
+        """The encoder's own ratings of N looks, given their cells: (N,), 1..5, unclipped."""
         return self.glance.rating(self.glance.summarise(*cells[:, :, :WIDTH].unbind(1)))
 
-    def judge(self, cells: Tensor, regions: Tensor) -> Seen:
-        """What the heads say of N looks, given their cells and the regions looked at, x0 y0 x1 y1 (N, 4)."""
+    def judge(self, cells: Tensor, regions: Tensor, glimpses: Tensor) -> Seen:
+        """What is said of N looks, given cells, the regions looked at, x0 y0 x1 y1 (N, 4), and glimpses (N,)."""
         vectors = cells[:, :, :WIDTH]
         summary = self.glance.summarise(vectors[:, 0], vectors[:, 1])
         faults = self.faults(cells)
@@ -97,5 +105,5 @@ class Vision(nn.Module):
         )
         corner, size = regions[:, :2], regions[:, 2:] - regions[:, :2]
         box = corner.repeat(1, 2) + faults.box * size.repeat(1, 2)
-        rating, shown = self.glance.rating(summary), size.prod(dim=1)
+        rating, shown = 0.5 * (self.glance.rating(summary) + glimpses), size.prod(dim=1)
         return Seen(summary, overview, fragments, rating, shown, faults.found, box)

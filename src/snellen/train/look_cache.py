@@ -64,11 +64,13 @@ class LookCache:
             [small[:, ::-1] for small in both] if view.mirrored else both
             for view, both in zip(views, pixels, strict=True)
         ]
-        cells = self.vision.cells(*zip(*shown, strict=True))
+        overviews, fragments = zip(*shown, strict=True)
+        cells = self.vision.cells(overviews, fragments)
         mirrored = torch.tensor([view.mirrored for view in views], device=cells.device)[:, None, None, None, None]
         cells = torch.where(mirrored, cells.flip(-1), cells)
         regions = torch.tensor([view.region.to_list() for view in views], device=cells.device)
-        return self.vision.judge(cells, regions).packed().cpu().numpy().astype(np.float16)
+        seen = self.vision.judge(cells, regions, self.vision.glimpses(overviews))
+        return seen.packed().cpu().numpy().astype(np.float16)
 
 
 def _name(view: View) -> str:

@@ -151,7 +151,7 @@ def _begin(
 ) -> Vision:
     """What to learn from: ImageNet's weights, or those of `start`; the first `frozen` blocks stay as they are."""
     if start is not None:
-        vision = Vision.open(start)
+        vision = Vision.open(start, whole=False)
     else:
         vision = Vision()
         load_imagenet(vision.encoder)

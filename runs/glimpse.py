@@ -1,0 +1,99 @@
+r"""Step 5 of the recipe, too: teach the glimpse. See runs/README.md for the order.
+
+    python runs/glimpse.py --vision build/heads/vision.pt --known build/known --looks build/looks --out build/glimpse
+
+Writes vision.pt with the taught glimpse, and what it rates every look, real.npy and NAME.npy for the store of looks, in
+the order of runs/cells.py: of what it learned from, by the head that did not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from cells import Pixels, RealLooks, StoredLooks, flat
+from torch.utils.data import DataLoader, Dataset
+
+from snellen import metrics
+from snellen.data.synthesize import read_recipes
+from snellen.image import glimpse
+from snellen.model.glimpse import Glimpse
+from snellen.model.seen import Vision
+from snellen.model.vision import encode_mixed, load_imagenet
+from snellen.train import best_device
+from snellen.train.glimpse import GlimpseOptions, Glimpses, fold_of, ratings, train_glimpse
+from snellen.train.looks import LookStore
+
+
+@torch.no_grad()
+def numbers(taught: Glimpse, looks: Dataset[Pixels]) -> torch.Tensor:
+    """One pass over `looks`."""
+    device = best_device()
+    taught.to(device).eval()
+    rows: list[torch.Tensor] = []
+    for batch in DataLoader(looks, batch_size=16, num_workers=1, prefetch_factor=4, collate_fn=flat):
+        small = [glimpse(overview) for overview, _ in batch]
+        with torch.autocast(device.type, torch.bfloat16):
+            rows += [row.float().cpu() for row in encode_mixed(taught.numbers, device, small)]
+    return torch.stack(rows)
+
+
+def gathered(taught: Glimpse, real: list[dict[str, Any]], folder: Path) -> Glimpses:
+    """The two looks at each real picture, then those of the store."""
+    store = LookStore(folder)
+    sources = [recipe.source for recipe in read_recipes(folder / "recipes.jsonl")]
+    trained = set(store.trained)
+    parts = [numbers(taught, RealLooks(real)), numbers(taught, StoredLooks(store))]
+    return Glimpses(
+        torch.cat(parts),
+        torch.tensor([row["mos"] for row in real for _ in range(2)] + [row["mos"] for row in store.rows]),
+        torch.tensor(
+            [fold_of(row["group"] or row["path"]) for row in real for _ in range(2)]
+            + [fold_of(sources[row["recipe"]]) for row in store.rows]
+        ),
+        torch.tensor([True] * len(parts[0]) + [False] * len(parts[1])),
+        torch.tensor(
+            [not row["held_out"] for row in real for _ in range(2)] + [i in trained for i in range(len(store))]
+        ),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vision", type=Path, required=True)
+    parser.add_argument("--known", type=Path, required=True)
+    parser.add_argument("--looks", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=GlimpseOptions.steps)
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    vision = Vision.open(args.vision, whole=False)
+    vision.glimpse = Glimpse().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    load_imagenet(vision.glimpse, vision.glimpse.last)
+    examples = [json.loads(line) for line in (args.known / "examples.jsonl").read_text().splitlines()]
+    args.out.mkdir(parents=True, exist_ok=True)
+    looks = gathered(vision.glimpse, [row for row in examples if row["real"]], args.looks)
+    train_glimpse(GlimpseOptions(steps=args.steps), vision.glimpse, looks, args.out / "log.jsonl")
+    vision.save(args.out / "vision.pt")
+    said = ratings(vision.glimpse, looks)
+    whole = torch.arange(len(said)) % 2 == 0
+    for name, which in (
+        ("real, held out", looks.real & ~looks.trained),
+        ("real, by the head that did not learn from it", looks.real & looks.trained),
+        ("synthetic, the same", ~looks.real & looks.trained),
+    ):
+        for part, of in (("whole", whole), ("crop", ~whole)):
+            both = said[which & of].numpy(), looks.mos[which & of].numpy()
+            print(f"{name}, {part}: SRCC {metrics.srcc(*both):.4f}, PLCC {metrics.plcc(*both):.4f}")
+    photographs = int(looks.real.sum())
+    np.save(args.out / "real.npy", said[:photographs].numpy())
+    np.save(args.out / f"{args.looks.name}.npy", said[photographs:].numpy())
+
+
+if __name__ == "__main__":
+    main()
