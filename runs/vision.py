@@ -27,7 +27,7 @@ from snellen.train.vision import VisionOptions, train_vision
 def taught(samples: list[Sample], teacher: Path, file: Path) -> list[Sample]:
     """The samples with the mean of MOS and the teacher's plain rating for MOS; what it says is kept in `file`."""
     if not file.exists():
-        vision = Vision.open(teacher)
+        vision = Vision.open(teacher, whole=False)
         said: dict[str, float] = {}
         for begin in range(0, len(samples), 16):
             batch = samples[begin : begin + 16]

@@ -190,9 +190,9 @@ def test_two_steps_then_resume_equals_four_steps(
 def test_ratings_move_towards_the_mos(samples: tuple[list[Sample], list[Sample]], tmp_path: Path) -> None:
     """All pictures are rated about 4.5; the policy begins at about 3.0. The score is read before the words."""
     options = replace(
-        SMALL, steps=12, real=2, synthetic=0, rollouts=16, rounds=1, rate=1.5e-3, warmup=4, width=1.5,
+        SMALL, steps=20, real=2, synthetic=0, rollouts=16, rounds=1, rate=1.5e-3, warmup=4, width=1.5,
         rewards=(("format", 0.5), ("score", 1.0)), token_credit=True, regulariser="kl", strength=0.3,
-        checkpoint_every=12,
+        checkpoint_every=20,
     )  # fmt: skip
     policy = tiny_policy()
     scorer = Assessor(policy, score_only=True)

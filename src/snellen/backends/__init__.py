@@ -163,7 +163,7 @@ class Backend(typing.Protocol):
 def open_backend(model: str, threads: int | None = None) -> Backend:
     """Open a model by name: "snellen-1" (in the package), "scripted:FILE", "hf:PATH" or "openai:URL#MODEL".
 
-    `threads` is for snellen-1, where several processes share the cores; None lets its runtime choose.
+    `threads` is for snellen-1, where several processes share the cores; None for all that it can use.
 
     Raises ValueError for a name of no such form, BackendError when it cannot be opened.
     """

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import weakref
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +97,8 @@ def earlier_rating(conversation: Conversation) -> int | None:
 
 
 class BundledBackend:
-    """snellen-1, or a model of its make in another `folder`. `threads`: of the encoder; None: the runtime chooses."""
+    """snellen-1, or a model of its make in another `folder`. `threads`: so many small pictures are read at a time; None
+    for as many as there are processors, of the three in a look."""
 
     def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
         folder = folder or WEIGHTS
@@ -111,13 +114,12 @@ class BundledBackend:
             path = folder / file
             if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
                 raise BackendError(f"{path} is not the file that the model card names; reinstall snellen")
-        several, one = onnxruntime.SessionOptions(), onnxruntime.SessionOptions()
-        if threads is not None:
-            several.intra_op_num_threads = threads
-        one.intra_op_num_threads = 1  # what follows the encoder is small; its threads, waiting, would be in the way
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # threads of several graphs, waiting, would be in each other's way
+        self._readers = ThreadPoolExecutor(threads or min(3, os.cpu_count() or 1))
         self._encoder, self._glimpse, self._connector, self._decoder = (
             onnxruntime.InferenceSession(str(folder / f"{part}.onnx"), options, providers=["CPUExecutionProvider"])
-            for part, options in zip(GRAPHS, (several, several, one, one), strict=True)
+            for part in GRAPHS
         )
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._image, self._end, self._first_rating = (
@@ -138,9 +140,10 @@ class BundledBackend:
         """Encode a look once; kept as long as the view lives."""
         seen = self._seen.get(view)
         if seen is None:
-            cells = np.stack([self.cells(small, view.mirrored) for small in (view.overview, view.fragments)])
+            both = [self._readers.submit(self.cells, one, view.mirrored) for one in (view.overview, view.fragments)]
             small = glimpse(_turned(view.overview, view.mirrored))
-            (rated,) = self._glimpse.run(None, {"picture": small[None]})
+            (rated,) = self._readers.submit(self._glimpse.run, None, {"picture": small[None]}).result()
+            cells = np.stack([one.result() for one in both])
             region = np.array([view.region.to_list()], np.float32)
             vectors, rating = self._connector.run(None, {"cells": cells[None], "region": region, "glimpse": rated})
             seen = LookVectors(vectors[0], float(np.clip(rating[0], 1.0, 5.0)))
