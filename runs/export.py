@@ -14,13 +14,11 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from snellen.backends.bundled import GRAPHS
+from snellen.backends.bundled import FILES
 from snellen.model.decoder import Decoder
 from snellen.model.export import export_onnx
 from snellen.model.pointer import TOLD
 from snellen.model.seen import Vision
-
-FILES = (*(f"{graph}.onnx" for graph in GRAPHS), "tokenizer.json", "phrases.txt")
 
 
 def load_torch(vision: Path, sft: Path) -> tuple[Vision, Decoder]:

@@ -265,8 +265,14 @@ def test_damaged_or_missing_weights_are_refused(copy: Path, tmp_path: Path) -> N
         BundledBackend(copy)
     with pytest.raises(BackendError, match="holds no model"):
         BundledBackend(tmp_path)
-    with pytest.raises(BackendError, match=r"phrases\.txt is missing"):
-        read_phrases(tmp_path)
+
+
+def test_a_model_of_before_is_to_be_exported_again(copy: Path) -> None:
+    card = json.loads((copy / "card.json").read_text())
+    del card["sha256"]["glimpse.onnx"]
+    (copy / "card.json").write_text(json.dumps(card | {"version": "0.7.0"}))
+    with pytest.raises(BackendError, match=r"model: version 0\.7\.0 has no glimpse\.onnx; export it again"):
+        BundledBackend(copy)
 
 
 def test_one_thread_gives_the_same_score(scorer: Assessor) -> None:

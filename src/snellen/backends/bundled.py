@@ -40,6 +40,8 @@ FIRST_NUMBERS = len(KINDS) + 2
 fault and of each kind, and the plain head's rating."""
 WEIGHTS = Path(__file__).parent.parent / "weights" / "snellen-1"
 GRAPHS = ("encoder", "glimpse", "connector", "decoder")
+FILES = (*(f"{graph}.onnx" for graph in GRAPHS), "tokenizer.json", "phrases.txt")
+"""What lies in a model's folder beside its card."""
 RATING_MARK = '"rating": '
 RATINGS = np.round(np.arange(100, 501) / 100.0, 2)
 
@@ -62,11 +64,8 @@ def token_id(tokenizer: Tokenizer, token: str) -> int:
 
 def read_phrases(folder: Path) -> dict[Phrase, frozenset[str]]:
     """What a model was taught to say, three words at a time, and what each phrase suits (see `Pieces`), from
-    phrases.txt; BackendError when it is not there."""
-    file = folder / "phrases.txt"
-    if not file.is_file():
-        raise BackendError(f"{file} is missing; a model of before 0.7.0 has none: export it again, with runs/export.py")
-    lines = (line.split("\t") for line in file.read_text(encoding="utf8").splitlines())
+    phrases.txt."""
+    lines = (line.split("\t") for line in (folder / "phrases.txt").read_text(encoding="utf8").splitlines())
     return {
         (label, one, two, three): frozenset(filter(None, suits.split(", "))) for label, one, two, three, suits in lines
     }
@@ -110,6 +109,11 @@ class BundledBackend:
         self.calibration = Calibration(**card["calibration"]) if card["calibration"] else None
         self.layers, self.heads, self.width = card["layers"], card["heads"], card["width"]
         self.look_width: int = card["look_width"]
+        for file in FILES:
+            if file not in card["sha256"]:
+                raise BackendError(
+                    f"{folder}: version {self.version} has no {file}; export it again, with runs/export.py"
+                )
         for file, checksum in card["sha256"].items():
             path = folder / file
             if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
