@@ -52,7 +52,7 @@ def prepare(eye: Path, looks: Path) -> None:
     STORE, RECIPES = LookStore(looks), list(read_recipes(looks / "recipes.jsonl"))
 
 
-def glimpse(overview: np.ndarray) -> np.ndarray:
+def untaught(overview: np.ndarray) -> np.ndarray:
     """Untrained features of the small view, mean and spread over its cells, (2 RAW,)."""
     cells = EYE.run(None, {"picture": overview[None]})[0][0]
     mean = cells.mean(axis=(0, 1))
@@ -72,7 +72,7 @@ def busiest(overview: np.ndarray, side: float) -> Region:
 
 
 def real(job: tuple[int, bool, bool, Sample]) -> tuple[dict[str, object], np.ndarray | None]:
-    """One human-rated picture: its line and, where it is written about, its glimpse."""
+    """One human-rated picture: its line and, where it is written about, what an untaught encoder says of it."""
     number, held_out, written, sample = job
     picture = load(sample.path)
     whole = look(picture)
@@ -90,7 +90,7 @@ def real(job: tuple[int, bool, bool, Sample]) -> tuple[dict[str, object], np.nda
     }
     if not written:
         return row, None
-    return row | {"measured": features(picture).to_dict()}, glimpse(whole.overview)
+    return row | {"measured": features(picture).to_dict()}, untaught(whole.overview)
 
 
 def synthetic(first: int) -> tuple[dict[str, object], np.ndarray | None]:
@@ -109,7 +109,7 @@ def synthetic(first: int) -> tuple[dict[str, object], np.ndarray | None]:
         "size": known["size"],
         "measured": features(one.fragments).to_dict(),  # the tiles are the native pixels that are left
     }
-    return row, glimpse(one.overview)
+    return row, untaught(one.overview)
 
 
 def main() -> None:
@@ -134,19 +134,19 @@ def main() -> None:
     ]
     rows: list[dict[str, object]] = []
     written: list[dict[str, object]] = []
-    glimpses: list[np.ndarray] = []
+    seen: list[np.ndarray] = []
     with Pool(args.workers, prepare, (args.out / "plain.onnx", args.looks)) as pool:
         for work, jobs in ((real, samples), (synthetic, firsts)):
             for row, one in pool.imap(work, jobs, chunksize=16):
                 rows.append(row)
                 if one is not None:
                     written.append(row)
-                    glimpses.append(one)
+                    seen.append(one)
     groups = np.array([zlib.crc32(str(row["group"]).encode()) for row in written])
     mos = np.array([row["mos"] for row in written], float)
     is_real = np.array([row["real"] for row in written])
     for part in (is_real, ~is_real):
-        x, folds = np.stack(glimpses)[part].astype(np.float64), groups[part] % FOLDS
+        x, folds = np.stack(seen)[part].astype(np.float64), groups[part] % FOLDS
         first = np.clip(out_of_fold(x, mos[part], folds, SHRINK), 1.0, 5.0)
         # for a normal error the standard deviation is 1.25 times the mean absolute one
         missed = np.abs(first - mos[part])

@@ -21,7 +21,8 @@ from snellen.answer import named
 from snellen.assess import Assessment, Assessor
 from snellen.backends import BackendError, Sampling, Turn
 from snellen.backends.bundled import RATINGS, WEIGHTS, BundledBackend, read_phrases
-from snellen.backends.grammar import occasion, phrases_of
+from snellen.backends.grammar import occasion
+from snellen.backends.pieces import phrases_of
 from snellen.data.distort import distort
 from snellen.image import Picture, load, look
 from snellen.protocol import KINDS, RATING_PREFIX, parse_reply

@@ -14,7 +14,7 @@ from snellen.image import GLIMPSE, glimpse
 from snellen.model.glimpse import HEADS, LAST, NUMBERS, Glimpse
 from snellen.model.seen import Vision
 from snellen.model.vision import load_imagenet
-from snellen.train.glimpse import GlimpseOptions, Glimpses, fold_of, numbers_of, ratings, train_glimpse
+from snellen.train.glimpse import GlimpseOptions, Glimpses, fold_of, ratings, train_glimpse
 
 OPTIONS = GlimpseOptions(steps=40, real=24, synthetic=8, warmup=1)
 
@@ -60,7 +60,7 @@ def test_it_reads_the_network_that_was_published() -> None:
     x = ((torch.from_numpy(shown).float() - 127.0) / 128.0).permute(0, 3, 1, 2)
     with torch.no_grad():
         wanted = published._swish(published._bn1(published._conv_head(_blocks(published, x)))).mean(dim=(2, 3))
-    found = numbers_of(made, list(shown))
+        found = made.numbers(torch.from_numpy(shown))
     assert found.shape == (2, NUMBERS)
     assert torch.allclose(found[:, -LAST:] ** 2, wanted, atol=1e-3)
 

@@ -19,7 +19,8 @@ from snellen.answer import (
     render_reply,
 )
 from snellen.backends.bundled import token_id
-from snellen.backends.grammar import MOST_ISSUES, SECTION_TOKENS, Grammar, Pieces, phrases_of, suiting
+from snellen.backends.grammar import MOST_ISSUES, SECTION_TOKENS, Grammar
+from snellen.backends.pieces import Pieces, phrases_of, suiting
 from snellen.data.wording import clauses
 from snellen.model.tokenizer import train_tokenizer
 from snellen.region import Region

@@ -24,8 +24,9 @@ from tokenizers import Tokenizer
 
 from snellen.answer import RATING_PREFIX, labels
 from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
-from snellen.backends.grammar import Grammar, Phrase, Pieces
+from snellen.backends.grammar import Grammar
 from snellen.backends.grid import Floats, regrid
+from snellen.backends.pieces import Phrase, Pieces
 from snellen.image import GRID, View, glimpse
 from snellen.protocol import KINDS
 from snellen.region import Region

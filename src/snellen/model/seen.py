@@ -59,7 +59,7 @@ SIZES = (SUMMARY, CELLS * WIDTH, CELLS * WIDTH, 1, 1, len(KINDS) + 2, 4)
 
 
 class Vision(nn.Module):
-    """Encoder, its plain head and fault heads, and the glimpse beside it."""
+    """Encoder, glance and fault heads on it, and the glimpse beside it."""
 
     def __init__(self) -> None:
         super().__init__()

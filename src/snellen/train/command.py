@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from tokenizers import Tokenizer
 
 from snellen.backends.bundled import write_phrases
-from snellen.backends.grammar import phrases_of, suiting
+from snellen.backends.pieces import phrases_of, suiting
 from snellen.data.sample import Sample, read_manifest
 from snellen.data.wording import clauses
 from snellen.model.decoder import DecoderShape

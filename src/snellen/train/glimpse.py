@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -100,9 +99,3 @@ def ratings(glimpse: Glimpse, looks: Glimpses) -> Tensor:
     other the mean of all."""
     each = torch.cat([glimpse.heads(part) for part in torch.split(looks.numbers, 1024)])
     return torch.where(looks.trained, each.gather(1, looks.fold[:, None])[:, 0], each.mean(dim=1))
-
-
-@torch.no_grad()
-def numbers_of(glimpse: Glimpse, pictures: Sequence[np.ndarray]) -> Tensor:
-    """What ImageNet's network says of pictures of one shape, (n, NUMBERS)."""
-    return glimpse.numbers(torch.from_numpy(np.stack(pictures)).to(glimpse.centre.device)).cpu()
