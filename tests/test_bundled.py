@@ -24,7 +24,7 @@ from snellen.backends.bundled import RATINGS, WEIGHTS, BundledBackend, read_phra
 from snellen.backends.grammar import occasion
 from snellen.backends.pieces import phrases_of
 from snellen.data.distort import distort
-from snellen.image import Picture, load, look
+from snellen.image import Picture, glimpse, load, look
 from snellen.protocol import KINDS, RATING_PREFIX, parse_reply
 from snellen.region import FULL, Region
 
@@ -82,6 +82,24 @@ def test_cells_lie_as_in_the_picture_though_read_mirrored(model: BundledBackend,
     turned = np.ascontiguousarray(view.overview[:, ::-1])
     assert np.array_equal(model.cells(turned, mirrored=True), model.cells(view.overview)[..., ::-1])
     assert not np.allclose(model.cells(turned), model.cells(view.overview)[..., ::-1], atol=1e-2), "so it matters"
+
+
+def test_a_look_is_read_both_ways_and_a_quick_one_one_way(model: BundledBackend, generated: list[Picture]) -> None:
+    picture = generated[0]
+    turned = Picture(np.ascontiguousarray(picture.pixels[:, ::-1]), "turned")
+    seen, mirrored = (model.see(look(one)) for one in (picture, turned))
+    assert mirrored.ensemble == pytest.approx(seen.ensemble, abs=1e-4)
+    assert mirrored.head == pytest.approx(seen.head, abs=1e-4)
+    quick = [model.see(look(one, quick=True)) for one in (picture, turned)]
+    assert abs(quick[0].ensemble - quick[1].ensemble) > 1e-3, "so it matters"
+    view = look(picture)
+    assert model.see(view) is model.see(view), "looked at once"
+
+
+def test_the_ensemble_is_the_mean_of_both_heads(model: BundledBackend, generated: list[Picture]) -> None:
+    view = look(generated[0], quick=True)
+    (glimpsed,) = model._glimpse.run(None, {"picture": glimpse(view.overview)[None]})[0]
+    assert model.see(view).ensemble == pytest.approx((model.see(view).head + glimpsed) / 2, abs=1e-5)
 
 
 def test_every_reply_can_be_read_and_says_something(together: list[Assessment]) -> None:
@@ -152,12 +170,14 @@ def test_the_score_is_the_mean_of_a_distribution_over_ratings(together: list[Ass
         assert last is not None and assessment.score == pytest.approx(float(last.values @ last.probs))
 
 
-def test_score_only_is_the_first_look_without_its_words(
-    scorer: Assessor, generated: list[Picture], together: list[Assessment]
+def test_score_only_is_what_a_quick_look_is_rated_without_its_words(
+    model: BundledBackend, scorer: Assessor, generated: list[Picture]
 ) -> None:
-    for quick, whole in zip(scorer.assess(generated), together, strict=True):
+    conversations = [(Turn("user", "", (look(picture, quick=True),)),) for picture in generated]
+    replies = model.reply(conversations, Sampling())
+    for quick, whole in zip(scorer.assess(generated), replies, strict=True):
         assert len(quick.steps) == 1 and quick.steps[0].reply.finish == "prefix"
-        assert quick.score == pytest.approx(whole.steps[0].score, abs=1e-3)
+        assert whole.rating is not None and quick.score == pytest.approx(whole.rating.mean, abs=1e-3)
 
 
 def test_a_picture_scores_the_same_alone_and_in_a_batch(

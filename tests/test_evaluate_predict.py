@@ -10,12 +10,13 @@ import pytest
 from evaluate_fakes import backend, rated_pictures
 
 from snellen.backends import BackendError, Conversation, Reply
+from snellen.backends.bundled import LookVectors
 from snellen.backends.scripted import ScriptedBackend
 from snellen.data.sample import Sample
 from snellen.evaluate.predict import Job, Options, clean_source, data_set, identity, predict
 from snellen.evaluate.rows import QUANTILES, row_from_dict
-from snellen.evaluate.ways import CENTRAL, FULL_CROP, ONE, ONLY, PLAIN, RANDOM, TWO
-from snellen.image import Picture
+from snellen.evaluate.ways import CENTRAL, ENSEMBLE, FULL_CROP, ONE, ONLY, PLAIN, RANDOM, TWO, other_region
+from snellen.image import ZOOM_PRESETS, Picture, View
 from snellen.region import Region
 from snellen.table import UsageError
 
@@ -114,6 +115,30 @@ def test_what_fails_is_a_row(jobs: list[Job], tmp_path: Path) -> None:
     assert [row.error for row in rows] == ["unparsable_reply"] * 2 + ["missing"] * 2 + ["no_plain_head", "peer_failed"]
     assert all(row.score is None and row.problem for row in rows)
     assert rows[0].rounds[0].reply == "no idea" and rows[0].rounds[0].score is None and rows[0].issues == ()
+
+
+def test_both_plain_heads_read_one_quick_look(jobs: list[Job], tmp_path: Path) -> None:
+    looks: list[View] = []
+
+    class Headed(ScriptedBackend):
+        def see(self, view: View) -> LookVectors:
+            looks.append(view)
+            return LookVectors(np.zeros((1, 1), np.float32), 2.0, 3.0)
+
+    rows = predict([replace(jobs[0], ways=(PLAIN, ENSEMBLE))], Options(Headed(backend().script)), tmp_path / "out")
+    assert [(row.way, row.score) for row in rows] == [(PLAIN, 2.0), (ENSEMBLE, 3.0)]
+    assert looks[0] is looks[1] and looks[0].quick, "one way, as a plain head would"
+
+
+@pytest.mark.parametrize("asked", [Region(0.12, 0.31, 0.55, 0.7), Region(0.1, 0.1, 0.6, 0.6)])
+def test_a_control_shows_as_much_as_the_model_would(asked: Region) -> None:
+    policy = ZOOM_PRESETS["snellen"]
+    shown = policy.settle(asked, 4000, 3000)
+    for place in (RANDOM, CENTRAL):
+        picture = Picture(np.zeros((3000, 4000, 3), np.uint8), "black")
+        other = other_region(policy.widened(asked), place, picture)
+        control = replace(policy, steps=None).settle(other, 4000, 3000)
+        assert control.area == pytest.approx(shown.area, rel=0.01)
 
 
 def test_sampled_jobs_are_kept_apart_from_greedy_ones(jobs: list[Job], tmp_path: Path) -> None:

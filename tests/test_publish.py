@@ -45,6 +45,7 @@ SUITES: dict[str, Any] = {
     "consistency": {
         "invisible changes": {
             "plain head": {"ratio": [1.1, 0.9, 1.3], "ratio, MOS points": [0.8, 0.7, 0.9]},
+            "plain ensemble": {"ratio": [1.2, 1.0, 1.4], "ratio, MOS points": [1.1, 1.0, 1.2]},
             "brisque": {"ratio": [0.44, 0.3, 0.6], "ratio, MOS points": [None, None, None]},
         },
         "sampled runs": {"two rounds": {"spread": 0.0312}},
@@ -117,6 +118,7 @@ def test_every_suite_has_its_rows(publish: ModuleType, root: Path, tmp_path: Pat
     assert said["D-test, two rounds"] == said["P-test, brisque"] == "0.900 [0.800, 1.000]"
     assert said["native detail: pooled, ours less brisque, same photographs"] == "0.140 [0.050, 0.230]"
     assert said["spread over invisible changes, as a ratio to the plain head's"] == "0.800 [0.700, 0.900]"
+    assert said["the same, to the plain ensemble's"] == "1.100 [1.000, 1.200]"
     assert said["the same, to brisque, for what each tells apart"] == "0.440 [0.300, 0.600]"
     assert "| spread over 10 sampled runs, in MOS | printed | 0.031 |" in page
 

@@ -256,7 +256,7 @@ class Assessor:
     def _loop(self, pictures: Sequence[Picture]) -> list[list[Step]]:
         """The loop: look, reply, read, zoom; only pictures that are to be looked at again stay active."""
         runs: list[list[Step]] = [[] for _ in pictures]
-        looks = {index: look(picture) for index, picture in enumerate(pictures)}
+        looks = {index: look(picture, quick=self.score_only) for index, picture in enumerate(pictures)}
         for round in range(1, self.max_rounds + 1):
             if not looks:
                 break

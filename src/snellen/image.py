@@ -145,6 +145,7 @@ class View:
         fragments: (GRID*TILE, GRID*TILE, 3) uint8, native pixels from GRID x GRID places, edge to edge.
         scale: overview px per native px along the long side, at most 1.
         picture: what is looked at, for backends that cut their own view; see ``resample``.
+        quick: for a score without words: a backend that would read it more than once may read it once only.
     """
 
     region: Region
@@ -152,15 +153,10 @@ class View:
     fragments: NDArray[np.uint8]
     scale: float
     picture: Picture
-
-    @property
-    def mirrored(self) -> bool:
-        """Whether the bundled model reads it right to left: parts of a picture it does. What an encoder makes of a
-        picture lying one way rather than the other then is there once each way, and cancels between two looks."""
-        return self.region != FULL
+    quick: bool = False
 
 
-def look(picture: Picture, region: Region = FULL) -> View:
+def look(picture: Picture, region: Region = FULL, quick: bool = False) -> View:
     """Looks at a region: the whole of it small, and samples of it in native pixels. Deterministic.
 
     ``overview`` is the region scaled down so that its long side is OVERVIEW px, never up, each side then rounded to
@@ -177,7 +173,7 @@ def look(picture: Picture, region: Region = FULL) -> View:
         Image.fromarray(np.ascontiguousarray(cut)).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     )
     fragments = cut[_tile_indices(height)[:, None], _tile_indices(width)[None, :]]
-    return View(region, overview, fragments, min(1.0, max(size) / max(width, height)), picture)
+    return View(region, overview, fragments, min(1.0, max(size) / max(width, height)), picture, quick)
 
 
 def resample(picture: Picture, region: Region, long_side: int) -> NDArray[np.uint8]:
@@ -221,12 +217,24 @@ class ZoomPolicy:
         max_area: largest share of the picture.
         min_side_px: smallest side in native px (or the picture's side where that is shorter); stronger than max_area.
         invalid: what an invalid box becomes: "error" raises, "central" is the central half of each side.
+        steps: a box is first widened to so many even steps along each side; None leaves it. A crop that begins a hair
+            elsewhere shows other native pixels and gets another rating; so it is mostly the same crop.
     """
 
     min_area: float
     max_area: float
     min_side_px: int
     invalid: str
+    steps: int | None = None
+
+    def widened(self, region: Region) -> Region:
+        """The least region around it whose sides lie on even ``steps``."""
+        if self.steps is None:
+            return region
+        hair = 1e-6  # of a step: 0.3 is not quite three tenths
+        x0, y0 = (math.floor(side * self.steps + hair) / self.steps for side in (region.x0, region.y0))
+        x1, y1 = (math.ceil(side * self.steps - hair) / self.steps for side in (region.x1, region.y1))
+        return Region(x0, y0, x1, y1)
 
     def settle(self, region: Region | None, width: int, height: int) -> Region:
         """The allowed crop nearest to ``region`` on a picture of ``width`` x ``height`` px, on whole pixels.
@@ -245,7 +253,7 @@ class ZoomPolicy:
             if self.invalid == "error":
                 raise ValueError("the box to zoom into is invalid")
             region = Region(0.25, 0.25, 0.75, 0.75)
-        left, top, right, bottom = region.to_pixels(width, height)
+        left, top, right, bottom = self.widened(region).to_pixels(width, height)
         w, h = right - left, bottom - top
         total = width * height
         if w * h > self.max_area * total:
@@ -267,7 +275,7 @@ class ZoomPolicy:
 
 
 ZOOM_PRESETS = {
-    "snellen": ZoomPolicy(min_area=0.0, max_area=0.75, min_side_px=OVERVIEW, invalid="error"),
+    "snellen": ZoomPolicy(min_area=0.0, max_area=0.75, min_side_px=OVERVIEW, invalid="error", steps=10),
     "zoom-iqa": ZoomPolicy(min_area=0.25, max_area=0.75, min_side_px=28, invalid="central"),
 }
 """Zoom policies by name: crops down to what shows native pixels, and the Zoom-IQA authors' clamping."""

@@ -49,10 +49,13 @@ RATINGS = np.round(np.arange(100, 501) / 100.0, 2)
 
 @dataclass(frozen=True, eq=False)
 class LookVectors:
-    """One look as the decoder reads it: vectors (LOOK_TOKENS, look_width); rating: the plain one, 1..5."""
+    """One look: what the decoder reads of it, vectors (LOOK_TOKENS, look_width); and what is rated without the decoder,
+    1..5: by the encoder's own regression head alone, and by that and the glimpse's together, their mean, which is what
+    the decoder is told."""
 
     vectors: Floats
-    rating: float
+    head: float
+    ensemble: float
 
 
 def token_id(tokenizer: Tokenizer, token: str) -> int:
@@ -142,18 +145,33 @@ class BundledBackend:
         return said[..., ::-1] if mirrored else said
 
     def see(self, view: View) -> LookVectors:
-        """Encode a look once; kept as long as the view lives."""
-        seen = self._seen.get(view)
-        if seen is None:
-            both = [self._readers.submit(self.cells, one, view.mirrored) for one in (view.overview, view.fragments)]
-            small = glimpse(_turned(view.overview, view.mirrored))
-            (rated,) = self._readers.submit(self._glimpse.run, None, {"picture": small[None]}).result()
-            cells = np.stack([one.result() for one in both])
-            region = np.array([view.region.to_list()], np.float32)
-            vectors, rating = self._connector.run(None, {"cells": cells[None], "region": region, "glimpse": rated})
-            seen = LookVectors(vectors[0], float(np.clip(rating[0], 1.0, 5.0)))
-            self._seen[view] = seen
-        return seen
+        """Look once; kept as long as the view lives. Both small pictures and the glimpse are read as they lie and, but
+        for a quick look, mirrored too, and what is said is averaged: what an encoder makes of a picture lying one way
+        rather than the other cancels."""
+        if view not in self._seen:
+            self._seen[view] = self._look(view, (False,) if view.quick else (False, True))
+        return self._seen[view]
+
+    def _look(self, view: View, ways: Sequence[bool]) -> LookVectors:
+        reads = [
+            [self._readers.submit(self.cells, one, mirrored) for one in (view.overview, view.fragments)]
+            for mirrored in ways
+        ]
+        small = glimpse(view.overview)
+        glimpses = [
+            self._readers.submit(self._glimpse.run, None, {"picture": _turned(small, mirrored)[None]})
+            for mirrored in ways
+        ]
+        rated = np.array([one.result()[0] for one in glimpses], np.float32).mean(axis=0)
+        cells = np.array([[one.result() for one in both] for both in reads], np.float32).mean(axis=0)
+        region = np.array([view.region.to_list()], np.float32)
+        vectors, rating = self._connector.run(None, {"cells": cells[None], "region": region, "glimpse": rated})
+        head, ensemble = (float(np.clip(one[0], 1.0, 5.0)) for one in (2.0 * rating - rated, rating))
+        return LookVectors(vectors[0], head, ensemble)
+
+    def vectors(self, view: View) -> Floats:
+        """What the decoder reads of a look, (LOOK_TOKENS, look_width)."""
+        return self.see(view).vectors
 
     def encode(self, conversation: Conversation) -> tuple[list[int], Floats]:
         """A conversation as token ids (T,) and the vectors of its looks in order (n LOOK_TOKENS, look_width)."""
@@ -165,7 +183,7 @@ class BundledBackend:
                 continue
             for view in turn.views:
                 ids += turn_ids(self.tokenizer, view.region)
-                vectors.append(self.see(view).vectors)
+                vectors.append(self.vectors(view))
         return ids, np.concatenate(vectors) if vectors else np.zeros((0, self.look_width), np.float32)
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:

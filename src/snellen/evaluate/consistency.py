@@ -35,7 +35,7 @@ WRITTEN = "two rounds, rating as written"
 def jobs(sets: Sequence[DataSet], ways: Sequence[str], folder: Path) -> list[Job]:
     """The same pictures in `RUNS` runs sampled at temperature 1, and after each of the invisible changes.
 
-    What has no chance in it (the plain head, peers) is only changed, not run again; half of the pictures are run.
+    What has no chance in it (plain heads, peers) is only changed, not run again; half of the pictures are run.
     """
     sampled = tuple(way for way in ways if way in (TWO, ONE, ONLY))
     runs = [
@@ -129,7 +129,7 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
         "invisible changes": "Spread: root mean square over pictures of the standard deviation of each one's scores; "
         "of the model's ways in MOS points. What it tells apart: the standard deviation of the pictures' mean scores, "
         "so that scales can be compared. Ratios under 1: the model is steadier; on the pictures that both have.",
-        "sampled runs": "The plain head and peers have no chance in them: they are in the next table.",
+        "sampled runs": "Plain heads and peers have no chance in them: they are in the next table.",
     }
     ratios = [f"{summary['main']} to this", "the same in MOS points"]
     found = [

@@ -33,7 +33,7 @@ COLUMNS: dict[str, type] = {
     "height": int,
     "error": str,
     "problem": str,
-    "round": int,  # from 1; empty where there is none (plain head, peers, pictures that cannot be read)
+    "round": int,  # from 1; empty where there is none (plain heads, peers, pictures that cannot be read)
     "region": list,  # what was shown, x0 y0 x1 y1 in fractions
     "rating": float,  # as written in the reply
     "mean": float,  # of the rating distribution

@@ -18,7 +18,7 @@ from snellen.evaluate.files import checksum, surroundings, write_figures, write_
 from snellen.evaluate.page import write_report
 from snellen.evaluate.predict import DataSet, Job, Options, Row, open_model, predict, weights_of
 from snellen.evaluate.tables import Figure, Table
-from snellen.evaluate.ways import ONLY, PLAIN, WAYS
+from snellen.evaluate.ways import HEADS, ONLY, WAYS
 from snellen.table import UsageError
 
 SUITES = ("scores", "pairs", "calibration", "behaviour", "grounding", "robustness", "faithfulness", "consistency")
@@ -186,12 +186,12 @@ def _ways(model: Backend, ways: Sequence[str] | None, score_only: bool) -> tuple
     """The model's own ways, the main one first."""
     has_head = hasattr(model, "see")
     if ways is None:
-        return tuple(way for way in ((ONLY, PLAIN) if score_only else WAYS) if way != PLAIN or has_head)
+        return tuple(way for way in ((ONLY, *HEADS) if score_only else WAYS) if way not in HEADS or has_head)
     for way in ways:
         if way not in WAYS:
             raise UsageError(f"unknown way {way!r}; ways are {', '.join(WAYS)}")
-    if PLAIN in ways and not has_head:
-        raise UsageError(f"{model.name} has no plain regression head; leave {PLAIN!r} out")
+    if not has_head and (missing := next((way for way in ways if way in HEADS), None)):
+        raise UsageError(f"{model.name} has no plain regression head; leave {missing!r} out")
     return tuple(dict.fromkeys(ways))
 
 

@@ -36,8 +36,8 @@ from snellen.assess import BATCH_MEGAPIXELS, Assessor
 from snellen.backends import Backend, Sampling, open_backend
 from snellen.data.sample import Sample
 from snellen.evaluate.rows import QUANTILES, Round, Row, box, rounds_of, row_from_dict
-from snellen.evaluate.ways import CONTROLS, ONE, ONLY, PLAIN, WAYS, OneFirstLook, OtherCrop
-from snellen.image import ImageError, Picture, load
+from snellen.evaluate.ways import CONTROLS, HEADS, ONE, ONLY, PLAIN, WAYS, OneFirstLook, OtherCrop
+from snellen.image import ZOOM_PRESETS, ImageError, Picture, load
 from snellen.table import UsageError
 from snellen.workers import cut_off_last_line, run_batches
 
@@ -314,8 +314,8 @@ def _assess(part: Sequence[tuple[Job, Picture]], reading: float) -> list[Row]:
         began = time.perf_counter()
         if way not in WAYS:
             found = _by_peer(part, way)
-        elif way == PLAIN:
-            found = _by_head(part, shared)
+        elif way in HEADS:
+            found = _by_head(part, way, shared)
         else:
             found = _by_model(part, way, shared)
         took = (time.perf_counter() - began + reading) / len(part)
@@ -326,9 +326,12 @@ def _assess(part: Sequence[tuple[Job, Picture]], reading: float) -> list[Row]:
 
 def _by_model(part: Sequence[tuple[Job, Picture]], way: str, shared: OneFirstLook) -> list[Row]:
     seed = part[0][0].seed
+    zoom = ZOOM_PRESETS[_options.protocol]
+    control = way in CONTROLS
     assessor = Assessor(
-        OtherCrop(shared, way) if way in CONTROLS else shared,
+        OtherCrop(shared, way, zoom) if control else shared,
         _options.protocol,
+        zoom=replace(zoom, steps=None) if control else zoom,  # its crop is as large as the model's own already
         max_rounds=1 if way == ONE else 2,
         batch_size=len(part),
         score_only=way == ONLY,
@@ -348,16 +351,17 @@ def _by_model(part: Sequence[tuple[Job, Picture]], way: str, shared: OneFirstLoo
     return rows
 
 
-def _by_head(part: Sequence[tuple[Job, Picture]], shared: OneFirstLook) -> list[Row]:
+def _by_head(part: Sequence[tuple[Job, Picture]], way: str, shared: OneFirstLook) -> list[Row]:
     see = getattr(shared.backend, "see", None)
     if see is None:
         problem = f"{shared.name} has no plain regression head; leave this way out"
-        return [_failed(job, PLAIN, "no_plain_head", problem) for job, _ in part]
+        return [_failed(job, way, "no_plain_head", problem) for job, _ in part]
+    seen = [see(shared.view(picture, quick=True)) for _, picture in part]
     model = f"{shared.name} {shared.version}"
     return [
-        Row(job.suite, job.key, job.variant, PLAIN, model, see(shared.view(picture)).rating,
+        Row(job.suite, job.key, job.variant, way, model, one.head if way == PLAIN else one.ensemble,
             width=picture.width, height=picture.height)
-        for job, picture in part
+        for (job, picture), one in zip(part, seen, strict=True)
     ]  # fmt: skip
 
 

@@ -50,7 +50,7 @@ class Row:
 
     suite, key, variant, way: of the job. model: name and version. score: 1..5; of a peer, in its own unit, higher is
     better; None where there is an `error` (a code), and then `problem` says what is wrong. interval, label: see
-    `snellen.Assessment`. width, height: px, upright, None where the picture could not be read. rounds: empty for PLAIN
+    `snellen.Assessment`. width, height: px, upright, None where the picture could not be read. rounds: empty for HEADS
     and for peers. seconds: wall-clock time with reading, for a job's first way and for peers; no part of the result.
     """
 

@@ -18,7 +18,7 @@ from snellen.data.sample import Sample
 from snellen.evaluate.plot import Axes, bars, scatter, span
 from snellen.evaluate.predict import DataSet, Job, Row
 from snellen.evaluate.tables import Figure, Table, number, percent, spread
-from snellen.evaluate.ways import CONTROLS, FULL_CROP, PLAIN, WAYS
+from snellen.evaluate.ways import CONTROLS, FULL_CROP, HEADS, WAYS
 
 Floats = npt.NDArray[np.float64]
 SEED = 0
@@ -138,7 +138,7 @@ def _way(found: Mapping[str, Row], known: Mapping[str, Sample], official_fit: bo
     ends = np.array([row.interval or (np.nan, np.nan) for row in rows], float)[there]
     if not np.isnan(ends).any():
         result["pairs beyond both own intervals"] = metrics.pair_agreement(a, b, ends[:, 0], ends[:, 1], seed=SEED)
-    if official_fit and on_scale and rows[0].way != PLAIN:
+    if official_fit and on_scale and rows[0].way not in HEADS:
         written = np.array([written_of(row) for row in rows])
         read = ~np.isnan(written)
         if read.sum() >= FEWEST:

@@ -13,15 +13,19 @@ import numpy as np
 
 from snellen.answer import Answer, ReplyError, parse_reply, render_reply
 from snellen.backends import Backend, Conversation, Reply, Sampling
-from snellen.image import Picture, View, look
+from snellen.image import Picture, View, ZoomPolicy, look
 from snellen.region import Region
 
-TWO, ONE, ONLY, PLAIN = "two rounds", "one round", "score only", "plain head"
+TWO, ONE, ONLY = "two rounds", "one round", "score only"
+PLAIN, ENSEMBLE = "plain head", "plain ensemble"
+HEADS = (PLAIN, ENSEMBLE)
+"""Without the decoder, which only snellen-1 has: the plain regression head on the same encoder, and its mean with the
+heads of the glimpse, which is what the decoder is told."""
 RANDOM, CENTRAL, FULL_CROP = "random crop", "central crop", "full crop"
 CONTROLS = (RANDOM, CENTRAL, FULL_CROP)
 """Where the first reply asks for a crop, another one is shown; see `OtherCrop`."""
-WAYS = (TWO, ONE, ONLY, PLAIN, *CONTROLS)
-"""Everything but peers. PLAIN is the plain regression head on the same encoder, which only snellen-1 has."""
+WAYS = (TWO, ONE, ONLY, *HEADS, *CONTROLS)
+"""Everything but peers."""
 
 
 class OneFirstLook:
@@ -36,21 +40,22 @@ class OneFirstLook:
         self.name, self.version = backend.name, backend.version
         self.tokens_per_rating = getattr(backend, "tokens_per_rating", 1)
         self.calibration = getattr(backend, "calibration", None)
-        self.views: dict[Picture, View] = {}
+        self.views: dict[tuple[Picture, bool], View] = {}
         self.replies: dict[Picture, Reply] = {}
 
-    def view(self, picture: Picture) -> View:
+    def view(self, picture: Picture, quick: bool) -> View:
         """The look at the whole picture that everyone shares."""
-        if picture not in self.views:
-            self.views[picture] = look(picture)
-        return self.views[picture]
+        if (picture, quick) not in self.views:
+            self.views[picture, quick] = look(picture, quick=quick)
+        return self.views[picture, quick]
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """See `Backend.reply`."""
-        pictures = [conversation[0].views[0].picture for conversation in conversations]
+        views = [conversation[0].views[0] for conversation in conversations]
+        pictures = [view.picture for view in views]
         shown: list[Conversation] = [
-            (replace(first, views=(self.view(picture),)), *rest)
-            for picture, (first, *rest) in zip(pictures, conversations, strict=True)
+            (replace(first, views=(self.view(view.picture, view.quick),)), *rest)
+            for view, (first, *rest) in zip(views, conversations, strict=True)
         ]
         if sampling.prefix or any(len(conversation) > 1 for conversation in shown):
             return self.backend.reply(shown, sampling)
@@ -64,16 +69,16 @@ class OneFirstLook:
 class OtherCrop:
     """A control: where the first reply asks for a crop, one at another `place` is asked for instead.
 
-    RANDOM and CENTRAL have the size that was asked for; RANDOM is drawn from the picture's own pixels, so it is the
-    same every time. FULL_CROP is as much of the picture as the zoom policy lets through, at most all but a hundredth at
-    each edge, since what was seen already is not shown again. The words of the reply stay as they were. Replies that
-    ask for no crop, or cannot be read, are passed on.
+    RANDOM and CENTRAL have the size that would be shown (`zoom` says how a box is widened); RANDOM is drawn from
+    the picture's own pixels, so it is the same every time. FULL_CROP is as much of the picture as the zoom policy
+    lets through, at most all but a hundredth at each edge, since what was seen already is not shown again. The
+    words of the reply stay as they were. Replies that ask for no crop, or cannot be read, are passed on.
     """
 
-    def __init__(self, backend: Backend, place: str) -> None:
+    def __init__(self, backend: Backend, place: str, zoom: ZoomPolicy) -> None:
         if place not in CONTROLS:
             raise ValueError(f"place is one of {', '.join(CONTROLS)}, not {place!r}")
-        self.backend, self.place = backend, place
+        self.backend, self.place, self.zoom = backend, place, zoom
         self.name, self.version = backend.name, backend.version
         self.calibration = getattr(backend, "calibration", None)
 
@@ -93,7 +98,7 @@ class OtherCrop:
         asked = parsed.answer.region
         if asked is None:
             return reply
-        answer: Answer = replace(parsed.answer, region=other_region(asked, self.place, picture))
+        answer: Answer = replace(parsed.answer, region=other_region(self.zoom.widened(asked), self.place, picture))
         # no token ids: they are the model's own words, and these are not
         return Reply(render_reply(parsed.rationale, answer, 1), rating=reply.rating, finish=reply.finish)
 

@@ -59,24 +59,20 @@ class LookCache:
 
     @torch.no_grad()
     def _encode(self, views: Sequence[View]) -> npt.NDArray[np.float16]:
-        pixels = [(view.overview, view.fragments) for view in views]
-        shown = [
-            [small[:, ::-1] for small in both] if view.mirrored else both
-            for view, both in zip(views, pixels, strict=True)
-        ]
-        overviews, fragments = zip(*shown, strict=True)
-        cells = self.vision.cells(overviews, fragments)
-        mirrored = torch.tensor([view.mirrored for view in views], device=cells.device)[:, None, None, None, None]
-        cells = torch.where(mirrored, cells.flip(-1), cells)
+        """As it lies and mirrored, the mean, as the exported model sees."""
+        overviews, fragments = [view.overview for view in views], [view.fragments for view in views]
+        turned = [[one[:, ::-1] for one in part] for part in (overviews, fragments)]
+        cells = 0.5 * (self.vision.cells(overviews, fragments) + self.vision.cells(*turned).flip(-1))
+        rated = 0.5 * (self.vision.glimpses(overviews) + self.vision.glimpses(turned[0]))
         regions = torch.tensor([view.region.to_list() for view in views], device=cells.device)
-        seen = self.vision.judge(cells, regions, self.vision.glimpses(overviews))
+        seen = self.vision.judge(cells, regions, rated)
         return seen.packed().cpu().numpy().astype(np.float16)
 
 
 def _name(view: View) -> str:
     r = view.region
-    way = " mirrored" if view.mirrored else ""  # what was kept before crops were mirrored is not theirs
-    return f"{view.picture.name}\n{r.x0:.6f} {r.y0:.6f} {r.x1:.6f} {r.y1:.6f}{way}"
+    # read both ways: what was kept before it was so is not the same
+    return f"{view.picture.name}\n{r.x0:.6f} {r.y0:.6f} {r.x1:.6f} {r.y1:.6f} both"
 
 
 def _checksum(vision: Vision) -> str:

@@ -30,8 +30,9 @@ from torch.nn import functional as F
 
 from snellen.answer import RATING_PREFIX
 from snellen.backends import Conversation, RatingDistribution, Reply, Sampling
-from snellen.backends.bundled import RATINGS, BundledBackend, LookVectors, read_phrases, texts_of, token_id
+from snellen.backends.bundled import RATINGS, BundledBackend, read_phrases, texts_of, token_id
 from snellen.backends.grammar import Grammar
+from snellen.backends.grid import Floats
 from snellen.backends.pieces import Mask, Phrase, Pieces
 from snellen.image import View
 from snellen.model.decoder import Decoder, Layer
@@ -112,7 +113,7 @@ class Policy(BundledBackend):
         self._form = Pieces(texts_of(tokenizer), token_id(tokenizer, "0.00"), self._end, phrases)
         self.masks = MaskTable(self._form)
         self.phrases = phrases
-        self._shown: dict[tuple[str, Region], LookVectors] = {}  # in the conversations that are being answered
+        self._shown: dict[tuple[str, Region], Floats] = {}  # in the conversations that are being answered
 
     @property
     def device(self) -> torch.device:
@@ -125,7 +126,7 @@ class Policy(BundledBackend):
             module.to(device)
         return self
 
-    def see(self, view: View) -> LookVectors:
+    def vectors(self, view: View) -> Floats:
         """The connector changes from step to step, so only what the encoder says is kept."""
         return self._shown[view.picture.name, view.region]
 
@@ -134,9 +135,7 @@ class Policy(BundledBackend):
         turns = [turn for conversation in conversations for turn in conversation]
         views = {(view.picture.name, view.region): view for turn in turns for view in turn.views}
         seen = self.looks.take(list(views.values()))
-        vectors = self.model.see(seen.to(self.device)).cpu().numpy()
-        plain = seen.rating.clamp(1.0, 5.0).tolist()
-        self._shown = {key: LookVectors(*one) for key, *one in zip(views, vectors, plain, strict=True)}
+        self._shown = dict(zip(views, self.model.see(seen.to(self.device)).cpu().numpy(), strict=True))
 
     @torch.no_grad()
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
