@@ -61,7 +61,7 @@ def clean_of(folder: Path, known: list[Photograph]) -> dict[Photograph, dict[str
     groups = near_duplicate_groups(np.array(hashes, np.uint64), SAME_SCENE).tolist()
     taken = set(groups[: len(known)])
     new = [photograph for photograph, group in zip(found, groups[len(known) :], strict=True) if group not in taken]
-    judged = Assessor(max_rounds=1)(photograph.path for photograph in new)
+    judged = Assessor(score_only=True)(photograph.path for photograph in new)
     clean: dict[Photograph, dict[str, object]] = {}
     for photograph, answer in zip(new, judged, strict=True):
         if answer.score is not None and answer.score >= LEAST_SCORE:
