@@ -3,7 +3,7 @@
 #
 #     sh runs/recipe.sh DATA build [PERCENT]
 #
-# DATA holds BIQ2021, debian, codec-corpus and photos (runs/README.md says what they are). Killed, it goes on where it
+# DATA holds BIQ2021, debian, codec-corpus, held and photos (runs/README.md says what they are). Killed, it goes on where it
 # was: steps that ended are skipped, the long ones resume from their checkpoint. PERCENT of all pictures that are made
 # and of all training steps, 100 if it is not given: a rehearsal on little data shows in minutes whether all of it runs.
 set -eu
@@ -27,7 +27,7 @@ step() {
 }
 
 step sources python runs/sources.py --biq "$data/BIQ2021" --wallpapers "$data/debian" \
-    --codecs "$data/codec-corpus" --more "$data/photos" --out "$out"
+    --codecs "$data/codec-corpus" --held "$data/held" --more "$data/photos" --out "$out"
 step pristine python runs/pristine.py --photographs "$out/photographs.jsonl" --out "$out/pristine.jsonl"
 step dev python runs/pristine.py --photographs "$out/photographs.jsonl" --split dev --out "$out/dev.jsonl"
 step looks python runs/looks.py --photographs "$out/photographs.jsonl" --manifest "$out/biq2021.jsonl" \
@@ -67,7 +67,7 @@ step rl python runs/rl.py --vision "$out/glimpse/vision.pt" --sft "$out/sft" --m
     --token-credit --out "$out/rl"
 step rater-rl python runs/rater.py --sft "$out/rl" --vectors "$out/vectors" \
     --rationales "$out/rationales-own.jsonl" --steps "$(some 1500)" --out "$out/rl-rated"
-step export python runs/export.py --vision "$out/glimpse/vision.pt" --sft "$out/rl-rated" --version 0.9.0 \
+step export python runs/export.py --vision "$out/glimpse/vision.pt" --sft "$out/rl-rated" --version 0.10.0 \
     --out "$out/model"
 step calibrate python runs/calibrate.py --manifest "$out/biq2021.jsonl" --model "$out/model" --out "$out/calibrate" \
     --workers 2

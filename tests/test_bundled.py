@@ -18,11 +18,11 @@ import pytest
 from PIL import Image
 
 from snellen.answer import named
-from snellen.assess import Assessment, Assessor
+from snellen.assess import Assessment, Assessor, Step
 from snellen.backends import BackendError, Sampling, Turn
-from snellen.backends.bundled import RATINGS, WEIGHTS, BundledBackend, read_phrases
+from snellen.backends.bundled import FIRST_NUMBERS, RATINGS, WEIGHTS, BundledBackend, read_phrases
 from snellen.backends.grammar import occasion
-from snellen.backends.pieces import phrases_of
+from snellen.backends.pieces import phrases_of, suits
 from snellen.data.distort import distort
 from snellen.image import Picture, glimpse, load, look
 from snellen.protocol import KINDS, RATING_PREFIX, parse_reply
@@ -135,15 +135,34 @@ def test_issues_are_of_kinds_that_the_summary_names(together: list[Assessment]) 
     assert listed, "else the test shows nothing"
 
 
-def test_verdict_and_direction_in_the_words_are_those_of_the_rating(together: list[Assessment]) -> None:
+def found_by(model: BundledBackend, first: Step, last: Step) -> str | None:
+    chances = model.vectors(first.view)[-1] + model.vectors(last.view)[-1]
+    return (None, *KINDS)[int(chances[-FIRST_NUMBERS:-1].argmax())]
+
+
+def test_the_fault_that_the_looks_show_is_listed(model: BundledBackend, together: list[Assessment]) -> None:
+    seen = 0
+    for assessment in together:
+        for step in assessment.steps:
+            found = found_by(model, assessment.steps[0], step)
+            assert step.parsed is not None
+            assert found is None or found in {issue.kind for issue in step.parsed.answer.issues}, step.parsed
+            seen += found is not None
+    assert seen >= 4, "else the test shows nothing"
+
+
+def test_verdict_direction_and_finding_in_the_words_are_those_of_the_round(
+    model: BundledBackend, together: list[Assessment]
+) -> None:
     taught = read_phrases(WEIGHTS)
     bound = 0
     for assessment in together:
         earlier = None
         for step in assessment.steps:
             assert step.reply is not None and step.score is not None and step.rating is not None
-            for suits in filter(None, (taught[phrase] for phrase in phrases_of([step.reply.text]))):
-                assert suits & occasion(step.score, earlier)
+            now = occasion(step.score, earlier, found_by(model, assessment.steps[0], step))
+            for wants in filter(None, (taught[phrase] for phrase in phrases_of([step.reply.text]))):
+                assert suits(wants, now)
                 bound += 1
             earlier = round(100 * step.rating)
     assert bound > len(together), "every summary ends in a verdict"

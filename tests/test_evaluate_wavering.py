@@ -15,6 +15,13 @@ def test_by_hand() -> None:
     assert noise_share(scores) == pytest.approx(1.0 / np.std([2.0, 5.0], ddof=1))
 
 
+def test_equal_scores_do_not_waver_at_all() -> None:
+    scores = [[3.1] * 10, [4.1] * 10]
+    assert np.var(scores[0], ddof=1) > 0.0, "the mean of ten times 3.1 is not 3.1"
+    assert within(scores) == 0.0
+    assert ratio(0.02, within(scores)) == math.inf
+
+
 def test_the_unit_of_a_measure_does_not_count() -> None:
     scores = np.random.default_rng(0).normal(0, 1, (5, 4)) + np.arange(5)[:, None]
     assert noise_share(100 - 7 * scores) == pytest.approx(noise_share(scores))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from snellen.answer import (
 )
 from snellen.backends.bundled import token_id
 from snellen.backends.grammar import MOST_ISSUES, SECTION_TOKENS, Grammar
-from snellen.backends.pieces import Pieces, phrases_of, suiting
+from snellen.backends.pieces import FAULT, NOTHING, UNLIKED, Pieces, phrases_of, suiting, suiting_findings
 from snellen.data.wording import clauses
 from snellen.model.tokenizer import train_tokenizer
 from snellen.region import Region
@@ -55,7 +55,8 @@ def pieces(tokenizer) -> Pieces:
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_what_the_protocol_can_say_is_allowed(tokenizer, pieces: Pieces, answer: Answer, number: int) -> None:
-    grammar = Grammar(pieces, labels(number), 3.5, 347 if number == 2 else None)
+    found = "blur" if answer.issues else NOTHING
+    grammar = Grammar(pieces, labels(number), 3.5, found, 347 if number == 2 else None)
     for token in [*tokenizer.encode(said(answer, number)).ids, pieces.end]:
         assert grammar.allowed()[token], pieces.texts[token]
         if token != pieces.end:
@@ -66,7 +67,7 @@ def test_what_the_protocol_can_say_is_allowed(tokenizer, pieces: Pieces, answer:
 def test_any_walk_can_be_read(pieces: Pieces, seed: int) -> None:
     rng = np.random.default_rng(seed)
     number = 1 + seed % 2
-    grammar = Grammar(pieces, labels(number), 3.5, 347 if number == 2 else None)
+    grammar = Grammar(pieces, labels(number), 3.5, (NOTHING, "blur")[seed % 3 % 2], 347 if number == 2 else None)
     text = ""
     for _ in range(2000):
         token = int(rng.choice(np.flatnonzero(grammar.allowed())))
@@ -85,11 +86,11 @@ def test_any_walk_can_be_read(pieces: Pieces, seed: int) -> None:
 
 
 def test_the_only_number_among_the_words_is_the_earlier_rating(tokenizer, pieces: Pieces) -> None:
-    grammar = Grammar(pieces, LATER_LABELS[-1:], 3.5, 347)
+    grammar = Grammar(pieces, LATER_LABELS[-1:], 3.5, NOTHING, 347)
     for token in tokenizer.encode(f"<think>{LATER_LABELS[-1]}: At first the rating was ").ids:
         grammar.add(token)
     assert np.flatnonzero(grammar.allowed()).tolist() == [token_id(tokenizer, "3.47")]
-    without = Grammar(pieces, LATER_LABELS[-1:], 3.5)
+    without = Grammar(pieces, LATER_LABELS[-1:], 3.5, NOTHING)
     for token in tokenizer.encode(f"<think>{LATER_LABELS[-1]}: At first the rating was ").ids:
         without.add(token)
     assert not any(without.allowed()[token_id(tokenizer, f"{n / 100:.2f}")] for n in range(501))
@@ -97,14 +98,22 @@ def test_the_only_number_among_the_words_is_the_earlier_rating(tokenizer, pieces
 
 
 def begun(
-    *sections: str, labels: Sequence[str] = FIRST_LABELS, rating: float = 3.0, earlier: int | None = None
+    *sections: str,
+    labels: Sequence[str] = FIRST_LABELS,
+    rating: float = 3.0,
+    earlier: int | None = None,
+    found: str | None = NOTHING,
+    said: Mapping[str, str] | None = None,
 ) -> Grammar:
-    """A grammar in its first section, where every letter is a token and so are some longer texts."""
+    """A grammar in its first section, where every letter is a token and so are some longer texts. said: what some of
+    the sections were said of, by their words."""
     texts = ["", *map(chr, range(32, 127)), "\n", "ed", "edg", " edges. ", "es, and", "s.\n", "s.\nNext", "</think>"]
-    phrases = phrases_of(f"<think>{label}: {words}</think>" for label in labels for words in sections)
+    replies = {f"<think>{label}: {words}</think>": (said or {}).get(words) for label in labels for words in sections}
+    phrases, findings = suiting(phrases_of(replies), clauses()), suiting_findings(replies) if said else {}
     zero = len(texts)
     texts += [f"{n / 100:.2f}" for n in range(501)]
-    grammar = Grammar(Pieces(texts, zero, 0, suiting(phrases, clauses())), labels, rating, earlier)
+    taught = {phrase: those | findings.get(phrase, frozenset()) for phrase, those in phrases.items()}
+    grammar = Grammar(Pieces(texts, zero, 0, taught), labels, rating, found, earlier)
     say(grammar, f"<think>{labels[0]}: ")
     return grammar
 
@@ -155,7 +164,7 @@ def test_only_phrases_that_were_taught_are_spelled() -> None:
 def test_a_section_says_what_was_taught_in_it() -> None:
     texts = ["", *"ab. \n", "<think>", *(f"{label}: " for label in FIRST_LABELS)]
     phrases = phrases_of([f"<think>{FIRST_LABELS[0]}: a.\n{FIRST_LABELS[1]}: b."])
-    grammar = Grammar(Pieces(texts, 0, 0, suiting(phrases, ())), FIRST_LABELS, 3.0)
+    grammar = Grammar(Pieces(texts, 0, 0, suiting(phrases, ())), FIRST_LABELS, 3.0, NOTHING)
     for token in (texts.index("<think>"), texts.index(f"{FIRST_LABELS[0]}: ")):
         grammar.add(token)
     assert can_follow(grammar) == {"a"}
@@ -231,6 +240,84 @@ def test_what_all_occasions_say_suits_each() -> None:
     assert list(found.values()) == [frozenset(), frozenset({"a"}), frozenset()]
 
 
+def test_what_few_findings_say_suits_these_and_what_no_clean_picture_says_a_fault() -> None:
+    said = {"<think>Said: it is off.</think>": "blur", "<think>Said: it is fine.</think>": NOTHING}
+    said |= {f"<think>Said: it shows {number} now.</think>": kind for number, kind in zip("abcd", KINDS, strict=False)}
+    said |= {"<think>Said: it lies elsewhere.</think>": None}
+    found = suiting_findings(said)
+    assert found["Said", " is", " off", "."] == {"blur"}
+    assert found["Said", " is", " fine", "."] == {NOTHING}
+    assert found["Said", "it", " is", " off"] == {"blur"}
+    assert found["Said", "", "it", " is"] == {"blur", NOTHING}
+    assert found["Said", "", "it", " shows"] == {FAULT}, "four kinds are many"
+    assert found["Said", "", "", "it"] == frozenset(), "a clean picture among many"
+    assert found["Said", " lies", " elsewhere", "."] == {FAULT}
+
+
+@pytest.mark.parametrize(("found", "starts"), [("noise", "GS"), ("blur", "ES"), (NOTHING, "A"), ("banding", "S")])
+def test_the_words_are_about_what_was_found(found: str, starts: str) -> None:
+    said = {"Grain shows.": "noise", "Edges are soft.": "blur", "All is well.": NOTHING}
+    said |= {f"So {kind} shows.": kind for kind in KINDS}
+    assert can_follow(begun(*said, found=found, said=said, rating=3.6)) == set(starts)
+
+
+FOUND = {"Grain shows.": "noise", "Soft edges, blur.": "blur", "All is well.": NOTHING, "No blur after all.": NOTHING}
+FOUND |= {"Less so.": UNLIKED} | {f"So {kind} shows.": kind for kind in KINDS}
+
+
+@pytest.mark.parametrize(("words", "after"), [("So noise shows.", "GS"), ("Less so.", "L")])
+def test_what_the_first_section_finds_the_others_go_on_with(words: str, after: str) -> None:
+    grammar = begun(*FOUND, found=None, said=FOUND)
+    assert can_follow(grammar) == set("GSL"), "a picture that is not liked"
+    say(grammar, f"{words}\n{FIRST_LABELS[1]}: ")
+    assert can_follow(grammar) == set(after)
+    assert bool(grammar.issues) == (words == "So noise shows.")
+
+
+def test_nothing_is_wrong_in_a_liked_picture_in_which_no_fault_shows() -> None:
+    grammar = begun(*FOUND, found=None, said=FOUND, rating=3.6)
+    assert can_follow(grammar) == set("AN")
+    say(grammar, "No blur after all.\n")
+    assert not grammar.issues
+
+
+def test_what_a_section_finds_is_what_each_sentence_is_about() -> None:
+    pieces = begun(*FOUND, said=FOUND).pieces
+    for words, found in {
+        "So noise shows.": "noise",
+        "So noise shows. So blur shows.": None,
+        "So noise shows. All is well.": "noise",
+        "All is well.": NOTHING,
+        "No blur after all.": NOTHING,
+        "Grain shows, blur.": None,
+    }.items():
+        assert pieces.found_by(FIRST_LABELS[0], words) == found, words
+
+
+def test_a_verdict_and_a_finding_have_to_suit_both() -> None:
+    said = {"Grain; overall it looks fair.": "noise", "Grain; overall it looks good.": "noise", "Soft; it is.": "blur"}
+    grammar = begun(*said, rating=3.0, found="noise", said=said)
+    say(grammar, "Grain; overall it looks ")
+    assert can_follow(grammar) == {"f"}
+
+
+@pytest.mark.parametrize(("found", "listed"), [(NOTHING, {False}), ("blur", {True})])
+def test_issues_are_listed_where_a_fault_was_found(tokenizer, pieces: Pieces, found: str, listed: set[bool]) -> None:
+    """Of kinds that the summary names: it names some here."""
+    seen = set()
+    for answer in ANSWERS:
+        grammar = Grammar(pieces, FIRST_LABELS, 3.5, found)
+        allowed = []
+        for token in tokenizer.encode(said(answer, 1)).ids:
+            allowed.append(bool(grammar.allowed()[token]))
+            if not allowed[-1]:
+                break
+            grammar.add(token)
+        if all(allowed):
+            seen.add(bool(answer.issues))
+    assert seen == listed
+
+
 def test_no_four_words_are_said_twice_in_a_section() -> None:
     grammar = begun("x p q r s, p q r t.", "q r s p.")
     say(grammar, "x p q r s, p q r ")
@@ -251,7 +338,7 @@ def test_no_two_long_words_are_said_twice_in_a_section() -> None:
 def test_a_token_of_two_words_does_not_say_them_again_either() -> None:
     texts = ["", *"the rich color and full.", "<think>", f"{FIRST_LABELS[0]}: ", " rich color", " rich", " color"]
     phrases = phrases_of([f"<think>{FIRST_LABELS[0]}: the rich color and the full color and the rich full."])
-    grammar = Grammar(Pieces(texts, 0, 0, suiting(phrases, ())), FIRST_LABELS, 3.0)
+    grammar = Grammar(Pieces(texts, 0, 0, suiting(phrases, ())), FIRST_LABELS, 3.0, NOTHING)
     for token in ("<think>", f"{FIRST_LABELS[0]}: ", *"the", " rich color", *" and the"):
         grammar.add(texts.index(token))
     assert can_follow(grammar) == {" ", " rich"}, "rich full was taught"
@@ -274,7 +361,7 @@ def test_an_issue_is_of_a_kind_that_the_summary_names(tokenizer, summary: str, k
     pieces = Pieces(texts, token_id(tokenizer, "0.00"), token_id(tokenizer, "<end>"), phrases)
     for kind in KINDS:
         reply = render_reply(words, Answer(None, 3.0, "final", (Issue(kind, 2, CORNER),)), 1)
-        grammar = Grammar(pieces, FIRST_LABELS, 3.0)
+        grammar = Grammar(pieces, FIRST_LABELS, 3.0, "blur")
         allowed = []
         for token in tokenizer.encode(reply).ids:
             allowed.append(bool(grammar.allowed()[token]))

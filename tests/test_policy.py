@@ -9,11 +9,10 @@ import pytest
 import torch
 from tiny_policy import picture, tiny_policy
 
-from snellen.answer import RATING_PREFIX, labels
+from snellen.answer import RATING_PREFIX
 from snellen.assess import Assessor, Step
 from snellen.backends import Sampling, Turn
 from snellen.backends.bundled import LOOK_TOKENS, RATING_MARK, turn_ids
-from snellen.backends.grammar import Grammar
 from snellen.image import look
 from snellen.model.decoder import Decoder
 from snellen.model.seen import Vision
@@ -91,7 +90,7 @@ def test_actions_are_drawn_from_what_the_grammar_allows(policy: Policy, rollouts
         chances = torch.softmax(action_logits(policy.model, batch), dim=1)
     reply = rollouts[0][0].reply
     assert isinstance(reply, Draft)
-    grammar, word = Grammar(policy.masks.form, labels(1), 3.0), 0
+    grammar, word = policy.grammar([Turn("user", "", (rollouts[0][0].view,))], 3.0), 0
     for place, token in enumerate(reply.token_ids):
         allowed = torch.from_numpy(grammar.allowed())
         if place != reply.rated and allowed.sum() > 1:

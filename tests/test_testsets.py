@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from snellen.data.distort import level_mos
 from snellen.data.sources import Photograph
-from snellen.data.synthesize import VISIBLE, visible_change
+from snellen.data.synthesize import VISIBLE, Recipe, visible_change
 from snellen.data.testsets import (
     LADDERS,
     Rung,
@@ -26,25 +27,40 @@ from snellen.region import FULL
 PHOTOGRAPHS = [Photograph("a.jpg", 6000, 4000), Photograph("b.jpg", 3000, 2000), Photograph("small.jpg", 1600, 1200)]
 
 
+def large_photograph(path: Path, seed: int) -> Photograph:
+    detail = np.random.default_rng(seed).integers(0, 255, (250, 350, 3), np.uint8)
+    Image.fromarray(detail).resize((2400, 1750)).save(path)
+    return Photograph(str(path), 2400, 1750)
+
+
 def test_local_faults_are_what_the_set_promises(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    detail = rng.integers(0, 255, (250, 350, 3), np.uint8)
-    Image.fromarray(detail).resize((2400, 1750)).save(tmp_path / "large.jpg")
-    photographs = [Photograph(str(tmp_path / "large.jpg"), 2400, 1750), PHOTOGRAPHS[2]]
-    recipes = local_faults(photographs, strong=6, mild=2, clean=3)
+    large = large_photograph(tmp_path / "large.jpg", 0)
+    recipes = local_faults([large, PHOTOGRAPHS[2]], strong=6, mild=2, clean=3)
     faulty = [recipe for recipe in recipes if recipe.distortion is not None]
     assert [recipe.level >= 3 for recipe in faulty] == [True] * 6 + [False] * 2
     assert len(recipes) == 11
-    source = load(tmp_path / "large.jpg")
+    source = load(large.path)
     for recipe in recipes:
         left, top, right, bottom = recipe.frame.to_pixels(2400, 1750)
         assert (right - left) * (bottom - top) >= 4_000_000
-        assert recipe.source == str(tmp_path / "large.jpg")
+        assert recipe.source == large.path
     for recipe in faulty:
         assert recipe.kind is not None
         assert visible_change(recipe, source) >= VISIBLE
         assert min(recipe.region.width, recipe.region.height) >= 0.199
         assert max(recipe.region.width, recipe.region.height) <= 0.501
+
+
+def test_what_is_drawn_for_a_photograph_depends_on_its_pixels_alone(tmp_path: Path) -> None:
+    one, other = large_photograph(tmp_path / "one.jpg", 0), large_photograph(tmp_path / "other.jpg", 1)
+    again = large_photograph(tmp_path / "renamed.jpg", 0)
+
+    def drawn(photographs: list[Photograph], of: Photograph) -> list[Recipe]:
+        recipes = local_faults(photographs, strong=1, mild=1, clean=1)
+        return [replace(recipe, source="") for recipe in recipes if recipe.source == of.path]
+
+    assert drawn([other, one], one) == drawn([one], one) == drawn([again], again)
+    assert drawn([other, one], one) != drawn([other, one], other)
 
 
 def test_local_faults_need_large_photographs() -> None:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from snellen.answer import Answer, Issue, Rationale, render_reply
+from snellen.backends.pieces import NOTHING, UNLIKED
 from snellen.cli import WRONG_USAGE, main
 from snellen.data.sample import Sample, write_manifest
-from snellen.train.command import ConfigError, RlConfig, SftConfig, read_config, real_samples
+from snellen.region import FULL, Region
+from snellen.train.command import ConfigError, RlConfig, SftConfig, found_in, read_config, real_samples, taught_phrases
 from snellen.train.grpo import RlOptions
 from snellen.train.sft import SftOptions
 
@@ -69,3 +72,46 @@ def test_the_test_split_and_its_scenes_are_never_trained_on(tmp_path: Path) -> N
     train, held = real_samples(tmp_path / "m.jsonl", 1)
     assert {sample.group for sample in train + held} == {"g2", "g3", "g4", "g5"} and len(held) == 1
     assert all(sample.split == "train" for sample in train + held)
+
+
+LEFT = Region(0.0, 0.0, 0.4, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("issues", "shown", "rating", "found"),
+    [
+        ((), FULL, 3.4, NOTHING),
+        ((), FULL, 3.39, UNLIKED),
+        ((Issue("noise", 3, LEFT),), FULL, 2.0, "noise"),
+        ((Issue("noise", 3, FULL),), LEFT, 2.0, "noise"),
+        ((Issue("noise", 3, LEFT),), Region(0.5, 0.0, 1.0, 1.0), 2.0, None),
+        ((Issue("noise", 3, LEFT), Issue("blur", 1, LEFT)), FULL, 2.0, None),
+    ],
+)
+def test_what_is_found_is_what_is_said_and_in_sight(
+    issues: tuple[Issue, ...], shown: Region, rating: float, found: str | None
+) -> None:
+    assert found_in(issues, shown, rating) == found
+
+
+def test_phrases_are_kept_with_what_they_were_said_of_where_they_are_taught() -> None:
+    def line(summary: str, rating: float, *issues: Issue, teaches: str = "reply") -> dict[str, object]:
+        words = Rationale(summary, "Keep it.", "No grain.", "It is so.")
+        reply = render_reply(words, Answer(None, rating, "final", issues), 1)
+        one = {"look": 0, "region": FULL.to_list(), "rating": rating, "issues": len(issues), "reply": reply}
+        return {"rounds": [one | {"teaches": teaches}]}
+
+    noise = Issue("noise", 3, FULL)
+    found = taught_phrases(
+        [
+            line("Noise shows; the overall impression is poor.", 2.0, noise),
+            line("All is well; the overall impression is good.", 4.0),
+            line("Not to be learned.", 4.0, teaches="nothing"),
+        ]
+    )
+    label = "Image Quality Summary"
+    assert found[label, "", "Noise", " shows"] == {"noise"}
+    assert found[label, "", "All", " is"] == {NOTHING}
+    assert found[label, " impression", " is", " poor"] == {"noise", "poor"}
+    assert found[label, " overall", " impression", " is"] == {"noise", NOTHING}
+    assert (label, "", "", "Not") not in found

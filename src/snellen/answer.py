@@ -37,6 +37,8 @@ _KIND_OF = {name: kind for kind, names in NAMES.items() for name in names}
 _NAME = re.compile(rf"\b(?:{'|'.join(sorted(_KIND_OF, key=len, reverse=True))})\b", re.IGNORECASE)
 
 VERDICTS = ((1.8, "bad"), (2.6, "poor"), (3.4, "fair"), (4.2, "good"), (math.inf, "excellent"))
+LIKED = 3.4
+"""Pictures rated at least this are called good; in others something may be said to be weak where no fault is found."""
 STEADY, LITTLE, FAR = 0.12, 0.3, 0.7
 """A rating that moves by less than the first is said to be kept, by less than the second to move a little, by the third
 or more to move far; in MOS."""

@@ -219,7 +219,15 @@ class BundledBackend:
     def grammar(self, conversation: Conversation, rating: float) -> Grammar:
         """What the next reply of a conversation can be, which gives this rating."""
         rounds = sum(turn.role == "user" for turn in conversation)
-        return Grammar(self._form, labels(rounds), rating, earlier_rating(conversation))
+        return Grammar(self._form, labels(rounds), rating, self._found(conversation), earlier_rating(conversation))
+
+    def _found(self, conversation: Conversation) -> str | None:
+        """The kind of fault that the first look and the last show, None where no fault is likelier than any: by the
+        mean of their chances, since a crop alone looks faulty more often than it is, and what the whole shows need not
+        be in the crop."""
+        views = [view for turn in conversation for view in turn.views]
+        first, last = (self.vectors(view)[-1, -FIRST_NUMBERS:-1] for view in (views[0], views[-1]))
+        return (None, *KINDS)[int(np.argmax(first + last))]
 
     def _batch(self, conversations: Sequence[Conversation]) -> dict[str, npt.NDArray[Any]]:
         """The decoder's inputs for whole conversations, padded on the left to one length."""

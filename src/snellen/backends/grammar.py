@@ -1,13 +1,16 @@
 """Keeps a reply to the protocol's form while it is written: which tokens can stand next.
 
 A decoder of a few million parameters now and then forgets a section or a bracket, or misquotes its own earlier rating.
-What it wants to say is not touched: words, boxes, kinds and severities are its own choice among what the form leaves
-open, and nothing that was written is changed afterwards. The only number among the words is the rating of the round
-before, and the verdict and the direction in them are those of this round's own rating, which is read before the words
-are written. An issue is of a kind that the summary names. No three words stand in a row that did not in the same
-section of anything it was taught: at a loss, it would put parts of words and of sentences together to what nobody says.
-And a section does not go round in circles: no four words in a row are said twice in it, nor two long ones (the
-teacher's hardly ever are).
+What it wants to say is not touched: words, boxes and severities are its own choice among what the form leaves open, and
+nothing that was written is changed afterwards. The only number among the words is the rating of the round before, and
+the verdict and the direction in them are those of this round's own rating, which is read before the words are written.
+So is what the looks show, where they show a fault: of that the words and the issues speak, and of no other (left to
+itself, the decoder may clear up close what the crop shows plainly). Where they show none, nothing is wrong in a picture
+that is liked; in another it may find a fault of its own, and what its first section finds the others go on with. An
+issue is of a kind that the first section names. No three words stand in a row that did not in the same section of
+anything it was taught: at a loss, it would put parts of words and of sentences together to what nobody says. And a
+section does not go round in circles: no four words in a row are said twice in it, nor two long ones (the teacher's
+hardly ever are).
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from snellen.answer import KINDS, direction, named, verdict
-from snellen.backends.pieces import CLOSING, ENDS, Mask, Pieces, words_of
+from snellen.answer import KINDS, LIKED, direction, named, verdict
+from snellen.backends.pieces import CLOSING, ENDS, FAULT, FINDINGS, NOTHING, UNLIKED, Mask, Pieces, sentences, words_of
 
 ENOUGH = 44
 """From so many tokens on a section ends where it can (the teacher's longest has 40)."""
@@ -32,11 +35,13 @@ _ISSUES = {
 }
 
 
-def occasion(rating: float, earlier: int | None) -> frozenset[str]:
+def occasion(rating: float, earlier: int | None, found: str | None) -> frozenset[str]:
     """What a round's words have to suit: the verdict of its rating, and where it goes from the earlier one, if there is
-    one, in hundredths."""
+    one, in hundredths; and what it finds, a kind, NOTHING or, with None, any of these."""
     move = [] if earlier is None else [direction(rating - earlier / 100)]
-    return frozenset([verdict(rating), *move])
+    clear = NOTHING if rating >= LIKED else UNLIKED
+    finding = {clear, FAULT, *KINDS} if found is None else {clear} if found == NOTHING else {found, FAULT}
+    return frozenset([verdict(rating), *move, *finding])
 
 
 def _is_long(word: str) -> bool:
@@ -46,14 +51,18 @@ def _is_long(word: str) -> bool:
 class Grammar:
     """Where one reply is. `allowed` says which tokens can stand next, `add` takes the one that does.
 
-    labels: of the sections. rating: this round's, which is read before its words. earlier: that of the round before, in
+    labels: of the sections. rating: this round's, which is read before its words. found: the kind of fault that
+    the looks show, None for none. earlier: the rating of the round before, in
     hundredths.
     """
 
-    def __init__(self, pieces: Pieces, labels: Sequence[str], rating: float, earlier: int | None = None) -> None:
-        self.pieces, self.labels, self.earlier = pieces, labels, earlier
-        self.suits = occasion(rating, earlier)
-        self.issues: tuple[str, ...] = ()  # how one can begin: of kinds that the first section names
+    def __init__(
+        self, pieces: Pieces, labels: Sequence[str], rating: float, found: str | None, earlier: int | None = None
+    ) -> None:
+        self.pieces, self.labels, self.rating, self.earlier = pieces, labels, rating, earlier
+        self.found = NOTHING if found is None and rating >= LIKED else found  # None: left to the first section
+        self.occasion = occasion(rating, earlier, self.found)
+        self.issues: tuple[str, ...] = ()  # how one can begin: of kinds that the first section names, if any
         self.done = 0  # sections
         self.text = ""  # of the section or the fixed part so far
         self.tokens: list[int] = []  # of the section
@@ -78,7 +87,7 @@ class Grammar:
             return pieces.starting(self.options, self.text)
         if not self.boxes:
             if len(self.text) < len(self._label):
-                return pieces.label(self.labels[self.done], self._label[len(self.text) :], self._last, self.suits)
+                return pieces.label(self.labels[self.done], self._label[len(self.text) :], self._last, self.occasion)
             return self._words()
         if len(self.boxes[-1]) == 4:
             return pieces.numbers(100, 500)
@@ -94,13 +103,21 @@ class Grammar:
             return ends
         one, two = ["", "", *words][-2:]
         place = (self.labels[self.done], one, two)
+        now = self._occasion(words)
         new, phrased = (
-            pieces.both(section, pieces.phrased(place, begun, self.suits, but))
+            pieces.both(section, pieces.phrased(place, begun, now, but))
             for but in (self._again(words), frozenset[str]())
         )
         new = pieces.without(new, [i for i in pieces.several(new) if self._says_again(words, begun + pieces.texts[i])])
         full = [pieces.both(ends, phrased)] if len(self.tokens) >= ENOUGH else []
         return next(mask for mask in (*full, new, phrased, section) if mask.any())
+
+    def _occasion(self, words: Sequence[str]) -> frozenset[str]:
+        """What the next word has to suit: in a first section that may find what it will, how its sentence began."""
+        if self.done or self.found is not None:
+            return self.occasion
+        left = self.pieces.open_after(self.labels[0], sentences(["", "", *words])[-1])
+        return (self.occasion - FINDINGS) | (self.occasion & left) | (set() if left.isdisjoint(KINDS) else {FAULT})
 
     @staticmethod
     def _again(words: Sequence[str]) -> frozenset[str]:
@@ -146,7 +163,8 @@ class Grammar:
             self.rated = True
             tool = "crop" if any(self.boxes[0]) else "final"
             begin = f', "tool": "{tool}", "issues": ['
-            self.options, self.text = (begin + "]}</answer>", *(begin + issue for issue in self.issues)), ""
+            issues = self.issues or ("]}</answer>",)
+            self.options, self.text = tuple(begin + issue for issue in issues), ""
 
     def _in_section(self, token: int, text: str) -> None:
         begun = len(self.text) >= len(self._label)
@@ -159,8 +177,16 @@ class Grammar:
         self.text += text
         if "\n" in text:
             if not self.done:
-                self.issues = tuple(issue for kind in KINDS if kind in named(self.text) for issue in _ISSUES[kind])
+                self._find(self.text[len(self._label) :])
             self.done, self.text, self.tokens = self.done + 1, "", []
+
+    def _find(self, summary: str) -> None:
+        """What the first section says of faults is what the reply goes on with."""
+        if self.found is None:
+            self.found = self.pieces.found_by(self.labels[0], summary)
+            self.occasion = occasion(self.rating, self.earlier, self.found)
+        if self.found != NOTHING:
+            self.issues = tuple(issue for kind in KINDS if kind in named(summary) for issue in _ISSUES[kind])
 
     def _next(self) -> tuple[str, ...]:
         """What can follow a number of a box."""

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from snellen.answer import DIRECTIONS
+from snellen.answer import DIRECTIONS, KINDS, VERDICTS, named
 
 Mask = npt.NDArray[np.bool_]
 
@@ -24,6 +24,16 @@ ENDS = "\n<"
 NUMBER = "0"
 """Stands for any number in a phrase; no word holds a digit."""
 _NUMBER, _WORD = re.compile(r"\d\.\d\d"), re.compile(r" ?(?:[A-Za-z]+|\S)")
+
+NOTHING, UNLIKED, FAULT = "nothing", "unliked", "fault"
+"""What a look may find, beside one of KINDS: nothing wrong, in a picture that is liked (see `snellen.answer.LIKED`) and
+in one that is not; and what suits a fault of any kind."""
+CLEAR = frozenset((NOTHING, UNLIKED))
+FINDINGS = frozenset((FAULT, *CLEAR, *KINDS))
+OCCASIONS = (frozenset(word for _, word in VERDICTS), frozenset(DIRECTIONS), FINDINGS)
+"""What words may have to suit, group by group: a verdict, where the rating goes, what was found."""
+FEW = 3
+"""A phrase that was said of more findings than these is particular to none of them."""
 
 Phrase = tuple[str, str, str, str]
 """The label of a section and three words in a row in it, each with the blank before it; marks are words. Before the
@@ -59,6 +69,25 @@ def suiting(phrases: Iterable[Phrase], clauses: Iterable[Mapping[str, Iterable[s
     return found
 
 
+def suiting_findings(replies: Mapping[str, str | None]) -> dict[Phrase, frozenset[str]]:
+    """All phrases of replies, each given with what it finds (of CLEAR, a kind, None for anything else than one fault in
+    sight), with the findings that they suit: those that they were said of, if these are few; none in particular or
+    FAULT, if they are many; and FAULT, if they were said of anything else only."""
+    said: dict[Phrase, set[str]] = {}
+    for reply, found in replies.items():
+        for phrase in phrases_of([reply]):
+            said.setdefault(phrase, set()).update([found] if found else [])
+    return {
+        phrase: frozenset(those) if 0 < len(those) <= FEW else frozenset([] if those & CLEAR else [FAULT])
+        for phrase, those in said.items()
+    }
+
+
+def suits(wants: frozenset[str], occasion: frozenset[str]) -> bool:
+    """Whether what a phrase wants is there: something of each group of OCCASIONS of which it wants anything."""
+    return all(wants.isdisjoint(group) or not wants.isdisjoint(group & occasion) for group in OCCASIONS)
+
+
 def _threes(words: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     return zip(words, words[1:], words[2:], strict=False)
 
@@ -70,6 +99,16 @@ def words_of(text: str) -> tuple[list[str], str]:
     if words and text[-1].isalpha():
         return words, words.pop()
     return words, text[sum(map(len, words)) :]
+
+
+def sentences(words: Sequence[str]) -> list[list[str]]:
+    """The words sentence by sentence; the last one may be unfinished, or empty."""
+    found: list[list[str]] = [[]]
+    for word in words:
+        found[-1].append(word)
+        if word == ".":
+            found.append([])
+    return found
 
 
 def _leads(before: Place, said: str, follow: Follow) -> bool:
@@ -90,8 +129,8 @@ class Pieces:
     """The text of each token, (V,), the id of "0.00" and of the end, and masks (V,) that are made once: where a grammar
     allows the same, it gives the same array, which nobody may change.
 
-    phrases: those that were taught, each with what it suits: verdicts ("fair") or directions ("down far"). One that
-    suits none in particular can always be said."""
+    phrases: those that were taught, each with what it suits: verdicts ("fair"), directions ("down far"), findings
+    ("noise"). One that suits nothing in particular can always be said."""
 
     texts: Sequence[str]
     zero: int
@@ -100,15 +139,15 @@ class Pieces:
     known: dict[object, Mask] = field(default_factory=dict)
     ways: dict[frozenset[str], Follow] = field(default_factory=dict)
 
-    def follow(self, suits: frozenset[str]) -> Follow:
+    def follow(self, occasion: frozenset[str]) -> Follow:
         """The words that follow two others, "" where a section ends, in what suits an occasion. What can only lead to
         what does not suit is left out; a number, which is the earlier rating, suits none without a direction."""
-        if suits not in self.ways:
-            quotes = not suits.isdisjoint(DIRECTIONS)
+        if occasion not in self.ways:
+            quotes = not occasion.isdisjoint(DIRECTIONS)
             found: dict[Place, set[str]] = {}
             leading: dict[Place, list[tuple[Place, str]]] = {}  # to a place
             for (label, one, two, three), wants in self.phrases.items():
-                if (quotes or three.strip() != NUMBER) and not (wants and wants.isdisjoint(suits)):
+                if (quotes or three.strip() != NUMBER) and suits(wants, occasion):
                     found.setdefault((label, one, two), set()).add(three)
                     leading.setdefault((label, two, three), []).append(((label, one, two), three))
             dead = [place for place in leading if place[2] and place not in found]
@@ -117,8 +156,29 @@ class Pieces:
                     found[place].discard(word)
                     if not found[place] and place in leading:
                         dead.append(place)
-            self.ways[suits] = {place: sorted(words) for place, words in found.items() if words}
-        return self.ways[suits]
+            self.ways[occasion] = {place: sorted(words) for place, words in found.items() if words}
+        return self.ways[occasion]
+
+    def open_after(self, label: str, words: Sequence[str]) -> frozenset[str]:
+        """The findings, of CLEAR and KINDS, that a sentence of a section, so far, leaves open: its phrases suit them.
+        A sentence that does not begin the section is without the two words before it."""
+        left = CLEAR | frozenset(KINDS)
+        for three in _threes(words):
+            wants = self.phrases.get((label, *three), frozenset()) & FINDINGS
+            if wants:
+                left &= wants | frozenset(KINDS if FAULT in wants else ())
+        return left
+
+    def found_by(self, label: str, text: str) -> str | None:
+        """What a section finds, by its words: a kind that a sentence names and that all of its phrases suit; NOTHING
+        where none does; None where several are found, or a sentence suits nothing."""
+        kinds: set[str] = set()
+        for sentence in sentences(["", "", *words_of(text)[0]]):
+            left = self.open_after(label, sentence)
+            if not left:
+                return None
+            kinds |= left & named("".join(sentence))
+        return None if len(kinds) > 1 else next(iter(kinds), NOTHING)
 
     @cached_property
     def by_text(self) -> list[tuple[str, int]]:
@@ -134,10 +194,10 @@ class Pieces:
             self.known[key] = np.array([text in begins for text in self.texts])
         return self.known[key]
 
-    def label(self, label: str, rest: str, last: bool, suits: frozenset[str]) -> Mask:
+    def label(self, label: str, rest: str, last: bool, occasion: frozenset[str]) -> Mask:
         """Tokens that go on with what is left before a section's words, of its label, or hold it and words; with the
         end of the line, if a section follows."""
-        key = (label, rest, last, suits)
+        key = (label, rest, last, occasion)
         if key not in self.known:
 
             def fits(text: str) -> bool:
@@ -145,7 +205,7 @@ class Pieces:
                     return bool(text) and rest.startswith(text)
                 more = text[len(rest) :]
                 words = more if last else more.removesuffix("\n")
-                return not set(words) & NO_WORD and (not more or _leads((label, "", ""), more, self.follow(suits)))
+                return not set(words) & NO_WORD and (not more or _leads((label, "", ""), more, self.follow(occasion)))
 
             self.known[key] = np.array([fits(text) for text in self.texts])
         return self.known[key]
@@ -165,12 +225,12 @@ class Pieces:
             self.known[key] = stops if ends else words | stops
         return self.known[key]
 
-    def phrased(self, before: Place, begun: str, suits: frozenset[str], but: frozenset[str] = frozenset()) -> Mask:
+    def phrased(self, before: Place, begun: str, occasion: frozenset[str], but: frozenset[str] = frozenset()) -> Mask:
         """Tokens that phrases go on with which suit an occasion, after two words and what is written of the next, `but`
         for some words."""
-        key = (before, begun, suits, but)
+        key = (before, begun, occasion, but)
         if key not in self.known:
-            follow, mask = self.follow(suits), np.zeros(len(self.texts), bool)
+            follow, mask = self.follow(occasion), np.zeros(len(self.texts), bool)
             if but:
                 follow = follow | {before: [word for word in follow.get(before, []) if word not in but]}
             found = self._candidates(before, begun, follow)

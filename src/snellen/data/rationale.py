@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snellen.answer import STEADY, VERDICTS, Answer, Issue, Rationale, direction, to_grid, verdict
+from snellen.answer import LIKED, STEADY, VERDICTS, Answer, Issue, Rationale, direction, to_grid, verdict
 from snellen.data import wording
 from snellen.data.evidence import derived_issues, evidence, informative_region, strengths, tint, traits
 from snellen.data.features import Features
@@ -23,9 +23,6 @@ from snellen.region import FULL, Region
 
 UNSURE_ERROR, UNSURE_STD = 0.35, 0.45
 """The first look was unsure when it missed the label by more, or its own standard deviation is larger, in MOS."""
-
-LIKED = 3.4
-"""Pictures rated at least this are called good; nothing is said to be weak in them but known issues."""
 
 _LOCAL = 0.6  # regions of less area are local
 _COMMON = ("blur", "noise", "compression", "oversharpening", "color cast")  # to avoid where nothing is wrong

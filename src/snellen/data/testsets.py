@@ -5,8 +5,8 @@ Give both photographs that no training ever saw. Every picture can be made again
 
 from __future__ import annotations
 
+import hashlib
 import io
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -23,42 +23,46 @@ from snellen.image import Picture, load
 from snellen.region import FULL, Region
 
 LOCAL_SEED = 7_000_001
-"""First of the seeds of the local-fault set; training draws from small ones."""
+"""Least seed of the local-fault set; training draws from small ones."""
+DRAWS = 8
+"""How many faults are drawn at most for each that is taken, because it has a name and can be seen."""
 LOCAL_MEGAPIXELS = 4.05
 """Smallest frame of the local-fault set; a little over 4 so that rounding to whole pixels stays above."""
 CLEAN_MOS = PRISTINE_MOS - 0.1
 """What a clean source counts as, as in training; it moves no rank within one source."""
 
 
-def local_faults(
-    photographs: Sequence[Photograph], strong: int = 500, mild: int = 100, clean: int = 100
-) -> list[Recipe]:
-    """Pictures of at least 4 MP: `strong` ones with a regional fault of level 3-5, `mild` of level 1-2, `clean` none.
+def local_faults(photographs: Sequence[Photograph], strong: int = 25, mild: int = 5, clean: int = 5) -> list[Recipe]:
+    """Of each photograph `strong` pictures with a regional fault of level 3-5, `mild` of level 1-2, `clean` with none.
 
-    A fault's sides are 0.2 to 0.5 of the frame's. Only levels that show a named kind of issue count as faults
-    (`Recipe.kind`), and only where they change the picture (`visible_change` of VISIBLE or more): blur on a plain sky
-    is no fault that anyone could find. Where too few can be seen there are fewer. Reads the photographs: some minutes
-    for 20 large ones. Photographs under 4 MP are left out; ValueError when none remains.
+    Pictures have 4 MP at least; a fault's sides are 0.2 to 0.5 of theirs. Only levels that show a named kind of issue
+    count as faults (`Recipe.kind`), and only where they change the picture (`visible_change` of VISIBLE or more): blur
+    on a plain sky is no fault that anyone could find. Where too few can be seen there are fewer. What is drawn depends
+    on the photograph's file alone, not on its name or the others. Reads the photographs: some seconds for a large one.
+    Those under 4 MP are left out; ValueError when none remains.
     """
-    enough = 1e6 * LOCAL_MEGAPIXELS
-    large = [(p.path, p.width, p.height, CLEAN_MOS) for p in photographs if p.width * p.height >= enough]
+    large = [p for p in photographs if p.width * p.height >= 1e6 * LOCAL_MEGAPIXELS]
     if not large:
         raise ValueError(f"none of the {len(photographs)} photographs has {LOCAL_MEGAPIXELS} megapixels")
-    recipes: list[Recipe] = []
-    for seed, count, levels in ((LOCAL_SEED, strong, (3, 4, 5)), (LOCAL_SEED + 1, mild, (1, 2))):
-        drawn = plan(large, 4 * count, seed, local=1.0, clean=0.0, min_megapixels=LOCAL_MEGAPIXELS, levels=levels)
-        recipes += _visible([recipe for recipe in drawn if recipe.kind], math.ceil(1.25 * count / len(large)))[:count]
-    return recipes + plan(large, clean, LOCAL_SEED + 2, local=0.0, clean=1.0, min_megapixels=LOCAL_MEGAPIXELS)
+    return [recipe for photograph in large for recipe in _faults_in(photograph, strong, mild, clean)]
 
 
-def _visible(recipes: Sequence[Recipe], most: int) -> list[Recipe]:
-    """Of each source the first recipes whose fault can be seen, at most `most`; in order. Each source is read once."""
-    seen = set()
-    for path in sorted({recipe.source for recipe in recipes}):
-        source = load(path)
-        those = (i for i, recipe in enumerate(recipes) if recipe.source == path)
-        seen |= set(islice((i for i in those if visible_change(recipes[i], source) >= VISIBLE), most))
-    return [recipe for i, recipe in enumerate(recipes) if i in seen]
+def _faults_in(photograph: Photograph, strong: int, mild: int, clean: int) -> list[Recipe]:
+    """The recipes for one photograph: the strong faults, the mild ones, the clean pictures."""
+    source = (photograph.path, photograph.width, photograph.height, CLEAN_MOS)
+    picture = load(photograph.path)
+    digest = hashlib.sha256(Path(photograph.path).read_bytes()).digest()
+    seed = LOCAL_SEED + int.from_bytes(digest[:6], "big")
+
+    def seen(count: int, turn: int, *levels: int) -> list[Recipe]:
+        recipes = plan(
+            [source], DRAWS * count, seed + turn, local=1.0, clean=0.0, min_megapixels=LOCAL_MEGAPIXELS, levels=levels
+        )
+        there = (recipe for recipe in recipes if recipe.kind and visible_change(recipe, picture) >= VISIBLE)
+        return list(islice(there, count))
+
+    without = plan([source], clean, seed + 2, local=0.0, clean=1.0, min_megapixels=LOCAL_MEGAPIXELS)
+    return seen(strong, 0, 3, 4, 5) + seen(mild, 1, 1, 2) + without
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,9 @@ from snellen.table import UsageError
 
 SUITE = "grounding"
 PER_PHOTOGRAPH = {"strong": 25, "mild": 5, "clean": 5}
-MOST = {"strong": 500, "mild": 100, "clean": 100}
-"""Pictures of each sort: strong faults of level 3-5, mild ones of level 1-2, and none."""
+ENOUGH = {"strong": 500, "mild": 100, "clean": 100}
+"""Pictures of each sort: strong faults of level 3-5, mild ones of level 1-2, and none. Of many photographs only as many
+from each as make up what is enough."""
 SETS = {"severity 3-5": (3, 4, 5), "severity 1-2": (1, 2)}
 DRAWS = 20
 """How many random boxes of the same size stand for chance, for each picture."""
@@ -89,7 +90,7 @@ def _recipes(sets: Sequence[DataSet], folder: Path) -> list[tuple[str, Recipe]]:
         large = [p for p in map(_photograph, keys) if p.width * p.height >= 1e6 * LOCAL_MEGAPIXELS]
         if not large:
             return []
-        counts = {name: min(MOST[name], each * len(large)) for name, each in PER_PHOTOGRAPH.items()}
+        counts = {name: min(each, math.ceil(ENOUGH[name] / len(large))) for name, each in PER_PHOTOGRAPH.items()}
         write_recipes(local_faults(large, **counts), listed)
     recipes = list(read_recipes(listed))
     strange = sorted({recipe.source for recipe in recipes} - keys.keys())

@@ -27,7 +27,8 @@ def within(scores: npt.ArrayLike) -> float:
     rows = np.asarray(scores, np.float64)
     if rows.ndim != 2 or rows.shape[0] == 0 or rows.shape[1] < 2:
         return math.nan
-    return float(np.sqrt(np.mean(rows.var(axis=1, ddof=1))))
+    moved = rows - rows[:, :1]  # so that equal scores differ by nothing at all: a mean of them may be off by a last bit
+    return float(np.sqrt(np.mean(moved.var(axis=1, ddof=1))))
 
 
 def largest(scores: npt.ArrayLike) -> float:

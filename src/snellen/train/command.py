@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tokenizers import Tokenizer
 
+from snellen.answer import LIKED, Issue, parse_reply
 from snellen.backends.bundled import write_phrases
-from snellen.backends.pieces import phrases_of, suiting
+from snellen.backends.pieces import NOTHING, UNLIKED, Phrase, phrases_of, suiting, suiting_findings
 from snellen.data.sample import Sample, read_manifest
 from snellen.data.wording import clauses
 from snellen.model.decoder import DecoderShape
 from snellen.model.tokenizer import train_tokenizer
+from snellen.region import Region
 from snellen.train.batch import Row, encode_rounds, rounds_of
 from snellen.train.grpo import RlOptions, train_grpo
 from snellen.train.looks import HELD_OUT, training_pictures
@@ -118,13 +120,37 @@ def run_sft(config: SftConfig) -> None:
         tokenizer = Tokenizer.from_file(str(known / "tokenizer.json"))
     else:
         tokenizer = train_tokenizer(one["reply"] for line in lines for one in line["rounds"])
-    taught = (one["reply"] for line in lines for one in line["rounds"] if one["teaches"] != "nothing")
-    write_phrases(suiting(phrases_of(taught), clauses()), config.out)
+    write_phrases(taught_phrases(lines), config.out)
     rows: dict[bool, list[Row]] = {True: [], False: []}
     for line in lines:
         rows[line["held_out"]].append(encode_rounds(tokenizer, rounds_of(line)))
     shape, vectors = DecoderShape(tokenizer.get_vocab_size()), SeenLooks.open(config.vectors)
     train_sft(config.options, shape, tokenizer, rows[False], rows[True], vectors, config.out, config.start)
+
+
+def taught_phrases(lines: Iterable[Mapping[str, Any]]) -> dict[Phrase, frozenset[str]]:
+    """All phrases of the replies that conversations teach, with the verdicts, directions and findings they suit."""
+    replies: dict[str, str | None] = {}
+    for line in lines:
+        for number, one in enumerate(rounds_of(line), 1):
+            if one.teaches != "nothing":
+                issues = parse_reply(one.reply, number).answer.issues
+                replies[one.reply] = found_in(issues, one.region, one.rating)
+    particular = suiting_findings(replies)
+    return {
+        phrase: suited | particular.get(phrase, frozenset())
+        for phrase, suited in suiting(phrases_of(replies), clauses()).items()
+    }
+
+
+def found_in(issues: Sequence[Issue], shown: Region, rating: float) -> str | None:
+    """What a look at the region shown finds, to go by what is said of it: NOTHING, UNLIKED, a kind, or None where there
+    are several, or the one is elsewhere."""
+    kinds = {issue.kind for issue in issues}
+    if not kinds:
+        return NOTHING if rating >= LIKED else UNLIKED
+    there = all(shown.covers(issue.region) >= 0.5 or issue.region.covers(shown) >= 0.5 for issue in issues)
+    return kinds.pop() if len(kinds) == 1 and there else None
 
 
 def run_rl(config: RlConfig) -> None:
