@@ -106,11 +106,11 @@ def main() -> None:
         for path in sorted(path for path in folder.rglob("*") if path.suffix in (".png", ".jpg")):
             with Image.open(path) as picture:
                 found[Photograph(str(path), *picture.size)] = {"split": "test"}
-    found = {photograph: row for photograph, row in found.items() if not photograph.path.endswith(LEFT_OUT)}
     for folder in args.more:
         found |= clean_of(folder, list(found))
     with (args.out / "photographs.jsonl").open("w") as file:
-        for photograph in sorted(found, key=lambda one: one.path):
+        kept = [photograph for photograph in found if not photograph.path.endswith(LEFT_OUT)]
+        for photograph in sorted(kept, key=lambda one: one.path):
             file.write(json.dumps(asdict(photograph) | found[photograph]) + "\n")
 
 
