@@ -287,7 +287,7 @@ def _first_decision(
     if crop is None:
         return pen.write(wording.FINAL_FAULT, **about) if about else pen.write(wording.FINAL_CLEAN, **pen.good())
     place = where(crop.place, pen.rng)
-    local = bool(truth) and truth[0].region.area < _LOCAL and _covers(crop, truth[0])
+    local = bool(truth) and truth[0].region.area < _LOCAL and in_sight(crop, truth[0])
     if about is None or not local:
         patterns = wording.CROP_HIDDEN if local else wording.CROP_UNSURE
         return pen.write(patterns, place=place, where=place)
@@ -319,7 +319,7 @@ def _close_summary(
     """What the crop shows of the worst issue, or of nothing wrong."""
     known, place = pen.known, where(crop.place, pen.rng)
     if issue is not None and about is not None:
-        if not _covers(crop, issue):
+        if not in_sight(crop, issue):
             beside = crop.intersect(issue.region) is None
             return pen.write(wording.CLOSE_ELSEWHERE if beside else wording.CLOSE_PARTLY, place=place, **about)
         expected = at_a_glance(issue) == "visible" and any(seen.kind == issue.kind for seen in glance)
@@ -355,7 +355,7 @@ def _reason(
     before = next((seen for seen in glance if seen.kind == issue.kind), None)
     patterns: tuple[str, ...]
     explains: int
-    if not _covers(crop, issue):
+    if not in_sight(crop, issue):
         beside = crop.intersect(issue.region) is None
         patterns, explains = wording.WHY_ELSEWHERE if beside else wording.WHY_PARTLY, 0
     elif before is None or at_a_glance(issue) != "visible":
@@ -371,8 +371,8 @@ def _reason(
     return pen.clause(patterns, **about), explains
 
 
-def _covers(crop: Region, issue: Issue) -> bool:
-    """Whether a crop shows enough of an issue to judge it."""
+def in_sight(crop: Region, issue: Issue) -> bool:
+    """Whether a crop shows enough of an issue to judge it: half of it, or half of what it shows is that."""
     return crop.covers(issue.region) >= 0.5 or issue.region.covers(crop) >= 0.5
 
 

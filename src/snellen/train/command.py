@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from snellen.answer import LIKED, Issue, parse_reply
 from snellen.backends.bundled import write_phrases
 from snellen.backends.pieces import NOTHING, UNLIKED, Phrase, phrases_of, suiting, suiting_findings
+from snellen.data.rationale import in_sight
 from snellen.data.sample import Sample, read_manifest
 from snellen.data.wording import clauses
 from snellen.model.decoder import DecoderShape
@@ -149,8 +150,7 @@ def found_in(issues: Sequence[Issue], shown: Region, rating: float) -> str | Non
     kinds = {issue.kind for issue in issues}
     if not kinds:
         return NOTHING if rating >= LIKED else UNLIKED
-    there = all(shown.covers(issue.region) >= 0.5 or issue.region.covers(shown) >= 0.5 for issue in issues)
-    return kinds.pop() if len(kinds) == 1 and there else None
+    return kinds.pop() if len(kinds) == 1 and all(in_sight(shown, issue) for issue in issues) else None
 
 
 def run_rl(config: RlConfig) -> None:
