@@ -3,7 +3,7 @@
 #
 #     sh runs/recipe.sh DATA build [PERCENT]
 #
-# DATA holds BIQ2021, debian, codec-corpus, held and photos (runs/README.md says what they are). Killed, it goes on where it
+# DATA holds BIQ2021, debian, codec-corpus, held, photos and chosen (runs/README.md says what they are). Killed, it goes on where it
 # was: steps that ended are skipped, the long ones resume from their checkpoint. PERCENT of all pictures that are made
 # and of all training steps, 100 if it is not given: a rehearsal on little data shows in minutes whether all of it runs.
 set -eu
@@ -27,24 +27,20 @@ step() {
 }
 
 step sources python runs/sources.py --biq "$data/BIQ2021" --wallpapers "$data/debian" \
-    --codecs "$data/codec-corpus" --held "$data/held" --more "$data/photos" --out "$out"
+    --codecs "$data/codec-corpus" --held "$data/held" --more "$data/photos" \
+    --chosen "$data/chosen" --out "$out"
 step pristine python runs/pristine.py --photographs "$out/photographs.jsonl" --out "$out/pristine.jsonl"
 step dev python runs/pristine.py --photographs "$out/photographs.jsonl" --split dev --out "$out/dev.jsonl"
 step looks python runs/looks.py --photographs "$out/photographs.jsonl" --manifest "$out/biq2021.jsonl" \
-    --large "$(some 9000)" --small "$(some 5000)" --out "$out/looks"
+    --large "$(some 10000)" --small "$(some 4000)" --out "$out/looks"
 step visible python runs/visible.py --looks "$out/looks"
 step known python runs/known.py --manifest "$out/biq2021.jsonl" --looks "$out/looks" \
     --real "$(some 3000)" --synthetic "$(some 7000)" --out "$out/known"
-step vision python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --steps "$(some 2400)" \
-    --out "$out/vision-first"
-step vision-again python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --synthetic 8 --seed 2 \
+step vision python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --synthetic 6 \
+    --steps "$(some 2000)" --out "$out/vision-first"
+step vision-again python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --synthetic 10 --seed 2 \
     --start "$out/vision-first/vision.pt" --teacher "$out/vision-first/vision.pt" --encoder-rate 3e-4 \
-    --head-rate 1e-3 --frozen 2 --steps "$(some 2000)" --out "$out/vision-second"
-step vision-more python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --synthetic 10 --seed 4 \
-    --start "$out/vision-second/vision.pt" --teacher "$out/vision-second/vision.pt" --encoder-rate 3e-4 \
-    --head-rate 1e-3 --frozen 2 --steps "$(some 1500)" --out "$out/vision-third"
-step average python runs/average.py --vision "$out/vision-second/vision.pt" "$out/vision-third/vision.pt" \
-    --out "$out/vision"
+    --head-rate 1e-3 --steps "$(some 2000)" --out "$out/vision"
 step cells python runs/cells.py --vision "$out/vision/vision.pt" --known "$out/known" --looks "$out/looks" \
     --out "$out/cells"
 step heads python runs/heads.py --vision "$out/vision/vision.pt" --looks "$out/looks" --cells "$out/cells" \
@@ -67,7 +63,7 @@ step rl python runs/rl.py --vision "$out/glimpse/vision.pt" --sft "$out/sft" --m
     --token-credit --out "$out/rl"
 step rater-rl python runs/rater.py --sft "$out/rl" --vectors "$out/vectors" \
     --rationales "$out/rationales-own.jsonl" --steps "$(some 1500)" --out "$out/rl-rated"
-step export python runs/export.py --vision "$out/glimpse/vision.pt" --sft "$out/rl-rated" --version 0.10.0 \
+step export python runs/export.py --vision "$out/glimpse/vision.pt" --sft "$out/rl-rated" --version 0.11.0 \
     --out "$out/model"
 step calibrate python runs/calibrate.py --manifest "$out/biq2021.jsonl" --model "$out/model" --out "$out/calibrate" \
     --workers 2

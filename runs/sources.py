@@ -1,7 +1,7 @@
 r"""Step 0 of the recipe: list what there is to learn from.
 
     python runs/sources.py --biq DATA/BIQ2021 --wallpapers DATA/debian --codecs DATA/codec-corpus --held DATA/held \
-        --more DATA/photos --out build
+        --more DATA/photos --chosen DATA/chosen --out build
 
 --biq: a clone of the public repository nisarahmedrana/BIQ2021. --wallpapers: Debian's packages gnome-backgrounds,
 mate-backgrounds, plasma-workspace-wallpapers, lomiri-wallpapers, lomiri-wallpapers-16.04, lomiri-wallpapers-20.04 and
@@ -9,10 +9,13 @@ ukui-wallpapers, unpacked (`dpkg -x`). --codecs: a clone of imazen/codec-corpus.
 on only. --more: folders of others (runs/README.md lists both of snellen-1). The last are of all sorts, so the
 bundled model looks first: what it scores below LEAST_SCORE is left out, and so is what shows the scene of a photograph
 of the other folders. Its score is kept as their MOS: nobody rated them, and they are not all as good as a benchmark's.
+--chosen: photographs that were looked at one by one; chosen.txt beside this script lists them. No filter drops their
+calm skies, white walls and nights, which a judge that never learned of them takes for faults.
 
 Writes biq2021.jsonl (a manifest with near-duplicate groups) and photographs.jsonl with a split for each: "test", never
 trained on: all of CLIC 2025 and of --held, and of the large wallpapers two in three; "dev", to choose by: of the large
-ones of --more one in four; "train". Which is decided by a hash of the path. What LEFT_OUT lists is in none.
+ones of --more one in four, of --chosen one in six; "train". Which is decided by a hash of the path. What LEFT_OUT lists
+is in none.
 (runs/pristine.py makes a manifest of a split for `snellen evaluate`.)
 """
 
@@ -70,21 +73,48 @@ def split_of(photograph: Photograph) -> str:
     return "train"
 
 
-def clean_of(folder: Path, known: list[Photograph]) -> dict[Photograph, dict[str, object]]:
-    """The photographs under a folder of all sorts that are good and show no scene that is known, with split and MOS."""
-    found = find_photographs([folder])
+def opened(path: Path) -> Photograph:
+    """A photograph by its file alone, unfiltered."""
+    with Image.open(path) as picture:
+        return Photograph(str(path), *picture.size)
+
+
+def of_new_scenes(found: list[Photograph], known: list[Photograph]) -> list[Photograph]:
+    """One photograph of each scene that is not among the known ones."""
     hashes = [dhash(photograph.path) for photograph in [*known, *found]]
     groups = near_duplicate_groups(np.array(hashes, np.uint64), SAME_SCENE).tolist()
     taken = set(groups[: len(known)])
-    new = [photograph for photograph, group in zip(found, groups[len(known) :], strict=True) if group not in taken]
-    judged = Assessor(score_only=True)(photograph.path for photograph in new)
-    clean: dict[Photograph, dict[str, object]] = {}
-    for photograph, answer in zip(new, judged, strict=True):
-        if answer.score is not None and answer.score >= LEAST_SCORE:
+    new: dict[int, Photograph] = {}
+    for photograph, group in zip(found, groups[len(known) :], strict=True):
+        if group not in taken:
+            new.setdefault(group, photograph)
+    return list(new.values())
+
+
+def scored(photographs: list[Photograph], folder: Path, dev: int) -> dict[Photograph, dict[str, object]]:
+    """Split and MOS, the model's score, of photographs that nobody rated; of the large, one in `dev` to choose by."""
+    judged = Assessor(score_only=True)(photograph.path for photograph in photographs)
+    rows: dict[Photograph, dict[str, object]] = {}
+    for photograph, answer in zip(photographs, judged, strict=True):
+        if answer.score is not None:
             large = photograph.width * photograph.height >= LARGE
-            dev = large and drawn(str(Path(photograph.path).relative_to(folder)), 4)
-            clean[photograph] = {"split": "dev" if dev else "train", "mos": round(answer.score, 2)}
-    return clean
+            chosen_by = large and drawn(str(Path(photograph.path).relative_to(folder)), dev)
+            rows[photograph] = {"split": "dev" if chosen_by else "train", "mos": round(answer.score, 2)}
+    return rows
+
+
+def screened(folder: Path, known: list[Photograph]) -> dict[Photograph, dict[str, object]]:
+    """The photographs under a folder of all sorts that are good and show no scene that is known, with split and MOS."""
+    rows = scored(of_new_scenes(find_photographs([folder]), known), folder, 4)
+    return {photograph: row for photograph, row in rows.items() if float(str(row["mos"])) >= LEAST_SCORE}
+
+
+def chosen(folder: Path, known: list[Photograph]) -> dict[Photograph, dict[str, object]]:
+    """The photographs of chosen.txt under `folder` that show no scene that is known, with split and MOS. They are good,
+    whatever the model says, so none counts for less than LEAST_SCORE. FileNotFoundError when one is missing."""
+    names = (Path(__file__).parent / "chosen.txt").read_text(encoding="utf8").splitlines()
+    rows = scored(of_new_scenes([opened(folder / name) for name in names], known), folder, 6)
+    return {photograph: row | {"mos": max(LEAST_SCORE, float(str(row["mos"])))} for photograph, row in rows.items()}
 
 
 def main() -> None:
@@ -94,6 +124,7 @@ def main() -> None:
     parser.add_argument("--codecs", type=Path, required=True)
     parser.add_argument("--held", type=Path, nargs="*", default=[])
     parser.add_argument("--more", type=Path, nargs="*", default=[])
+    parser.add_argument("--chosen", type=Path, help="folder of the photographs that chosen.txt lists")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -104,10 +135,11 @@ def main() -> None:
     }
     for folder in (args.codecs / "clic2025", *args.held):  # looked at one by one: no filter drops their calm ones
         for path in sorted(path for path in folder.rglob("*") if path.suffix in (".png", ".jpg")):
-            with Image.open(path) as picture:
-                found[Photograph(str(path), *picture.size)] = {"split": "test"}
+            found[opened(path)] = {"split": "test"}
     for folder in args.more:
-        found |= clean_of(folder, list(found))
+        found |= screened(folder, list(found))
+    if args.chosen:
+        found |= chosen(args.chosen, list(found))
     with (args.out / "photographs.jsonl").open("w") as file:
         kept = [photograph for photograph in found if not photograph.path.endswith(LEFT_OUT)]
         for photograph in sorted(kept, key=lambda one: one.path):

@@ -114,3 +114,15 @@ def test_boxes_are_told_in_fractions_of_the_picture() -> None:
     assert part.tolist() == pytest.approx(
         (torch.tensor([0.5, 0.2] * 2) + whole * torch.tensor([0.5, 0.4] * 2)).tolist()
     )
+
+
+def test_what_is_kept_is_the_mean_of_the_weights_over_the_steps(stored: StoredCells, tmp_path: Path) -> None:
+    weights = []
+    for steps, average in ((0, 0.0), (1, 0.0), (1, 0.998)):
+        torch.manual_seed(0)
+        heads = FaultHeads()
+        train_heads(HeadOptions(steps=steps, batch=6, warmup=1, average=average), heads, stored, tmp_path / "log.jsonl")
+        weights.append(heads.kind.weight.detach().clone())
+    begun, after, kept = weights
+    assert not torch.allclose(begun, after)
+    torch.testing.assert_close(kept, 0.1 * begun + 0.9 * after)  # after one step 1 / 10 of the beginning is left

@@ -65,16 +65,31 @@ def test_outside_the_region_nothing_changes() -> None:
 def test_a_picture_developed_anew_is_another_but_little_changed() -> None:
     y, x = np.mgrid[0:900, 0:1200]
     pixels = np.stack([x / 5, y / 4, 128 + 60 * np.sin(x / 9) * np.cos(y / 7)], axis=2).astype(np.uint8)
-    sizes, means = set(), []
-    for seed in range(40):
+    sizes, means, gray, toned = set(), [], 0, 0
+    for seed in range(60):
         made = developed(pixels, seed)
         assert np.array_equal(made, developed(pixels, seed))
         sizes.add(made.shape)
-        means.append(made.mean(axis=(0, 1)) - pixels.mean(axis=(0, 1)))
+        shades = len(np.unique(made[::9, ::9].reshape(-1, 3), axis=0))
+        gray += bool((made == made[..., :1]).all())
+        toned += shades <= 256 and not (made == made[..., :1]).all()
+        if shades > 256:
+            means.append(made.mean(axis=(0, 1)) - pixels.mean(axis=(0, 1)))
+    assert 1 <= gray <= 10 and 1 <= toned <= 10
     assert (900, 1200, 3) in sizes and len(sizes) > 10
     assert min(min(shape[:2]) for shape in sizes) >= 512
     assert 2.0 < np.std(means) < 12.0 and np.abs(means).max() < 40.0
     assert developed(pixels[:300], 1).shape == pixels[:300].shape  # never below 512 px
+
+
+def test_a_whole_picture_without_color_is_no_fault_and_a_part_of_one_is() -> None:
+    part = Region(0.2, 0.2, 0.7, 0.7)
+    assert Recipe("a", FULL, 4.5, "saturation_hsv", 4, FULL, 1).kind is None
+    assert Recipe("a", FULL, 4.5, "saturation_hsv", 4, part, 1).kind == "saturation"
+    assert Recipe("a", FULL, 4.5, "saturation_hsv", 3, FULL, 1).kind == "saturation"
+    gray = load(np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8))
+    made = realise(Recipe("a", FULL, 4.5, "saturation_hsv", 4, FULL, 1), gray).pixels
+    assert np.ptp(made.astype(int), axis=2).max() <= 1
 
 
 def test_a_fault_lies_in_the_picture_as_it_was_developed() -> None:

@@ -51,7 +51,7 @@ def test_local_faults_are_what_the_set_promises(tmp_path: Path) -> None:
         assert max(recipe.region.width, recipe.region.height) <= 0.501
 
 
-def test_what_is_drawn_for_a_photograph_depends_on_its_pixels_alone(tmp_path: Path) -> None:
+def test_what_is_drawn_for_a_photograph_depends_on_its_bytes_alone(tmp_path: Path) -> None:
     one, other = large_photograph(tmp_path / "one.jpg", 0), large_photograph(tmp_path / "other.jpg", 1)
     again = large_photograph(tmp_path / "renamed.jpg", 0)
 

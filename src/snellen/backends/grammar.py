@@ -7,10 +7,10 @@ the verdict and the direction in them are those of this round's own rating, whic
 So is what the looks show, where they show a fault: of that the words and the issues speak, and of no other (left to
 itself, the decoder may clear up close what the crop shows plainly). Where they show none, nothing is wrong in a picture
 that is liked; in another it may find a fault of its own, and what its first section finds the others go on with. An
-issue is of a kind that the first section names. No three words stand in a row that did not in the same section of
-anything it was taught: at a loss, it would put parts of words and of sentences together to what nobody says. And a
-section does not go round in circles: no four words in a row are said twice in it, nor two long ones (the teacher's
-hardly ever are).
+issue is of a kind that the first section names, and no kind is listed twice. No three words stand in a row that did not
+in the same section of anything it was taught: at a loss, it would put parts of words and of sentences together to what
+nobody says. And a section does not go round in circles: no four words in a row are said twice in it, nor two long ones
+(the teacher's hardly ever are).
 """
 
 from __future__ import annotations
@@ -203,3 +203,5 @@ class Grammar:
             self.over = True
         elif written.endswith('"bbox_2d": ['):
             self.boxes.append([])
+            kind = written.rpartition('"kind": "')[2].partition('"')[0]
+            self.issues = tuple(issue for issue in self.issues if f'"kind": "{kind}"' not in issue)

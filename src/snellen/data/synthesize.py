@@ -28,6 +28,13 @@ GLOBAL_MEGAPIXELS = 2.0
 LEAST_SIDE = 512
 """No picture is developed smaller than this, in px of its short side."""
 
+BLACK_AND_WHITE = ("saturation_hsv", 4)
+"""The distortion and level that take all color away. In a part of a picture that is a fault; all over it is a black and
+white photograph, as many good ones are."""
+
+MONOCHROME = 0.12
+"""Share of the pictures developed anew that come out in black and white, half of them toned."""
+
 VISIBLE = 2.5
 """Least `visible_change` of a fault that a judge can be asked to find."""
 
@@ -54,7 +61,9 @@ class Recipe:
     @property
     def kind(self) -> str | None:
         """The issue kind that it shows, in the closed vocabulary; None when it shows none."""
-        return DISTORTIONS[self.distortion].kind_at(self.level) if self.distortion else None
+        if self.distortion is None or (self.region == FULL and (self.distortion, self.level) == BLACK_AND_WHITE):
+            return None
+        return DISTORTIONS[self.distortion].kind_at(self.level)
 
     @property
     def mos(self) -> float:
@@ -142,11 +151,12 @@ def realise(recipe: Recipe, source: Picture) -> Picture:
 
 def developed(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     """A clean picture (H, W, 3) as another camera or editor might have made it, still clean: a little brighter or
-    darker, flatter or punchier, warmer or cooler, and half of the time smaller (down to half the side, not below
-    `LEAST_SIDE`), so that its native pixels are sharper.
+    darker, flatter or punchier, warmer or cooler, half of the time smaller (down to half the side, not below
+    `LEAST_SIDE`), so that its native pixels are sharper, and now and then (`MONOCHROME`) in black and white.
 
     Ours. On a gray ramp the tones move by 4.6 levels (root mean square) in the median and by less than 8.5 in 95 of
-    100: less than by level 1 of brightening (9), level 2 of darkening (9) and levels 3 and 4 of contrast (10).
+    100: less than by level 1 of brightening (9), level 2 of darkening (9) and levels 3 and 4 of contrast (10). Toned
+    means that the powers of red and blue part: warm or cool shades, as of sepia and selenium.
     """
     rng = np.random.default_rng(seed)
     power, slope = np.exp(rng.normal(0.0, 0.05)), np.exp(rng.normal(0.0, 0.04))
@@ -159,7 +169,12 @@ def developed(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     if smaller < 1.0:
         picture = picture.resize((round(width * smaller), round(height * smaller)), Image.Resampling.LANCZOS)
-    return np.asarray(picture.point(table.T.ravel().tolist()))
+    picture = picture.point(table.T.ravel().tolist())
+    if rng.random() < MONOCHROME:
+        warmth = rng.normal(0.0, 0.15) if rng.random() < 0.5 else 0.0
+        shades = (np.linspace(0.0, 1.0, 256)[:, None] ** np.exp(warmth * np.array([-1.0, 0.0, 1.0])) * 255).round()
+        picture = picture.convert("L").convert("RGB").point(shades.astype(np.uint8).T.ravel().tolist())
+    return np.asarray(picture)
 
 
 def visible_change(recipe: Recipe, source: Picture) -> float:

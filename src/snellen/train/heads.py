@@ -34,13 +34,15 @@ CLEAN_WEIGHT = 0.4
 
 @dataclass(frozen=True)
 class HeadOptions:
-    """steps of `batch` looks; rate: the peak learning rate."""
+    """steps of `batch` looks; rate: the peak learning rate; average: how much of the mean of the weights over the steps
+    stays from one to the next."""
 
     steps: int = 2400
     batch: int = 64
     rate: float = 1.5e-3
     weight_decay: float = 0.05
     warmup: int = 50
+    average: float = 0.998
     seed: int = 0
 
 
@@ -98,7 +100,8 @@ def fault_losses(heads: FaultHeads, looks: Sequence[Look], cells: Tensor) -> dic
 
 
 def train_heads(options: HeadOptions, heads: FaultHeads, stored: StoredCells, log: Path) -> None:
-    """Train `heads` in place; `log` gets a line of JSON per step, then `validate_heads`."""
+    """Train `heads` in place, which get the mean of their weights over the steps; `log` gets a line of JSON per step,
+    then `validate_heads`."""
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
     device = best_device()
@@ -108,6 +111,7 @@ def train_heads(options: HeadOptions, heads: FaultHeads, stored: StoredCells, lo
     )
     shown = [fault[0] if (fault := stored.looks[i].fault) else None for i in stored.trained]
     chances = even(shown)
+    average = {name: value.clone() for name, value in heads.state_dict().items()}
     with log.open("w") as lines:
         lines.write(json.dumps(asdict(options)) + "\n")
         for step in range(options.steps):
@@ -123,7 +127,12 @@ def train_heads(options: HeadOptions, heads: FaultHeads, stored: StoredCells, lo
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(heads.parameters(), 5.0)
             optimizer.step()
+            decay = min(options.average, (1 + step) / (10 + step))
+            for name, value in heads.state_dict().items():
+                if value.is_floating_point():
+                    average[name].lerp_(value, 1 - decay)
             lines.write(json.dumps({"step": step + 1} | {k: round(v.item(), 4) for k, v in parts.items()}) + "\n")
+        heads.load_state_dict(average)
         heads.cpu().eval()
         held = [stored.looks[i] for i in stored.held_out]
         lines.write(json.dumps(validate_heads(heads, held, stored.take(stored.held_out))) + "\n")

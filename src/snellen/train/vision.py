@@ -195,7 +195,7 @@ def save_vision(state: dict[str, Tensor], path: Path) -> None:
     """Split a joint state into its parts, as `Vision.open` reads them."""
     parts = {
         part: {k[len(part) + 1 :]: v.cpu() for k, v in state.items() if k.startswith(part + ".")}
-        for part in ("encoder", "glance", "faults")
+        for part in ("encoder", "glance", "faults", "glimpse")
     }
     torch.save(parts, path)
 
