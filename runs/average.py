@@ -1,6 +1,6 @@
-r"""After step 3 of the recipe: the mean of the weights of encoders that were trained one after the other.
+r"""Beside the recipe: the mean of the weights of encoders that were trained one after the other.
 
-    python runs/average.py --vision build/vision-again/vision.pt build/vision-third/vision.pt --out build/vision
+    python runs/average.py --vision build/restored/vision.pt build/vision-w/vision.pt --out build/soup
 
 What learned longer knows more of faults and less of ratings; their mean keeps both (model soups, Wortsman et al. 2022,
 arXiv 2203.05482). Means of encoders that did not begin from each other are worthless.

@@ -26,6 +26,7 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -91,10 +92,10 @@ def of_new_scenes(found: list[Photograph], known: list[Photograph]) -> list[Phot
     return list(new.values())
 
 
-def scored(photographs: list[Photograph], folder: Path, dev: int) -> dict[Photograph, dict[str, object]]:
+def scored(photographs: list[Photograph], folder: Path, dev: int) -> dict[Photograph, dict[str, Any]]:
     """Split and MOS, the model's score, of photographs that nobody rated; of the large, one in `dev` to choose by."""
     judged = Assessor(score_only=True)(photograph.path for photograph in photographs)
-    rows: dict[Photograph, dict[str, object]] = {}
+    rows: dict[Photograph, dict[str, Any]] = {}
     for photograph, answer in zip(photographs, judged, strict=True):
         if answer.score is not None:
             large = photograph.width * photograph.height >= LARGE
@@ -103,18 +104,18 @@ def scored(photographs: list[Photograph], folder: Path, dev: int) -> dict[Photog
     return rows
 
 
-def screened(folder: Path, known: list[Photograph]) -> dict[Photograph, dict[str, object]]:
+def screened(folder: Path, known: list[Photograph]) -> dict[Photograph, dict[str, Any]]:
     """The photographs under a folder of all sorts that are good and show no scene that is known, with split and MOS."""
     rows = scored(of_new_scenes(find_photographs([folder]), known), folder, 4)
-    return {photograph: row for photograph, row in rows.items() if float(str(row["mos"])) >= LEAST_SCORE}
+    return {photograph: row for photograph, row in rows.items() if row["mos"] >= LEAST_SCORE}
 
 
-def chosen(folder: Path, known: list[Photograph]) -> dict[Photograph, dict[str, object]]:
+def chosen(folder: Path, known: list[Photograph]) -> dict[Photograph, dict[str, Any]]:
     """The photographs of chosen.txt under `folder` that show no scene that is known, with split and MOS. They are good,
     whatever the model says, so none counts for less than LEAST_SCORE. FileNotFoundError when one is missing."""
     names = (Path(__file__).parent / "chosen.txt").read_text(encoding="utf8").splitlines()
     rows = scored(of_new_scenes([opened(folder / name) for name in names], known), folder, 6)
-    return {photograph: row | {"mos": max(LEAST_SCORE, float(str(row["mos"])))} for photograph, row in rows.items()}
+    return {photograph: row | {"mos": max(LEAST_SCORE, row["mos"])} for photograph, row in rows.items()}
 
 
 def main() -> None:
@@ -130,7 +131,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     write_manifest(import_biq2021(args.biq), args.out / "biq2021.jsonl")
     codecs = [args.codecs / name for name in ("CID22", "kodak")]
-    found: dict[Photograph, dict[str, object]] = {
+    found: dict[Photograph, dict[str, Any]] = {
         photograph: {"split": split_of(photograph)} for photograph in find_photographs([args.wallpapers, *codecs])
     }
     for folder in (args.codecs / "clic2025", *args.held):  # looked at one by one: no filter drops their calm ones

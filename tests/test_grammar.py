@@ -272,14 +272,14 @@ def test_what_the_first_section_finds_the_others_go_on_with(words: str, after: s
     assert can_follow(grammar) == set("GSL"), "a picture that is not liked"
     say(grammar, f"{words}\n{FIRST_LABELS[1]}: ")
     assert can_follow(grammar) == set(after)
-    assert bool(grammar.issues) == (words == "So noise shows.")
+    assert bool(grammar.kinds) == (words == "So noise shows.")
 
 
 def test_nothing_is_wrong_in_a_liked_picture_in_which_no_fault_shows() -> None:
     grammar = begun(*FOUND, found=None, said=FOUND, rating=3.6)
     assert can_follow(grammar) == set("AN")
     say(grammar, "No blur after all.\n")
-    assert not grammar.issues
+    assert not grammar.kinds
 
 
 def test_what_a_section_finds_is_what_each_sentence_is_about() -> None:

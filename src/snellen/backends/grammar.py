@@ -51,9 +51,8 @@ def _is_long(word: str) -> bool:
 class Grammar:
     """Where one reply is. `allowed` says which tokens can stand next, `add` takes the one that does.
 
-    labels: of the sections. rating: this round's, which is read before its words. found: the kind of fault that
-    the looks show, None for none. earlier: the rating of the round before, in
-    hundredths.
+    labels: of the sections. rating: this round's, which is read before its words. found: the kind of fault that the
+    looks show, None for none. earlier: the rating of the round before, in hundredths.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class Grammar:
         self.pieces, self.labels, self.rating, self.earlier = pieces, labels, rating, earlier
         self.found = NOTHING if found is None and rating >= LIKED else found  # None: left to the first section
         self.occasion = occasion(rating, earlier, self.found)
-        self.issues: tuple[str, ...] = ()  # how one can begin: of kinds that the first section names, if any
+        self.kinds: tuple[str, ...] = ()  # of which an issue can be: those that the first section names, if any
         self.done = 0  # sections
         self.text = ""  # of the section or the fixed part so far
         self.tokens: list[int] = []  # of the section
@@ -77,6 +76,11 @@ class Grammar:
     @property
     def _last(self) -> bool:
         return self.done == len(self.labels) - 1
+
+    @property
+    def _issues(self) -> tuple[str, ...]:
+        """How an issue can begin."""
+        return tuple(issue for kind in self.kinds for issue in _ISSUES[kind])
 
     def allowed(self) -> Mask:
         """(V,)."""
@@ -163,8 +167,7 @@ class Grammar:
             self.rated = True
             tool = "crop" if any(self.boxes[0]) else "final"
             begin = f', "tool": "{tool}", "issues": ['
-            issues = self.issues or ("]}</answer>",)
-            self.options, self.text = tuple(begin + issue for issue in issues), ""
+            self.options, self.text = tuple(begin + rest for rest in self._issues or ("]}</answer>",)), ""
 
     def _in_section(self, token: int, text: str) -> None:
         begun = len(self.text) >= len(self._label)
@@ -186,7 +189,7 @@ class Grammar:
             self.found = self.pieces.found_by(self.labels[0], summary)
             self.occasion = occasion(self.rating, self.earlier, self.found)
         if self.found != NOTHING:
-            self.issues = tuple(issue for kind in KINDS if kind in named(summary) for issue in _ISSUES[kind])
+            self.kinds = tuple(kind for kind in KINDS if kind in named(summary))
 
     def _next(self) -> tuple[str, ...]:
         """What can follow a number of a box."""
@@ -194,7 +197,7 @@ class Grammar:
             return (", ",)
         if not self.rated:
             return ('], "rating": ',)
-        more = () if len(self.boxes) > MOST_ISSUES else tuple("]}, " + issue for issue in self.issues)
+        more = () if len(self.boxes) > MOST_ISSUES else tuple("]}, " + issue for issue in self._issues)
         return ("]}]}</answer>", *more)
 
     def _after(self, written: str) -> None:
@@ -203,5 +206,4 @@ class Grammar:
             self.over = True
         elif written.endswith('"bbox_2d": ['):
             self.boxes.append([])
-            kind = written.rpartition('"kind": "')[2].partition('"')[0]
-            self.issues = tuple(issue for issue in self.issues if f'"kind": "{kind}"' not in issue)
+            self.kinds = tuple(kind for kind in self.kinds if not written.endswith(_ISSUES[kind]))

@@ -25,7 +25,7 @@ from snellen.region import WHOLE_AREA, Region
 from snellen.train import best_device
 from snellen.train.example import SLIVER, Look, cell_targets, worst_target
 from snellen.train.looks import LookStore, even
-from snellen.train.loop import rate_at
+from snellen.train.loop import follow, rate_at
 
 WEIGHTS = {"kind": 0.7, "severity": 0.3, "worst_kind": 0.3, "worst_severity": 0.2}
 CLEAN_WEIGHT = 0.4
@@ -127,10 +127,7 @@ def train_heads(options: HeadOptions, heads: FaultHeads, stored: StoredCells, lo
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(heads.parameters(), 5.0)
             optimizer.step()
-            decay = min(options.average, (1 + step) / (10 + step))
-            for name, value in heads.state_dict().items():
-                if value.is_floating_point():
-                    average[name].lerp_(value, 1 - decay)
+            follow(average, heads.state_dict(), step, options.average)
             lines.write(json.dumps({"step": step + 1} | {k: round(v.item(), 4) for k, v in parts.items()}) + "\n")
         heads.load_state_dict(average)
         heads.cpu().eval()

@@ -1,12 +1,15 @@
-"""What the training loops share: how fast to learn at which step, and a checkpoint that a kill cannot halve."""
+"""What the training loops share: how fast to learn at which step, the mean of the weights over the steps, and a
+checkpoint that a kill cannot halve."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 
 def rate_at(step: int, steps: int, warmup: int) -> float:
@@ -14,6 +17,15 @@ def rate_at(step: int, steps: int, warmup: int) -> float:
     0.02 of the peak at `steps` (Loshchilov & Hutter, SGDR, 2017, without restarts)."""
     cosine = 0.5 * (1.0 + math.cos(math.pi * step / steps))
     return min(1.0, (step + 1) / warmup) * (cosine * 0.98 + 0.02)
+
+
+def follow(average: Mapping[str, Tensor], weights: Mapping[str, Tensor], step: int, most: float) -> None:
+    """Let `average`, the mean of the weights over the steps, follow those of `step` (from 0), in place: of it stays
+    min(most, (1 + step) / (10 + step)), so that the beginning is soon forgotten. Whole numbers stay as they were."""
+    stays = min(most, (1 + step) / (10 + step))
+    for name, value in weights.items():
+        if value.is_floating_point():
+            average[name].lerp_(value, 1 - stays)
 
 
 def save(state: dict[str, Any], path: Path) -> None:

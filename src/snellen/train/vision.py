@@ -22,7 +22,7 @@ from snellen.model.vision import CELL, WIDTH, load_imagenet
 from snellen.train import best_device, heads
 from snellen.train.example import Look
 from snellen.train.heads import fault_losses, validate_heads
-from snellen.train.loop import rate_at, save
+from snellen.train.loop import follow, rate_at, save
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,7 @@ def train_vision(
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 5.0)
         optimizer.step()
-        decay = min(options.average, (1 + step) / (10 + step))
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                average[name].lerp_(value, 1 - decay)
+        follow(average, model.state_dict(), step, options.average)
         row: dict[str, float] = {"step": step + 1, "seconds": round(time.time() - began, 1)}
         row |= {name: round(part.item(), 4) for name, part in parts.items()}
         done = step + 1 == last
