@@ -73,7 +73,7 @@ def torch_twin(folder: Path, vision: Path, sft: Path) -> BundledBackend:
     graphs: dict[str, Any] = {
         "_encoder": TorchGraph(_Everything(seen.encoder), ["picture"]),
         "_glimpse": TorchGraph(seen.glimpse, ["picture"]),
-        "_connector": TorchGraph(_Connect(seen, model), ["cells", "region", "glimpse"]),
+        "_connector": TorchGraph(_Connect(seen, model), ["cells", "region", "glimpse", "near", "near_region"]),
         "_decoder": TorchGraph(_Decode(model), ["ids", "looks", "positions", "keys", "past"]),
     }
     for name, graph in graphs.items():

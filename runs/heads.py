@@ -1,6 +1,6 @@
 r"""Step 5 of the recipe: teach the fault heads, with the encoder as it is. See runs/README.md for the order.
 
-    python runs/heads.py --vision build/vision/vision.pt --looks build/looks build/looks-more --cells build/cells \
+    python runs/heads.py --vision build/vision/vision.pt --looks build/looks build/looks-own --cells build/cells \
         --out build/heads
 """
 
@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--cells", type=Path, required=True, help="folder that runs/cells.py left")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=HeadOptions.steps)
+    parser.add_argument("--rate", type=float, default=HeadOptions.rate)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(2)
@@ -32,7 +33,8 @@ def main() -> None:
     cells = [np.load(args.cells / f"{folder.name}.npy", mmap_mode="r") for folder in args.looks]
     stored = StoredCells([LookStore(folder) for folder in args.looks], cells)
     args.out.mkdir(parents=True, exist_ok=True)
-    train_heads(HeadOptions(steps=args.steps, seed=args.seed), vision.faults, stored, args.out / "log.jsonl")
+    options = HeadOptions(steps=args.steps, rate=args.rate, seed=args.seed)
+    train_heads(options, vision.faults, stored, args.out / "log.jsonl")
     vision.save(args.out / "vision.pt")
 
 

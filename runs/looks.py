@@ -2,7 +2,9 @@
 
     python runs/looks.py --photographs build/photographs.jsonl --manifest build/biq2021.jsonl --out build/looks
 
-For every recipe two looks are stored: the whole picture, and the crop that a good second look would ask for.
+For every recipe two looks are stored: the whole picture, and the crop that a good second look would ask for; or with
+--vision the one that its fault heads ask for, which is larger, lies beside the fault now and then, and is what they see
+when they are used.
 """
 
 from __future__ import annotations
@@ -15,16 +17,19 @@ from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from snellen.data.sample import read_manifest
 from snellen.data.synthesize import PRISTINE_MOS, Recipe, plan, realise, write_recipes
-from snellen.image import ZOOM_PRESETS, Picture, load, look
+from snellen.image import ZOOM_PRESETS, Picture, View, load, look
+from snellen.model.seen import Vision
 from snellen.region import FULL, Region
 from snellen.train.example import Look
 from snellen.train.looks import store_looks, training_pictures
 
 HIGH_MOS = 4.2
 """Real training pictures rated at least this count as clean sources."""
+ZOOM = ZOOM_PRESETS["snellen"]
 
 
 @lru_cache(maxsize=1)
@@ -45,16 +50,29 @@ def crop_for(recipe: Recipe, width: int, height: int) -> Region:
         wanted = Region(
             max(0.0, r.x0 - grow[0]), max(0.0, r.y0 - grow[1]), min(1.0, r.x1 + grow[2]), min(1.0, r.y1 + grow[3])
         )
-    return ZOOM_PRESETS["snellen"].settle(wanted, width, height)
+    return ZOOM.settle(wanted, width, height)
 
 
-def looks_of(job: tuple[int, Recipe]) -> list[tuple[Look, dict[str, object]]]:
-    number, recipe = job
+@lru_cache(maxsize=1)
+def judge(path: Path) -> Vision:
+    torch.set_num_threads(1)  # every worker is one
+    return Vision.open(path, whole=False)
+
+
+@torch.no_grad()
+def asked(vision: Vision, whole: View) -> Region:
+    """The crop that the fault heads ask for after a look at the whole picture."""
+    faults = vision.faults(vision.cells([whole.overview], [whole.fragments]))
+    return ZOOM.settle(Region(*faults.box[0].tolist()), whole.picture.width, whole.picture.height)
+
+
+def looks_of(job: tuple[int, Recipe, Path | None]) -> list[tuple[Look, dict[str, object]]]:
+    number, recipe, vision = job
     picture = realise(recipe, source(recipe.source))
-    crop = crop_for(recipe, picture.width, picture.height)
+    whole = look(picture, FULL)
+    crop = asked(judge(vision), whole) if vision else crop_for(recipe, picture.width, picture.height)
     rows = []
-    for part in (FULL, crop):
-        view = look(picture, part)
+    for part, view in ((FULL, whole), (crop, look(picture, crop))):
         seen = recipe.region.relative_to(part) if recipe.kind else None
         fault = (recipe.kind, recipe.level, seen) if recipe.kind and seen else None
         more: dict[str, object] = {
@@ -75,6 +93,7 @@ def main() -> None:
     )
     parser.add_argument("--large", type=int, default=1400, help="pictures made from sources of a megapixel and more")
     parser.add_argument("--small", type=int, default=2600, help="pictures made from smaller sources")
+    parser.add_argument("--vision", type=Path, help="vision.pt of an encoder and fault heads that learned before")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
@@ -87,15 +106,20 @@ def main() -> None:
     rated, _ = training_pictures(read_manifest(args.manifest))
     small += [(s.path, 512, 512, s.mos) for s in rated if s.mos is not None and s.mos >= HIGH_MOS]
     # a judge that sees faults nine times in ten believes that there always is one
-    recipes = plan(large, args.large, args.seed, local=0.45, clean=0.4, develop=0.6)
+    if args.vision is None:
+        recipes = plan(large, args.large, args.seed, local=0.45, clean=0.4, develop=0.6)
+    else:  # for its crops, more that have a fault in a part
+        recipes = plan(large, args.large, args.seed, local=0.55, clean=0.38, whole_frame=0.6, develop=0.6)
     recipes += plan(small, args.small, args.seed + 1, local=0.5, clean=0.3, whole_frame=0.9, develop=0.5)
     recipes.sort(key=lambda recipe: recipe.source)  # each source is then read once
     args.out.mkdir(parents=True, exist_ok=True)
     write_recipes(recipes, args.out / "recipes.jsonl")
 
+    jobs = ((number, recipe, args.vision) for number, recipe in enumerate(recipes))
+
     def looks() -> Iterator[tuple[Look, dict[str, object]]]:
         with Pool(args.workers) as pool:
-            for pair in pool.imap(looks_of, enumerate(recipes), chunksize=10):
+            for pair in pool.imap(looks_of, jobs, chunksize=10):
                 yield from pair
 
     store_looks(looks(), 2 * len(recipes), args.out)

@@ -40,11 +40,14 @@ step vision python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/
     --steps "$(some 2000)" --out "$out/vision-first"
 step vision-again python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --synthetic 10 --seed 2 \
     --start "$out/vision-first/vision.pt" --teacher "$out/vision-first/vision.pt" --encoder-rate 3e-4 \
-    --head-rate 1e-3 --steps "$(some 2000)" --out "$out/vision"
-step cells python runs/cells.py --vision "$out/vision/vision.pt" --known "$out/known" --looks "$out/looks" \
+    --head-rate 1e-3 --frozen 5 --steps "$(some 1500)" --out "$out/vision"
+step looks-own python runs/looks.py --photographs "$out/photographs.jsonl" --manifest "$out/biq2021.jsonl" \
+    --vision "$out/vision/vision.pt" --large "$(some 8000)" --small 0 --seed 77 --out "$out/looks-own"
+step visible-own python runs/visible.py --looks "$out/looks-own"
+step cells python runs/cells.py --vision "$out/vision/vision.pt" --known "$out/known" --looks "$out/looks" "$out/looks-own" \
     --out "$out/cells"
-step heads python runs/heads.py --vision "$out/vision/vision.pt" --looks "$out/looks" --cells "$out/cells" \
-    --steps "$(some 3500)" --out "$out/heads"
+step heads python runs/heads.py --vision "$out/vision/vision.pt" --looks "$out/looks" "$out/looks-own" \
+    --cells "$out/cells" --steps "$(some 5000)" --rate 1.2e-3 --out "$out/heads"
 step glimpse python runs/glimpse.py --vision "$out/heads/vision.pt" --known "$out/known" --looks "$out/looks" \
     --steps "$(some 5000 100)" --out "$out/glimpse"
 step vectors python runs/vectors.py --glimpse "$out/glimpse" --known "$out/known" --looks "$out/looks" \
@@ -63,7 +66,7 @@ step rl python runs/rl.py --vision "$out/glimpse/vision.pt" --sft "$out/sft" --m
     --token-credit --out "$out/rl"
 step rater-rl python runs/rater.py --sft "$out/rl" --vectors "$out/vectors" \
     --rationales "$out/rationales-own.jsonl" --steps "$(some 1500)" --out "$out/rl-rated"
-step export python runs/export.py --vision "$out/glimpse/vision.pt" --sft "$out/rl-rated" --version 0.11.0 \
+step export python runs/export.py --vision "$out/glimpse/vision.pt" --sft "$out/rl-rated" --version 0.12.0 \
     --out "$out/model"
 step calibrate python runs/calibrate.py --manifest "$out/biq2021.jsonl" --model "$out/model" --out "$out/calibrate" \
     --workers 2

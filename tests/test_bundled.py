@@ -20,7 +20,7 @@ from PIL import Image
 from snellen.answer import named
 from snellen.assess import Assessment, Assessor, Step
 from snellen.backends import BackendError, Sampling, Turn
-from snellen.backends.bundled import FIRST_NUMBERS, RATINGS, WEIGHTS, BundledBackend, read_phrases
+from snellen.backends.bundled import BOX, FIRST_NUMBERS, RATINGS, WEIGHTS, BundledBackend, closer, read_phrases
 from snellen.backends.grammar import occasion
 from snellen.backends.pieces import phrases_of, suits
 from snellen.data.distort import distort
@@ -94,6 +94,39 @@ def test_a_look_is_read_both_ways_and_a_quick_one_one_way(model: BundledBackend,
     assert abs(quick[0].ensemble - quick[1].ensemble) > 1e-3, "so it matters"
     view = look(picture)
     assert model.see(view) is model.see(view), "looked at once"
+
+
+@pytest.fixture(scope="module")
+def large() -> Picture:
+    """Six megapixels with noise in a part."""
+    pixels = np.asarray(Image.fromarray(photos()[0]).resize((3000, 2000), Image.Resampling.BICUBIC))
+    return Picture(distort(pixels, "white_noise", 5, np.random.default_rng(0), Region(0.6, 0.6, 0.75, 0.75)), "large")
+
+
+def test_what_is_suspected_in_a_crop_is_looked_at_closer(large: Picture) -> None:
+    crop, box = look(large, Region(0.3, 0.3, 0.9, 0.9)), [0.61, 0.6, 0.72, 0.7800001]
+    near = closer(crop, box)
+    assert near is not None and near.picture is large
+    assert near.region.to_list() == pytest.approx([0.6, 0.6, 0.8, 0.8], abs=1e-3), "widened as any crop is"
+    assert near.scale > crop.scale
+    assert closer(look(large), box) is None, "the whole is not zoomed into before a crop is asked for"
+    assert closer(look(large, crop.region, quick=True), box) is None
+    assert closer(crop, [0.3, 0.3, 0.9, 0.8]) is None, "it would show hardly less"
+
+
+def test_what_is_in_a_crop_is_found_by_looking_closer(model: BundledBackend, large: Picture) -> None:
+    crop, ways, rated = look(large, Region(0.3, 0.3, 0.9, 0.9)), (False, True), np.array([3.0], np.float32)
+    place = model._place(crop, ways)
+    far, rating = model._connect(*place, rated, *place)
+    near = closer(crop, far[-1, BOX].tolist())
+    assert near is not None
+    told, same = model._connect(*place, rated, *model._place(near, ways))
+    assert same == rating, "only what is found is looked for closer"
+    seen = model.vectors(crop)
+    assert np.allclose(seen[-1, BOX], told[-1, BOX], atol=1e-5)
+    noise = [one[-1, -FIRST_NUMBERS:-1][1 + KINDS.index("noise")] for one in (far, told, seen)]
+    assert noise[2] == pytest.approx(noise[1], abs=1e-5)
+    assert noise[1] > noise[0], "so it helps"
 
 
 def test_the_ensemble_is_the_mean_of_both_heads(model: BundledBackend, generated: list[Picture]) -> None:

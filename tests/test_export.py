@@ -55,10 +55,12 @@ def test_connector_agrees(models) -> None:
     (vision, decoder), graphs = models
     cells = torch.rand(2, 2, SAID, GRID, GRID, generator=torch.Generator().manual_seed(1))
     region, glimpse = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.2, 0.1, 0.6, 0.9]]), torch.tensor([2.5, 4.0])
+    near = torch.rand(cells.shape, generator=torch.Generator().manual_seed(2)), torch.tensor([[0.1, 0.2, 0.3, 0.4]] * 2)
     with torch.no_grad():
-        seen = vision.judge(cells, region, glimpse)
+        seen = vision.judge(cells, region, glimpse, near)
         wanted = decoder.see(seen), seen.rating
-    said = graphs["connector"].run(None, {"cells": cells.numpy(), "region": region.numpy(), "glimpse": glimpse.numpy()})
+    places = {"cells": cells, "region": region, "near": near[0], "near_region": near[1]}
+    said = graphs["connector"].run(None, {name: one.numpy() for name, one in (places | {"glimpse": glimpse}).items()})
     for one, other in zip(said, wanted, strict=True):
         assert np.allclose(one, other, atol=1e-4)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from snellen.answer import (
     Issue,
     Rationale,
     labels,
+    named,
     parse_reply,
     render_reply,
 )
@@ -37,7 +40,11 @@ ANSWERS = [
 
 
 def said(answer: Answer, number: int) -> str:
-    return render_reply(WORDS if number == 1 else LATER, answer, number)
+    words = WORDS if number == 1 else LATER
+    if answer.issues:
+        kinds = ", ".join(issue.kind for issue in answer.issues)
+        words = replace(words, summary=f"Soft edges: {kinds}; the rest is fine.")
+    return render_reply(words, answer, number)
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +87,10 @@ def test_any_walk_can_be_read(pieces: Pieces, seed: int) -> None:
     parsed = parse_reply(text, number)
     assert parsed.rationale is not None
     if number == 1:
-        assert set(parsed.rationale.sections) <= {*WORDS.sections, *LATER.sections}
+        assert set(parsed.rationale.sections[1:]) <= {*WORDS.sections, *LATER.sections}, "summaries mix"
     kinds = [issue.kind for issue in parsed.answer.issues]
     assert len(kinds) == len(set(kinds)) <= MOST_ISSUES
+    assert grammar.found == NOTHING or set(kinds) == named(parsed.rationale.summary)
     assert (parsed.answer.tool == "crop") == (parsed.answer.region is not None)
 
 
@@ -304,7 +312,7 @@ def test_a_verdict_and_a_finding_have_to_suit_both() -> None:
 
 @pytest.mark.parametrize(("found", "listed"), [(NOTHING, {False}), ("blur", {True})])
 def test_issues_are_listed_where_a_fault_was_found(tokenizer, pieces: Pieces, found: str, listed: set[bool]) -> None:
-    """Of kinds that the summary names: it names some here."""
+    """Of the kinds that the summary names: where no issue is listed here, it names some too."""
     seen = set()
     for answer in ANSWERS:
         grammar = Grammar(pieces, FIRST_LABELS, 3.5, found)
@@ -355,13 +363,13 @@ def test_a_token_of_two_words_does_not_say_them_again_either() -> None:
         ("Grain shows; contrast loss adds to it.", {"noise", "low contrast"}),
     ],
 )
-def test_an_issue_is_of_a_kind_that_the_summary_names(tokenizer, summary: str, kinds: set[str]) -> None:
+def test_the_issues_are_of_the_kinds_that_the_summary_names_each_once(tokenizer, summary: str, kinds: set[str]) -> None:
     texts = [tokenizer.decode([i], skip_special_tokens=False) for i in range(tokenizer.get_vocab_size())]
     words = Rationale(summary, "Crisp edges.", "No halos there, no blur.", "It is good.")
     phrases = suiting(phrases_of([render_reply(words, ANSWERS[0], 1)]), ())
     pieces = Pieces(texts, token_id(tokenizer, "0.00"), token_id(tokenizer, "<end>"), phrases)
-    for kind in KINDS:
-        reply = render_reply(words, Answer(None, 3.0, "final", (Issue(kind, 2, CORNER),)), 1)
+    for listed in [(), *product(KINDS), *product(["noise", "blur"], ["low contrast", "noise"])]:
+        reply = render_reply(words, Answer(None, 3.0, "final", tuple(Issue(kind, 2, CORNER) for kind in listed)), 1)
         grammar = Grammar(pieces, FIRST_LABELS, 3.0, "blur")
         allowed = []
         for token in tokenizer.encode(reply).ids:
@@ -369,7 +377,7 @@ def test_an_issue_is_of_a_kind_that_the_summary_names(tokenizer, summary: str, k
             if not allowed[-1]:
                 break
             grammar.add(token)
-        assert all(allowed) == (kind in kinds), kind
+        assert all(allowed) == (set(listed) == kinds and len(listed) == len(kinds)), listed
 
 
 def test_a_section_that_is_full_ends_where_one_can_and_at_last_wherever_it_is() -> None:

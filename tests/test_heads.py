@@ -116,6 +116,27 @@ def test_boxes_are_told_in_fractions_of_the_picture() -> None:
     )
 
 
+def test_a_finding_can_be_that_of_a_closer_look() -> None:
+    torch.manual_seed(0)
+    vision = Vision().eval()
+    cells, near = torch.rand(2, 1, 2, SAID, GRID, GRID)
+    region, part, rated = (
+        torch.tensor([[0.2, 0.1, 0.9, 0.9]]),
+        torch.tensor([[0.5, 0.2, 1.0, 0.6]]),
+        torch.tensor([3.0]),
+    )
+    with torch.no_grad():
+        far, close, both = (
+            vision.judge(cells, region, rated),
+            vision.judge(near, part, rated),
+            vision.judge(cells, region, rated, (near, part)),
+        )
+    for name, value in both._asdict().items():
+        of = close if name in ("found", "box") else far
+        assert torch.equal(value, getattr(of, name)), name
+    assert not torch.equal(far.found, close.found), "so it matters"
+
+
 def test_what_is_kept_is_the_mean_of_the_weights_over_the_steps(stored: StoredCells, tmp_path: Path) -> None:
     weights = []
     for steps, average in ((0, 0.0), (1, 0.0), (1, 0.998)):

@@ -226,7 +226,7 @@ def test_looks_are_encoded_once_and_kept_on_disk(tmp_path: Path) -> None:
 def test_a_look_is_encoded_both_ways_and_its_cells_lie_as_in_the_picture() -> None:
     torch.manual_seed(0)
     vision = Vision().eval()
-    whole, part = look(picture(0)), look(picture(0), PART)
+    whole, part = look(picture(0)), look(picture(0), PART)  # which is too small to be looked at closer
     seen = LookCache(vision).take([whole, part])
     small = [[one.overview for one in (whole, part)], [one.fragments for one in (whole, part)]]
     turned = [[one[:, ::-1] for one in kind] for kind in small]
@@ -236,3 +236,22 @@ def test_a_look_is_encoded_both_ways_and_its_cells_lie_as_in_the_picture() -> No
     for found, by_hand in zip(seen, wanted, strict=True):
         assert torch.allclose(found, by_hand, atol=2e-3), "in 16 bits"
     assert seen.shown.tolist() == pytest.approx([1.0, part.region.area], abs=1e-3)
+
+
+@torch.no_grad()
+def test_what_is_found_in_a_crop_is_what_a_closer_look_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    views = [look(picture(0)), look(picture(0), PART), look(picture(1))]
+    near = look(picture(0), Region(0.3, 0.4, 0.6, 0.7))
+    monkeypatch.setattr("snellen.train.look_cache.closer", lambda view, _: near if view is views[1] else None)
+    cache = LookCache(Vision())
+    seen, rated = cache.take(views), torch.zeros(1)
+    far, close = (cache.vision.judge(*cache._place([view]), rated) for view in (views[1], near))
+    assert torch.allclose(seen.found[1], close.found[0], atol=2e-3), "in 16 bits"
+    assert torch.allclose(seen.box[1], close.box[0], atol=2e-3)
+    assert torch.allclose(seen.summary[1], far.summary[0], atol=2e-3), "the rest is said of the crop"
+    assert seen.shown[1] == pytest.approx(PART.area, abs=1e-3)
+    assert not torch.allclose(far.found, close.found, atol=2e-3), "so it matters"
+    monkeypatch.undo()
+    for found, alone in zip(seen, LookCache(cache.vision).take(views[::2]), strict=True):
+        assert torch.equal(found[::2], alone), "and of other looks too"

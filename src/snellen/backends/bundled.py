@@ -27,9 +27,9 @@ from snellen.backends import BackendError, Calibration, Conversation, RatingDist
 from snellen.backends.grammar import Grammar
 from snellen.backends.grid import Floats, regrid
 from snellen.backends.pieces import Phrase, Pieces
-from snellen.image import GRID, View, glimpse
+from snellen.image import GRID, ZOOM_PRESETS, View, glimpse, look
 from snellen.protocol import KINDS
-from snellen.region import Region
+from snellen.region import FULL, Region
 
 GRID_SIDE = 5
 """Each small picture reaches the decoder as GRID_SIDE x GRID_SIDE pooled cell vectors."""
@@ -39,6 +39,10 @@ and last what was found, which is also added to every word that follows."""
 FIRST_NUMBERS = len(KINDS) + 2
 """So many numbers at the end of what is seen at a token are always the conversation's first look's: the chances of no
 fault and of each kind, and the plain head's rating."""
+BOX = slice(-FIRST_NUMBERS - 6, -FIRST_NUMBERS - 2)
+"""Where, before these, the box of what was found stands."""
+CLOSER = 0.8
+"""A closer look shows at most so much of what the view shows; else there is nothing new to see."""
 WEIGHTS = Path(__file__).parent.parent / "weights" / "snellen-1"
 GRAPHS = ("encoder", "glimpse", "connector", "decoder")
 FILES = (*(f"{graph}.onnx" for graph in GRAPHS), "tokenizer.json", "phrases.txt")
@@ -86,6 +90,17 @@ def texts_of(tokenizer: Tokenizer) -> list[str]:
     return [tokenizer.decode([i], skip_special_tokens=False) for i in range(tokenizer.get_vocab_size())]
 
 
+def closer(view: View, box: npt.ArrayLike) -> View | None:
+    """A look at that part of a crop in which a fault is suspected, `box`, x0 y0 x1 y1 of the picture. None after a look
+    at the whole picture, which is what a crop is asked for, for a quick one, and where it would show hardly less."""
+    if view.region == FULL or view.quick:
+        return None
+    picture = view.picture
+    part = Region(*np.asarray(box, float).clip(0.0, 1.0).tolist())
+    part = ZOOM_PRESETS["snellen"].settle(part, picture.width, picture.height)
+    return look(picture, part) if part.area <= CLOSER * view.region.area else None
+
+
 def turn_ids(tokenizer: Tokenizer, region: Region) -> list[int]:
     """The ids of the user turn that shows a region."""
     names = ["<look>", *(f"{value:.2f}" for value in (region.x0, region.y0, region.x1, region.y1))]
@@ -129,6 +144,10 @@ class BundledBackend:
             onnxruntime.InferenceSession(str(folder / f"{part}.onnx"), options, providers=["CPUExecutionProvider"])
             for part in GRAPHS
         )
+        if "near" not in (one.name for one in self._connector.get_inputs()):
+            raise BackendError(
+                f"{folder}: version {self.version} looks no closer; export it again, with runs/export.py"
+            )
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._image, self._end, self._first_rating = (
             token_id(self.tokenizer, token) for token in ("<image>", "<end>", "1.00")
@@ -153,21 +172,35 @@ class BundledBackend:
         return self._seen[view]
 
     def _look(self, view: View, ways: Sequence[bool]) -> LookVectors:
-        reads = [
-            [self._readers.submit(self.cells, one, mirrored) for one in (view.overview, view.fragments)]
-            for mirrored in ways
-        ]
         small = glimpse(view.overview)
         glimpses = [
             self._readers.submit(self._glimpse.run, None, {"picture": _turned(small, mirrored)[None]})
             for mirrored in ways
         ]
+        seen = self._place(view, ways)
         rated = np.array([one.result()[0] for one in glimpses], np.float32).mean(axis=0)
+        vectors, rating = self._connect(*seen, rated, *seen)
+        if near := closer(view, vectors[-1, BOX]):  # what is in a crop is found by looking closer still
+            vectors, rating = self._connect(*seen, rated, *self._place(near, ways))
+        head, ensemble = (float(np.clip(one, 1.0, 5.0)) for one in (2.0 * rating - rated[0], rating))
+        return LookVectors(vectors, head, ensemble)
+
+    def _place(self, view: View, ways: Sequence[bool]) -> tuple[Floats, Floats]:
+        """All numbers of the cells of a look, (1, 2, C, GRID, GRID), and where that is, (1, 4)."""
+        reads = [
+            [self._readers.submit(self.cells, one, mirrored) for one in (view.overview, view.fragments)]
+            for mirrored in ways
+        ]
         cells = np.array([[one.result() for one in both] for both in reads], np.float32).mean(axis=0)
-        region = np.array([view.region.to_list()], np.float32)
-        vectors, rating = self._connector.run(None, {"cells": cells[None], "region": region, "glimpse": rated})
-        head, ensemble = (float(np.clip(one[0], 1.0, 5.0)) for one in (2.0 * rating - rated, rating))
-        return LookVectors(vectors[0], head, ensemble)
+        return cells[None], np.array([view.region.to_list()], np.float32)
+
+    def _connect(
+        self, cells: Floats, region: Floats, rated: Floats, near: Floats, near_region: Floats
+    ) -> tuple[Floats, float]:
+        """The vectors of one look and its plain rating; the finding is that of `near`."""
+        inputs = {"cells": cells, "region": region, "glimpse": rated, "near": near, "near_region": near_region}
+        vectors, rating = self._connector.run(None, inputs)
+        return vectors[0], float(rating[0])
 
     def vectors(self, view: View) -> Floats:
         """What the decoder reads of a look, (LOOK_TOKENS, look_width)."""

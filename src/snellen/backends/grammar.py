@@ -6,11 +6,11 @@ nothing that was written is changed afterwards. The only number among the words 
 the verdict and the direction in them are those of this round's own rating, which is read before the words are written.
 So is what the looks show, where they show a fault: of that the words and the issues speak, and of no other (left to
 itself, the decoder may clear up close what the crop shows plainly). Where they show none, nothing is wrong in a picture
-that is liked; in another it may find a fault of its own, and what its first section finds the others go on with. An
-issue is of a kind that the first section names, and no kind is listed twice. No three words stand in a row that did not
-in the same section of anything it was taught: at a loss, it would put parts of words and of sentences together to what
-nobody says. And a section does not go round in circles: no four words in a row are said twice in it, nor two long ones
-(the teacher's hardly ever are).
+that is liked; in another it may find a fault of its own, and what its first section finds the others go on with. The
+issues are of the kinds that the first section names, of each one, up to MOST_ISSUES: a fault that is told of can be
+checked. No three words stand in a row that did not in the same section of anything it was taught: at a loss, it would
+put parts of words and of sentences together to what nobody says. And a section does not go round in circles: no four
+words in a row are said twice in it, nor two long ones (the teacher's hardly ever are).
 """
 
 from __future__ import annotations
@@ -197,8 +197,8 @@ class Grammar:
             return (", ",)
         if not self.rated:
             return ('], "rating": ',)
-        more = () if len(self.boxes) > MOST_ISSUES else tuple("]}, " + issue for issue in self._issues)
-        return ("]}]}</answer>", *more)
+        full = len(self.boxes) > MOST_ISSUES
+        return ("]}]}</answer>",) if full or not self.kinds else tuple("]}, " + issue for issue in self._issues)
 
     def _after(self, written: str) -> None:
         self.options = ()

@@ -1,8 +1,8 @@
 """From trained torch weights to the files of a bundled model: ONNX graphs, tokenizer, calibration, card.
 
 Four graphs: `encoder` (a small picture -> all that is said of its cells), `glimpse` (a smaller one -> a rating),
-`connector` (the cells of looks and their glimpses -> the decoder's vectors) and `decoder` (ids, look vectors and
-key/value cache -> logits of tokens and ratings, and cache).
+`connector` (cells of looks and of closer ones, and glimpses -> the decoder's vectors) and `decoder` (ids, look
+vectors and key/value cache -> logits of tokens and ratings, and cache).
 """
 
 from __future__ import annotations
@@ -31,15 +31,17 @@ class _Everything(nn.Module):
 
 
 class _Connect(nn.Module):
-    """Cells of looks, the regions looked at and what the glimpse rates in; the decoder's vectors and the plain rating
-    out."""
+    """Cells of looks, the regions looked at and what the glimpse rates in, and cells and regions of the looks to take
+    the findings from; the decoder's vectors and the plain rating out."""
 
     def __init__(self, vision: Vision, decoder: Decoder) -> None:
         super().__init__()
         self.vision, self.decoder = vision, decoder
 
-    def forward(self, cells: Tensor, region: Tensor, glimpse: Tensor) -> tuple[Tensor, Tensor]:
-        seen = self.vision.judge(cells, region, glimpse)
+    def forward(
+        self, cells: Tensor, region: Tensor, glimpse: Tensor, near: Tensor, near_region: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        seen = self.vision.judge(cells, region, glimpse, (near, near_region))
         return self.decoder.see(seen), seen.rating
 
 
@@ -66,8 +68,9 @@ def export_onnx(vision: Vision, decoder: Decoder, out: Path) -> None:
     picture = torch.zeros(1, GLIMPSE, GLIMPSE, 3, dtype=torch.uint8)
     sizes = {"picture": {0: "n", 1: "height", 2: "width"}, "glimpse": {0: "n"}}
     _save(vision.glimpse, (picture,), out / "glimpse.onnx", ["picture"], ["glimpse"], sizes)
-    inputs = (torch.zeros(1, 2, SAID, GRID, GRID), torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.zeros(1))
-    names = ["cells", "region", "glimpse"]
+    place = torch.zeros(1, 2, SAID, GRID, GRID), torch.tensor([[0.0, 0.0, 1.0, 1.0]])
+    inputs = (*place, torch.zeros(1), *place)
+    names = ["cells", "region", "glimpse", "near", "near_region"]
     each = {name: {0: "n"} for name in [*names, "vectors", "rating"]}
     _save(_Connect(vision, decoder), inputs, out / "connector.onnx", names, ["vectors", "rating"], each)
     shape, t, p = decoder.shape, 3, 2

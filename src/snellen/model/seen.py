@@ -95,15 +95,20 @@ class Vision(nn.Module):
         """The encoder's own ratings of N looks, given their cells: (N,), 1..5, unclipped."""
         return self.glance.rating(self.glance.summarise(*cells[:, :, :WIDTH].unbind(1)))
 
-    def judge(self, cells: Tensor, regions: Tensor, glimpses: Tensor) -> Seen:
-        """What is said of N looks, given cells, the regions looked at, x0 y0 x1 y1 (N, 4), and glimpses (N,)."""
+    def judge(
+        self, cells: Tensor, regions: Tensor, glimpses: Tensor, near: tuple[Tensor, Tensor] | None = None
+    ) -> Seen:
+        """What is said of N looks, given cells, the regions looked at, x0 y0 x1 y1 (N, 4), and glimpses (N,). near:
+        cells and regions of looks to take the findings from, of closer ones; None for these."""
         vectors = cells[:, :, :WIDTH]
         summary = self.glance.summarise(vectors[:, 0], vectors[:, 1])
-        faults = self.faults(cells)
+        found_in, part = near or (cells, regions)
+        faults = self.faults(found_in)
         overview, fragments = (
             F.avg_pool2d(part, GRID // GRID_SIDE).flatten(2).transpose(1, 2) for part in vectors.unbind(1)
         )
-        corner, size = regions[:, :2], regions[:, 2:] - regions[:, :2]
+        corner, size = part[:, :2], part[:, 2:] - part[:, :2]
         box = corner.repeat(1, 2) + faults.box * size.repeat(1, 2)
-        rating, shown = 0.5 * (self.glance.rating(summary) + glimpses), size.prod(dim=1)
+        rating = 0.5 * (self.glance.rating(summary) + glimpses)
+        shown = (regions[:, 2:] - regions[:, :2]).prod(dim=1)
         return Seen(summary, overview, fragments, rating, shown, faults.found, box)

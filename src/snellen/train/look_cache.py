@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
+from snellen.backends.bundled import closer
 from snellen.image import View
 from snellen.model.seen import Seen, Vision
 
@@ -59,20 +61,31 @@ class LookCache:
 
     @torch.no_grad()
     def _encode(self, views: Sequence[View]) -> npt.NDArray[np.float16]:
-        """As it lies and mirrored, the mean, as the exported model sees."""
+        """As the exported model sees: as it lies and mirrored, the mean; crops closer still."""
+        cells, regions = self._place(views)
+        overviews = [view.overview for view in views]
+        rated = 0.5 * (self.vision.glimpses(overviews) + self.vision.glimpses([one[:, ::-1] for one in overviews]))
+        seen = self.vision.judge(cells, regions, rated)
+        near = {i: one for i, view in enumerate(views) if (one := closer(view, seen.box[i].tolist()))}
+        if near:
+            closest = cells.clone(), regions.clone()
+            for whole, part in zip(closest, self._place(list(near.values())), strict=True):
+                whole[list(near)] = part
+            seen = self.vision.judge(cells, regions, rated, closest)
+        return seen.packed().cpu().numpy().astype(np.float16)
+
+    def _place(self, views: Sequence[View]) -> tuple[Tensor, Tensor]:
+        """All numbers of the cells of looks, and where each is."""
         overviews, fragments = [view.overview for view in views], [view.fragments for view in views]
         turned = [[one[:, ::-1] for one in part] for part in (overviews, fragments)]
         cells = 0.5 * (self.vision.cells(overviews, fragments) + self.vision.cells(*turned).flip(-1))
-        rated = 0.5 * (self.vision.glimpses(overviews) + self.vision.glimpses(turned[0]))
-        regions = torch.tensor([view.region.to_list() for view in views], device=cells.device)
-        seen = self.vision.judge(cells, regions, rated)
-        return seen.packed().cpu().numpy().astype(np.float16)
+        return cells, torch.tensor([view.region.to_list() for view in views], device=cells.device)
 
 
 def _name(view: View) -> str:
     r = view.region
-    # read both ways: what was kept before it was so is not the same
-    return f"{view.picture.name}\n{r.x0:.6f} {r.y0:.6f} {r.x1:.6f} {r.y1:.6f} both"
+    # both ways and closer: what was kept before it was read so is not the same
+    return f"{view.picture.name}\n{r.x0:.6f} {r.y0:.6f} {r.x1:.6f} {r.y1:.6f} both closer"
 
 
 def _checksum(vision: Vision) -> str:
