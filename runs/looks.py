@@ -93,7 +93,7 @@ def main() -> None:
     )
     parser.add_argument("--large", type=int, default=1400, help="pictures made from sources of a megapixel and more")
     parser.add_argument("--small", type=int, default=2600, help="pictures made from smaller sources")
-    parser.add_argument("--vision", type=Path, help="vision.pt of an encoder and fault heads that learned before")
+    parser.add_argument("--vision", type=Path, help="vision.pt whose fault heads ask for the crops")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)

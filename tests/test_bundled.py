@@ -116,11 +116,11 @@ def test_what_is_suspected_in_a_crop_is_looked_at_closer(large: Picture) -> None
 
 def test_what_is_in_a_crop_is_found_by_looking_closer(model: BundledBackend, large: Picture) -> None:
     crop, ways, rated = look(large, Region(0.3, 0.3, 0.9, 0.9)), (False, True), np.array([3.0], np.float32)
-    place = model._place(crop, ways)
+    place = model._read(crop, ways)
     far, rating = model._connect(*place, rated, *place)
     near = closer(crop, far[-1, BOX].tolist())
     assert near is not None
-    told, same = model._connect(*place, rated, *model._place(near, ways))
+    told, same = model._connect(*place, rated, *model._read(near, ways))
     assert same == rating, "only what is found is looked for closer"
     seen = model.vectors(crop)
     assert np.allclose(seen[-1, BOX], told[-1, BOX], atol=1e-5)
@@ -345,6 +345,15 @@ def test_a_model_of_before_is_to_be_exported_again(copy: Path) -> None:
     del card["sha256"]["glimpse.onnx"]
     (copy / "card.json").write_text(json.dumps(card | {"version": "0.7.0"}))
     with pytest.raises(BackendError, match=r"model: version 0\.7\.0 has no glimpse\.onnx; export it again"):
+        BundledBackend(copy)
+
+
+def test_a_model_that_cannot_look_closer_is_to_be_exported_again(copy: Path) -> None:
+    shutil.copy(copy / "glimpse.onnx", copy / "connector.onnx")  # as in any of before, it takes no closer look
+    card = json.loads((copy / "card.json").read_text())
+    card["sha256"]["connector.onnx"] = card["sha256"]["glimpse.onnx"]
+    (copy / "card.json").write_text(json.dumps(card | {"version": "0.11.0"}))
+    with pytest.raises(BackendError, match=r"model: version 0\.11\.0 cannot look closer; export it again"):
         BundledBackend(copy)
 
 

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 import torch
 
-from snellen.backends.bundled import GRAPHS
+from snellen.backends.bundled import BOX, GRAPHS
 from snellen.image import GRID
 from snellen.model.decoder import Decoder, DecoderShape
 from snellen.model.export import export_onnx
@@ -63,6 +63,7 @@ def test_connector_agrees(models) -> None:
     said = graphs["connector"].run(None, {name: one.numpy() for name, one in (places | {"glimpse": glimpse}).items()})
     for one, other in zip(said, wanted, strict=True):
         assert np.allclose(one, other, atol=1e-4)
+    assert np.allclose(said[0][:, -1, BOX], seen.box, atol=1e-4)
 
 
 def test_decoder_with_cache_agrees_with_one_pass(models) -> None:

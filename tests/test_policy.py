@@ -246,7 +246,7 @@ def test_what_is_found_in_a_crop_is_what_a_closer_look_finds(monkeypatch: pytest
     monkeypatch.setattr("snellen.train.look_cache.closer", lambda view, _: near if view is views[1] else None)
     cache = LookCache(Vision())
     seen, rated = cache.take(views), torch.zeros(1)
-    far, close = (cache.vision.judge(*cache._place([view]), rated) for view in (views[1], near))
+    far, close = (cache.vision.judge(*cache._read([view]), rated) for view in (views[1], near))
     assert torch.allclose(seen.found[1], close.found[0], atol=2e-3), "in 16 bits"
     assert torch.allclose(seen.box[1], close.box[0], atol=2e-3)
     assert torch.allclose(seen.summary[1], far.summary[0], atol=2e-3), "the rest is said of the crop"

@@ -40,7 +40,7 @@ FIRST_NUMBERS = len(KINDS) + 2
 """So many numbers at the end of what is seen at a token are always the conversation's first look's: the chances of no
 fault and of each kind, and the plain head's rating."""
 BOX = slice(-FIRST_NUMBERS - 6, -FIRST_NUMBERS - 2)
-"""Where, before these, the box of what was found stands."""
+"""Where the box of what was found stands there: before the FIRST_NUMBERS, how much was shown and the plain rating."""
 CLOSER = 0.8
 """A closer look shows at most so much of what the view shows; else there is nothing new to see."""
 WEIGHTS = Path(__file__).parent.parent / "weights" / "snellen-1"
@@ -146,7 +146,7 @@ class BundledBackend:
         )
         if "near" not in (one.name for one in self._connector.get_inputs()):
             raise BackendError(
-                f"{folder}: version {self.version} looks no closer; export it again, with runs/export.py"
+                f"{folder}: version {self.version} cannot look closer; export it again, with runs/export.py"
             )
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._image, self._end, self._first_rating = (
@@ -177,16 +177,16 @@ class BundledBackend:
             self._readers.submit(self._glimpse.run, None, {"picture": _turned(small, mirrored)[None]})
             for mirrored in ways
         ]
-        seen = self._place(view, ways)
+        seen = self._read(view, ways)
         rated = np.array([one.result()[0] for one in glimpses], np.float32).mean(axis=0)
         vectors, rating = self._connect(*seen, rated, *seen)
         if near := closer(view, vectors[-1, BOX]):  # what is in a crop is found by looking closer still
-            vectors, rating = self._connect(*seen, rated, *self._place(near, ways))
+            vectors, rating = self._connect(*seen, rated, *self._read(near, ways))
         head, ensemble = (float(np.clip(one, 1.0, 5.0)) for one in (2.0 * rating - rated[0], rating))
         return LookVectors(vectors, head, ensemble)
 
-    def _place(self, view: View, ways: Sequence[bool]) -> tuple[Floats, Floats]:
-        """All numbers of the cells of a look, (1, 2, C, GRID, GRID), and where that is, (1, 4)."""
+    def _read(self, view: View, ways: Sequence[bool]) -> tuple[Floats, Floats]:
+        """All numbers of the cells of a look, (1, 2, C, GRID, GRID), and its region, (1, 4)."""
         reads = [
             [self._readers.submit(self.cells, one, mirrored) for one in (view.overview, view.fragments)]
             for mirrored in ways

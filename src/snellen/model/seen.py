@@ -99,15 +99,15 @@ class Vision(nn.Module):
         self, cells: Tensor, regions: Tensor, glimpses: Tensor, near: tuple[Tensor, Tensor] | None = None
     ) -> Seen:
         """What is said of N looks, given cells, the regions looked at, x0 y0 x1 y1 (N, 4), and glimpses (N,). near:
-        cells and regions of looks to take the findings from, of closer ones; None for these."""
+        cells and regions of the closer looks that the findings are taken from; None for these looks themselves."""
         vectors = cells[:, :, :WIDTH]
         summary = self.glance.summarise(vectors[:, 0], vectors[:, 1])
-        found_in, part = near or (cells, regions)
-        faults = self.faults(found_in)
+        searched, where = near or (cells, regions)
+        faults = self.faults(searched)
         overview, fragments = (
             F.avg_pool2d(part, GRID // GRID_SIDE).flatten(2).transpose(1, 2) for part in vectors.unbind(1)
         )
-        corner, size = part[:, :2], part[:, 2:] - part[:, :2]
+        corner, size = where[:, :2], where[:, 2:] - where[:, :2]
         box = corner.repeat(1, 2) + faults.box * size.repeat(1, 2)
         rating = 0.5 * (self.glance.rating(summary) + glimpses)
         shown = (regions[:, 2:] - regions[:, :2]).prod(dim=1)

@@ -62,20 +62,20 @@ class LookCache:
     @torch.no_grad()
     def _encode(self, views: Sequence[View]) -> npt.NDArray[np.float16]:
         """As the exported model sees: as it lies and mirrored, the mean; crops closer still."""
-        cells, regions = self._place(views)
+        cells, regions = self._read(views)
         overviews = [view.overview for view in views]
         rated = 0.5 * (self.vision.glimpses(overviews) + self.vision.glimpses([one[:, ::-1] for one in overviews]))
         seen = self.vision.judge(cells, regions, rated)
         near = {i: one for i, view in enumerate(views) if (one := closer(view, seen.box[i].tolist()))}
         if near:
             closest = cells.clone(), regions.clone()
-            for whole, part in zip(closest, self._place(list(near.values())), strict=True):
+            for whole, part in zip(closest, self._read(list(near.values())), strict=True):
                 whole[list(near)] = part
             seen = self.vision.judge(cells, regions, rated, closest)
         return seen.packed().cpu().numpy().astype(np.float16)
 
-    def _place(self, views: Sequence[View]) -> tuple[Tensor, Tensor]:
-        """All numbers of the cells of looks, and where each is."""
+    def _read(self, views: Sequence[View]) -> tuple[Tensor, Tensor]:
+        """All numbers of the cells of looks, and their regions."""
         overviews, fragments = [view.overview for view in views], [view.fragments for view in views]
         turned = [[one[:, ::-1] for one in part] for part in (overviews, fragments)]
         cells = 0.5 * (self.vision.cells(overviews, fragments) + self.vision.cells(*turned).flip(-1))
