@@ -20,7 +20,7 @@ from PIL import Image
 from snellen.answer import named
 from snellen.assess import Assessment, Assessor, Step
 from snellen.backends import BackendError, Sampling, Turn
-from snellen.backends.bundled import BOX, FIRST_NUMBERS, RATINGS, WEIGHTS, BundledBackend, closer, read_phrases
+from snellen.backends.bundled import BOX, FIRST_NUMBERS, RATINGS, WEIGHTS, BundledBackend, _said, closer, read_phrases
 from snellen.backends.grammar import occasion
 from snellen.backends.pieces import phrases_of, suits
 from snellen.data.distort import distort
@@ -116,11 +116,11 @@ def test_what_is_suspected_in_a_crop_is_looked_at_closer(large: Picture) -> None
 
 def test_what_is_in_a_crop_is_found_by_looking_closer(model: BundledBackend, large: Picture) -> None:
     crop, ways, rated = look(large, Region(0.3, 0.3, 0.9, 0.9)), (False, True), np.array([3.0], np.float32)
-    place = model._read(crop, ways)
+    place = _said(crop, model._reads(crop, ways))
     far, rating = model._connect(*place, rated, *place)
     near = closer(crop, far[-1, BOX].tolist())
     assert near is not None
-    told, same = model._connect(*place, rated, *model._read(near, ways))
+    told, same = model._connect(*place, rated, *_said(near, model._reads(near, ways)))
     assert same == rating, "only what is found is looked for closer"
     seen = model.vectors(crop)
     assert np.allclose(seen[-1, BOX], told[-1, BOX], atol=1e-5)

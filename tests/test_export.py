@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -15,22 +16,35 @@ from snellen.model.decoder import Decoder, DecoderShape
 from snellen.model.export import export_onnx
 from snellen.model.pointer import TOLD
 from snellen.model.seen import Vision
-from snellen.model.vision import SAID
+from snellen.model.vision import SAID, SameConv2d
 
 SHAPE = DecoderShape(600, 32, 2, 2)
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("export")
+
+
+@pytest.fixture(scope="module")
+def models(folder: Path):
     torch.manual_seed(0)
     twins = Vision().eval(), Decoder(SHAPE).eval()
     torch.nn.init.normal_(twins[0].faults.kind.weight)  # else all boxes are about as likely
     torch.nn.init.normal_(twins[1].pointer.gates.weight)  # else it adds nothing
     twins[1].pointer.spoken[3, 100:120] = 1.0
-    folder: Path = tmp_path_factory.mktemp("export")
     export_onnx(*twins, folder)
     graphs = {name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx")) for name in GRAPHS}
     return twins, graphs
+
+
+@pytest.mark.parametrize("name", ["encoder", "glimpse"])
+def test_padding_is_part_of_the_convolution(models, folder: Path, name: str) -> None:
+    nodes = onnx.load(folder / f"{name}.onnx").graph.node
+    padded = {node.output[0] for node in nodes if node.op_type == "Pad"}
+    convolutions = [node for node in nodes if node.op_type == "Conv"]
+    assert len(convolutions) > 40
+    assert not [node.name for node in convolutions if padded.intersection(node.input)], "as two they take twice as long"
 
 
 @pytest.mark.parametrize("size", [(64, 64), (320, 224), (96, 320)])
@@ -40,6 +54,18 @@ def test_encoder_agrees_at_every_size(models, size) -> None:
     with torch.no_grad():
         wanted = vision.encoder.everything(torch.from_numpy(picture)).numpy()
     assert np.allclose(graphs["encoder"].run(None, {"picture": picture})[0], wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2)])
+def test_same_padding_is_that_of_tensorflow(kernel: int, stride: int) -> None:
+    conv = SameConv2d(1, 1, kernel, stride)
+    torch.nn.init.ones_(conv.weight)
+    torch.nn.init.zeros_(conv.bias)
+    said = conv(torch.ones(1, 1, 16, 16))[0, 0].detach()
+    before, after = (kernel - stride) // 2, (kernel - stride + 1) // 2
+    inside = torch.tensor([min(at + kernel, before + 16) - max(at, before) for at in range(0, 16, stride)])
+    assert after - before == stride - 1 and said.shape == (16 // stride, 16 // stride)
+    assert torch.equal(said, (inside[:, None] * inside).float()), "one zero more at the end at stride 2"
 
 
 @pytest.mark.parametrize("size", [(64, 64), (224, 160)])

@@ -12,7 +12,7 @@ import json
 import os
 import weakref
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,27 +172,24 @@ class BundledBackend:
         return self._seen[view]
 
     def _look(self, view: View, ways: Sequence[bool]) -> LookVectors:
+        reads = self._reads(view, ways)  # what takes longest begins first
         small = glimpse(view.overview)
         glimpses = [
             self._readers.submit(self._glimpse.run, None, {"picture": _turned(small, mirrored)[None]})
             for mirrored in ways
         ]
-        seen = self._read(view, ways)
+        seen = _said(view, reads)
         rated = np.array([one.result()[0] for one in glimpses], np.float32).mean(axis=0)
         vectors, rating = self._connect(*seen, rated, *seen)
         if near := closer(view, vectors[-1, BOX]):  # what is in a crop is found by looking closer still
-            vectors, rating = self._connect(*seen, rated, *self._read(near, ways))
+            vectors, rating = self._connect(*seen, rated, *_said(near, self._reads(near, ways)))
         head, ensemble = (float(np.clip(one, 1.0, 5.0)) for one in (2.0 * rating - rated[0], rating))
         return LookVectors(vectors, head, ensemble)
 
-    def _read(self, view: View, ways: Sequence[bool]) -> tuple[Floats, Floats]:
-        """All numbers of the cells of a look, (1, 2, C, GRID, GRID), and its region, (1, 4)."""
-        reads = [
-            [self._readers.submit(self.cells, one, mirrored) for one in (view.overview, view.fragments)]
-            for mirrored in ways
-        ]
-        cells = np.array([[one.result() for one in both] for both in reads], np.float32).mean(axis=0)
-        return cells[None], np.array([view.region.to_list()], np.float32)
+    def _reads(self, view: View, ways: Sequence[bool]) -> list[list[Future[Floats]]]:
+        """The reading of a look, begun: for each way, of both its small pictures."""
+        small = view.overview, view.fragments
+        return [[self._readers.submit(self.cells, one, mirrored) for one in small] for mirrored in ways]
 
     def _connect(
         self, cells: Floats, region: Floats, rated: Floats, near: Floats, near_region: Floats
@@ -227,13 +224,13 @@ class BundledBackend:
         """
         if not conversations:
             return []
-        batch = self._batch(conversations)
-        logits, _, past = self._step(batch, self._no_past(len(conversations)))
+        batch, past = self._batch(conversations), self._no_past(len(conversations))
         forced = self._more(batch, [self.tokenizer.encode(RATING_PREFIX).ids] * len(conversations))
-        rated = self._step(forced, past)[1]  # only looked up: the words follow the conversation, not this
-        ratings = [RatingDistribution(RATINGS, _softmax(row)) for row in rated]
         if sampling.prefix == RATING_PREFIX and sampling.max_tokens == 1:
-            return [Reply(sampling.prefix, rating=rating, finish="prefix") for rating in ratings]
+            rated = self._step(_joined(batch, forced), past)[1]
+            return [Reply(sampling.prefix, rating=rating, finish="prefix") for rating in _distributions(rated)]
+        logits, _, past = self._step(batch, past)
+        ratings = _distributions(self._step(forced, past)[1])  # only looked up: the words follow the conversation
         if sampling.prefix:
             batch = self._more(batch, [self.tokenizer.encode(sampling.prefix).ids] * len(conversations))
             logits, _, past = self._step(batch, past)
@@ -350,8 +347,25 @@ class _Writer:
         return Reply(text, tuple(self.ids), tuple(self.logprobs), self.rating, finish)
 
 
+def _said(view: View, reads: Sequence[Sequence[Future[Floats]]]) -> tuple[Floats, Floats]:
+    """All numbers of the cells of a look, (1, 2, C, GRID, GRID), once they are there, and its region, (1, 4)."""
+    cells = np.array([[one.result() for one in both] for both in reads], np.float32).mean(axis=0)
+    return cells[None], np.array([view.region.to_list()], np.float32)
+
+
 def _turned(picture: npt.NDArray[np.uint8], mirrored: bool) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture
+
+
+def _joined(batch: dict[str, npt.NDArray[Any]], more: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """The decoder's inputs for a batch and what follows it, in one pass; `keys` of what follows are of both already."""
+    return {name: np.concatenate([batch[name], one], axis=1) for name, one in more.items() if name != "keys"} | {
+        "keys": more["keys"]
+    }
+
+
+def _distributions(rated: Floats) -> list[RatingDistribution]:
+    return [RatingDistribution(RATINGS, _softmax(row)) for row in rated]
 
 
 def _softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

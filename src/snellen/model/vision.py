@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,10 +44,47 @@ SAID = WIDTH + RAW + MEASURES
 """All numbers of one cell: its vector, the four depths that it was made of, and what was measured."""
 
 
-def same_pad(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """TensorFlow's SAME padding for sides that are a multiple of the stride (the weights were trained with it)."""
-    total = kernel - stride
-    return F.pad(x, (total // 2, total - total // 2, total // 2, total - total // 2))
+class SameConv2d(nn.Conv2d):
+    """A convolution with TensorFlow's SAME padding, for sides that are a multiple of the stride: the weights were
+    trained with it. Where the stride is 2 there is one pixel more at the end than at the beginning."""
+
+    def __init__(self, inside: int, outside: int, kernel: int, stride: int, groups: int = 1) -> None:
+        super().__init__(inside, outside, kernel, stride, groups=groups)
+        before = (kernel - stride) // 2
+        self.around = before, kernel - stride - before
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.onnx.is_in_onnx_export():
+            found: Tensor = _PaddedConv.apply(  # type: ignore[no-untyped-call]
+                x, self.weight, self.bias, self.around, self.stride[0], self.groups
+            )
+            return found
+        return padded_conv(x, self.weight, self.bias, self.around, self.stride[0], self.groups)
+
+
+def padded_conv(
+    x: Tensor, weight: Tensor, bias: Tensor | None, around: tuple[int, int], stride: int, groups: int
+) -> Tensor:
+    """A convolution with so many zeros before and after each row and column."""
+    before, after = around
+    if before != after:  # torch pads alike on both sides only
+        x, before = F.pad(x, (before, after) * 2), 0
+    return F.conv2d(x, weight, bias, stride, before, groups=groups)
+
+
+class _PaddedConv(torch.autograd.Function):
+    """`padded_conv` as one node of ONNX, which does pad as it likes. As two, the Pad takes as long as the convolution:
+    ONNX Runtime lays the numbers out anew before it and after it."""
+
+    @staticmethod
+    def forward(ctx: Any, *given: Any) -> Tensor:
+        return padded_conv(*given)
+
+    @staticmethod
+    def symbolic(g: Any, x: Any, weight: Any, bias: Any, around: tuple[int, int], stride: int, groups: int) -> Any:
+        before, after = around
+        pads = [before, before, after, after]
+        return g.op("Conv", x, weight, bias, pads_i=pads, strides_i=[stride, stride], group_i=groups)
 
 
 class Block(nn.Module):
@@ -55,15 +93,14 @@ class Block(nn.Module):
     def __init__(self, kernel: int, stride: int, expansion: int, inside: int, outside: int) -> None:
         super().__init__()
         wide = inside * expansion
-        self.kernel, self.stride = kernel, stride
         self.expand = nn.Conv2d(inside, wide, 1) if expansion > 1 else None
-        self.depthwise = nn.Conv2d(wide, wide, kernel, stride, groups=wide)
+        self.depthwise = SameConv2d(wide, wide, kernel, stride, groups=wide)
         self.project = nn.Conv2d(wide, outside, 1)
         self.residual = stride == 1 and inside == outside
 
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
-        y = F.relu6(self.depthwise(same_pad(y, self.kernel, self.stride)), inplace=True)
+        y = F.relu6(self.depthwise(y), inplace=True)
         y = self.project(y)
         out: Tensor = x + y if self.residual else y
         return out
@@ -74,7 +111,7 @@ class Lite0(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, 32, 3, 2)
+        self.stem = SameConv2d(3, 32, 3, 2)
         self.blocks = nn.ModuleList(
             Block(kernel, stride if i == 0 else 1, expansion, inside if i == 0 else outside, outside)
             for repeats, kernel, stride, expansion, inside, outside in STAGES
@@ -84,7 +121,7 @@ class Lite0(nn.Module):
     def read(self, pictures: Tensor, taps: Container[int]) -> list[Tensor]:
         """What the blocks with the indices `taps` put out for (N, H, W, 3) pictures in 0..255."""
         x = ((pictures.float() - 127.0) / 128.0).permute(0, 3, 1, 2)
-        x = F.relu6(self.stem(same_pad(x, 3, 2)))
+        x = F.relu6(self.stem(x))
         levels = []
         for i, block in enumerate(self.blocks):
             x = block(x)
@@ -136,15 +173,16 @@ def measures(pictures: Tensor) -> Tensor:
     and near black. They show at once a part that is darker, flatter or greyer than the rest.
     """
     rgb = pictures.float().permute(0, 3, 1, 2) / 255.0
-    luma = (rgb * rgb.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=1, keepdim=True)
-    color = torch.cat([luma, rgb[:, 2:] - luma, rgb[:, :1] - luma], dim=1)
+    red, green, blue = rgb[:, :1], rgb[:, 1:2], rgb[:, 2:]
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    color = torch.cat([luma, blue - luma, red - luma], dim=1)
     mean = F.avg_pool2d(color, CELL)
     spread = (F.avg_pool2d(color * color, CELL) - mean * mean).clamp_min(0).add(1e-6).sqrt()
     rest = [
         F.pad((luma[..., 1:] - luma[..., :-1]).abs(), (0, 1)),
         F.pad((luma[..., 1:, :] - luma[..., :-1, :]).abs(), (0, 0, 0, 1)),
         F.pad((luma[..., 2:] - 2 * luma[..., 1:-1] + luma[..., :-2]).abs(), (1, 1)),
-        rgb.amax(dim=1, keepdim=True) - rgb.amin(dim=1, keepdim=True),
+        torch.maximum(torch.maximum(red, green), blue) - torch.minimum(torch.minimum(red, green), blue),
         (luma > 0.98).float(),
         (luma < 0.02).float(),
     ]
