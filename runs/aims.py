@@ -144,6 +144,8 @@ def _grounding() -> list[Row]:
         Row("right kind named, severity 3-5", ">= 70 %", "grounding", share("right kind named", strong), True),
         Row("right kind named, severity 1-2", "printed", "grounding", share("right kind named", "severity 1-2")),
         Row("severity rank correlation, kind right", ">= 0.7", "grounding", value("severity", "kind right"), True),
+        Row("severity rank correlation, kind right, each of five levels alike", "printed", "grounding",
+            value("severity", "kind right, each level alike"), True),
         Row("severity rank correlation, all", "printed", "grounding", value("severity", "all")),
         Row("clean pictures, false alarm", "<= 15 %", "grounding", share("clean pictures", "false alarm"), True),
     ]  # fmt: skip

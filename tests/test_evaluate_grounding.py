@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from evaluate_rows import pristine_set, reply, row
 
+from snellen import metrics
 from snellen.answer import Issue
 from snellen.backends.scripted import ScriptedBackend
 from snellen.data.sample import Fault, Sample
@@ -65,6 +66,22 @@ def test_issue_boxes_and_kinds_by_hand() -> None:
     assert found["clean pictures"]["false alarm of severity 2 or more"][0] == 0.0
     assert found["severity"]["pictures, kind right"] == 1
     assert found["severity"]["all"][0] == pytest.approx(1.0)
+
+
+def test_severity_by_hand() -> None:
+    said = {"a": (3, 2), "b": (4, 4), "c": (5, 4), "d": (5, 5), "e": (5, None)}  # level, severity; e: another kind
+    sets = [faulty(**{name: blur(level) for name, (level, _) in said.items()})]
+    rows = [
+        row("grounding", f"made/{name}.png", 3.0, issues=[Issue("blur" if mild else "noise", mild or 5, CORNER)])
+        for name, (_, mild) in said.items()
+    ]
+    found = grounding.summarise(rows, sets)["severity"]
+    assert found["pictures, kind right"] == 4
+    assert found["kind right"][0] == pytest.approx(metrics.srcc([2, 4, 4, 5], [3, 4, 5, 5]))
+    assert found["kind right, each level alike"][0] == pytest.approx(
+        metrics.srcc([2, 2, 4, 4, 4, 5], [3, 3, 4, 4, 5, 5])
+    )
+    assert found["all"][0] == pytest.approx(metrics.srcc([2, 4, 4, 5, 5], [3, 4, 5, 5, 5]))
 
 
 def test_agreement_by_way() -> None:

@@ -47,6 +47,18 @@ def test_correlations_as_in_scipy(n: int, values: int) -> None:
     assert metrics.plcc(a, b) == pytest.approx(stats.pearsonr(a, b)[0], abs=1e-12)
 
 
+def test_balanced_srcc_is_that_of_levels_of_equal_size() -> None:
+    said, level = [1, 2, 2, 3, 1, 4, 5, 4, 4, 5], [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    plain = metrics.srcc(said, level)
+    assert metrics.balanced_srcc(said, level) == pytest.approx(plain)
+    more = [i for i in range(10) for _ in range(5 if level[i] > 3 else 1)]  # of the upper levels five times as many
+    often, repeated = np.array(said)[more], np.array(level)[more]
+    assert metrics.balanced_srcc(often, repeated) == pytest.approx(plain)
+    assert metrics.srcc(often, repeated) < plain - 0.1
+    assert metrics.balanced_srcc([3, 1], [2, 1]) == 1.0 and metrics.balanced_srcc([1, 3], [2, 1]) == -1.0
+    assert math.isnan(metrics.balanced_srcc([1, 1], [1, 2])) and math.isnan(metrics.balanced_srcc([1, 2], [1, 1]))
+
+
 def test_rmse_worked_by_hand() -> None:
     assert metrics.rmse([1, 2, 3], [1, 2, 6]) == pytest.approx(math.sqrt(3))
 

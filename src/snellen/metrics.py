@@ -39,6 +39,30 @@ def srcc(predicted: npt.ArrayLike, wanted: npt.ArrayLike) -> float:
     return plcc(ranks(predicted), ranks(wanted))
 
 
+def balanced_srcc(predicted: npt.ArrayLike, levels: npt.ArrayLike) -> float:
+    """Spearman's rank correlation with few levels, each of which counts alike however many pictures it has, -1..1.
+
+    A rank correlation depends on how the levels are mixed: among pictures that are nearly all at two of five levels
+    it is low for a judge that tells all five apart. Pictures weigh 1 / those of their level, in ranks and correlation.
+    """
+    a, b = _columns(predicted, levels)
+    if len(a) < 2 or np.ptp(a) == 0.0 or np.ptp(b) == 0.0:
+        return math.nan
+    _, group, count = np.unique(b, return_inverse=True, return_counts=True)
+    weight = 1.0 / (len(count) * count[group])
+    a, b = (_weighted_ranks(values, weight) for values in (a, b))
+    a, b = a - weight @ a, b - weight @ b
+    return float(np.clip(weight @ (a * b) / math.sqrt((weight @ (a * a)) * (weight @ (b * b))), -1.0, 1.0))
+
+
+def _weighted_ranks(values: Floats, weight: Floats) -> Floats:
+    """Share of the weight below each value, and half of that at it."""
+    _, group = np.unique(values, return_inverse=True)
+    mass = np.bincount(group, weight)
+    below: Floats = np.cumsum(mass) - mass / 2.0
+    return below[group]
+
+
 def krcc(predicted: npt.ArrayLike, wanted: npt.ArrayLike) -> float:
     """Kendall's tau-b, -1..1: (concordant - discordant pairs) / sqrt(pairs untied in one * pairs untied in the other).
 
