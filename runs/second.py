@@ -55,7 +55,7 @@ class StoredLooks:
 def first_replies(policy: Policy, rows: Sequence[dict[str, Any]], temperature: float) -> list[str]:
     """What the model says of the first look at each picture."""
     nothing = np.zeros((1, 1, 3), np.uint8)
-    views = [View(FULL, nothing, nothing, 1.0, Picture(nothing, str(row["look"]), ())) for row in rows]
+    views = [View(FULL, Picture(nothing, str(row["look"]), ())) for row in rows]
     asked = [SnellenProtocol().conversation(DEFAULT_QUESTION, [view], []) for view in views]
     return [reply.text for reply in policy.reply(asked, Sampling(temperature=temperature))]
 

@@ -6,6 +6,7 @@ import io
 import math
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,43 +138,59 @@ def _array_pixels(array: NDArray[Any], name: str, max_megapixels: float) -> tupl
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What a model sees of one region: two small pictures.
+    """What a model sees of one region: two small pictures, each made when it is first asked for. Deterministic.
 
     Attributes:
         region: what part of the picture.
-        overview: (h, w, 3) uint8, the region resampled; h and w are multiples of 32 in 64..OVERVIEW.
-        fragments: (GRID*TILE, GRID*TILE, 3) uint8, native pixels from GRID x GRID places, edge to edge.
-        scale: overview px per native px along the long side, at most 1.
         picture: what is looked at, for backends that cut their own view; see ``resample``.
         quick: for a score without words: a backend that would read it more than once may read it once only.
     """
 
     region: Region
-    overview: NDArray[np.uint8]
-    fragments: NDArray[np.uint8]
-    scale: float
     picture: Picture
     quick: bool = False
 
+    @cached_property
+    def overview(self) -> NDArray[np.uint8]:
+        """(h, w, 3) uint8: the region scaled down so that its long side is OVERVIEW px, never up.
+
+        Each side is then rounded to a multiple of 32, to the nearest, but not above the native size. Sides shorter than
+        64 px are the exception: they become 64.
+        """
+        image = Image.fromarray(np.ascontiguousarray(self._cut))
+        return np.array(image.resize(self._size, Image.Resampling.LANCZOS, reducing_gap=2.0))
+
+    @cached_property
+    def fragments(self) -> NDArray[np.uint8]:
+        """(GRID * TILE, GRID * TILE, 3) uint8: tiles of TILE native px from the centres of GRID x GRID cells.
+
+        Grid mini-patch sampling (Wu et al., FAST-VQA, 2022). In regions under GRID * TILE px tiles overlap, under TILE
+        they repeat edges.
+        """
+        height, width = self._cut.shape[:2]
+        return self._cut.take(_tile_indices(height), axis=0).take(_tile_indices(width), axis=1)
+
+    @property
+    def scale(self) -> float:
+        """Overview px per native px along the long side, at most 1."""
+        return min(1.0, max(self._size) / int(max(self._cut.shape[:2])))
+
+    @property
+    def _cut(self) -> NDArray[np.uint8]:
+        left, top, right, bottom = self.region.to_pixels(self.picture.width, self.picture.height)
+        return self.picture.pixels[top:bottom, left:right]
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        """Width and height of the overview."""
+        height, width = self._cut.shape[:2]
+        shrink = min(1.0, OVERVIEW / max(width, height))
+        return _overview_side(width, shrink), _overview_side(height, shrink)
+
 
 def look(picture: Picture, region: Region = FULL, quick: bool = False) -> View:
-    """Looks at a region: the whole of it small, and samples of it in native pixels. Deterministic.
-
-    ``overview`` is the region scaled down so that its long side is OVERVIEW px, never up, each side then rounded to
-    a multiple of 32 (to the nearest, but not above the native size). Sides shorter than 64 px are the exception:
-    they become 64. ``fragments`` are tiles of TILE native px from the centres of GRID x GRID cells (grid mini-patch
-    sampling; Wu et al., FAST-VQA, 2022); in regions under GRID*TILE px tiles overlap, under TILE they repeat edges.
-    """
-    left, top, right, bottom = region.to_pixels(picture.width, picture.height)
-    cut = picture.pixels[top:bottom, left:right]
-    height, width = cut.shape[:2]
-    shrink = min(1.0, OVERVIEW / max(width, height))
-    size = (_overview_side(width, shrink), _overview_side(height, shrink))
-    overview = np.array(
-        Image.fromarray(np.ascontiguousarray(cut)).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    )
-    fragments = cut[_tile_indices(height)[:, None], _tile_indices(width)[None, :]]
-    return View(region, overview, fragments, min(1.0, max(size) / max(width, height)), picture, quick)
+    """Looks at a region: the whole of it small, and samples of it in native pixels; see ``View``."""
+    return View(region, picture, quick)
 
 
 def resample(picture: Picture, region: Region, long_side: int) -> NDArray[np.uint8]:

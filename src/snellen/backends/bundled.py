@@ -187,9 +187,11 @@ class BundledBackend:
         return LookVectors(vectors, head, ensemble)
 
     def _reads(self, view: View, ways: Sequence[bool]) -> list[list[Future[Floats]]]:
-        """The reading of a look, begun: for each way, of both its small pictures."""
-        small = view.overview, view.fragments
-        return [[self._readers.submit(self.cells, one, mirrored) for one in small] for mirrored in ways]
+        """The reading of a look, begun: for each way, of both its small pictures. Fragments are at hand; while they are
+        read, the overview is scaled down."""
+        fragments = [self._readers.submit(self.cells, view.fragments, mirrored) for mirrored in ways]
+        overviews = [self._readers.submit(self.cells, view.overview, mirrored) for mirrored in ways]
+        return [list(both) for both in zip(overviews, fragments, strict=True)]
 
     def _connect(
         self, cells: Floats, region: Floats, rated: Floats, near: Floats, near_region: Floats
