@@ -44,7 +44,7 @@ def test_padding_is_part_of_the_convolution(models, folder: Path, name: str) -> 
     padded = {node.output[0] for node in nodes if node.op_type == "Pad"}
     convolutions = [node for node in nodes if node.op_type == "Conv"]
     assert len(convolutions) > 40
-    assert not [node.name for node in convolutions if padded.intersection(node.input)], "as two they take twice as long"
+    assert not [node.name for node in convolutions if padded.intersection(node.input)], "padding apart takes time"
 
 
 @pytest.mark.parametrize("size", [(64, 64), (320, 224), (96, 320)])

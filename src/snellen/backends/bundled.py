@@ -186,12 +186,12 @@ class BundledBackend:
         head, ensemble = (float(np.clip(one, 1.0, 5.0)) for one in (2.0 * rating - rated[0], rating))
         return LookVectors(vectors, head, ensemble)
 
-    def _reads(self, view: View, ways: Sequence[bool]) -> list[list[Future[Floats]]]:
+    def _reads(self, view: View, ways: Sequence[bool]) -> list[tuple[Future[Floats], Future[Floats]]]:
         """The reading of a look, begun: for each way, of both its small pictures. Fragments are at hand; while they are
         read, the overview is scaled down."""
         fragments = [self._readers.submit(self.cells, view.fragments, mirrored) for mirrored in ways]
         overviews = [self._readers.submit(self.cells, view.overview, mirrored) for mirrored in ways]
-        return [list(both) for both in zip(overviews, fragments, strict=True)]
+        return list(zip(overviews, fragments, strict=True))
 
     def _connect(
         self, cells: Floats, region: Floats, rated: Floats, near: Floats, near_region: Floats
@@ -361,9 +361,7 @@ def _turned(picture: npt.NDArray[np.uint8], mirrored: bool) -> npt.NDArray[np.ui
 
 def _joined(batch: dict[str, npt.NDArray[Any]], more: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
     """The decoder's inputs for a batch and what follows it, in one pass; `keys` of what follows are of both already."""
-    return {name: np.concatenate([batch[name], one], axis=1) for name, one in more.items() if name != "keys"} | {
-        "keys": more["keys"]
-    }
+    return {name: one if name == "keys" else np.concatenate([batch[name], one], axis=1) for name, one in more.items()}
 
 
 def _distributions(rated: Floats) -> list[RatingDistribution]:

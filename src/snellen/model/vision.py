@@ -73,8 +73,8 @@ def padded_conv(
 
 
 class _PaddedConv(torch.autograd.Function):
-    """`padded_conv` as one node of ONNX, which does pad as it likes. As two, the Pad takes as long as the convolution:
-    ONNX Runtime lays the numbers out anew before it and after it."""
+    """`padded_conv` as one node of ONNX, which does pad as it likes. With a Pad before each convolution, around which
+    ONNX Runtime lays the numbers out anew, the encoder takes a quarter longer."""
 
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Tensor:
