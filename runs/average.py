@@ -1,4 +1,4 @@
-r"""Beside the recipe: the mean of the weights of encoders that were trained one after the other.
+r"""Step 3 of the recipe, its end: the mean of the weights of encoders that were trained one after the other.
 
     python runs/average.py --vision build/restored/vision.pt build/vision-w/vision.pt --out build/soup
 

@@ -32,9 +32,8 @@ def main() -> None:
     vision = Vision.open(args.vision, whole=False)
     cells = [np.load(args.cells / f"{folder.name}.npy", mmap_mode="r") for folder in args.looks]
     stored = StoredCells([LookStore(folder) for folder in args.looks], cells)
-    args.out.mkdir(parents=True, exist_ok=True)
     options = HeadOptions(steps=args.steps, rate=args.rate, seed=args.seed)
-    train_heads(options, vision.faults, stored, args.out / "log.jsonl")
+    train_heads(options, vision.faults, stored, args.out)
     vision.save(args.out / "vision.pt")
 
 

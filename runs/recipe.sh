@@ -40,29 +40,31 @@ step vision python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/
     --steps "$(some 2000)" --out "$out/vision-first"
 step vision-again python runs/vision.py --manifest "$out/biq2021.jsonl" --store "$out/looks" --synthetic 10 --seed 2 \
     --start "$out/vision-first/vision.pt" --teacher "$out/vision-first/vision.pt" --encoder-rate 3e-4 \
-    --head-rate 1e-3 --frozen 5 --steps "$(some 1500)" --out "$out/vision"
+    --head-rate 1e-3 --frozen 5 --steps "$(some 1500)" --out "$out/vision-again"
+step average python runs/average.py --vision "$out/vision-first/vision.pt" "$out/vision-again/vision.pt" \
+    --out "$out/vision"
 step looks-own python runs/looks.py --photographs "$out/photographs.jsonl" --manifest "$out/biq2021.jsonl" \
     --vision "$out/vision/vision.pt" --large "$(some 8000)" --small 0 --seed 77 --out "$out/looks-own"
 step visible-own python runs/visible.py --looks "$out/looks-own"
 step cells python runs/cells.py --vision "$out/vision/vision.pt" --known "$out/known" --looks "$out/looks" "$out/looks-own" \
     --out "$out/cells"
 step heads python runs/heads.py --vision "$out/vision/vision.pt" --looks "$out/looks" "$out/looks-own" \
-    --cells "$out/cells" --steps "$(some 5000)" --rate 1.2e-3 --out "$out/heads"
+    --cells "$out/cells" --steps "$(some 12000)" --rate 1.2e-3 --out "$out/heads"
 step glimpse python runs/glimpse.py --vision "$out/heads/vision.pt" --known "$out/known" --looks "$out/looks" \
     --steps "$(some 5000 100)" --out "$out/glimpse"
 step vectors python runs/vectors.py --glimpse "$out/glimpse" --known "$out/known" --looks "$out/looks" \
     --cells "$out/cells" --out "$out/vectors"
 step rationales python runs/rationales.py --vectors "$out/vectors" --looks "$out/looks" --out "$out/rationales.jsonl"
-step sft python runs/sft.py --vectors "$out/vectors" --rationales "$out/rationales.jsonl" --steps "$(some 2000)" --bf16 \
+step sft python runs/sft.py --vectors "$out/vectors" --rationales "$out/rationales.jsonl" --steps "$(some 3000)" --bf16 \
     --out "$out/sft-first"
 step second python runs/second.py --sft "$out/sft-first" --vectors "$out/vectors" --looks "$out/looks" \
     --rationales "$out/rationales.jsonl" --limit "$(some 8000)" --out "$out/rationales-own.jsonl"
 step sft-own python runs/sft.py --vectors "$out/vectors" --rationales "$out/rationales-own.jsonl" \
-    --start "$out/sft-first/decoder.pt" --rate 1.5e-3 --steps "$(some 1200)" --bf16 --out "$out/sft-own"
+    --start "$out/sft-first/decoder.pt" --rate 1.5e-3 --steps "$(some 1600)" --bf16 --out "$out/sft-own"
 step rater python runs/rater.py --sft "$out/sft-own" --vectors "$out/vectors" --rationales "$out/rationales-own.jsonl" \
     --steps "$(some 1500)" --out "$out/sft"
 step rl python runs/rl.py --vision "$out/glimpse/vision.pt" --sft "$out/sft" --manifest "$out/biq2021.jsonl" \
-    --looks "$out/looks" --pictures "$(some 800 40)" --steps "$(some 60)" --real 3 --synthetic 5 --rollouts 6 --rate 3e-4 \
+    --looks "$out/looks" --pictures "$(some 800 40)" --steps "$(some 120)" --real 3 --synthetic 5 --rollouts 6 --rate 3e-4 \
     --token-credit --out "$out/rl"
 step rater-rl python runs/rater.py --sft "$out/rl" --vectors "$out/vectors" \
     --rationales "$out/rationales-own.jsonl" --steps "$(some 1500)" --out "$out/rl-rated"

@@ -70,7 +70,7 @@ def test_heads_learn(stored: StoredCells, tmp_path: Path) -> None:
     torch.manual_seed(0)
     heads = FaultHeads()
     options = HeadOptions(steps=60, batch=6, rate=3e-3, warmup=1)
-    train_heads(options, heads, stored, tmp_path / "log.jsonl")
+    train_heads(options, heads, stored, tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     held = [stored.looks[i] for i in stored.held_out]
     assert rows[-2]["kind"] < 0.5 * rows[1]["kind"]
@@ -142,8 +142,23 @@ def test_what_is_kept_is_the_mean_of_the_weights_over_the_steps(stored: StoredCe
     for steps, average in ((0, 0.0), (1, 0.0), (1, 0.998)):
         torch.manual_seed(0)
         heads = FaultHeads()
-        train_heads(HeadOptions(steps=steps, batch=6, warmup=1, average=average), heads, stored, tmp_path / "log.jsonl")
+        options = HeadOptions(steps=steps, batch=6, warmup=1, average=average)
+        train_heads(options, heads, stored, tmp_path / f"{steps}-{average}")
         weights.append(heads.kind.weight.detach().clone())
     begun, after, kept = weights
     assert not torch.allclose(begun, after)
     torch.testing.assert_close(kept, 0.1 * begun + 0.9 * after)  # after one step 1 / 10 of the beginning is left
+
+
+def test_two_steps_and_two_more_are_four(stored: StoredCells, tmp_path: Path) -> None:
+    options = HeadOptions(steps=4, batch=6, warmup=1)
+    weights = []
+    for stops in ((None,), (2, None)):
+        for stop in stops:
+            torch.manual_seed(1)
+            heads = FaultHeads()
+            train_heads(options, heads, stored, tmp_path / str(len(stops)), stop)
+        weights.append(heads.kind.weight.detach().clone())
+    assert torch.equal(*weights)
+    whole, resumed = ((tmp_path / name / "log.jsonl").read_text() for name in ("1", "2"))
+    assert whole == resumed

@@ -25,7 +25,7 @@ from snellen.region import WHOLE_AREA, Region
 from snellen.train import best_device
 from snellen.train.example import SLIVER, Look, cell_targets, worst_target
 from snellen.train.looks import LookStore, even
-from snellen.train.loop import follow, rate_at
+from snellen.train.loop import follow, keep, rate_at, resume
 
 WEIGHTS = {"kind": 0.7, "severity": 0.3, "worst_kind": 0.3, "worst_severity": 0.2}
 CLEAN_WEIGHT = 0.4
@@ -44,6 +44,7 @@ class HeadOptions:
     warmup: int = 50
     average: float = 0.998
     seed: int = 0
+    checkpoint_every: int = 500
 
 
 class StoredCells:
@@ -99,11 +100,13 @@ def fault_losses(heads: FaultHeads, looks: Sequence[Look], cells: Tensor) -> dic
     return parts
 
 
-def train_heads(options: HeadOptions, heads: FaultHeads, stored: StoredCells, log: Path) -> None:
-    """Train `heads` in place, which get the mean of their weights over the steps; `log` gets a line of JSON per step,
-    then `validate_heads`."""
+def train_heads(
+    options: HeadOptions, heads: FaultHeads, stored: StoredCells, out: Path, stop: int | None = None
+) -> None:
+    """Train `heads` in place, which get the mean of their weights over the steps; out/log.jsonl gets a line of JSON per
+    step, then `validate_heads`. Resumes from out/checkpoint.pt, exactly: which looks a step takes depends on the seed
+    and its number alone. stop: end after this many steps of the schedule, as a killed run does, with a checkpoint."""
     torch.manual_seed(options.seed)
-    rng = np.random.default_rng(options.seed)
     device = best_device()
     heads.to(device).train()
     optimizer = torch.optim.AdamW(
@@ -112,11 +115,16 @@ def train_heads(options: HeadOptions, heads: FaultHeads, stored: StoredCells, lo
     shown = [fault[0] if (fault := stored.looks[i].fault) else None for i in stored.trained]
     chances = even(shown)
     average = {name: value.clone() for name, value in heads.state_dict().items()}
-    with log.open("w") as lines:
-        lines.write(json.dumps(asdict(options)) + "\n")
-        for step in range(options.steps):
+    out.mkdir(parents=True, exist_ok=True)
+    first = resume(out / "checkpoint.pt", heads, optimizer, average)
+    last = min(options.steps, stop or options.steps)
+    with (out / "log.jsonl").open("a" if first else "w") as lines:
+        if not first:
+            lines.write(json.dumps(asdict(options)) + "\n")
+        for step in range(first, last):
             for group in optimizer.param_groups:
                 group["lr"] = options.rate * rate_at(step, options.steps, options.warmup)
+            rng = np.random.default_rng((options.seed, step))
             chosen = np.sort(rng.choice(stored.trained, options.batch, p=chances)).tolist()
             looks, cells = [stored.looks[i] for i in chosen], stored.take(chosen).to(device)
             if rng.random() < 0.5:  # what is said of a cell is about the same in the mirror, where it stands is not
@@ -129,10 +137,14 @@ def train_heads(options: HeadOptions, heads: FaultHeads, stored: StoredCells, lo
             optimizer.step()
             follow(average, heads.state_dict(), step, options.average)
             lines.write(json.dumps({"step": step + 1} | {k: round(v.item(), 4) for k, v in parts.items()}) + "\n")
+            if (step + 1) % options.checkpoint_every == 0 or step + 1 == last:
+                lines.flush()
+                keep(out / "checkpoint.pt", step + 1, heads, optimizer, average)
         heads.load_state_dict(average)
         heads.cpu().eval()
-        held = [stored.looks[i] for i in stored.held_out]
-        lines.write(json.dumps(validate_heads(heads, held, stored.take(stored.held_out))) + "\n")
+        if last == options.steps:
+            held = [stored.looks[i] for i in stored.held_out]
+            lines.write(json.dumps(validate_heads(heads, held, stored.take(stored.held_out))) + "\n")
 
 
 @torch.no_grad()

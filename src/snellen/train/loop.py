@@ -1,5 +1,5 @@
-"""What the training loops share: how fast to learn at which step, the mean of the weights over the steps, and a
-checkpoint that a kill cannot halve."""
+"""What the training loops share: how fast to learn at which step, the mean of the weights over the steps, a checkpoint
+that a kill cannot halve, and going on from it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def rate_at(step: int, steps: int, warmup: int) -> float:
@@ -33,3 +33,23 @@ def save(state: dict[str, Any], path: Path) -> None:
     part = path.with_suffix(".tmp")
     torch.save(state, part)
     part.replace(path)
+
+
+def keep(
+    file: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor]
+) -> None:
+    """Save a checkpoint after `step` steps, for `resume`."""
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": dict(average)}
+    save(state | {"step": step, "random": torch.get_rng_state()}, file)
+
+
+def resume(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]) -> int:
+    """Steps that are done according to a checkpoint of `keep`, which is loaded; 0 without one."""
+    if not file.exists():
+        return 0
+    saved = torch.load(file, weights_only=True, map_location=next(model.parameters()).device)
+    model.load_state_dict(saved["model"])
+    optimizer.load_state_dict(saved["optimizer"])
+    average.update(saved["average"])
+    torch.set_rng_state(saved["random"].cpu())
+    return int(saved["step"])

@@ -22,7 +22,7 @@ from snellen.model.vision import CELL, WIDTH, load_imagenet
 from snellen.train import best_device, heads
 from snellen.train.example import Look
 from snellen.train.heads import fault_losses, validate_heads
-from snellen.train.loop import follow, rate_at, save
+from snellen.train.loop import follow, keep, rate_at, resume
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def train_vision(
     optimizer = _optimizer(model, options)
     out.mkdir(parents=True, exist_ok=True)
     (out / "options.json").write_text(json.dumps(asdict(options), indent=1))
-    first = _resume(out / "checkpoint.pt", model, optimizer, average)
+    first = resume(out / "checkpoint.pt", model, optimizer, average)
     following = batches(first)
     began = time.time()
     last = min(options.steps, stop or options.steps)
@@ -126,21 +126,8 @@ def train_vision(
         with (out / "log.jsonl").open("a") as log:
             log.write(json.dumps(row) + "\n")
         if (step + 1) % options.checkpoint_every == 0 or done:
-            saved = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
-            save(saved | {"step": step + 1, "random": torch.get_rng_state()}, out / "checkpoint.pt")
+            keep(out / "checkpoint.pt", step + 1, model, optimizer, average)
             save_vision(average, out / "vision.pt")
-
-
-def _resume(file: Path, model: Vision, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]) -> int:
-    """Steps that are done according to a checkpoint, which is loaded; 0 without one."""
-    if not file.exists():
-        return 0
-    saved = torch.load(file, weights_only=True, map_location=model.encoder.cell.weight.device)
-    model.load_state_dict(saved["model"])
-    optimizer.load_state_dict(saved["optimizer"])
-    average.update(saved["average"])
-    torch.set_rng_state(saved["random"].cpu())
-    return int(saved["step"])
 
 
 def _begin(
