@@ -4,7 +4,7 @@
 
 For every recipe two looks are stored: the whole picture, and the crop that a good second look would ask for; or with
 --vision the one that its fault heads ask for, which is larger, lies beside the fault now and then, and is what they see
-when they are used.
+when they are used. Killed and started again, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import numpy as np
 import torch
 
 from snellen.data.sample import read_manifest
-from snellen.data.synthesize import PRISTINE_MOS, Recipe, plan, realise, write_recipes
+from snellen.data.synthesize import PRISTINE_MOS, Recipe, plan, read_recipes, realise, write_recipes
 from snellen.image import ZOOM_PRESETS, Picture, View, load, look
 from snellen.model.seen import Vision
 from snellen.region import FULL, Region
 from snellen.train.example import Look
-from snellen.train.looks import store_looks, training_pictures
+from snellen.train.looks import store_looks, stored, training_pictures
 
 HIGH_MOS = 4.2
 """Real training pictures rated at least this count as clean sources."""
@@ -113,16 +113,19 @@ def main() -> None:
     recipes += plan(small, args.small, args.seed + 1, local=0.5, clean=0.3, whole_frame=0.9, develop=0.5)
     recipes.sort(key=lambda recipe: recipe.source)  # each source is then read once
     args.out.mkdir(parents=True, exist_ok=True)
-    write_recipes(recipes, args.out / "recipes.jsonl")
+    planned = args.out / "recipes.jsonl"
+    # a killed run goes on after the last picture both looks of which are there
+    done = stored(args.out) // 2 if planned.exists() and list(read_recipes(planned)) == recipes else 0
+    write_recipes(recipes, planned)
 
-    jobs = ((number, recipe, args.vision) for number, recipe in enumerate(recipes))
+    jobs = ((number, recipe, args.vision) for number, recipe in enumerate(recipes) if number >= done)
 
     def looks() -> Iterator[tuple[Look, dict[str, object]]]:
         with Pool(args.workers) as pool:
             for pair in pool.imap(looks_of, jobs, chunksize=10):
                 yield from pair
 
-    store_looks(looks(), 2 * len(recipes), args.out)
+    store_looks(looks(), 2 * len(recipes), args.out, 2 * done)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from snellen.data.sample import Sample
-from snellen.train.looks import Mixture, even, hold_out, training_pictures
+from snellen.region import Region
+from snellen.train.example import Look
+from snellen.train.looks import LookStore, Mixture, even, hold_out, store_looks, stored, training_pictures
 
 SAMPLES = [
     *(Sample(f"train{i}", 3.0, split="train", group=f"g{i // 2}") for i in range(2000)),
@@ -56,3 +58,34 @@ def test_faults_of_every_kind_are_drawn_equally_often_and_clean_looks_as_often_a
     assert by_kind == pytest.approx({"noise": 1 / 3, "blur": 1 / 3, None: 1 / 3})
     assert even([None, None]).tolist() == [0.5, 0.5]
     assert even(["noise", "blur", "blur"]).tolist() == pytest.approx([0.5, 0.25, 0.25])
+
+
+def looks(first: int, last: int) -> list[tuple[Look, dict[str, object]]]:
+    """Of every second one the picture is all as bright as its number says, of the others there is a fault in half."""
+    faults = [("noise", 4, Region(0.0, 0.0, 0.5, 1.0)), None]
+    return [
+        (
+            Look(np.full((90, 100, 3), i, np.uint8), np.full((320, 320, 3), i, np.uint8), 3.0, False, faults[i % 2]),
+            {"recipe": i, "clean": i % 2 == 1},
+        )
+        for i in range(first, last)
+    ]
+
+
+def test_a_store_that_was_killed_goes_on_and_is_what_it_would_have_been(tmp_path: Path) -> None:
+    assert stored(tmp_path / "whole") == 0
+    store_looks(looks(0, 5), 5, tmp_path / "whole")
+    store_looks(looks(0, 3), 5, tmp_path / "killed")
+    with (tmp_path / "killed" / "looks.jsonl").open("a") as lines:
+        lines.write('{"shape": [90, 1')  # in the middle of a line
+    assert stored(tmp_path / "killed") == 3
+    store_looks(looks(2, 5), 5, tmp_path / "killed", 2)
+    for folder in ("whole", "killed"):
+        (tmp_path / folder / "change.txt").write_text("9.0\n" * 5)
+    whole, killed = (LookStore(tmp_path / folder) for folder in ("whole", "killed"))
+    assert killed.rows == whole.rows and len(whole) == 5
+    for i in range(5):
+        for one, other in zip(whole.pixels(i), killed.pixels(i), strict=True):
+            np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match=r"overview.npy is for 5 looks, not 6; remove"):
+        store_looks(looks(5, 6), 6, tmp_path / "whole", 5)

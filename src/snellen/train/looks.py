@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -53,8 +54,8 @@ def hold_out(samples: Sequence[Sample], count: int) -> tuple[list[Sample], list[
 
 
 def training_pictures(samples: Sequence[Sample], count: int = HELD_OUT) -> tuple[list[Sample], list[Sample]]:
-    """(train, held out) of a manifest: what to learn from, and what to tune on. No test picture is in either, nor a
-    nor a training picture that shows the scene of one."""
+    """(train, held out) of a manifest: what to learn from, and what to tune on. No test picture is in either, nor
+    a training picture that shows the scene of one."""
     return hold_out([sample for sample in leak_free(samples) if sample.split == "train"], count)
 
 
@@ -109,21 +110,38 @@ def even(kinds: Sequence[str | None]) -> npt.NDArray[np.float64]:
     return np.array([1.0 if kind is None else faulty / several / counts[kind] for kind in kinds]) / len(kinds)
 
 
-def store_looks(looks: Iterator[tuple[Look, dict[str, object]]], count: int, folder: Path) -> None:
-    """Write up to `count` looks, each with a dictionary of what else is known (the recipe's number, the region)."""
+def stored(folder: Path) -> int:
+    """Looks that a run of `store_looks` has left in `folder`, also one that was killed: whole lines of looks.jsonl."""
+    lines = folder / "looks.jsonl"
+    return lines.read_bytes().count(b"\n") if lines.exists() else 0
+
+
+def store_looks(looks: Iterable[tuple[Look, dict[str, object]]], count: int, folder: Path, first: int = 0) -> None:
+    """Write looks, each with a dictionary of what else is known (the recipe's number, the region), to a store of up to
+    `count` in all. first: this many are there, `looks` are the rest (see `stored`)."""
     folder.mkdir(parents=True, exist_ok=True)
-    shape = (count, OVERVIEW, OVERVIEW, 3)
-    overview = np.lib.format.open_memmap(folder / "overview.npy", mode="w+", dtype=np.uint8, shape=shape)
-    fragments = np.lib.format.open_memmap(
-        folder / "fragments.npy", mode="w+", dtype=np.uint8, shape=(count, SIDE, SIDE, 3)
-    )
-    with (folder / "looks.jsonl").open("w") as lines:
-        for i, (one, more) in enumerate(looks):
+    overview = _pixels(folder / "overview.npy", (count, OVERVIEW, OVERVIEW, 3), first)
+    fragments = _pixels(folder / "fragments.npy", (count, SIDE, SIDE, 3), first)
+    there = (folder / "looks.jsonl").read_bytes().splitlines(keepends=True)[:first] if first else []
+    with (folder / "looks.jsonl").open("wb") as lines:
+        lines.writelines(there)
+        for i, (one, more) in enumerate(looks, first):
             h, w = one.overview.shape[:2]
             overview[i, :h, :w] = one.overview
             fragments[i] = one.fragments
             fault = [one.fault[0], one.fault[1], list(vars(one.fault[2]).values())] if one.fault else None
-            lines.write(json.dumps({"shape": [h, w], "mos": one.mos, "fault": fault} | more) + "\n")
+            row = {"shape": [h, w], "mos": one.mos, "fault": fault} | more
+            lines.write(json.dumps(row).encode() + b"\n")
+            lines.flush()
+
+
+def _pixels(file: Path, shape: tuple[int, ...], first: int) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """A new array on disk, or with something in it the one that is there, which is to have this shape."""
+    mode: Literal["r+", "w+"] = "r+" if first else "w+"
+    pixels = np.lib.format.open_memmap(file, mode=mode, dtype=np.uint8, shape=shape)
+    if pixels.shape != shape:
+        raise ValueError(f"{file} is for {len(pixels)} looks, not {shape[0]}; remove its folder to begin anew")
+    return pixels
 
 
 @dataclass(frozen=True)
