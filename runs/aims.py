@@ -146,6 +146,8 @@ def _grounding() -> list[Row]:
         Row("severity rank correlation, kind right", ">= 0.7", "grounding", value("severity", "kind right"), True),
         Row("severity rank correlation, kind right, each of five levels alike", "printed", "grounding",
             value("severity", "kind right, each level alike"), True),
+        Row("severity rank correlation, kind right, with what people say of the level", "printed", "grounding",
+            value("severity", "kind right, with what people say"), True),
         Row("severity rank correlation, all", "printed", "grounding", value("severity", "all")),
         Row("clean pictures, false alarm", "<= 15 %", "grounding", share("clean pictures", "false alarm"), True),
     ]  # fmt: skip

@@ -74,7 +74,7 @@ def looks_of(job: tuple[int, Recipe, Path | None]) -> list[tuple[Look, dict[str,
     rows = []
     for part, view in ((FULL, whole), (crop, look(picture, crop))):
         seen = recipe.region.relative_to(part) if recipe.kind else None
-        fault = (recipe.kind, recipe.level, seen) if recipe.kind and seen else None
+        fault = (recipe.kind, recipe.severity, seen) if recipe.kind and seen else None
         more: dict[str, object] = {
             "recipe": number,
             "clean": recipe.distortion is None,

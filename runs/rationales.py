@@ -37,8 +37,9 @@ def known_of(row: dict[str, Any], recipes: list[Recipe]) -> Known:
     )
     faults: tuple[Fault, ...] = ()
     if row["fault"]:
-        kind, level, box = row["fault"]
-        faults = (Fault(str(recipes[row["recipe"]].distortion), kind, level, Region(*box)),)
+        kind, _, box = row["fault"]
+        recipe = recipes[row["recipe"]]
+        faults = (Fault(str(recipe.distortion), kind, recipe.level, Region(*box)),)
     width, height = row["size"]
     return Known(
         row["mos"], row["first"], measured, width, height, row["first_std"], faults, row["real"], Region(*row["region"])

@@ -9,7 +9,7 @@ from PIL import Image
 
 from snellen.answer import parse_reply
 from snellen.data.build import build, first_looks, show
-from snellen.data.distort import distort
+from snellen.data.distort import distort, level_mos
 from snellen.data.features import features
 from snellen.data.sample import Fault, ManifestError, Sample, write_manifest
 from snellen.image import ImageError
@@ -60,7 +60,8 @@ def test_build_writes_a_readable_conversation_for_every_picture(manifest: Path, 
     noisy = lines[-1]
     assert not noisy["real"]
     assert len(noisy["rounds"]) == 2
-    assert '"kind": "noise", "severity": 4' in noisy["rounds"][1]["reply"]
+    severity = int(6 - level_mos("white_noise", 4)[0] + 0.5)
+    assert f'"kind": "noise", "severity": {severity}' in noisy["rounds"][1]["reply"]
 
 
 def test_build_repeats_by_seed_and_adds_quick_answers(manifest: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from snellen.data.distort import (
     NEAREST_KADID,
     distort,
     level_mos,
+    level_severity,
     soft_mask,
 )
 from snellen.data.distort.array import Pixels
@@ -123,6 +124,11 @@ def test_level_mos_is_kadids() -> None:
     assert level_mos("avif", 3) == level_mos("jpeg2000", 3)
     assert {d.name for d in DISTORTIONS.values() if d.kadid is None} == set(NEAREST_KADID)
     assert len({d.kadid for d in DISTORTIONS.values() if d.kadid}) == 25
+
+
+def test_severity_is_what_people_mind() -> None:
+    assert level_severity("gaussian_blur", 3) == pytest.approx(6 - 2.911)
+    assert level_severity("color_shift", 5) < level_severity("gaussian_blur", 5)
 
 
 def test_level_mos_falls_with_the_level() -> None:

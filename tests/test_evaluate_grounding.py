@@ -84,6 +84,19 @@ def test_severity_by_hand() -> None:
     assert found["all"][0] == pytest.approx(metrics.srcc([2, 4, 4, 5, 5], [3, 4, 5, 5, 5]))
 
 
+def test_severity_as_people_mind_it_by_hand() -> None:
+    # people mind blur of level 4 (4.13) more than noise of level 5 (3.70), and both more than blur of level 2 (1.62)
+    faults = {"a": blur(2), "b": blur(4), "c": Fault("white_noise", "noise", 5, CORNER)}
+    sets, said = [faulty(**faults)], {"a": 1, "b": 4, "c": 3}
+    rows = [
+        row("grounding", f"made/{name}.png", 3.0, issues=[Issue(fault.kind, said[name], CORNER)])
+        for name, fault in faults.items()
+    ]
+    found = grounding.summarise(rows, sets)["severity"]
+    assert found["kind right"][0] == pytest.approx(0.5)
+    assert found["kind right, with what people say"][0] == pytest.approx(1.0)
+
+
 def test_agreement_by_way() -> None:
     sets = [
         DataSet("made", {f"made/{mos}": Sample(f"/{mos}.png", float(mos), faults=(blur(3),)) for mos in (1, 2, 3, 4)})

@@ -33,7 +33,7 @@ from snellen.train.rewards import (
 )
 
 PLACE = Region(0.0, 0.0, 0.5, 0.5)
-FAULT = Fault("white_noise", "noise", 3, PLACE)
+FAULT = Fault("grain of a rated set", "noise", 3, PLACE)  # not one of ours, so its severity is its level
 NOISY = Truth(2.0, False, (FAULT,))
 CLEAN = Truth(4.5, False, ())
 REAL = Truth(3.0, True, None)

@@ -23,6 +23,12 @@ def full_sample(folder: Path) -> Sample:
     )
 
 
+def test_a_fault_is_as_severe_as_people_say_or_else_its_level() -> None:
+    whole = Region(0.0, 0.0, 1.0, 1.0)
+    assert Fault("gaussian_blur", "blur", 3, whole).severity == pytest.approx(6 - 2.911)
+    assert Fault("a rated set's own", "blur", 3, whole).severity == 3.0
+
+
 def test_a_manifest_reads_back_as_it_was_written(tmp_path: Path) -> None:
     samples = [full_sample(tmp_path), Sample(str(tmp_path / "b.jpg"))]
     assert write_manifest(samples, tmp_path / "m.jsonl") == 2

@@ -68,7 +68,7 @@ class Known:
         """The truth: applied faults, or for real pictures what the measurements justify; the worst first."""
         if self.real:
             return derived_issues(self.measured, self.label)
-        found = [Issue(fault.kind, fault.level, to_grid(fault.region)) for fault in self.faults]
+        found = [Issue(fault.kind, int(fault.severity + 0.5), to_grid(fault.region)) for fault in self.faults]
         return tuple(sorted(found, key=lambda issue: (-issue.severity, -issue.region.area)))
 
     @property

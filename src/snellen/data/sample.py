@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snellen.data.distort import DISTORTIONS, level_severity
 from snellen.protocol import KINDS
 from snellen.region import Region
 
@@ -47,6 +48,11 @@ class Fault:
             raise ValueError(f"fault kind {self.kind!r} is not one of {', '.join(KINDS)}")
         if not 1 <= self.level <= 5:
             raise ValueError(f"fault level {self.level} is outside 1..5")
+
+    @property
+    def severity(self) -> float:
+        """How much people mind it, 1..5, see `level_severity`; of a rated set's own distortion the level."""
+        return level_severity(self.distortion, self.level) if self.distortion in DISTORTIONS else float(self.level)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from snellen.data.distort import DISTORTIONS, distort, level_mos
+from snellen.data.distort import DISTORTIONS, distort, level_mos, level_severity
 from snellen.image import Picture
 from snellen.region import FULL, Region
 
@@ -64,6 +64,11 @@ class Recipe:
         if self.distortion is None or (self.region == FULL and (self.distortion, self.level) == BLACK_AND_WHITE):
             return None
         return DISTORTIONS[self.distortion].kind_at(self.level)
+
+    @property
+    def severity(self) -> float:
+        """How much people mind its fault, 1..5, see `level_severity`; 0 for a clean picture."""
+        return 0.0 if self.distortion is None else level_severity(self.distortion, self.level)
 
     @property
     def mos(self) -> float:

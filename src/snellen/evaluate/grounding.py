@@ -39,7 +39,7 @@ ENOUGH = {"strong": 500, "mild": 100, "clean": 100}
 """Pictures of each sort: strong faults of level 3-5, mild ones of level 1-2, and none. Of many photographs only as many
 from each as make up what is enough."""
 SETS = {"severity 3-5": (3, 4, 5), "severity 1-2": (1, 2)}
-EVEN = "kind right, each level alike"
+EVEN, PEOPLE = "kind right, each level alike", "kind right, with what people say"
 DRAWS = 20
 """How many random boxes of the same size stand for chance, for each picture."""
 SEED = 0
@@ -274,23 +274,25 @@ def severity(faulty: Sequence[tuple[Row, Fault]]) -> dict[str, Any]:
     """Rank correlation of the severity named with the level applied, with intervals.
 
     Over all pictures (the worst of any kind, 0 where nothing is named), and over those whose kind is named (of that
-    kind): as many of each level as there are, and each level counting alike.
+    kind): as many of each level as there are, each level counting alike, and with `Fault.severity`, what people say of
+    that level, instead of the level.
     """
-    named = [(naming.worst(row.issues, fault.kind), fault.level) for row, fault in faulty]
-    right = [(said, level) for said, level in named if said]
+    named = [(naming.worst(row.issues, fault.kind), fault) for row, fault in faulty]
+    right = [(said, fault.level) for said, fault in named if said]
     return {
         "all": _ranked(metrics.srcc, [(naming.worst(row.issues), fault.level) for row, fault in faulty]),
         "kind right": _ranked(metrics.srcc, right),
         EVEN: _ranked(metrics.balanced_srcc, right),
+        PEOPLE: _ranked(metrics.srcc, [(said, fault.severity) for said, fault in named if said]),
         "pictures, kind right": len(right),
     }
 
 
-def _ranked(correlation: metrics.Metric, pairs: Sequence[tuple[int, int]]) -> tuple[float, float, float]:
+def _ranked(correlation: metrics.Metric, pairs: Sequence[tuple[int, float]]) -> tuple[float, float, float]:
     if not pairs:
         return math.nan, math.nan, math.nan
-    said, level = zip(*pairs, strict=True)
-    return metrics.bootstrap_interval(correlation, said, level, seed=SEED)
+    said, true = zip(*pairs, strict=True)
+    return metrics.bootstrap_interval(correlation, said, true, seed=SEED)
 
 
 def agreement(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
@@ -346,7 +348,8 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
     ]
     right = [[f"right kind named, {name}", percent(value)] for name, value in summary["right kind named"].items()]
     alarms = [[name, percent(value)] for name, value in summary["clean pictures"].items()]
-    ranked = [[f"severity, {name}, SRCC", spread(summary["severity"][name])] for name in ("all", "kind right", EVEN)]
+    names = ("all", "kind right", EVEN, PEOPLE)
+    ranked = [[f"severity, {name}, SRCC", spread(summary["severity"][name])] for name in names]
     asked = "; ".join(f"{name}: asked {percent(group['asked'])}, area {number(group['area'])}"
                       for name, group in summary["crops"].items())  # fmt: skip
     ways = [

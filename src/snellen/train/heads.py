@@ -82,21 +82,21 @@ def fault_losses(heads: FaultHeads, looks: Sequence[Look], cells: Tensor) -> dic
     found = heads(cells)
     targets = [cell_targets(look, *cells.shape[3:]) for look in looks]
     kind = torch.from_numpy(np.stack([one for one, _ in targets])).to(device)
-    level = torch.from_numpy(np.stack([one for _, one in targets])).to(device)
+    severity = torch.from_numpy(np.stack([one for _, one in targets])).to(device)
     worst = [worst_target(look) for look in looks]
     worst_kind = torch.tensor([one for one, _ in worst], device=device)
-    worst_level = torch.tensor([level for _, level in worst], device=device)
+    worst_severity = torch.tensor([one for _, one in worst], device=device)
     weight = torch.ones(len(KINDS) + 1, device=device)
     weight[0] = CLEAN_WEIGHT
     parts = {}
     if bool((kind >= 0).any()):
         parts["kind"] = F.cross_entropy(found.kind, kind, weight, ignore_index=-1)
-        parts["severity"] = F.smooth_l1_loss(found.severity[kind >= 0], level[kind >= 0])
+        parts["severity"] = F.smooth_l1_loss(found.severity[kind >= 0], severity[kind >= 0])
     if bool((worst_kind >= 0).any()):
         parts["worst_kind"] = F.cross_entropy(found.worst_kind, worst_kind, ignore_index=-1)
     if bool((worst_kind > 0).any()):
         said = found.severity_as[worst_kind > 0].gather(1, worst_kind[worst_kind > 0][:, None] - 1)[:, 0]
-        parts["worst_severity"] = F.smooth_l1_loss(said, worst_level[worst_kind > 0])
+        parts["worst_severity"] = F.smooth_l1_loss(said, worst_severity[worst_kind > 0])
     return parts
 
 
@@ -149,15 +149,15 @@ def train_heads(
 
 @torch.no_grad()
 def validate_heads(heads: FaultHeads, looks: Sequence[Look], cells: Tensor) -> dict[str, float]:
-    """On looks that were held out, NaN where there are none of a sort. right, right_strong: share of faults, of all
-    levels and of 3 to 5, whose kind is named; false_alarm: share of clean looks in which one is seen; severity:
-    correlation of the severity with the level over all faults; held: share of local faults of levels 3 to 5 of which
-    the box holds half."""
+    """On looks that were held out, NaN where there are none of a sort. right, right_strong: share of faults, of all and
+    of those of severity 3 and more, whose kind is named; false_alarm: share of clean looks in which one is seen;
+    severity: correlation of the severity with the true one over all faults; held: share of local faults of severity 3
+    and more of which the box holds half."""
     faults = Faults(*(part.cpu() for part in heads(cells)))
     named, said = faults.worst_kind.argmax(dim=1).numpy(), faults.worst_severity.numpy()
     worst = np.array([worst_target(look)[0] for look in looks])
-    level = np.array([worst_target(look)[1] for look in looks])
-    strong = (worst > 0) & (level >= 3)
+    severity = np.array([worst_target(look)[1] for look in looks])
+    strong = (worst > 0) & (severity >= 3)
     held = []
     for look, box in zip(looks, faults.box.numpy(), strict=True):
         if look.fault is None or look.fault[1] < 3 or not SLIVER <= look.fault[2].area < WHOLE_AREA:
@@ -167,7 +167,7 @@ def validate_heads(heads: FaultHeads, looks: Sequence[Look], cells: Tensor) -> d
     def share(hits: Sequence[bool] | npt.NDArray[np.bool_]) -> float:
         return round(float(np.mean(np.asarray(hits, float))), 4) if len(hits) else np.nan
 
-    both = said[worst > 0], level[worst > 0]
+    both = said[worst > 0], severity[worst > 0]
     return {
         "right": share((named == worst)[worst > 0]),
         "right_strong": share((named == worst)[strong]),

@@ -89,8 +89,8 @@ class LookStore:
     def __getitem__(self, i: int) -> Look:
         return Look(*self.pixels(i), self.rows[i]["mos"], False, self.fault(i))
 
-    def fault(self, i: int) -> tuple[str, int, Region] | None:
-        """Kind, level and region of a look's fault; None when it shows none."""
+    def fault(self, i: int) -> tuple[str, float, Region] | None:
+        """Kind, severity and region of a look's fault; None when it shows none."""
         found = self.rows[i]["fault"]
         return (found[0], found[1], Region(*found[2])) if found else None
 

@@ -151,7 +151,7 @@ def grounding(said: Said, truth: Truth) -> float:
     local = [fault for fault in truth.faults or () if fault.region.area < LOCAL]
     if not local:
         return math.nan
-    place = max(local, key=lambda fault: fault.level).region
+    place = max(local, key=lambda fault: fault.severity).region
     return max((0.5 * (crop.covers(place) + crop.iou(place)) for crop in said.crops), default=0.0)
 
 
@@ -165,7 +165,7 @@ def claim(said: Said, truth: Truth) -> float:
     if not said.issues and not truth.faults:
         return 1.0
     left, total = list(said.issues), 0.0
-    for fault in sorted(truth.faults, key=lambda fault: -fault.level):
+    for fault in sorted(truth.faults, key=lambda fault: -fault.severity):
         worth = [(_match(issue, fault), i) for i, issue in enumerate(left) if issue.kind == fault.kind]
         if worth:
             best, i = max(worth)
@@ -175,7 +175,8 @@ def claim(said: Said, truth: Truth) -> float:
 
 
 def _match(issue: Issue, fault: Fault) -> float:
-    return 0.5 + 0.25 * max(0.0, 1.0 - abs(issue.severity - fault.level) / 2.0) + 0.25 * issue.region.iou(fault.region)
+    apart = abs(issue.severity - fault.severity)
+    return 0.5 + 0.25 * max(0.0, 1.0 - apart / 2.0) + 0.25 * issue.region.iou(fault.region)
 
 
 def price(crops: npt.ArrayLike) -> Floats:

@@ -76,7 +76,7 @@ def _rollout_html(one: Rollout) -> str:
     faults = one.truth.faults
     known = "not known" if faults is None else "none"
     if faults:
-        known = "; ".join(f"{f.kind}, severity {f.level}, {f.region.to_list()}" for f in faults)
+        known = "; ".join(f"{f.kind}, severity {f.severity:.1f}, {f.region.to_list()}" for f in faults)
     parts = ", ".join(f"{name} {value:.2f}" for name, value in one.parts.items() if not math.isnan(value))
     advantage = ", ".join(f"{name} {value:+.2f}" for name, value in one.advantage.items())
     facts = f"MOS {one.truth.mos:.2f}; faults: {known}. Reward {one.reward:.3f}: {parts}. Advantage: {advantage}."

@@ -186,6 +186,12 @@ def level_mos(name: str, level: int) -> tuple[float, float]:
     return _kadid_means()[distortion.kadid or NEAREST_KADID[name], level]
 
 
+def level_severity(name: str, level: int) -> float:
+    """How much people mind a distortion's level, 1 (hardly) to 5 (most): 6 - its mean opinion, see `level_mos`. Levels
+    of one distortion are strengths of its settings; levels of two have nothing in common, what people say has."""
+    return 6.0 - level_mos(name, level)[0]
+
+
 @functools.cache
 def _kadid_means() -> dict[tuple[str, int], tuple[float, float]]:
     text = resources.files("snellen.data").joinpath("kadid_level_means.csv").read_text(encoding="utf-8")
