@@ -20,6 +20,7 @@ from snellen.answer import (
     to_grid,
     verdict,
 )
+from snellen.data import wording
 from snellen.data.features import CELLS, Feature, Features
 from snellen.data.phrases import KIND_WORDS, NEGATIVE_WORDS, POSITIVE_WORDS, SEVERITY, say, sentence, where
 from snellen.data.rationale import Known, at_a_glance, crop_region, quick, second, write
@@ -256,7 +257,7 @@ def test_a_direction_is_named_only_where_the_crop_explains_it() -> None:
     for one in (known(label=4.0, first_rating=4.6), known(label=2.9, first_rating=3.6, real=True)):
         assert not any(DIRECTION.search(text) for text in decisions(one))
     # A fault that was found explains a lower rating, never a higher one.
-    found = faulty("noise", 2, label=3.0, first_rating=3.6)
+    found = faulty("noise", 1, label=3.0, first_rating=3.6)
     assert all(re.search("lower|down", text) for text in decisions(found))
     assert not any(DIRECTION.search(text.split(";")[1]) for text in decisions(replace(found, first_rating=2.4)))
     # Nothing wrong explains a higher one.
@@ -281,6 +282,26 @@ def test_a_crop_beside_the_fault_says_so() -> None:
         partly = write(replace(one, crop=Region(0.3, 0.3, 0.9, 0.9)), np.random.default_rng(seed))[-1][0]
         assert "part" in partly.summary and "outside" not in partly.summary
         assert not DIRECTION.search(partly.decision)
+
+
+REVEALS = re.compile(r"reveals|brings out|uncovers|appears|comes out|missed at first|that the small view hid")
+
+
+@pytest.mark.parametrize("level", [1, 2, 4])
+def test_only_what_was_not_listed_is_revealed(level: int) -> None:
+    for seed in range(40):
+        (_, first), (last, _) = write(faulty("noise", level, first_rating=3.6), np.random.default_rng(seed))
+        said = bool(REVEALS.search(last.summary)), bool(REVEALS.search(last.decision))
+        assert said == (not first.issues,) * 2, last
+        assert (level == 1) == (not first.issues)
+
+
+def test_a_place_stands_last_in_its_clause() -> None:
+    patterns = [text for group in vars(wording).values() if isinstance(group, tuple) for text in group]
+    placed = [text for text in patterns if isinstance(text, str) and re.search("{where}|{place}", text)]
+    assert len(placed) > 40
+    for text in placed:
+        assert not re.search(r"({where}|{place})(?![.,;:\[])", text), text
 
 
 @pytest.mark.parametrize("rating", [1.79, 1.8, 2.61, 3.39, 3.4, 4.2])

@@ -322,8 +322,8 @@ def _close_summary(
         if not in_sight(crop, issue):
             beside = crop.intersect(issue.region) is None
             return pen.write(wording.CLOSE_ELSEWHERE if beside else wording.CLOSE_PARTLY, place=place, **about)
-        expected = at_a_glance(issue) == "visible" and any(seen.kind == issue.kind for seen in glance)
-        return pen.write(wording.CLOSE_CONFIRM if expected else wording.CLOSE_REVEAL, **about)
+        listed = any(seen.kind == issue.kind for seen in glance)
+        return pen.write(wording.CLOSE_CONFIRM if listed else wording.CLOSE_REVEAL, **about)
     if glance and not known.real:  # of a real picture nobody knows that a fault is not there
         doubted = name_of(glance[0].kind, pen.rng)
         return pen.write(wording.CLOSE_CLEARED, place=place, name=doubted, **pen.good(crop))
@@ -358,7 +358,7 @@ def _reason(
     if not in_sight(crop, issue):
         beside = crop.intersect(issue.region) is None
         patterns, explains = wording.WHY_ELSEWHERE if beside else wording.WHY_PARTLY, 0
-    elif before is None or at_a_glance(issue) != "visible":
+    elif before is None:
         patterns, explains = wording.WHY_REVEAL, -1
     elif before.severity < issue.severity:
         patterns, explains = wording.WHY_WORSE, -1

@@ -1,8 +1,11 @@
 """The sentence patterns of the procedural writer; see `phrases` for the notation and the vocabulary.
 
 Values: name, thing (with its article), fault (with its severity), maybe, goal, shun and sev of an issue; where (it
-is); place (of the crop); proof (measured
-evidence or what such a fault looks like); good, good2 (strengths); verdict; first (the earlier rating).
+is); place (of the crop); proof (measured evidence or what such a fault looks like); good, goods (strengths); trait
+(what is weak); verdict; first (the earlier rating).
+
+A place stands last in its clause. It is named in up to five words, and a small decoder looks back no further: behind
+"the texture throughout the whole picture" it would go on as if another sentence had led there.
 """
 
 from __future__ import annotations
@@ -17,15 +20,12 @@ GLANCE_VISIBLE = (
     "[There is|One sees] {fault} {where}: {proof}.",
 )
 GLANCE_HINTED = (
-    (
-        "[Detail|Texture|Something] {where} [looks|seems] [slightly off|unlike the rest], "
-        "[perhaps|maybe|possibly] {thing}."
-    ),
+    "[Perhaps|Maybe|Possibly] there is {thing} {where}; [it is hard to judge at this size|this size hides the proof].",
     "There [may|might] be signs of {thing} {where}, [hard to judge|too small to judge] at this size.",
-    "{where}, [detail|texture] [hints at|suggests] {thing}, but [only faintly|this size hides the proof].",
+    "[Detail|Texture] [hints at|suggests] {thing} {where}[, but only faintly|; this size hides the proof].",
 )
 GLANCE_HINTED_ALL = (
-    "[Detail|Texture] [looks|seems] [slightly off|not quite right] {where}, [perhaps|maybe|possibly] {thing}.",
+    "[Perhaps|Maybe|Possibly] there is {thing} {where}; it is [hard|too fine] to judge at this size.",
     "There [may|might] be signs of {thing} {where}, [hard to judge|too fine to judge] at this size.",
 )
 GLANCE_HIDDEN = (
@@ -77,13 +77,13 @@ DIRECTIONS = (
     "[Aim for|Ask for|Work towards] {goal} {where}[, and keep the {keep}||].",
     "[Give|Lend] the picture {goal} {where}[, and keep the {keep}|; keep the {keep}|].",
     "[Restore|Bring back|Recover] {goal} {where}[, and keep the {keep}||].",
-    "{goal} {where} would [lift|help|serve] the picture [most||][; keep the {keep}||].",
+    "The picture would [gain from|be lifted by] {goal} {where}[; keep the {keep}||].",
 )
 DIRECTIONS_NO_KEEP = (
     "[Aim for|Ask for|Work towards] {goal} {where}.",
     "[Restore|Bring back|Recover] {goal} {where}.",
     "[Give|Lend] the picture {goal} {where}.",
-    "{goal} {where} would [lift|help|serve] the picture [most||].",
+    "The picture would [gain from|be lifted by] {goal} {where}.",
 )
 DIRECTIONS_CLEAN = (
     "[Keep|Hold|Preserve] the {keeps} [just as now|in this state|as seen here].",
@@ -93,7 +93,7 @@ DIRECTIONS_CLEAN = (
 AVOID = (
     "[Avoid|Prevent|Rule out] {shun} {where}.",
     "No {shun} {where}[, no {shun2}||].",
-    "{shun} {where} [would|can] [spoil|harm|weaken] the picture[; avoid {shun2}||].",
+    "The picture [is spoiled|is harmed|is weakened] by {shun} {where}[; avoid {shun2}||].",
     "[Remove|Reduce] the {name} {where}: no {shun}.",
 )
 AVOID_CLEAN = (
@@ -105,50 +105,37 @@ AVOID_CLEAN = (
 
 CROP_VISIBLE = (
     (
-        "[It is open|It is uncertain|The small view cannot tell] how [strong|far gone] the {name} {where} is, so "
-        "[crop that part|look there in native pixels]."
+        "[It is open|It is uncertain|The small view cannot tell] how [strong|far gone] the {name} is, so [crop it|look "
+        "in native pixels] {where}."
     ),
-    "The {name} {where} is [small|local], and its [strength|extent] is [uncertain|open]: [crop it|a crop will tell].",
-    (
-        "[Much depends on|The rating hangs on] the {name} {where}; [crop it to judge its strength|native pixels "
-        "will settle its strength]."
-    ),
+    "The {name} is [small|local], and its [strength|extent] is [uncertain|open]: [crop it|look closer] {where}.",
+    "[Much depends on|The rating hangs on] how [strong|far gone] the {name} is; [crop it|look closer] {where}.",
 )
 CROP_HINTED = (
     (
-        "[It is uncertain|It is open|The small view cannot tell] whether this is {thing} or {maybe}, so [crop "
-        "that part|look there in native pixels]."
+        "[It is uncertain|It is open|The small view cannot tell] whether this is {thing} or {maybe}, so [crop it|look "
+        "in native pixels] {where}."
     ),
-    "It could be {thing} or {maybe}; [a crop {where} will tell|crop that part to decide].",
+    "It could be {thing} or {maybe}; [look closer|crop it to decide] {where}.",
 )
 CROP_HIDDEN = (
-    (
-        "[A small view|This size] can hide [fine faults|small flaws|slight damage] {where}, so [crop that "
-        "part|look there in native pixels]."
-    ),
-    (
-        "[Whether detail {where} is intact|How good the detail {where} is] [stays open|remains uncertain] at this "
-        "size: crop it."
-    ),
+    "[A small view|This size] can hide [fine faults|small flaws|slight damage], so look in native pixels {where}.",
+    ("[Whether detail is intact|How good detail is] [stays open|remains uncertain] at this size: look closer {where}."),
 )
 CROP_UNSURE = (
+    "The rating is uncertain: [fine detail|texture] [shows|tells] most in native pixels, so look closer {place}.",
     (
-        "The rating is uncertain: [fine detail|texture] {place} [shows most|tells most] in native pixels, so crop "
-        "[it|that part]."
+        "[How fine detail holds up|How good the texture is] [stays open|remains uncertain] at this size; look closer "
+        "{place}."
     ),
     (
-        "[How fine detail holds up|How good the texture is] {place} [stays open|remains uncertain] at this size; [a "
-        "crop will tell|crop it to decide]."
-    ),
-    (
-        "[Much depends on|The rating hangs on] [fine detail|texture] {place}, which [this size hides|the small "
-        "view hides]: crop it."
+        "[Much depends on|The rating hangs on] [fine detail|texture], which [this size hides|the small view hides]: "
+        "look closer {place}."
     ),
 )
 FINAL_FAULT = (
-    "The {name} {where} is [plain|clear] at this size, [so a crop would add little|no crop is needed]"
-    "[; the rating is final||].",
-    "[No crop is needed|A crop would add little]: the {name} {where} [speaks for itself|is plain][ at this size||].",
+    "[No crop is needed|A crop would add little]: the {name} is [plain|clear] at this size {where}.",
+    "The rating is final: the {name} [speaks for itself|is plain] {where}.",
     "{proof}, [and no part looks better|and all parts agree], so [no crop is needed|the rating is final].",
 )
 FINAL_CLEAN = (
@@ -163,39 +150,39 @@ FINAL_CLEAN = (
 CLOSE_CONFIRM = (
     "[Up close|In the crop|In native pixels], {fault} is confirmed {where}; {proof}.",
     "The crop confirms {fault} {where}: {proof}.",
-    "[Up close|In native pixels] the {name} {where} [proves|is] {sev}: {proof}.",
+    "[Up close|In native pixels] the {name} [proves|is] {sev} {where}: {proof}.",
 )
 CLOSE_REVEAL = (
     "The crop [reveals|brings out|uncovers] {fault} {where}: {proof}.",
     "[Up close|In the crop|In native pixels], {fault} [appears|comes out] {where}; {proof}.",
 )
 CLOSE_CLEAN = (
-    "[Up close|In the crop|In native pixels] {place}, [no fault appears|nothing is wrong][; {good}|; {goods}|].",
-    "The crop {place} [shows|reveals] [no fault|nothing wrong][, and {good}|; {goods}|].",
+    "[Up close|In the crop|In native pixels], [no fault appears|nothing is wrong] {place}[; {good}|; {goods}|].",
+    "The crop [shows|reveals] [no fault|nothing wrong] {place}[, and {good}|; {goods}|].",
 )
 CLOSE_CRISP = (
-    "[Up close|In the crop|In native pixels] {place}, [detail|fine texture] holds up[; {good}|; {goods}|].",
-    "The crop {place} [shows|reveals] [intact|crisp] detail[, and {good}|; {goods}|].",
+    "[Up close|In the crop|In native pixels], [detail|fine texture] holds up {place}[; {good}|; {goods}|].",
+    "The crop [shows|reveals] [intact|crisp] detail {place}[, and {good}|; {goods}|].",
 )
 CLOSE_ELSEWHERE = (
-    "The crop {place} [shows|reveals] [no fault|nothing wrong]; the {name} lies {where}, outside it.",
-    "[Up close|In native pixels] {place} nothing is wrong, the {name} {where} is outside this crop.",
+    "The crop has no part in the {name}: that lies outside it, {where}.",
+    "[Up close|In native pixels], nothing is wrong {place}: the {name} is outside this crop.",
 )
 CLOSE_PARTLY = (
-    "The crop {place} [holds|shows] only a part of the {name} {where}: {proof}.",
-    "[Up close|In native pixels] {place} the {name} {where} is only [partly|in part] in view; {proof}.",
+    "The crop [holds|shows] only a part of the {name} {where}: {proof}.",
+    "[Up close|In native pixels], the {name} is only [partly|in part] in view {where}; {proof}.",
 )
 CLOSE_PLAIN = (
-    "[Up close|In the crop|In native pixels] {place}, [no new fault appears|nothing new comes out].",
-    "The crop {place} [shows|holds] [nothing new|no new fault].",
+    "[Up close|In the crop|In native pixels], [no new fault appears|nothing new comes out] {place}.",
+    "The crop [shows|holds] [nothing new|no new fault] {place}.",
 )
 CLOSE_TRAIT = (
-    "[Up close|In the crop|In native pixels] {place}, [no new fault appears|nothing new comes out], but {trait}.",
-    "The crop {place} [shows|holds] [nothing new|no new fault]: {trait}.",
+    "[Up close|In the crop|In native pixels], [no new fault appears|nothing new comes out] {place}, but {trait}.",
+    "The crop [shows|holds] [nothing new|no new fault] {place}: {trait}.",
 )
 CLOSE_CLEARED = (
-    "[Up close|In the crop|In native pixels] {place}, there is no {name} after all[; {good}|; {goods}|].",
-    "The crop {place} clears the suspicion of {name}[: {good}|: {goods}|].",
+    "[Up close|In the crop|In native pixels], there is no {name} after all {place}[; {good}|; {goods}|].",
+    "The crop clears the suspicion of {name} {place}[: {good}|: {goods}|].",
 )
 
 EARLIER = ("The first look gave {first}", "{first} was the first rating", "At first the rating was {first}")
