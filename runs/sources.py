@@ -25,6 +25,7 @@ import argparse
 import hashlib
 import json
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,15 @@ def opened(path: Path) -> Photograph:
         return Photograph(str(path), *picture.size)
 
 
+@cache
+def hashed(path: str) -> int:
+    """`dhash`, which takes as long as reading a picture: those that are known are asked for again and again."""
+    return dhash(path)
+
+
 def of_new_scenes(found: list[Photograph], known: list[Photograph]) -> list[Photograph]:
     """One photograph of each scene that is not among the known ones."""
-    hashes = [dhash(photograph.path) for photograph in [*known, *found]]
+    hashes = [hashed(photograph.path) for photograph in [*known, *found]]
     groups = near_duplicate_groups(np.array(hashes, np.uint64), SAME_SCENE).tolist()
     taken = set(groups[: len(known)])
     new: dict[int, Photograph] = {}
