@@ -23,7 +23,16 @@ from snellen.answer import (
 )
 from snellen.backends.bundled import token_id
 from snellen.backends.grammar import MOST_ISSUES, SECTION_TOKENS, Grammar
-from snellen.backends.pieces import FAULT, NOTHING, UNLIKED, Pieces, phrases_of, suiting, suiting_findings
+from snellen.backends.pieces import (
+    FAULT,
+    NOTHING,
+    UNLIKED,
+    Pieces,
+    phrases_of,
+    suiting,
+    suiting_findings,
+    suiting_severities,
+)
 from snellen.data.wording import clauses
 from snellen.model.tokenizer import train_tokenizer
 from snellen.region import Region
@@ -113,6 +122,7 @@ def begun(
     earlier: int | None = None,
     found: str | None = NOTHING,
     said: Mapping[str, str] | None = None,
+    listed: Mapping[str, int] | None = None,
 ) -> Grammar:
     """A grammar in its first section, where every letter is a token and so are some longer texts. said: what some of
     the sections were said of, by their words."""
@@ -121,8 +131,9 @@ def begun(
     phrases, findings = suiting(phrases_of(replies), clauses()), suiting_findings(replies) if said else {}
     zero = len(texts)
     texts += [f"{n / 100:.2f}" for n in range(501)]
-    taught = {phrase: those | findings.get(phrase, frozenset()) for phrase, those in phrases.items()}
-    grammar = Grammar(Pieces(texts, zero, 0, taught), labels, rating, found, earlier)
+    severe = suiting_severities(phrases)
+    taught = {phrase: those | findings.get(phrase, frozenset()) | severe[phrase] for phrase, those in phrases.items()}
+    grammar = Grammar(Pieces(texts, zero, 0, taught), labels, rating, found, earlier, listed)
     say(grammar, f"<think>{labels[0]}: ")
     return grammar
 
@@ -137,18 +148,18 @@ def can_follow(grammar: Grammar) -> set[str]:
     return {grammar.pieces.texts[i] for i in np.flatnonzero(grammar.allowed())}
 
 
-def test_a_phrase_is_two_words_and_what_follows_them() -> None:
+def test_a_phrase_is_three_words_and_what_follows_them() -> None:
     assert phrases_of(["<think>Said: Soft edges, 3.40.\nAlso: It is.</think><answer>no</answer>"]) == {
-        ("Said", "", "", "Soft"),
-        ("Said", "", "Soft", " edges"),
-        ("Said", "Soft", " edges", ","),
-        ("Said", " edges", ",", " 0"),
-        ("Said", ",", " 0", "."),
-        ("Said", " 0", ".", ""),
-        ("Also", "", "", "It"),
-        ("Also", "", "It", " is"),
-        ("Also", "It", " is", "."),
-        ("Also", " is", ".", ""),
+        ("Said", "", "", "", "Soft"),
+        ("Said", "", "", "Soft", " edges"),
+        ("Said", "", "Soft", " edges", ","),
+        ("Said", "Soft", " edges", ",", " 0"),
+        ("Said", " edges", ",", " 0", "."),
+        ("Said", ",", " 0", ".", ""),
+        ("Also", "", "", "", "It"),
+        ("Also", "", "", "It", " is"),
+        ("Also", "", "It", " is", "."),
+        ("Also", "It", " is", ".", ""),
     }
     assert phrases_of(["<think></think><answer>no</answer>"]) == frozenset()
 
@@ -245,7 +256,7 @@ def test_the_direction_among_the_words_is_where_the_rating_goes(rating: float, w
 
 def test_what_all_occasions_say_suits_each() -> None:
     groups = [{"a": ["it is so.", "it was so."], "b": ["it is so.", "it can be."]}]
-    found = suiting([("Said", "it", f" {verb}", " so") for verb in ("is", "was", "has")], groups)
+    found = suiting([("Said", "it", f" {verb}", " so", ".") for verb in ("is", "was", "has")], groups)
     assert list(found.values()) == [frozenset(), frozenset({"a"}), frozenset()]
 
 
@@ -254,13 +265,13 @@ def test_what_few_findings_say_suits_these_and_what_no_clean_picture_says_a_faul
     said |= {f"<think>Said: it shows {number} now.</think>": kind for number, kind in zip("abcd", KINDS, strict=False)}
     said |= {"<think>Said: it lies elsewhere.</think>": None}
     found = suiting_findings(said)
-    assert found["Said", " is", " off", "."] == {"blur"}
-    assert found["Said", " is", " fine", "."] == {NOTHING}
-    assert found["Said", "it", " is", " off"] == {"blur"}
-    assert found["Said", "", "it", " is"] == {"blur", NOTHING}
-    assert found["Said", "", "it", " shows"] == {FAULT}, "four kinds are many"
-    assert found["Said", "", "", "it"] == frozenset(), "a clean picture among many"
-    assert found["Said", " lies", " elsewhere", "."] == {FAULT}
+    assert found["Said", "it", " is", " off", "."] == {"blur"}
+    assert found["Said", "it", " is", " fine", "."] == {NOTHING}
+    assert found["Said", "", "it", " is", " off"] == {"blur"}
+    assert found["Said", "", "", "it", " is"] == {"blur", NOTHING}
+    assert found["Said", "", "", "it", " shows"] == {FAULT}, "four kinds are many"
+    assert found["Said", "", "", "", "it"] == frozenset(), "a clean picture among many"
+    assert found["Said", "it", " lies", " elsewhere", "."] == {FAULT}
 
 
 @pytest.mark.parametrize(("found", "starts"), [("noise", "GS"), ("blur", "ES"), (NOTHING, "A"), ("banding", "S")])
@@ -298,7 +309,7 @@ def test_what_a_section_finds_is_what_each_sentence_is_about() -> None:
         "So noise shows. All is well.": "noise",
         "All is well.": NOTHING,
         "No blur after all.": NOTHING,
-        "Grain shows, blur.": None,
+        "Grain shows: soft edges, blur.": None,
     }.items():
         assert pieces.found_by(FIRST_LABELS[0], words) == found, words
 
@@ -325,6 +336,93 @@ def test_issues_are_listed_where_a_fault_was_found(tokenizer, pieces: Pieces, fo
         if all(allowed):
             seen.add(bool(answer.issues))
     assert seen == listed
+
+
+def up_to_the_severity(grammar: Grammar, kind: str) -> set[str]:
+    """What can follow in the list, where it says how severe the first issue is."""
+    say(grammar, '</think><answer>{"bbox_2d": [')
+    for side in range(4):
+        grammar.add(grammar.pieces.zero)
+        say(grammar, ", " if side < 3 else '], "rating": ')
+    grammar.add(grammar.pieces.zero + 300)
+    say(grammar, f', "tool": "final", "issues": [{{"kind": "{kind}", "severity": ')
+    return can_follow(grammar)
+
+
+def test_a_fault_is_as_severe_as_the_first_section_calls_it() -> None:
+    said = ["Mild noise shows.", "Strong noise shows.", "The noise is mild.", "The noise is strong.", "The noise."]
+    for first, letter, level in (("Mild", "m", "2"), ("Strong", "s", "4")):
+        grammar = begun(*said, labels=["A", "B"], found="noise")
+        assert can_follow(grammar) == {"M", "S", "T"}
+        say(grammar, f"{first} noise shows.\nB: ")
+        assert can_follow(grammar) == {first[0], "T"}
+        say(grammar, "The noise is ")
+        assert can_follow(grammar) == {letter}
+        say(grammar, ("mild" if letter == "m" else "strong") + ".")
+        assert up_to_the_severity(grammar, "noise") == {level}
+    open_ = begun(*said, labels=["A", "B"], found="noise")
+    say(open_, "The noise.\nB: The noise.")
+    assert up_to_the_severity(open_, "noise") == set("12345"), "nothing is said of it"
+
+
+LOOKED = [f"It; the noise is {how} it looked." for how in ("stronger than", "milder than", "as mild as")]
+SHOWS = ["The crop reveals mild noise.", *(f"The crop confirms {how} noise." for how in ("slight", "mild", "strong"))]
+
+
+@pytest.mark.parametrize(("how", "letter"), [("slight", "m"), ("mild", "a"), ("strong", "s")])
+def test_words_compare_a_fault_with_the_first_look_as_the_lists_do(how: str, letter: str) -> None:
+    grammar = begun(*SHOWS, *LOOKED, labels=["A", "B"], found="noise", earlier=300, listed={"noise": 2})
+    say(grammar, "The crop ")
+    assert can_follow(grammar) == {"c"}, "it was listed, so it is not revealed"
+    say(grammar, f"confirms {how} noise.\nB: It; the noise is ")
+    assert can_follow(grammar) == {letter}
+
+
+def test_what_was_not_listed_is_revealed_and_not_compared() -> None:
+    grammar = begun(*SHOWS, *LOOKED, "It is.", labels=["A", "B"], found="noise", earlier=300, listed={"blur": 2})
+    say(grammar, "The crop ")
+    assert can_follow(grammar) == {"r"}
+    say(grammar, "reveals mild noise.\nB: It")
+    assert can_follow(grammar) == {" "}
+    say(grammar, " is.")
+
+
+def test_what_the_first_section_finds_by_itself_is_new_where_it_was_not_listed() -> None:
+    said = {f"{how} {kind}.": kind for how in ("It reveals mild", "It confirms mild") for kind in ("noise", "blur")}
+    texts = [f"The crop{text.removeprefix('It')}" for text in said]
+    said = dict(zip(texts, said.values(), strict=True))
+    for how, letter in (("reveals", "b"), ("confirms", "n")):
+        grammar = begun(*said, labels=["A"], found=None, said=said, earlier=300, listed={"noise": 2})
+        say(grammar, f"The crop {how} mild ")
+        assert can_follow(grammar) == {letter}
+
+
+def test_what_a_crop_does_not_show_stays_as_severe_as_it_was() -> None:
+    grammar = begun(
+        "The noise is outside.", *LOOKED, labels=["A", "B"], found="noise", earlier=300, listed={"noise": 2}
+    )
+    say(grammar, "The noise is outside.\nB: It; the noise is ")
+    assert can_follow(grammar) == {"a"}
+    say(grammar, "as mild as it looked.")
+    assert up_to_the_severity(grammar, "noise") == {"2"}
+
+
+def test_where_nothing_that_was_taught_compares_so_it_is_not_compared() -> None:
+    """A section that could say nothing at all would end in words that nobody taught."""
+    grammar = begun(LOOKED[0], labels=["A", "B"], found="noise", earlier=300, listed={"noise": 2})
+    say(grammar, f"{LOOKED[0]}\nB: ")
+    assert can_follow(grammar) == {"I"}
+    say(grammar, LOOKED[0])
+
+
+def test_the_earlier_rating_is_quoted_once() -> None:
+    grammar = begun("It was 3.47 then.", "It was 3.47 then, and 3.47 then.", labels=LATER_LABELS[:1], earlier=347)
+    say(grammar, "It was ")
+    grammar.add(grammar.pieces.zero + 347)
+    say(grammar, " then")
+    assert can_follow(grammar) == {".", ","}
+    say(grammar, ", and ")
+    assert not any(grammar.allowed()[grammar.pieces.zero :])
 
 
 def test_no_four_words_are_said_twice_in_a_section() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -48,6 +49,7 @@ GRAPHS = ("encoder", "glimpse", "connector", "decoder")
 FILES = (*(f"{graph}.onnx" for graph in GRAPHS), "tokenizer.json", "phrases.txt")
 """What lies in a model's folder beside its card."""
 RATING_MARK = '"rating": '
+_LISTED = re.compile(r'"kind": "([^"]+)", "severity": (\d)')
 RATINGS = np.round(np.arange(100, 501) / 100.0, 2)
 
 
@@ -71,12 +73,10 @@ def token_id(tokenizer: Tokenizer, token: str) -> int:
 
 
 def read_phrases(folder: Path) -> dict[Phrase, frozenset[str]]:
-    """What a model was taught to say, three words at a time, and what each phrase suits (see `Pieces`), from
+    """What a model was taught to say, four words at a time, and what each phrase suits (see `Pieces`), from
     phrases.txt."""
     lines = (line.split("\t") for line in (folder / "phrases.txt").read_text(encoding="utf8").splitlines())
-    return {
-        (label, one, two, three): frozenset(filter(None, suits.split(", "))) for label, one, two, three, suits in lines
-    }
+    return {(label, *words): frozenset(filter(None, suits.split(", "))) for label, *words, suits in lines}  # type: ignore[misc]
 
 
 def write_phrases(phrases: Mapping[Phrase, frozenset[str]], folder: Path) -> None:
@@ -112,6 +112,12 @@ def earlier_rating(conversation: Conversation) -> int | None:
     said = [turn.text for turn in conversation if turn.role == "assistant"]
     _, mark, rest = said[-1].rpartition(RATING_MARK) if said else ("", "", "")
     return round(100 * float(rest[:4])) if mark else None
+
+
+def earlier_issues(conversation: Conversation) -> dict[str, int] | None:
+    """How severe the last reply of a conversation listed which kinds; None where there is none."""
+    said = [turn.text for turn in conversation if turn.role == "assistant"]
+    return {kind: int(level) for kind, level in _LISTED.findall(said[-1])} if said else None
 
 
 class BundledBackend:
@@ -251,7 +257,8 @@ class BundledBackend:
     def grammar(self, conversation: Conversation, rating: float) -> Grammar:
         """What the next reply of a conversation can be, which gives this rating."""
         rounds = sum(turn.role == "user" for turn in conversation)
-        return Grammar(self._form, labels(rounds), rating, self._found(conversation), earlier_rating(conversation))
+        earlier, listed = earlier_rating(conversation), earlier_issues(conversation)
+        return Grammar(self._form, labels(rounds), rating, self._found(conversation), earlier, listed)
 
     def _found(self, conversation: Conversation) -> str | None:
         """The kind of fault that the first look and the last show, None where no fault is likelier than any: by the

@@ -10,8 +10,8 @@ A place stands last in its clause. It is named in up to five words, and a small 
 
 from __future__ import annotations
 
-from snellen.answer import VERDICTS
-from snellen.data.phrases import wordings
+from snellen.answer import NAMES, SEVERITIES, VERDICTS
+from snellen.data.phrases import KIND_WORDS, wordings
 
 GLANCE_VISIBLE = (
     "[At first glance|At a glance|At this size], {fault} [shows|is visible|stands out] {where}; {proof}.",
@@ -221,10 +221,35 @@ OPEN = (
 )
 
 
-def clauses() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """All that closes a summary, by the verdict in it, and all that says where a rating goes, by the direction."""
+COMPARED: dict[str, tuple[str, ...]] = {
+    "new": (*CLOSE_REVEAL, *WHY_REVEAL),
+    "worse": (*CLOSE_CONFIRM, *WHY_WORSE),
+    "milder": (*CLOSE_CONFIRM, *WHY_MILDER),
+    "as before": (*CLOSE_CONFIRM, *WHY_CONFIRM, *WHY_WEIGHS, *WHY_CONFINED),
+}
+"""What is said of a fault, by `snellen.answer.relation` to what the first look listed."""
+
+
+def clauses() -> tuple[dict[str, list[str]], ...]:
+    """All that closes a summary, by the verdict in it; all that says where a rating goes, by the direction; all that
+    compares a fault with the first look, by the relation."""
     closing = [text for pattern in (*VERDICT, *VERDICT_JOINED, *VERDICT_EVEN_SO) for text in wordings(pattern)]
     return (
         {word: [text.format(verdict=word) for text in closing] for _, word in VERDICTS},
         {way: [f", {text}." for pattern in patterns for text in wordings(pattern)] for way, patterns in MOVES.items()},
+        {how: [text for pattern in patterns for text in _of_faults(pattern)] for how, patterns in COMPARED.items()},
     )
+
+
+def _of_faults(pattern: str) -> list[str]:
+    """A pattern in all its wordings about all faults, as far as it says nothing of where they are; as in a sentence and
+    as after what was said before."""
+    found = []
+    for text in wordings(pattern.partition(" {where}")[0]):
+        for kind, names in NAMES.items():
+            article = KIND_WORDS[kind].article
+            for name in names:
+                for word in SEVERITIES:
+                    said = text.format(name=name, sev=word, fault=f"{article}{word} {name}")
+                    found += [f"{said} ,", f"; {said},"]
+    return found

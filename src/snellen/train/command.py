@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from snellen.answer import LIKED, Issue, parse_reply
 from snellen.backends.bundled import write_phrases
-from snellen.backends.pieces import NOTHING, UNLIKED, Phrase, phrases_of, suiting, suiting_findings
+from snellen.backends.pieces import NOTHING, UNLIKED, Phrase, phrases_of, suiting, suiting_findings, suiting_severities
 from snellen.data.rationale import in_sight
 from snellen.data.sample import Sample, read_manifest
 from snellen.data.wording import clauses
@@ -130,18 +130,16 @@ def run_sft(config: SftConfig) -> None:
 
 
 def taught_phrases(lines: Iterable[Mapping[str, Any]]) -> dict[Phrase, frozenset[str]]:
-    """All phrases of the replies that conversations teach, with the verdicts, directions and findings they suit."""
+    """All phrases of the replies that conversations teach, with what they suit (see `suits`)."""
     replies: dict[str, str | None] = {}
     for line in lines:
         for number, one in enumerate(rounds_of(line), 1):
             if one.teaches != "nothing":
                 issues = parse_reply(one.reply, number).answer.issues
                 replies[one.reply] = found_in(issues, one.region, one.rating)
-    particular = suiting_findings(replies)
-    return {
-        phrase: suited | particular.get(phrase, frozenset())
-        for phrase, suited in suiting(phrases_of(replies), clauses()).items()
-    }
+    phrases = phrases_of(replies)
+    found, severe = suiting_findings(replies), suiting_severities(phrases)
+    return {phrase: suited | found[phrase] | severe[phrase] for phrase, suited in suiting(phrases, clauses()).items()}
 
 
 def found_in(issues: Sequence[Issue], shown: Region, rating: float) -> str | None:
