@@ -72,7 +72,7 @@ def pieces(tokenizer) -> Pieces:
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_what_the_protocol_can_say_is_allowed(tokenizer, pieces: Pieces, answer: Answer, number: int) -> None:
     found = "blur" if answer.issues else NOTHING
-    grammar = Grammar(pieces, labels(number), 3.5, found, 347 if number == 2 else None)
+    grammar = Grammar(pieces, labels(number), 3.5, found, earlier=347 if number == 2 else None)
     for token in [*tokenizer.encode(said(answer, number)).ids, pieces.end]:
         assert grammar.allowed()[token], pieces.texts[token]
         if token != pieces.end:
@@ -83,7 +83,9 @@ def test_what_the_protocol_can_say_is_allowed(tokenizer, pieces: Pieces, answer:
 def test_any_walk_can_be_read(pieces: Pieces, seed: int) -> None:
     rng = np.random.default_rng(seed)
     number = 1 + seed % 2
-    grammar = Grammar(pieces, labels(number), 3.5, (NOTHING, "blur")[seed % 3 % 2], 347 if number == 2 else None)
+    grammar = Grammar(
+        pieces, labels(number), 3.5, (NOTHING, "blur")[seed % 3 % 2], earlier=347 if number == 2 else None
+    )
     text = ""
     for _ in range(2000):
         token = int(rng.choice(np.flatnonzero(grammar.allowed())))
@@ -104,7 +106,7 @@ def test_any_walk_can_be_read(pieces: Pieces, seed: int) -> None:
 
 
 def test_the_only_number_among_the_words_is_the_earlier_rating(tokenizer, pieces: Pieces) -> None:
-    grammar = Grammar(pieces, LATER_LABELS[-1:], 3.5, NOTHING, 347)
+    grammar = Grammar(pieces, LATER_LABELS[-1:], 3.5, NOTHING, earlier=347)
     for token in tokenizer.encode(f"<think>{LATER_LABELS[-1]}: At first the rating was ").ids:
         grammar.add(token)
     assert np.flatnonzero(grammar.allowed()).tolist() == [token_id(tokenizer, "3.47")]
@@ -123,6 +125,7 @@ def begun(
     found: str | None = NOTHING,
     said: Mapping[str, str] | None = None,
     listed: Mapping[str, int] | None = None,
+    severe: int | None = None,
 ) -> Grammar:
     """A grammar in its first section, where every letter is a token and so are some longer texts. said: what some of
     the sections were said of, by their words."""
@@ -131,9 +134,9 @@ def begun(
     phrases, findings = suiting(phrases_of(replies), clauses()), suiting_findings(replies) if said else {}
     zero = len(texts)
     texts += [f"{n / 100:.2f}" for n in range(501)]
-    severe = suiting_severities(phrases)
-    taught = {phrase: those | findings.get(phrase, frozenset()) | severe[phrase] for phrase, those in phrases.items()}
-    grammar = Grammar(Pieces(texts, zero, 0, taught), labels, rating, found, earlier, listed)
+    how = suiting_severities(phrases)
+    taught = {phrase: those | findings.get(phrase, frozenset()) | how[phrase] for phrase, those in phrases.items()}
+    grammar = Grammar(Pieces(texts, zero, 0, taught), labels, rating, found, severe, earlier, listed)
     say(grammar, f"<think>{labels[0]}: ")
     return grammar
 
@@ -363,6 +366,12 @@ def test_a_fault_is_as_severe_as_the_first_section_calls_it() -> None:
     open_ = begun(*said, labels=["A", "B"], found="noise")
     say(open_, "The noise.\nB: The noise.")
     assert up_to_the_severity(open_, "noise") == set("12345"), "nothing is said of it"
+
+
+def test_a_fault_is_called_as_severe_as_it_shows() -> None:
+    said = ["Mild noise shows.", "Strong noise shows."]
+    assert can_follow(begun(*said, found="noise", severe=4)) == {"S"}
+    assert can_follow(begun(*said, found="noise", severe=3)) == {"M", "S"}, "what was not taught is left open"
 
 
 LOOKED = [f"It; the noise is {how} it looked." for how in ("stronger than", "milder than", "as mild as")]

@@ -258,15 +258,16 @@ class BundledBackend:
         """What the next reply of a conversation can be, which gives this rating."""
         rounds = sum(turn.role == "user" for turn in conversation)
         earlier, listed = earlier_rating(conversation), earlier_issues(conversation)
-        return Grammar(self._form, labels(rounds), rating, self._found(conversation), earlier, listed)
+        return Grammar(self._form, labels(rounds), rating, *self._found(conversation), earlier, listed)
 
-    def _found(self, conversation: Conversation) -> str | None:
-        """The kind of fault that the first look and the last show, None where no fault is likelier than any: by the
-        mean of their chances, since a crop alone looks faulty more often than it is, and what the whole shows need not
-        be in the crop."""
+    def _found(self, conversation: Conversation) -> tuple[str | None, int | None]:
+        """The kind of fault that the first look and the last show, and how severe it is in the last; None where no
+        fault is likelier than any. By the mean of their chances, since a crop alone looks faulty more often than it is,
+        and what the whole shows need not be in the crop."""
         views = [view for turn in conversation for view in turn.views]
-        first, last = (self.vectors(view)[-1, -FIRST_NUMBERS:-1] for view in (views[0], views[-1]))
-        return (None, *KINDS)[int(np.argmax(first + last))]
+        first, last = (self.vectors(view)[-1, -FIRST_NUMBERS:] for view in (views[0], views[-1]))
+        kind = (None, *KINDS)[int(np.argmax(first[:-1] + last[:-1]))]
+        return kind, int(np.clip(np.rint(5.0 * last[-1]), 1, 5)) if kind else None
 
     def _batch(self, conversations: Sequence[Conversation]) -> dict[str, npt.NDArray[Any]]:
         """The decoder's inputs for whole conversations, padded on the left to one length."""

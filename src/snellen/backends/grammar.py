@@ -1,18 +1,18 @@
 """Keeps a reply to the protocol's form while it is written: which tokens can stand next.
 
 A decoder of a few million parameters now and then forgets a section or a bracket, or misquotes its own earlier rating.
-What it wants to say is not touched: words, boxes and severities are its own choice among what the form leaves open, and
-nothing that was written is changed afterwards. The only number among the words is the rating of the round before, and
-the verdict and the direction in them are those of this round's own rating, which is read before the words are written.
-So is what the looks show, where they show a fault: of that the words and the issues speak, and of no other (left to
-itself, the decoder may clear up close what the crop shows plainly). Where they show none, nothing is wrong in a picture
-that is liked; in another it may find a fault of its own, and what its first section finds the others go on with. The
-issues are of the kinds that the first section names, of each one, up to MOST_ISSUES: a fault that is told of can be
-checked. It is listed as severe as the first section calls it, and the other sections call it that; how they compare it
-with the first look is how the two lists compare. No four words stand in a row that did not in the same section of
-anything it was taught: at a loss, it would put parts of words and of sentences together to what nobody says. And a
-section does not go round in circles: no four words in a row are said twice in it, nor two long ones (the teacher's
-hardly ever are), nor the earlier rating.
+What it wants to say is not touched: words, boxes and severities are its own choice among what the form leaves open,
+and nothing that was written is changed afterwards. The only number among the words is the rating of the round before,
+and the verdict and the direction in them are those of this round's own rating, which is read before the words are
+written. So is what the looks show, where they show a fault: of that the words and the issues speak, as severe as it
+shows, and of no other (left to itself, the decoder may clear up close what the crop shows plainly). Where they show
+none, nothing is wrong in a picture that is liked; in another it may find a fault of its own, and what its first
+section finds the others go on with. The issues are of the kinds that the first section names, of each one, up to
+MOST_ISSUES: a fault that is told of can be checked. It is listed as severe as the first section calls it, and the
+other sections call it that; how they compare it with the first look is how the two lists compare. No four words stand
+in a row that did not in the same section of anything it was taught: at a loss, it would put parts of words and of
+sentences together to what nobody says. And a section does not go round in circles: no four words in a row are said
+twice in it, nor two long ones (the teacher's hardly ever are), nor the earlier rating.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ class Grammar:
     """Where one reply is. `allowed` says which tokens can stand next, `add` takes the one that does.
 
     labels: of the sections. rating: this round's, which is read before its words. found: the kind of fault that the
-    looks show, None for none. earlier: the rating of the round before, in hundredths; listed: how severe it listed
-    which kinds; None in a first round.
+    looks show, None for none; severe: how severe, None leaves it to the first section. earlier: the rating of the
+    round before, in hundredths; listed: how severe it listed which kinds; None in a first round.
     """
 
     def __init__(
@@ -107,11 +107,13 @@ class Grammar:
         labels: Sequence[str],
         rating: float,
         found: str | None,
+        severe: int | None = None,
         earlier: int | None = None,
         listed: Mapping[str, int] | None = None,
     ) -> None:
         self.pieces, self.labels, self.rating, self.earlier, self.listed = pieces, labels, rating, earlier, listed
         self.found = NOTHING if found is None and rating >= LIKED else found  # None: left to the first section
+        self.severe = severe
         self.kinds: tuple[str, ...] = ()  # of which an issue can be: those that the first section names, if any
         self.called: dict[str, int] = {}  # how severe it calls them
         self.done = 0  # sections
@@ -133,7 +135,8 @@ class Grammar:
     @property
     def _issues(self) -> tuple[str, ...]:
         """How an issue can begin: as severe as the first section calls it; what that calls nothing stays as it was."""
-        known = {kind: level for kind, level in (self.listed or {}).items() if kind == self.found} | self.called
+        uncalled = (self.listed or {}).get(self.found or "", self.severe)
+        known = ({self.found: uncalled} if uncalled else {}) | self.called
         return tuple(
             issue
             for kind in self.kinds
@@ -147,7 +150,8 @@ class Grammar:
             main = self.found if self.found in KINDS else next(iter(self.called), None)
             suited |= comparison(main, self.called, self.listed)
         else:
-            suited |= {*SEVERITIES, *relations(self.found, self.listed)}
+            words = SEVERITIES if self.severe is None else SEVERITIES[self.severe - 1 : self.severe]
+            suited |= {*words, *relations(self.found, self.listed)}
         return self.pieces.fitting(self.labels[self.done], suited)
 
     def allowed(self) -> Mask:
