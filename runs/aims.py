@@ -132,23 +132,24 @@ def _behaviour() -> list[Row]:
 
 
 def _grounding() -> list[Row]:
-    strong = "severity 3-5"
+    strong = "level 3-5"
     return [
         Row("local faults: SRCC, two rounds", "the best", "grounding", value("agreement", TWO, "srcc"), True),
         Row("local faults: one round", "", "grounding", value("agreement", ONE, "srcc"), True),
         Row("local faults: random crop", "", "grounding", value("agreement", RANDOM, "srcc")),
         Row("local faults: central crop", "", "grounding", value("agreement", CENTRAL, "srcc")),
         *(Row(f"local faults: {peer}", "beaten", "grounding", value("agreement", peer, "srcc")) for peer in PEERS),
-        Row("crop holds half of the fault, severity 3-5", ">= 80 %", "grounding",
+        Row("crop holds half of the fault, level 3-5", ">= 80 %", "grounding",
             share("crops", strong, "placed", "as named", "half inside"), True),
-        Row("right kind named, severity 3-5", ">= 70 %", "grounding", share("right kind named", strong), True),
-        Row("right kind named, severity 1-2", "printed", "grounding", share("right kind named", "severity 1-2")),
-        Row("severity rank correlation, kind right", ">= 0.7", "grounding", value("severity", "kind right"), True),
-        Row("severity rank correlation, kind right, each of five levels alike", "printed", "grounding",
-            value("severity", "kind right, each level alike"), True),
-        Row("severity rank correlation, kind right, with what people say of the level", "printed", "grounding",
+        Row("right kind named, level 3-5", ">= 70 %", "grounding", share("right kind named", strong), True),
+        Row("right kind named, level 1-2", "printed", "grounding", share("right kind named", "level 1-2")),
+        Row("severity: rank correlation with how people mind such a fault, kind right", ">= 0.7", "grounding",
             value("severity", "kind right, with what people say"), True),
-        Row("severity rank correlation, all", "printed", "grounding", value("severity", "all")),
+        Row("the same, with the level at which it was made", "printed", "grounding",
+            value("severity", "kind right"), True),
+        Row("the same, each of five levels alike", "printed", "grounding",
+            value("severity", "kind right, each level alike"), True),
+        Row("with the level, whatever kind is named", "printed", "grounding", value("severity", "all")),
         Row("clean pictures, false alarm", "<= 15 %", "grounding", share("clean pictures", "false alarm"), True),
     ]  # fmt: skip
 

@@ -37,7 +37,7 @@ def test_crops_and_controls_by_hand() -> None:
         row("grounding", "made/a.png", 3.0, first=3.5, crop=CORNER),
         row("grounding", "made/b.png", 3.0),  # it did not look: it holds nothing
     ]
-    found = grounding.summarise(rows, sets)["crops"]["severity 3-5"]
+    found = grounding.summarise(rows, sets)["crops"]["level 3-5"]
     assert found["asked"][0] == 0.5
     assert found["placed"]["as named"] == {"coverage": 0.5, "half inside": 0.5, "IoU": 0.5, "pointing": 0.5}
     # a central box of half the sides covers a fourth of the corner, and its middle is the fault's (open) end
@@ -46,7 +46,7 @@ def test_crops_and_controls_by_hand() -> None:
     assert found["placed"]["full"]["coverage"] == 0.5
     assert found["placed"]["full"]["IoU"] == pytest.approx(0.125)
     assert 0.0 < found["placed"]["random"]["coverage"] < 0.3
-    assert math.isnan(grounding.summarise(rows, sets)["crops"]["severity 1-2"]["placed"]["random"]["IoU"])
+    assert math.isnan(grounding.summarise(rows, sets)["crops"]["level 1-2"]["placed"]["random"]["IoU"])
 
 
 def test_issue_boxes_and_kinds_by_hand() -> None:
@@ -57,9 +57,9 @@ def test_issue_boxes_and_kinds_by_hand() -> None:
         row("grounding", "made/c.png", 4.0, issues=[Issue("noise", 1, FULL)]),
     ]
     found = grounding.summarise(rows, sets)
-    assert found["issue boxes"]["severity 3-5"]["issues per picture"] == 2.0
-    assert found["issue boxes"]["severity 3-5"]["of the right kind"]["as named"]["IoU"] == 1.0
-    assert found["issue boxes"]["severity 1-2"]["all issues"]["as named"]["coverage"] == 0.0
+    assert found["issue boxes"]["level 3-5"]["issues per picture"] == 2.0
+    assert found["issue boxes"]["level 3-5"]["of the right kind"]["as named"]["IoU"] == 1.0
+    assert found["issue boxes"]["level 1-2"]["all issues"]["as named"]["coverage"] == 0.0
     assert found["kinds"]["all"] == {"there": 2, "precision": 0.25, "recall": 0.5, "F1": pytest.approx(1 / 3)}
     assert found["kinds"]["by kind"]["noise"]["precision"] == 0.0
     assert found["clean pictures"]["false alarm"][0] == 1.0
@@ -138,7 +138,7 @@ def test_from_recipes_to_tables(tmp_path: Path) -> None:
     assert [job.key for job in jobs] == ["pristine/0.png"] * 2 + ["pristine/1.png"] * 2 + ["pristine/0.png"]
     rows = predict(jobs, Options(backend), tmp_path / "out")
     summary = grounding.summarise(rows, sets)
-    assert summary["pictures"] == {"severity 3-5": 2, "severity 1-2": 2, "clean": 1}
+    assert summary["pictures"] == {"level 3-5": 2, "level 1-2": 2, "clean": 1}
     assert summary["kinds"]["all"]["recall"] == 1.0
     assert summary["clean pictures"]["false alarm"][0] == 1.0
     assert math.isnan(summary["agreement"]["two rounds"]["srcc"][0])  # it says the same of everything

@@ -38,7 +38,7 @@ PER_PHOTOGRAPH = {"strong": 25, "mild": 5, "clean": 5}
 ENOUGH = {"strong": 500, "mild": 100, "clean": 100}
 """Pictures of each sort: strong faults of level 3-5, mild ones of level 1-2, and none. Of many photographs only as many
 from each as make up what is enough."""
-SETS = {"severity 3-5": (3, 4, 5), "severity 1-2": (1, 2)}
+SETS = {"level 3-5": (3, 4, 5), "level 1-2": (1, 2)}
 EVEN, PEOPLE = "kind right, each level alike", "kind right, with what people say"
 DRAWS = 20
 """How many random boxes of the same size stand for chance, for each picture."""
