@@ -145,7 +145,7 @@ def _grounding() -> list[Row]:
         Row("right kind named, level 1-2", "printed", "grounding", share("right kind named", "level 1-2")),
         Row("severity: rank correlation with how people mind such a fault, kind right", ">= 0.7", "grounding",
             value("severity", "kind right, with what people say"), True),
-        Row("the same, with the level at which it was made", "printed", "grounding",
+        Row("the same, with the level at which it was made", ">= 0.7", "grounding",
             value("severity", "kind right"), True),
         Row("the same, each of five levels alike", "printed", "grounding",
             value("severity", "kind right, each level alike"), True),
