@@ -43,8 +43,12 @@ _HOW = "|".join(SEVERITIES)
 _CALLS = re.compile(
     rf"\b(?:(?P<before>{_HOW}) )?(?P<name>{_NAMED})\b|\b(?:is|proves|as) (?P<after>{_HOW})\b", re.IGNORECASE
 )
-RELATIONS = ("new", "worse", "milder", "as before")
-"""What a fault is beside what the round before listed; see `relation`."""
+RELATIONS = ("new", "worse", "milder", "as before", "in part", "elsewhere")
+"""What a fault is beside what the round before listed (see `relation`); the last two where a crop does not show all."""
+GONE = {kind: f"no {kind}" for kind in KINDS}
+"""The same of a fault that was listed, where nothing is found."""
+STILL_NOTHING = "still nothing"
+"""The same where nothing was listed and nothing is found."""
 
 VERDICTS = ((1.8, "bad"), (2.6, "poor"), (3.4, "fair"), (4.2, "good"), (math.inf, "excellent"))
 LIKED = 3.4

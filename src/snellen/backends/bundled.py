@@ -42,6 +42,8 @@ FIRST_NUMBERS = len(KINDS) + 2
 fault and of each kind, and the plain head's rating."""
 BOX = slice(-FIRST_NUMBERS - 6, -FIRST_NUMBERS - 2)
 """Where the box of what was found stands there: before the FIRST_NUMBERS, how much was shown and the plain rating."""
+SEVERE = BOX.start - 1
+"""Where it says how severe that is, in fifths: before its box."""
 CLOSER = 0.8
 """A closer look shows at most so much of what the view shows; else there is nothing new to see."""
 WEIGHTS = Path(__file__).parent.parent / "weights" / "snellen-1"
@@ -73,10 +75,10 @@ def token_id(tokenizer: Tokenizer, token: str) -> int:
 
 
 def read_phrases(folder: Path) -> dict[Phrase, frozenset[str]]:
-    """What a model was taught to say, four words at a time, and what each phrase suits (see `Pieces`), from
+    """What a model was taught to say, five words at a time, and what each phrase suits (see `Pieces`), from
     phrases.txt."""
     lines = (line.split("\t") for line in (folder / "phrases.txt").read_text(encoding="utf8").splitlines())
-    return {(label, *words): frozenset(filter(None, suits.split(", "))) for label, *words, suits in lines}  # type: ignore[misc]
+    return {(label, *words): frozenset(filter(None, suits.split(", "))) for label, *words, suits in lines}
 
 
 def write_phrases(phrases: Mapping[Phrase, frozenset[str]], folder: Path) -> None:
@@ -265,9 +267,10 @@ class BundledBackend:
         fault is likelier than any. By the mean of their chances, since a crop alone looks faulty more often than it is,
         and what the whole shows need not be in the crop."""
         views = [view for turn in conversation for view in turn.views]
-        first, last = (self.vectors(view)[-1, -FIRST_NUMBERS:] for view in (views[0], views[-1]))
-        kind = (None, *KINDS)[int(np.argmax(first[:-1] + last[:-1]))]
-        return kind, int(np.clip(np.rint(5.0 * last[-1]), 1, 5)) if kind else None
+        first, last = (self.vectors(view)[-1] for view in (views[0], views[-1]))
+        chances = slice(-FIRST_NUMBERS, -1)
+        kind = (None, *KINDS)[int(np.argmax(first[chances] + last[chances]))]
+        return kind, int(np.clip(np.rint(5.0 * last[SEVERE]), 1, 5)) if kind else None
 
     def _batch(self, conversations: Sequence[Conversation]) -> dict[str, npt.NDArray[Any]]:
         """The decoder's inputs for whole conversations, padded on the left to one length."""

@@ -9,7 +9,7 @@ shows, and of no other (left to itself, the decoder may clear up close what the 
 none, nothing is wrong in a picture that is liked; in another it may find a fault of its own, and what its first
 section finds the others go on with. The issues are of the kinds that the first section names, of each one, up to
 MOST_ISSUES: a fault that is told of can be checked. It is listed as severe as the first section calls it, and the
-other sections call it that; how they compare it with the first look is how the two lists compare. No four words stand
+other sections call it that; how they compare it with the first look is how the two lists compare. No five words stand
 in a row that did not in the same section of anything it was taught: at a loss, it would put parts of words and of
 sentences together to what nobody says. And a section does not go round in circles: no four words in a row are said
 twice in it, nor two long ones (the teacher's hardly ever are), nor the earlier rating.
@@ -21,10 +21,12 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from snellen.answer import (
+    GONE,
     KINDS,
     LIKED,
     RELATIONS,
     SEVERITIES,
+    STILL_NOTHING,
     called,
     direction,
     named,
@@ -47,6 +49,8 @@ from snellen.backends.pieces import (
     words_of,
 )
 
+UNSEEN = ("in part", "elsewhere")
+"""Of `snellen.answer.RELATIONS`, where the crop does not show the fault whole."""
 ENOUGH = 44
 """From so many tokens on a section ends where it can (the teacher's longest has 40)."""
 SECTION_TOKENS = 60
@@ -70,23 +74,27 @@ def occasion(rating: float, earlier: int | None, found: str | None) -> frozenset
     return frozenset([verdict(rating), *move, *finding])
 
 
-def relations(kind: str | None, listed: Mapping[str, int] | None) -> frozenset[str]:
-    """What words may say a fault is beside what the round before listed, None where there is none."""
+def relations(found: str | None, listed: Mapping[str, int] | None) -> frozenset[str]:
+    """What words may say of what is found, a kind or one of CLEAR, beside what the round before listed, None where
+    there is none. Of several faults that are gone they speak of the first."""
     new = {relation(None, 1)}
-    if listed is None or kind not in KINDS:
-        return frozenset(RELATIONS)
-    return frozenset(RELATIONS) - new if kind in listed else frozenset(new)
+    if listed is None or found is None:
+        return RELATED
+    if found in KINDS:
+        return frozenset(RELATIONS) - new if found in listed else frozenset(new)
+    return frozenset([GONE[kind] for kind in listed][:1] or [STILL_NOTHING])
 
 
-def comparison(kind: str | None, now: Mapping[str, int], listed: Mapping[str, int] | None) -> frozenset[str]:
+def comparison(found: str | None, now: Mapping[str, int], listed: Mapping[str, int] | None) -> frozenset[str]:
     """How severe words may call a fault, and what they may say it is beside what was listed, after the first section;
     an occasion. now: how severe that has called which kinds; what it calls nothing is what it was."""
-    before = (listed or {}).get(kind or "")
-    severe = set(now.values()) | ({before} if before and kind not in now else set())
+    before = (listed or {}).get(found or "")
+    severe = set(now.values()) | ({before} if before and found not in now else set())
     words = frozenset(SEVERITIES[level - 1] for level in severe) or frozenset(SEVERITIES)
     if before is None:
-        return words | relations(kind, listed)
-    return words | {relation(before, now.get(kind or "", before))}
+        return words | relations(found, listed)
+    unseen = () if found in now else UNSEEN  # what is not seen whole is not called anything
+    return words | {relation(before, now.get(found or "", before)), *unseen}
 
 
 def _is_long(word: str) -> bool:
@@ -116,6 +124,7 @@ class Grammar:
         self.severe = severe
         self.kinds: tuple[str, ...] = ()  # of which an issue can be: those that the first section names, if any
         self.called: dict[str, int] = {}  # how severe it calls them
+        self.said = RELATED  # what it leaves open of how they compare with what was listed
         self.done = 0  # sections
         self.text = ""  # of the section or the fixed part so far
         self.tokens: list[int] = []  # of the section
@@ -147,8 +156,9 @@ class Grammar:
         """What the words of the section have to suit."""
         suited = occasion(self.rating, self.earlier, self.found)
         if self.done:  # where several faults were found, the first that is named is the worst
-            main = self.found if self.found in KINDS else next(iter(self.called), None)
+            main = self.found if self.found in KINDS else next(iter(self.called), self.found)
             suited |= comparison(main, self.called, self.listed)
+            suited -= RELATED - self.said if not suited.isdisjoint(self.said) else frozenset()
         else:
             words = SEVERITIES if self.severe is None else SEVERITIES[self.severe - 1 : self.severe]
             suited |= {*words, *relations(self.found, self.listed)}
@@ -178,8 +188,7 @@ class Grammar:
         section, ends = (pieces.section(self._last, only, earlier) for only in (False, True))
         if len(self.tokens) >= SECTION_TOKENS:
             return ends
-        one, two, three = [*BEFORE, *words][-3:]
-        place = (self.labels[self.done], one, two, three)
+        place = (self.labels[self.done], *[*BEFORE, *words][-len(BEFORE) :])
         now = self._occasion(words)
         new, phrased = (
             pieces.both(section, pieces.phrased(place, begun, now, but))
@@ -266,6 +275,8 @@ class Grammar:
         """What the first section says of faults is what the reply goes on with."""
         if self.found is None:
             self.found = self.pieces.found_by(self.labels[0], summary)
+        for sentence in sentences([*BEFORE, *words_of(summary)[0]])[:1]:  # of the worst
+            self.said = self.pieces.open_after(self.labels[0], sentence, RELATED)
         if self.found != NOTHING:
             self.kinds = tuple(kind for kind in KINDS if kind in named(summary))
             self.called = called(summary)

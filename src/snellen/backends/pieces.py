@@ -1,4 +1,4 @@
-"""Which tokens can stand where words stand: those that spell phrases which were taught, four words at a time."""
+"""Which tokens can stand where words stand: those that spell phrases which were taught, five words at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from snellen.answer import DIRECTIONS, KINDS, NAMES, RELATIONS, SEVERITIES, VERDICTS, named
+from snellen.answer import DIRECTIONS, GONE, KINDS, NAMES, RELATIONS, SEVERITIES, STILL_NOTHING, VERDICTS, named
 
 Mask = npt.NDArray[np.bool_]
 
@@ -33,20 +33,22 @@ NOTHING, UNLIKED, FAULT = "nothing", "unliked", "fault"
 in one that is not; and what suits a fault of any kind."""
 CLEAR = frozenset((NOTHING, UNLIKED))
 FINDINGS = frozenset((FAULT, *CLEAR, *KINDS))
-RELATED = frozenset(RELATIONS)
+RELATED = frozenset((*RELATIONS, *GONE.values(), STILL_NOTHING))
 OCCASIONS = (frozenset(word for _, word in VERDICTS), frozenset(DIRECTIONS), FINDINGS, frozenset(SEVERITIES), RELATED)
 """What words may have to suit, group by group: a verdict, where the rating goes, what was found, how severe that is,
 and what it is beside what the round before listed."""
 FEW = 3
 """A phrase that was said of more findings than these is particular to none of them."""
 
-Phrase = tuple[str, str, str, str, str]
-"""The label of a section and four words in a row in it, each with the blank before it; marks are words. Before the
-first word of a section stand three empty ones, behind its last one."""
-Place = tuple[str, str, str, str]
-"""The label of a section and the last three words in it."""
-BEFORE = ("", "", "")
-"""What stands before the first word of a section."""
+WORDS = 5
+"""So many words in a row were taught to stand so. With four, what stands before a name of two words and its article is
+forgotten behind them."""
+Phrase = tuple[str, ...]
+"""The label of a section and WORDS words in a row in it, each with the blank before it; marks are words."""
+Place = tuple[str, ...]
+"""The label of a section and the last words in it, one fewer."""
+BEFORE = ("",) * (WORDS - 1)
+"""What stands before the first word of a section; one empty word stands behind its last."""
 
 
 def phrases_of(replies: Iterable[str]) -> frozenset[Phrase]:
@@ -57,15 +59,19 @@ def phrases_of(replies: Iterable[str]) -> frozenset[Phrase]:
             label, _, text = line.partition(": ")
             words, begun = words_of(text)
             said = [*BEFORE, *words, *([begun] if begun else []), ""]
-            found |= {(label, *four) for four in _fours(said)}
+            found |= {(label, *run) for run in _runs(said)}
     return frozenset(found)
 
 
 def suiting(phrases: Iterable[Phrase], clauses: Iterable[Mapping[str, Iterable[str]]]) -> dict[Phrase, frozenset[str]]:
-    """Each phrase with what it suits: where a group of clauses, by what they suit, has it in some but not in all."""
+    """Each phrase with what it suits: where a group of clauses, by what they suit, has it in some but not in all. A
+    clause is also what a section can begin with."""
     found = dict.fromkeys(phrases, frozenset[str]())
     for group in clauses:
-        said = {name: {four for text in texts for four in _fours(words_of(text)[0])} for name, texts in group.items()}
+        said = {
+            name: {run for text in texts for run in _runs([*BEFORE, *words_of(text)[0]])}
+            for name, texts in group.items()
+        }
         for phrase in found:
             names = frozenset(name for name in said if phrase[1:] in said[name])
             if len(names) < len(said):
@@ -100,8 +106,8 @@ def suits(wants: frozenset[str], occasion: frozenset[str]) -> bool:
     return all(wants.isdisjoint(group) or not wants.isdisjoint(group & occasion) for group in OCCASIONS)
 
 
-def _fours(words: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
-    return zip(words, words[1:], words[2:], words[3:], strict=False)
+def _runs(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    return zip(*(words[i:] for i in range(WORDS)), strict=False)
 
 
 def words_of(text: str) -> tuple[list[str], str]:
@@ -132,16 +138,13 @@ class Table:
         taught = sorted(phrases)
         self.words = [phrase[-1] for phrase in taught]
         self.span: dict[Place, tuple[int, int]] = {}
-        for i, (label, one, two, three, _) in enumerate(taught):
-            place = label, one, two, three
+        for i, phrase in enumerate(taught):
+            place = phrase[:-1]
             self.span[place] = self.span.get(place, (i, i))[0], i + 1
         number = {place: n for n, place in enumerate(self.span)}
         self.places = np.repeat(np.arange(len(number)), [last - first for first, last in self.span.values()])
         self.leads = np.array(
-            [
-                number.get((label, two, three, four), len(number)) if four else -1
-                for label, _, two, three, four in taught
-            ],
+            [number.get((phrase[0], *phrase[2:]), len(number)) if phrase[-1] else -1 for phrase in taught],
             np.int64,
         )
         self.number = np.array([word.strip() == NUMBER for word in self.words], bool)
@@ -152,7 +155,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Follow:
-    """The words that follow three others in what suits an occasion, `alive` among the phrases of a table, "" where a
+    """The words that follow others in what suits an occasion, `alive` among the phrases of a table, "" where a
     section ends."""
 
     table: Table
@@ -170,7 +173,7 @@ class Follow:
         return Follow(self.table, alive)
 
     def leads(self, before: Place, said: str) -> bool:
-        """Whether what is said after three words follows them, up to where the section ends, if it does."""
+        """Whether what is said at a place follows it, up to where the section ends, if it does."""
         at = next((i for i, letter in enumerate(said) if letter in ENDS), None)
         words, left = words_of(said[:at])
         if at is not None:
@@ -223,7 +226,7 @@ class Pieces:
     def fitting(self, label: str, occasion: frozenset[str]) -> frozenset[str]:
         """The occasion, or where a section has nothing that suits it, as much of it as has: without how the fault
         compares, without how severe it is."""
-        wider = occasion | frozenset(RELATIONS)
+        wider = occasion | RELATED
         for one in (occasion, wider, wider | frozenset(SEVERITIES)):
             if self.follow(one).after((label, *BEFORE)):
                 return one
@@ -231,10 +234,10 @@ class Pieces:
 
     def open_after(self, label: str, words: Sequence[str], group: frozenset[str] = FINDINGS) -> frozenset[str]:
         """What of a group, of findings those of CLEAR and KINDS, a sentence of a section leaves open, so far: its
-        phrases suit that. A sentence that does not begin the section is without the three words before it."""
+        phrases suit that. A sentence that does not begin the section is without the words before it."""
         left = group - {FAULT}
-        for four in _fours(words):
-            wants = self.phrases.get((label, *four), frozenset()) & group
+        for run in _runs(words):
+            wants = self.phrases.get((label, *run), frozenset()) & group
             if wants:
                 left &= wants | frozenset(KINDS if FAULT in wants else ())
         return left
@@ -296,7 +299,7 @@ class Pieces:
         return self.known[key]
 
     def phrased(self, before: Place, begun: str, occasion: frozenset[str], but: frozenset[str] = frozenset()) -> Mask:
-        """Tokens that phrases go on with which suit an occasion, after three words and what is written of the next,
+        """Tokens that phrases go on with which suit an occasion, at a place and after what is written of the next word,
         `but` for some words."""
         key = (before, begun, occasion, but)
         if key not in self.known:
