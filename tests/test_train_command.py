@@ -107,8 +107,8 @@ def test_phrases_are_kept_with_what_they_were_said_of_where_they_are_taught() ->
         ]
     )
     label = "Image Quality Summary"
-    assert found[label, "", "Noise", " shows"] == {"noise"}
-    assert found[label, "", "All", " is"] == {NOTHING}
-    assert found[label, " impression", " is", " poor"] == {"noise", "poor"}
-    assert found[label, " overall", " impression", " is"] == {"noise", NOTHING}
-    assert (label, "", "", "Not") not in found
+    assert found[label, "", "", "", "Noise", " shows"] == {"noise"}
+    assert found[label, "", "", "", "All", " is"] == {NOTHING}
+    assert found[label, " the", " overall", " impression", " is", " poor"] == {"noise", "poor"}
+    assert found[label, ";", " the", " overall", " impression", " is"] == {"noise", NOTHING}
+    assert (label, "", "", "", "", "Not") not in found
