@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snellen.answer import NAMES, SEVERITIES, VERDICTS
+from snellen.answer import NAMES, VERDICTS
 
-SEVERITY = dict(enumerate(SEVERITIES, 1))
+SEVERITY = {1: "slight", 2: "mild", 3: "moderate", 4: "strong", 5: "severe"}
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 
