@@ -149,7 +149,8 @@ def _grounding() -> list[Row]:
             value("severity", "kind right"), True),
         Row("the same, each of five levels alike", "printed", "grounding",
             value("severity", "kind right, each level alike"), True),
-        Row("with the level, whatever kind is named", "printed", "grounding", value("severity", "all")),
+        Row("severity: rank correlation with the level, whatever kind is named", "printed", "grounding",
+            value("severity", "all")),
         Row("clean pictures, false alarm", "<= 15 %", "grounding", share("clean pictures", "false alarm"), True),
     ]  # fmt: skip
 
