@@ -23,7 +23,16 @@ from snellen.answer import (
 )
 from snellen.backends.bundled import token_id
 from snellen.backends.grammar import MOST_ISSUES, SECTION_TOKENS, Grammar
-from snellen.backends.pieces import FAULT, NOTHING, UNLIKED, Pieces, phrases_of, suiting, suiting_findings
+from snellen.backends.pieces import (
+    FAULT,
+    NOTHING,
+    UNLIKED,
+    Pieces,
+    phrases_of,
+    suiting,
+    suiting_findings,
+    suiting_severities,
+)
 from snellen.data.wording import clauses
 from snellen.model.tokenizer import train_tokenizer
 from snellen.region import Region
@@ -63,7 +72,7 @@ def pieces(tokenizer) -> Pieces:
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_what_the_protocol_can_say_is_allowed(tokenizer, pieces: Pieces, answer: Answer, number: int) -> None:
     found = "blur" if answer.issues else NOTHING
-    grammar = Grammar(pieces, labels(number), 3.5, found, 347 if number == 2 else None)
+    grammar = Grammar(pieces, labels(number), 3.5, found, earlier=347 if number == 2 else None)
     for token in [*tokenizer.encode(said(answer, number)).ids, pieces.end]:
         assert grammar.allowed()[token], pieces.texts[token]
         if token != pieces.end:
@@ -74,7 +83,9 @@ def test_what_the_protocol_can_say_is_allowed(tokenizer, pieces: Pieces, answer:
 def test_any_walk_can_be_read(pieces: Pieces, seed: int) -> None:
     rng = np.random.default_rng(seed)
     number = 1 + seed % 2
-    grammar = Grammar(pieces, labels(number), 3.5, (NOTHING, "blur")[seed % 3 % 2], 347 if number == 2 else None)
+    grammar = Grammar(
+        pieces, labels(number), 3.5, (NOTHING, "blur")[seed % 3 % 2], earlier=347 if number == 2 else None
+    )
     text = ""
     for _ in range(2000):
         token = int(rng.choice(np.flatnonzero(grammar.allowed())))
@@ -95,7 +106,7 @@ def test_any_walk_can_be_read(pieces: Pieces, seed: int) -> None:
 
 
 def test_the_only_number_among_the_words_is_the_earlier_rating(tokenizer, pieces: Pieces) -> None:
-    grammar = Grammar(pieces, LATER_LABELS[-1:], 3.5, NOTHING, 347)
+    grammar = Grammar(pieces, LATER_LABELS[-1:], 3.5, NOTHING, earlier=347)
     for token in tokenizer.encode(f"<think>{LATER_LABELS[-1]}: At first the rating was ").ids:
         grammar.add(token)
     assert np.flatnonzero(grammar.allowed()).tolist() == [token_id(tokenizer, "3.47")]
@@ -113,6 +124,8 @@ def begun(
     earlier: int | None = None,
     found: str | None = NOTHING,
     said: Mapping[str, str] | None = None,
+    listed: Mapping[str, int] | None = None,
+    severe: int | None = None,
 ) -> Grammar:
     """A grammar in its first section, where every letter is a token and so are some longer texts. said: what some of
     the sections were said of, by their words."""
@@ -121,8 +134,9 @@ def begun(
     phrases, findings = suiting(phrases_of(replies), clauses()), suiting_findings(replies) if said else {}
     zero = len(texts)
     texts += [f"{n / 100:.2f}" for n in range(501)]
-    taught = {phrase: those | findings.get(phrase, frozenset()) for phrase, those in phrases.items()}
-    grammar = Grammar(Pieces(texts, zero, 0, taught), labels, rating, found, earlier)
+    how = suiting_severities(phrases)
+    taught = {phrase: those | findings.get(phrase, frozenset()) | how[phrase] for phrase, those in phrases.items()}
+    grammar = Grammar(Pieces(texts, zero, 0, taught), labels, rating, found, severe, earlier, listed)
     say(grammar, f"<think>{labels[0]}: ")
     return grammar
 
@@ -137,37 +151,27 @@ def can_follow(grammar: Grammar) -> set[str]:
     return {grammar.pieces.texts[i] for i in np.flatnonzero(grammar.allowed())}
 
 
-def test_a_phrase_is_two_words_and_what_follows_them() -> None:
+def test_a_phrase_is_four_words_and_what_follows_them() -> None:
     assert phrases_of(["<think>Said: Soft edges, 3.40.\nAlso: It is.</think><answer>no</answer>"]) == {
-        ("Said", "", "", "Soft"),
-        ("Said", "", "Soft", " edges"),
-        ("Said", "Soft", " edges", ","),
-        ("Said", " edges", ",", " 0"),
-        ("Said", ",", " 0", "."),
-        ("Said", " 0", ".", ""),
-        ("Also", "", "", "It"),
-        ("Also", "", "It", " is"),
-        ("Also", "It", " is", "."),
-        ("Also", " is", ".", ""),
+        ("Said", "", "", "", "", "Soft"),
+        ("Said", "", "", "", "Soft", " edges"),
+        ("Said", "", "", "Soft", " edges", ","),
+        ("Said", "", "Soft", " edges", ",", " 0"),
+        ("Said", "Soft", " edges", ",", " 0", "."),
+        ("Said", " edges", ",", " 0", ".", ""),
+        ("Also", "", "", "", "", "It"),
+        ("Also", "", "", "", "It", " is"),
+        ("Also", "", "", "It", " is", "."),
+        ("Also", "", "It", " is", ".", ""),
     }
-    assert phrases_of(["<think></think><answer>no</answer>"]) == frozenset()
 
 
-def test_only_phrases_that_were_taught_are_spelled() -> None:
-    grammar = begun("Soft edges.", "Soft edges, and it shows.", "Hard edges; it is.")
-    assert can_follow(grammar) == {"S", "H"}
-    say(grammar, "Soft")
-    assert can_follow(grammar) == {" ", " edges. "} - {" edges. "}, "no word follows behind that full stop"
+def test_what_stands_before_a_name_of_two_words_is_known_behind_it() -> None:
+    grammar = begun("It shows a part of the color cast only.", "But the color cast is local.", found=None)
+    say(grammar, "But the color cast")
+    assert can_follow(grammar) == {" "}
     say(grammar, " ")
-    assert can_follow(grammar) == {"e", "ed", "edg"}
-    say(grammar, "edg")
-    assert can_follow(grammar) == {"e", "es, and"}, "the section is not to end in a token that begins the next"
-    say(grammar, "e")
-    assert can_follow(grammar) == {"s", "s.\n"}
-    say(grammar, "s")
-    assert can_follow(grammar) == {".", ","}, "a semicolon stood behind hard edges only"
-    say(grammar, ".")
-    assert can_follow(grammar) == {"\n"}
+    assert can_follow(grammar) == {"i"}, "only a part of it is there only"
 
 
 def test_a_section_says_what_was_taught_in_it() -> None:
@@ -244,8 +248,8 @@ def test_the_direction_among_the_words_is_where_the_rating_goes(rating: float, w
 
 
 def test_what_all_occasions_say_suits_each() -> None:
-    groups = [{"a": ["it is so.", "it was so."], "b": ["it is so.", "it can be."]}]
-    found = suiting([("Said", "it", f" {verb}", " so") for verb in ("is", "was", "has")], groups)
+    groups = [{"a": ["so it is so.", "so it was so."], "b": ["so it is so.", "so it can be."]}]
+    found = suiting([("Said", "so", " it", f" {verb}", " so", ".") for verb in ("is", "was", "has")], groups)
     assert list(found.values()) == [frozenset(), frozenset({"a"}), frozenset()]
 
 
@@ -254,13 +258,13 @@ def test_what_few_findings_say_suits_these_and_what_no_clean_picture_says_a_faul
     said |= {f"<think>Said: it shows {number} now.</think>": kind for number, kind in zip("abcd", KINDS, strict=False)}
     said |= {"<think>Said: it lies elsewhere.</think>": None}
     found = suiting_findings(said)
-    assert found["Said", " is", " off", "."] == {"blur"}
-    assert found["Said", " is", " fine", "."] == {NOTHING}
-    assert found["Said", "it", " is", " off"] == {"blur"}
-    assert found["Said", "", "it", " is"] == {"blur", NOTHING}
-    assert found["Said", "", "it", " shows"] == {FAULT}, "four kinds are many"
-    assert found["Said", "", "", "it"] == frozenset(), "a clean picture among many"
-    assert found["Said", " lies", " elsewhere", "."] == {FAULT}
+    assert found["Said", "", "it", " is", " off", "."] == {"blur"}
+    assert found["Said", "", "it", " is", " fine", "."] == {NOTHING}
+    assert found["Said", "", "", "it", " is", " off"] == {"blur"}
+    assert found["Said", "", "", "", "it", " is"] == {"blur", NOTHING}
+    assert found["Said", "", "", "", "it", " shows"] == {FAULT}, "four kinds are many"
+    assert found["Said", "", "", "", "", "it"] == frozenset(), "a clean picture among many"
+    assert found["Said", "", "it", " lies", " elsewhere", "."] == {FAULT}
 
 
 @pytest.mark.parametrize(("found", "starts"), [("noise", "GS"), ("blur", "ES"), (NOTHING, "A"), ("banding", "S")])
@@ -298,9 +302,14 @@ def test_what_a_section_finds_is_what_each_sentence_is_about() -> None:
         "So noise shows. All is well.": "noise",
         "All is well.": NOTHING,
         "No blur after all.": NOTHING,
-        "Grain shows, blur.": None,
     }.items():
         assert pieces.found_by(FIRST_LABELS[0], words) == found, words
+
+
+def test_a_section_with_a_sentence_that_suits_nothing_finds_nothing_in_particular() -> None:
+    said = {"Grain as it is here shows.": "noise", "Edges as it is here blur.": "blur"}
+    pieces = begun(*said, found="noise", said=said).pieces
+    assert pieces.found_by(FIRST_LABELS[0], "Grain as it is here blur.") is None
 
 
 def test_a_verdict_and_a_finding_have_to_suit_both() -> None:
@@ -327,12 +336,131 @@ def test_issues_are_listed_where_a_fault_was_found(tokenizer, pieces: Pieces, fo
     assert seen == listed
 
 
+def up_to_the_severity(grammar: Grammar, kind: str) -> set[str]:
+    """What can follow in the list, where it says how severe the first issue is."""
+    say(grammar, '</think><answer>{"bbox_2d": [')
+    for side in range(4):
+        grammar.add(grammar.pieces.zero)
+        say(grammar, ", " if side < 3 else '], "rating": ')
+    grammar.add(grammar.pieces.zero + 300)
+    say(grammar, f', "tool": "final", "issues": [{{"kind": "{kind}", "severity": ')
+    return can_follow(grammar)
+
+
+def test_a_fault_is_as_severe_as_the_first_section_calls_it() -> None:
+    said = ["Mild noise shows.", "Strong noise shows.", "The noise is mild.", "The noise is strong.", "The noise."]
+    for first, letter, level in (("Mild", "m", "2"), ("Strong", "s", "4")):
+        grammar = begun(*said, labels=["A", "B"], found="noise")
+        assert can_follow(grammar) == {"M", "S", "T"}
+        say(grammar, f"{first} noise shows.\nB: ")
+        assert can_follow(grammar) == {first[0], "T"}
+        say(grammar, "The noise is ")
+        assert can_follow(grammar) == {letter}
+        say(grammar, ("mild" if letter == "m" else "strong") + ".")
+        assert up_to_the_severity(grammar, "noise") == {level}
+    open_ = begun(*said, labels=["A", "B"], found="noise")
+    say(open_, "The noise.\nB: The noise.")
+    assert up_to_the_severity(open_, "noise") == set("12345"), "nothing is said of it"
+
+
+def test_a_fault_is_called_as_severe_as_it_shows() -> None:
+    said = ["Mild noise shows.", "Strong noise shows."]
+    assert can_follow(begun(*said, found="noise", severe=4)) == {"S"}
+    assert can_follow(begun(*said, found="noise", severe=3)) == {"M", "S"}, "what was not taught is left open"
+
+
+LOOKED = [f"It; the noise is {how} it looked." for how in ("stronger than", "milder than", "as mild as")]
+SHOWS = ["The crop reveals mild noise.", *(f"The crop confirms {how} noise." for how in ("slight", "mild", "strong"))]
+
+
+@pytest.mark.parametrize(("how", "letter"), [("slight", "m"), ("mild", "a"), ("strong", "s")])
+def test_words_compare_a_fault_with_the_first_look_as_the_lists_do(how: str, letter: str) -> None:
+    grammar = begun(*SHOWS, *LOOKED, labels=["A", "B"], found="noise", earlier=300, listed={"noise": 2})
+    say(grammar, "The crop ")
+    assert can_follow(grammar) == {"c"}, "it was listed, so it is not revealed"
+    say(grammar, f"confirms {how} noise.\nB: It; the noise is ")
+    assert can_follow(grammar) == {letter}
+
+
+def test_what_was_not_listed_is_revealed_and_not_compared() -> None:
+    grammar = begun(*SHOWS, *LOOKED, "It is.", labels=["A", "B"], found="noise", earlier=300, listed={"blur": 2})
+    say(grammar, "The crop ")
+    assert can_follow(grammar) == {"r"}
+    say(grammar, "reveals mild noise.\nB: It")
+    assert can_follow(grammar) == {" "}
+    say(grammar, " is.")
+
+
+def test_what_the_first_section_finds_by_itself_is_new_where_it_was_not_listed() -> None:
+    said = {f"{how} {kind}.": kind for how in ("It reveals mild", "It confirms mild") for kind in ("noise", "blur")}
+    texts = [f"The crop{text.removeprefix('It')}" for text in said]
+    said = dict(zip(texts, said.values(), strict=True))
+    for how, letter in (("reveals", "b"), ("confirms", "n")):
+        grammar = begun(*said, labels=["A"], found=None, said=said, earlier=300, listed={"noise": 2})
+        say(grammar, f"The crop {how} mild ")
+        assert can_follow(grammar) == {letter}
+
+
+def test_what_a_crop_does_not_show_stays_as_severe_as_it_was() -> None:
+    grammar = begun(
+        "The noise is outside.", *LOOKED, labels=["A", "B"], found="noise", earlier=300, listed={"noise": 2}
+    )
+    say(grammar, "The noise is outside.\nB: It; the noise is ")
+    assert can_follow(grammar) == {"a"}
+    say(grammar, "as mild as it looked.")
+    assert up_to_the_severity(grammar, "noise") == {"2"}
+
+
+CLEARED = [f"In the crop, there is no {name} after all." for name in ("noise", "blur")]
+FINE = "In the crop, no fault appears."
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"), [({"noise": 2, "blur": 1}, CLEARED[0]), ({"blur": 3}, CLEARED[1]), ({}, FINE)]
+)
+def test_what_was_listed_and_is_not_found_is_said_to_be_gone(listed: dict[str, int], words: str) -> None:
+    for text in (*CLEARED, FINE):
+        grammar = begun(*CLEARED, FINE, labels=["A"], rating=4.0, earlier=390, listed=listed)
+        if text == words:
+            say(grammar, text)
+        else:
+            with pytest.raises(AssertionError):
+                say(grammar, text)
+
+
+def test_a_fault_that_the_crop_does_not_show_is_not_said_to_be_confirmed() -> None:
+    said = ["The crop has no part in the noise.", "It; the crop confirms mild noise."]
+    said += ["It; the crop has no part in the noise.", "The crop confirms mild noise."]
+    for first, last, other in ((0, "has no part in the noise", "confirms"), (3, "confirms mild noise", "has")):
+        grammar = begun(*said, labels=["A", "B"], found="noise", severe=2, earlier=300, listed={"noise": 2})
+        say(grammar, f"{said[first]}\nB: It; the crop ")
+        assert can_follow(grammar) == {last[0]} != {other[0]}
+
+
+def test_where_nothing_that_was_taught_compares_so_it_is_not_compared() -> None:
+    """A section that could say nothing at all would end in words that nobody taught."""
+    grammar = begun(LOOKED[0], labels=["A", "B"], found="noise", earlier=300, listed={"noise": 2})
+    say(grammar, f"{LOOKED[0]}\nB: ")
+    assert can_follow(grammar) == {"I"}
+    say(grammar, LOOKED[0])
+
+
+def test_the_earlier_rating_is_quoted_once() -> None:
+    grammar = begun("It was 3.47 then.", "It was 3.47 then, and 3.47 then.", labels=LATER_LABELS[:1], earlier=347)
+    say(grammar, "It was ")
+    grammar.add(grammar.pieces.zero + 347)
+    say(grammar, " then")
+    assert can_follow(grammar) == {".", ","}
+    say(grammar, ", and ")
+    assert not any(grammar.allowed()[grammar.pieces.zero :])
+
+
 def test_no_four_words_are_said_twice_in_a_section() -> None:
-    grammar = begun("x p q r s, p q r t.", "q r s p.")
-    say(grammar, "x p q r s, p q r ")
+    grammar = begun("x p q r s, y p q r t.", "x, y p q r s.", labels=["A", "B"])
+    say(grammar, "x p q r s, y p q r ")
     assert can_follow(grammar) == {"t"}, "p q r s was said"
     say(grammar, "t.\n")
-    say(grammar, f"{FIRST_LABELS[1]}: x p q r ")
+    say(grammar, "B: x, y p q r ")
     assert can_follow(grammar) == {"s", "t"}, "another section"
 
 
@@ -346,13 +474,12 @@ def test_no_two_long_words_are_said_twice_in_a_section() -> None:
 
 def test_a_token_of_two_words_does_not_say_them_again_either() -> None:
     texts = ["", *"the rich color and full.", "<think>", f"{FIRST_LABELS[0]}: ", " rich color", " rich", " color"]
-    phrases = phrases_of([f"<think>{FIRST_LABELS[0]}: the rich color and the full color and the rich full."])
+    said = ("the rich color and the rich full.", "full color and the rich color.")
+    phrases = phrases_of([f"<think>{FIRST_LABELS[0]}: {words}" for words in said])
     grammar = Grammar(Pieces(texts, 0, 0, suiting(phrases, ())), FIRST_LABELS, 3.0, NOTHING)
     for token in ("<think>", f"{FIRST_LABELS[0]}: ", *"the", " rich color", *" and the"):
         grammar.add(texts.index(token))
     assert can_follow(grammar) == {" ", " rich"}, "rich full was taught"
-    grammar.add(texts.index(" rich"))
-    assert can_follow(grammar) == {" "}, "to what is full"
 
 
 @pytest.mark.parametrize(

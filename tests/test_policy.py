@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_policy import picture, tiny_policy
+from tiny_policy import picture, replies, tiny_policy
 
-from snellen.answer import RATING_PREFIX
+from snellen.answer import KINDS, RATING_PREFIX
 from snellen.assess import Assessor, Step
 from snellen.backends import Sampling, Turn
 from snellen.backends.bundled import LOOK_TOKENS, RATING_MARK, turn_ids
@@ -255,3 +255,24 @@ def test_what_is_found_in_a_crop_is_what_a_closer_look_finds(monkeypatch: pytest
     monkeypatch.undo()
     for found, alone in zip(seen, LookCache(cache.vision).take(views[::2]), strict=True):
         assert torch.allclose(found[::2], alone, atol=2e-3), "and of other looks nothing else"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("first", "last", "found"), [((0.2, 0.3), (0.7, 0.8), ("noise", 4)), ((0.6, 0.9), (0.7, 0.5), (None, None))]
+)
+def test_what_the_looks_show_is_the_likeliest_by_both_as_severe_as_the_last_shows_it(
+    policy: Policy, first: tuple[float, float], last: tuple[float, float], found: tuple[str | None, int | None]
+) -> None:
+    """Each look: the chance of no fault, and the severity of the worst, in fifths."""
+    views = [look(picture(0)), look(picture(0), PART)]
+    seen = policy.looks.take(views)
+    chances = torch.zeros_like(seen.found)
+    for row, (none, severity) in enumerate((first, last)):
+        chances[row, 0], chances[row, 1 + KINDS.index("noise")], chances[row, -1] = none, 1.0 - none, severity
+    told = policy.model.see(seen._replace(found=chances, rating=torch.tensor([1.3, 1.3]))).numpy()
+    policy._shown = {(view.picture.name, view.region): one for view, one in zip(views, told, strict=True)}
+    asked = [Turn("user", "", (view,)) for view in views]
+    grammar = policy.grammar([asked[0], Turn("assistant", replies(3.0)[0]), asked[1]], 3.0)
+    assert (grammar.found, grammar.severe) == found
+    assert grammar.listed == {"noise": 3}

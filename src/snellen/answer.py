@@ -34,7 +34,21 @@ NAMES: dict[str, tuple[str, ...]] = {
 """The closed vocabulary of issue kinds, and what a text calls each."""
 KINDS = tuple(NAMES)
 _KIND_OF = {name: kind for kind, names in NAMES.items() for name in names}
-_NAME = re.compile(rf"\b(?:{'|'.join(sorted(_KIND_OF, key=len, reverse=True))})\b", re.IGNORECASE)
+_NAMED = "|".join(sorted(_KIND_OF, key=len, reverse=True))
+_NAME = re.compile(rf"\b(?:{_NAMED})\b", re.IGNORECASE)
+
+SEVERITIES = ("slight", "mild", "moderate", "strong", "severe")
+"""What a text calls the severities 1 to 5."""
+_HOW = "|".join(SEVERITIES)
+_CALLS = re.compile(
+    rf"\b(?:(?P<before>{_HOW}) )?(?P<name>{_NAMED})\b|\b(?:is|proves|as) (?P<after>{_HOW})\b", re.IGNORECASE
+)
+RELATIONS = ("new", "worse", "milder", "as before", "in part", "elsewhere")
+"""What a fault is beside what the round before listed (see `relation`); the last two where a crop does not show all."""
+GONE = {kind: f"no {kind}" for kind in KINDS}
+"""The same of a fault that was listed, where nothing is found."""
+STILL_NOTHING = "still nothing"
+"""The same where nothing was listed and nothing is found."""
 
 VERDICTS = ((1.8, "bad"), (2.6, "poor"), (3.4, "fair"), (4.2, "good"), (math.inf, "excellent"))
 LIKED = 3.4
@@ -186,6 +200,25 @@ def direction(move: float) -> str:
 def named(text: str) -> frozenset[str]:
     """The kinds that a text calls by name; in "motion blur" that is not blur."""
     return frozenset(_KIND_OF[name.lower()] for name in _NAME.findall(text))
+
+
+def called(text: str) -> dict[str, int]:
+    """How severe a text calls the kinds that it names, 1..5, where it says so: "mild blur", "the blur is mild"."""
+    found: dict[str, int] = {}
+    kind = None
+    for match in _CALLS.finditer(text):
+        kind = _KIND_OF[match["name"].lower()] if match["name"] else kind
+        word = match["before"] or match["after"]
+        if kind and word:
+            found.setdefault(kind, 1 + SEVERITIES.index(word.lower()))
+    return found
+
+
+def relation(before: int | None, now: int) -> str:
+    """What a fault of severity `now` is beside `before`, which the round before listed, one of `RELATIONS`."""
+    if before is None:
+        return "new"
+    return "worse" if now > before else "milder" if now < before else "as before"
 
 
 def labels(round: int) -> tuple[str, str, str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -41,6 +42,8 @@ FIRST_NUMBERS = len(KINDS) + 2
 fault and of each kind, and the plain head's rating."""
 BOX = slice(-FIRST_NUMBERS - 6, -FIRST_NUMBERS - 2)
 """Where the box of what was found stands there: before the FIRST_NUMBERS, how much was shown and the plain rating."""
+SEVERE = BOX.start - 1
+"""Where it says how severe that is, in fifths: before its box."""
 CLOSER = 0.8
 """A closer look shows at most so much of what the view shows; else there is nothing new to see."""
 WEIGHTS = Path(__file__).parent.parent / "weights" / "snellen-1"
@@ -48,6 +51,7 @@ GRAPHS = ("encoder", "glimpse", "connector", "decoder")
 FILES = (*(f"{graph}.onnx" for graph in GRAPHS), "tokenizer.json", "phrases.txt")
 """What lies in a model's folder beside its card."""
 RATING_MARK = '"rating": '
+_LISTED = re.compile(r'"kind": "([^"]+)", "severity": (\d)')
 RATINGS = np.round(np.arange(100, 501) / 100.0, 2)
 
 
@@ -71,12 +75,10 @@ def token_id(tokenizer: Tokenizer, token: str) -> int:
 
 
 def read_phrases(folder: Path) -> dict[Phrase, frozenset[str]]:
-    """What a model was taught to say, three words at a time, and what each phrase suits (see `Pieces`), from
+    """What a model was taught to say, five words at a time, and what each phrase suits (see `Pieces`), from
     phrases.txt."""
     lines = (line.split("\t") for line in (folder / "phrases.txt").read_text(encoding="utf8").splitlines())
-    return {
-        (label, one, two, three): frozenset(filter(None, suits.split(", "))) for label, one, two, three, suits in lines
-    }
+    return {(label, *words): frozenset(filter(None, suits.split(", "))) for label, *words, suits in lines}
 
 
 def write_phrases(phrases: Mapping[Phrase, frozenset[str]], folder: Path) -> None:
@@ -112,6 +114,12 @@ def earlier_rating(conversation: Conversation) -> int | None:
     said = [turn.text for turn in conversation if turn.role == "assistant"]
     _, mark, rest = said[-1].rpartition(RATING_MARK) if said else ("", "", "")
     return round(100 * float(rest[:4])) if mark else None
+
+
+def earlier_issues(conversation: Conversation) -> dict[str, int] | None:
+    """How severe the last reply of a conversation listed which kinds; None where there is none."""
+    said = [turn.text for turn in conversation if turn.role == "assistant"]
+    return {kind: int(level) for kind, level in _LISTED.findall(said[-1])} if said else None
 
 
 class BundledBackend:
@@ -251,15 +259,18 @@ class BundledBackend:
     def grammar(self, conversation: Conversation, rating: float) -> Grammar:
         """What the next reply of a conversation can be, which gives this rating."""
         rounds = sum(turn.role == "user" for turn in conversation)
-        return Grammar(self._form, labels(rounds), rating, self._found(conversation), earlier_rating(conversation))
+        earlier, listed = earlier_rating(conversation), earlier_issues(conversation)
+        return Grammar(self._form, labels(rounds), rating, *self._found(conversation), earlier, listed)
 
-    def _found(self, conversation: Conversation) -> str | None:
-        """The kind of fault that the first look and the last show, None where no fault is likelier than any: by the
-        mean of their chances, since a crop alone looks faulty more often than it is, and what the whole shows need not
-        be in the crop."""
+    def _found(self, conversation: Conversation) -> tuple[str | None, int | None]:
+        """The kind of fault that the first look and the last show, and how severe it is in the last; None where no
+        fault is likelier than any. By the mean of their chances, since a crop alone looks faulty more often than it is,
+        and what the whole shows need not be in the crop."""
         views = [view for turn in conversation for view in turn.views]
-        first, last = (self.vectors(view)[-1, -FIRST_NUMBERS:-1] for view in (views[0], views[-1]))
-        return (None, *KINDS)[int(np.argmax(first + last))]
+        first, last = (self.vectors(view)[-1] for view in (views[0], views[-1]))
+        chances = slice(-FIRST_NUMBERS, -1)
+        kind = (None, *KINDS)[int(np.argmax(first[chances] + last[chances]))]
+        return kind, int(np.clip(np.rint(5.0 * last[SEVERE]), 1, 5)) if kind else None
 
     def _batch(self, conversations: Sequence[Conversation]) -> dict[str, npt.NDArray[Any]]:
         """The decoder's inputs for whole conversations, padded on the left to one length."""

@@ -1,26 +1,56 @@
 """Keeps a reply to the protocol's form while it is written: which tokens can stand next.
 
 A decoder of a few million parameters now and then forgets a section or a bracket, or misquotes its own earlier rating.
-What it wants to say is not touched: words, boxes and severities are its own choice among what the form leaves open, and
-nothing that was written is changed afterwards. The only number among the words is the rating of the round before, and
-the verdict and the direction in them are those of this round's own rating, which is read before the words are written.
-So is what the looks show, where they show a fault: of that the words and the issues speak, and of no other (left to
-itself, the decoder may clear up close what the crop shows plainly). Where they show none, nothing is wrong in a picture
-that is liked; in another it may find a fault of its own, and what its first section finds the others go on with. The
-issues are of the kinds that the first section names, of each one, up to MOST_ISSUES: a fault that is told of can be
-checked. No three words stand in a row that did not in the same section of anything it was taught: at a loss, it would
-put parts of words and of sentences together to what nobody says. And a section does not go round in circles: no four
-words in a row are said twice in it, nor two long ones (the teacher's hardly ever are).
+What it wants to say is not touched: words, boxes and severities are its own choice among what the form leaves open,
+and nothing that was written is changed afterwards. The only number among the words is the rating of the round before,
+and the verdict and the direction in them are those of this round's own rating, which is read before the words are
+written. So is what the looks show, where they show a fault: of that the words and the issues speak, as severe as it
+shows, and of no other (left to itself, the decoder may clear up close what the crop shows plainly). Where they show
+none, nothing is wrong in a picture that is liked; in another it may find a fault of its own, and what its first
+section finds the others go on with. The issues are of the kinds that the first section names, of each one, up to
+MOST_ISSUES: a fault that is told of can be checked. It is listed as severe as the first section calls it, and the
+other sections call it that; how they compare it with the first look is how the two lists compare. No five words stand
+in a row that did not in the same section of anything it was taught: at a loss, it would put parts of words and of
+sentences together to what nobody says. And a section does not go round in circles: no four words in a row are said
+twice in it, nor two long ones (the teacher's hardly ever are), nor the earlier rating.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from snellen.answer import KINDS, LIKED, direction, named, verdict
-from snellen.backends.pieces import CLOSING, ENDS, FAULT, FINDINGS, NOTHING, UNLIKED, Mask, Pieces, sentences, words_of
+from snellen.answer import (
+    GONE,
+    KINDS,
+    LIKED,
+    RELATIONS,
+    SEVERITIES,
+    STILL_NOTHING,
+    called,
+    direction,
+    named,
+    relation,
+    verdict,
+)
+from snellen.backends.pieces import (
+    BEFORE,
+    CLOSING,
+    ENDS,
+    FAULT,
+    FINDINGS,
+    NOTHING,
+    NUMBER,
+    RELATED,
+    UNLIKED,
+    Mask,
+    Pieces,
+    sentences,
+    words_of,
+)
 
+UNSEEN = ("in part", "elsewhere")
+"""Of `snellen.answer.RELATIONS`, where the crop does not show the fault whole."""
 ENOUGH = 44
 """From so many tokens on a section ends where it can (the teacher's longest has 40)."""
 SECTION_TOKENS = 60
@@ -44,6 +74,29 @@ def occasion(rating: float, earlier: int | None, found: str | None) -> frozenset
     return frozenset([verdict(rating), *move, *finding])
 
 
+def relations(found: str | None, listed: Mapping[str, int] | None) -> frozenset[str]:
+    """What words may say of what is found, a kind or one of CLEAR, beside what the round before listed, None where
+    there is none. Of several faults that are gone they speak of the first."""
+    new = {relation(None, 1)}
+    if listed is None or found is None:
+        return RELATED
+    if found in KINDS:
+        return frozenset(RELATIONS) - new if found in listed else frozenset(new)
+    return frozenset([GONE[kind] for kind in listed][:1] or [STILL_NOTHING])
+
+
+def comparison(found: str | None, now: Mapping[str, int], listed: Mapping[str, int] | None) -> frozenset[str]:
+    """How severe words may call a fault, and what they may say it is beside what was listed, after the first section;
+    an occasion. now: how severe that has called which kinds; what it calls nothing is what it was."""
+    before = (listed or {}).get(found or "")
+    severe = set(now.values()) | ({before} if before and found not in now else set())
+    words = frozenset(SEVERITIES[level - 1] for level in severe) or frozenset(SEVERITIES)
+    if before is None:
+        return words | relations(found, listed)
+    unseen = () if found in now else UNSEEN  # what is not seen whole is not called anything
+    return words | {relation(before, now.get(found or "", before)), *unseen}
+
+
 def _is_long(word: str) -> bool:
     return len(word.strip()) >= LONG
 
@@ -52,22 +105,33 @@ class Grammar:
     """Where one reply is. `allowed` says which tokens can stand next, `add` takes the one that does.
 
     labels: of the sections. rating: this round's, which is read before its words. found: the kind of fault that the
-    looks show, None for none. earlier: the rating of the round before, in hundredths.
+    looks show, None for none; severe: how severe, None leaves it to the first section. earlier: the rating of the
+    round before, in hundredths; listed: how severe it listed which kinds; None in a first round.
     """
 
     def __init__(
-        self, pieces: Pieces, labels: Sequence[str], rating: float, found: str | None, earlier: int | None = None
+        self,
+        pieces: Pieces,
+        labels: Sequence[str],
+        rating: float,
+        found: str | None,
+        severe: int | None = None,
+        earlier: int | None = None,
+        listed: Mapping[str, int] | None = None,
     ) -> None:
-        self.pieces, self.labels, self.rating, self.earlier = pieces, labels, rating, earlier
+        self.pieces, self.labels, self.rating, self.earlier, self.listed = pieces, labels, rating, earlier, listed
         self.found = NOTHING if found is None and rating >= LIKED else found  # None: left to the first section
-        self.occasion = occasion(rating, earlier, self.found)
+        self.severe = severe
         self.kinds: tuple[str, ...] = ()  # of which an issue can be: those that the first section names, if any
+        self.called: dict[str, int] = {}  # how severe it calls them
+        self.said = RELATED  # what it leaves open of how they compare with what was listed
         self.done = 0  # sections
         self.text = ""  # of the section or the fixed part so far
         self.tokens: list[int] = []  # of the section
         self.options: tuple[str, ...] = ()  # the fixed part is one of these; none while in a section
         self.boxes: list[list[int]] = []  # in hundredths; the first is what is asked for
         self.rated = self.over = False
+        self.occasion = self._suited()
 
     @property
     def _label(self) -> str:
@@ -79,8 +143,26 @@ class Grammar:
 
     @property
     def _issues(self) -> tuple[str, ...]:
-        """How an issue can begin."""
-        return tuple(issue for kind in self.kinds for issue in _ISSUES[kind])
+        """How an issue can begin: as severe as the first section calls it; what that calls nothing stays as it was."""
+        uncalled = (self.listed or {}).get(self.found or "", self.severe)
+        known = ({self.found: uncalled} if uncalled else {}) | self.called
+        return tuple(
+            issue
+            for kind in self.kinds
+            for issue in (_ISSUES[kind][known[kind] - 1 : known[kind]] if kind in known else _ISSUES[kind])
+        )
+
+    def _suited(self) -> frozenset[str]:
+        """What the words of the section have to suit."""
+        suited = occasion(self.rating, self.earlier, self.found)
+        if self.done:  # where several faults were found, the first that is named is the worst
+            main = self.found if self.found in KINDS else next(iter(self.called), self.found)
+            suited |= comparison(main, self.called, self.listed)
+            suited -= RELATED - self.said if not suited.isdisjoint(self.said) else frozenset()
+        else:
+            words = SEVERITIES if self.severe is None else SEVERITIES[self.severe - 1 : self.severe]
+            suited |= {*words, *relations(self.found, self.listed)}
+        return self.pieces.fitting(self.labels[self.done], suited)
 
     def allowed(self) -> Mask:
         """(V,)."""
@@ -102,11 +184,11 @@ class Grammar:
         on with nothing, what fits the form: so after text that was not written under this grammar.)"""
         pieces = self.pieces
         words, begun = words_of(self.text[len(self._label) :])
-        section, ends = (pieces.section(self._last, only, self.earlier) for only in (False, True))
+        earlier = None if any(word.strip() == NUMBER for word in words) else self.earlier  # it is quoted once
+        section, ends = (pieces.section(self._last, only, earlier) for only in (False, True))
         if len(self.tokens) >= SECTION_TOKENS:
             return ends
-        one, two = ["", "", *words][-2:]
-        place = (self.labels[self.done], one, two)
+        place = (self.labels[self.done], *[*BEFORE, *words][-len(BEFORE) :])
         now = self._occasion(words)
         new, phrased = (
             pieces.both(section, pieces.phrased(place, begun, now, but))
@@ -117,11 +199,16 @@ class Grammar:
         return next(mask for mask in (*full, new, phrased, section) if mask.any())
 
     def _occasion(self, words: Sequence[str]) -> frozenset[str]:
-        """What the next word has to suit: in a first section that may find what it will, how its sentence began."""
+        """What the next word has to suit: in a first section that may find what it will, how its sentence began. What
+        that says is new cannot be a kind that was listed, nor the other way round."""
         if self.done or self.found is not None:
             return self.occasion
-        left = self.pieces.open_after(self.labels[0], sentences(["", "", *words])[-1])
-        return (self.occasion - FINDINGS) | (self.occasion & left) | (set() if left.isdisjoint(KINDS) else {FAULT})
+        sentence = sentences([*BEFORE, *words])[-1]
+        left, how = (self.pieces.open_after(self.labels[0], sentence, group) for group in (FINDINGS, RELATED))
+        left = frozenset(one for one in left if not how.isdisjoint(relations(one, self.listed)))
+        how = frozenset[str]().union(*(relations(one, self.listed) for one in left))
+        suited = (self.occasion - FINDINGS) | (self.occasion & left) | (set() if left.isdisjoint(KINDS) else {FAULT})
+        return (suited - RELATED) | how
 
     @staticmethod
     def _again(words: Sequence[str]) -> frozenset[str]:
@@ -182,14 +269,17 @@ class Grammar:
             if not self.done:
                 self._find(self.text[len(self._label) :])
             self.done, self.text, self.tokens = self.done + 1, "", []
+            self.occasion = self._suited()
 
     def _find(self, summary: str) -> None:
         """What the first section says of faults is what the reply goes on with."""
         if self.found is None:
             self.found = self.pieces.found_by(self.labels[0], summary)
-            self.occasion = occasion(self.rating, self.earlier, self.found)
+        for sentence in sentences([*BEFORE, *words_of(summary)[0]])[:1]:  # of the worst
+            self.said = self.pieces.open_after(self.labels[0], sentence, RELATED)
         if self.found != NOTHING:
             self.kinds = tuple(kind for kind in KINDS if kind in named(summary))
+            self.called = called(summary)
 
     def _next(self) -> tuple[str, ...]:
         """What can follow a number of a box."""

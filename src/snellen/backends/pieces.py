@@ -1,4 +1,4 @@
-"""Which tokens can stand where words stand: those that spell phrases which were taught, three words at a time."""
+"""Which tokens can stand where words stand: those that spell phrases which were taught, five words at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from snellen.answer import DIRECTIONS, KINDS, VERDICTS, named
+from snellen.answer import DIRECTIONS, GONE, KINDS, NAMES, RELATIONS, SEVERITIES, STILL_NOTHING, VERDICTS, named
 
 Mask = npt.NDArray[np.bool_]
 
@@ -24,23 +24,31 @@ ENDS = "\n<"
 NUMBER = "0"
 """Stands for any number in a phrase; no word holds a digit."""
 _NUMBER, _WORD = re.compile(r"\d\.\d\d"), re.compile(r" ?(?:[A-Za-z]+|\S)")
+_HOW = "|".join(SEVERITIES)
+_NAME = "|".join(sorted({name.split()[0] for names in NAMES.values() for name in names}))
+_CALLED = re.compile(rf"\b({_HOW}) (?:{_NAME})\b|\b(?:is|proves|as) ({_HOW})\b", re.IGNORECASE)
 
 NOTHING, UNLIKED, FAULT = "nothing", "unliked", "fault"
 """What a look may find, beside one of KINDS: nothing wrong, in a picture that is liked (see `snellen.answer.LIKED`) and
 in one that is not; and what suits a fault of any kind."""
 CLEAR = frozenset((NOTHING, UNLIKED))
 FINDINGS = frozenset((FAULT, *CLEAR, *KINDS))
-OCCASIONS = (frozenset(word for _, word in VERDICTS), frozenset(DIRECTIONS), FINDINGS)
-"""What words may have to suit, group by group: a verdict, where the rating goes, what was found."""
+RELATED = frozenset((*RELATIONS, *GONE.values(), STILL_NOTHING))
+OCCASIONS = (frozenset(word for _, word in VERDICTS), frozenset(DIRECTIONS), FINDINGS, frozenset(SEVERITIES), RELATED)
+"""What words may have to suit, group by group: a verdict, where the rating goes, what was found, how severe that is,
+and what it is beside what the round before listed."""
 FEW = 3
 """A phrase that was said of more findings than these is particular to none of them."""
 
-Phrase = tuple[str, str, str, str]
-"""The label of a section and three words in a row in it, each with the blank before it; marks are words. Before the
-first word of a section stand two empty ones, behind its last one."""
-Place = tuple[str, str, str]
-"""The label of a section and the last two words in it."""
-Follow = dict[Place, list[str]]
+WORDS = 5
+"""So many words in a row were taught to stand so. With four, what stands before a name of two words and its article is
+forgotten behind them."""
+Phrase = tuple[str, ...]
+"""The label of a section and WORDS words in a row in it, each with the blank before it; marks are words."""
+Place = tuple[str, ...]
+"""The label of a section and the last words in it, one fewer."""
+BEFORE = ("",) * (WORDS - 1)
+"""What stands before the first word of a section; one empty word stands behind its last."""
 
 
 def phrases_of(replies: Iterable[str]) -> frozenset[Phrase]:
@@ -50,17 +58,19 @@ def phrases_of(replies: Iterable[str]) -> frozenset[Phrase]:
         for line in reply.partition("</think>")[0].removeprefix("<think>").splitlines():
             label, _, text = line.partition(": ")
             words, begun = words_of(text)
-            said = ["", "", *words, *([begun] if begun else []), ""]
-            found |= {(label, *three) for three in _threes(said)}
+            said = [*BEFORE, *words, *([begun] if begun else []), ""]
+            found |= {(label, *run) for run in _runs(said)}
     return frozenset(found)
 
 
 def suiting(phrases: Iterable[Phrase], clauses: Iterable[Mapping[str, Iterable[str]]]) -> dict[Phrase, frozenset[str]]:
-    """Each phrase with what it suits: where a group of clauses, by what they suit, has it in some but not in all."""
+    """Each phrase with what it suits: where a group of clauses, by what they suit, has it in some but not in all. A
+    clause is also what a section can begin with."""
     found = dict.fromkeys(phrases, frozenset[str]())
     for group in clauses:
         said = {
-            name: {three for text in texts for three in _threes(words_of(text)[0])} for name, texts in group.items()
+            name: {run for text in texts for run in _runs([*BEFORE, *words_of(text)[0]])}
+            for name, texts in group.items()
         }
         for phrase in found:
             names = frozenset(name for name in said if phrase[1:] in said[name])
@@ -83,13 +93,21 @@ def suiting_findings(replies: Mapping[str, str | None]) -> dict[Phrase, frozense
     }
 
 
+def suiting_severities(phrases: Iterable[Phrase]) -> dict[Phrase, frozenset[str]]:
+    """Each phrase with the severities that it calls something: before a name of a fault, or as what one is."""
+    return {
+        phrase: frozenset(word.lower() for words in _CALLED.findall("".join(phrase[1:])) for word in words if word)
+        for phrase in phrases
+    }
+
+
 def suits(wants: frozenset[str], occasion: frozenset[str]) -> bool:
     """Whether what a phrase wants is there: something of each group of OCCASIONS of which it wants anything."""
     return all(wants.isdisjoint(group) or not wants.isdisjoint(group & occasion) for group in OCCASIONS)
 
 
-def _threes(words: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    return zip(words, words[1:], words[2:], strict=False)
+def _runs(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    return zip(*(words[i:] for i in range(WORDS)), strict=False)
 
 
 def words_of(text: str) -> tuple[list[str], str]:
@@ -111,17 +129,60 @@ def sentences(words: Sequence[str]) -> list[list[str]]:
     return found
 
 
-def _leads(before: Place, said: str, follow: Follow) -> bool:
-    """Whether what is said after two words follows them, up to where the section ends, if it does."""
-    at = next((i for i, letter in enumerate(said) if letter in ENDS), None)
-    words, left = words_of(said[:at])
-    if at is not None:
-        words, left = [*words, *([left] if left else []), ""], ""
-    for word in words:
-        if word not in follow.get(before, []):
-            return False
-        before = (before[0], before[2], word)
-    return not left or any(word.startswith(left) for word in follow.get(before, []))
+class Table:
+    """Phrases by the place that they go on from, as arrays: which of them suit an occasion is worked out for all at
+    once. words: the last ones. span: first and last of each place. leads: the number of the place that comes next, -1
+    where the section ends, the number of places where nothing was taught to follow."""
+
+    def __init__(self, phrases: Mapping[Phrase, frozenset[str]]) -> None:
+        taught = sorted(phrases)
+        self.words = [phrase[-1] for phrase in taught]
+        self.span: dict[Place, tuple[int, int]] = {}
+        for i, phrase in enumerate(taught):
+            place = phrase[:-1]
+            self.span[place] = self.span.get(place, (i, i))[0], i + 1
+        number = {place: n for n, place in enumerate(self.span)}
+        self.places = np.repeat(np.arange(len(number)), [last - first for first, last in self.span.values()])
+        self.leads = np.array(
+            [number.get((phrase[0], *phrase[2:]), len(number)) if phrase[-1] else -1 for phrase in taught],
+            np.int64,
+        )
+        self.number = np.array([word.strip() == NUMBER for word in self.words], bool)
+        self.sorts = sorted(set(phrases.values()), key=sorted)
+        sort = {wants: n for n, wants in enumerate(self.sorts)}
+        self.wants = np.array([sort[phrases[phrase]] for phrase in taught], np.int64)
+
+
+@dataclass(frozen=True)
+class Follow:
+    """The words that follow others in what suits an occasion, `alive` among the phrases of a table, "" where a
+    section ends."""
+
+    table: Table
+    alive: Mask
+
+    def after(self, place: Place) -> list[str]:
+        first, last = self.table.span.get(place, (0, 0))
+        return [self.table.words[i] for i in range(first, last) if self.alive[i]]
+
+    def without(self, place: Place, words: frozenset[str]) -> Follow:
+        """The same but for some words at one place."""
+        alive = self.alive.copy()
+        for i in range(*self.table.span.get(place, (0, 0))):
+            alive[i] &= self.table.words[i] not in words
+        return Follow(self.table, alive)
+
+    def leads(self, before: Place, said: str) -> bool:
+        """Whether what is said at a place follows it, up to where the section ends, if it does."""
+        at = next((i for i, letter in enumerate(said) if letter in ENDS), None)
+        words, left = words_of(said[:at])
+        if at is not None:
+            words, left = [*words, *([left] if left else []), ""], ""
+        for word in words:
+            if word not in self.after(before):
+                return False
+            before = (before[0], *before[2:], word)
+        return not left or any(word.startswith(left) for word in self.after(before))
 
 
 @dataclass(frozen=True)
@@ -139,32 +200,44 @@ class Pieces:
     known: dict[object, Mask] = field(default_factory=dict)
     ways: dict[frozenset[str], Follow] = field(default_factory=dict)
 
+    @cached_property
+    def table(self) -> Table:
+        return Table(self.phrases)
+
     def follow(self, occasion: frozenset[str]) -> Follow:
-        """The words that follow two others, "" where a section ends, in what suits an occasion. What can only lead to
-        what does not suit is left out; a number, which is the earlier rating, suits none without a direction."""
+        """What follows in an occasion. What can only lead to what does not suit is left out; a number, which is the
+        earlier rating, suits none without a direction."""
         if occasion not in self.ways:
-            quotes = not occasion.isdisjoint(DIRECTIONS)
-            found: dict[Place, set[str]] = {}
-            leading: dict[Place, list[tuple[Place, str]]] = {}  # to a place
-            for (label, one, two, three), wants in self.phrases.items():
-                if (quotes or three.strip() != NUMBER) and suits(wants, occasion):
-                    found.setdefault((label, one, two), set()).add(three)
-                    leading.setdefault((label, two, three), []).append(((label, one, two), three))
-            dead = [place for place in leading if place[2] and place not in found]
-            while dead:
-                for place, word in leading[dead.pop()]:
-                    found[place].discard(word)
-                    if not found[place] and place in leading:
-                        dead.append(place)
-            self.ways[occasion] = {place: sorted(words) for place, words in found.items() if words}
+            table = self.table
+            alive = np.array([suits(wants, occasion) for wants in table.sorts], bool)[table.wants]
+            if occasion.isdisjoint(DIRECTIONS):
+                alive &= ~table.number
+            while True:
+                goes_on = np.zeros(len(table.span) + 1, bool)
+                goes_on[table.places[alive]] = True
+                ended = table.leads < 0
+                dead = alive & ~ended & ~goes_on[table.leads]
+                if not dead.any():
+                    break
+                alive &= ~dead
+            self.ways[occasion] = Follow(table, alive)
         return self.ways[occasion]
 
-    def open_after(self, label: str, words: Sequence[str]) -> frozenset[str]:
-        """The findings, of CLEAR and KINDS, that a sentence of a section, so far, leaves open: its phrases suit them.
-        A sentence that does not begin the section is without the two words before it."""
-        left = CLEAR | frozenset(KINDS)
-        for three in _threes(words):
-            wants = self.phrases.get((label, *three), frozenset()) & FINDINGS
+    def fitting(self, label: str, occasion: frozenset[str]) -> frozenset[str]:
+        """The occasion, or where a section has nothing that suits it, as much of it as has: without how the fault
+        compares, without how severe it is."""
+        wider = occasion | RELATED
+        for one in (occasion, wider, wider | frozenset(SEVERITIES)):
+            if self.follow(one).after((label, *BEFORE)):
+                return one
+        return occasion
+
+    def open_after(self, label: str, words: Sequence[str], group: frozenset[str] = FINDINGS) -> frozenset[str]:
+        """What of a group, of findings those of CLEAR and KINDS, a sentence of a section leaves open, so far: its
+        phrases suit that. A sentence that does not begin the section is without the words before it."""
+        left = group - {FAULT}
+        for run in _runs(words):
+            wants = self.phrases.get((label, *run), frozenset()) & group
             if wants:
                 left &= wants | frozenset(KINDS if FAULT in wants else ())
         return left
@@ -173,7 +246,7 @@ class Pieces:
         """What a section finds, by its words: a kind that a sentence names and that all of its phrases suit; NOTHING
         where none does; None where several are found, or a sentence suits nothing."""
         kinds: set[str] = set()
-        for sentence in sentences(["", "", *words_of(text)[0]]):
+        for sentence in sentences([*BEFORE, *words_of(text)[0]]):
             left = self.open_after(label, sentence)
             if not left:
                 return None
@@ -205,7 +278,7 @@ class Pieces:
                     return bool(text) and rest.startswith(text)
                 more = text[len(rest) :]
                 words = more if last else more.removesuffix("\n")
-                return not set(words) & NO_WORD and (not more or _leads((label, "", ""), more, self.follow(occasion)))
+                return not set(words) & NO_WORD and (not more or self.follow(occasion).leads((label, *BEFORE), more))
 
             self.known[key] = np.array([fits(text) for text in self.texts])
         return self.known[key]
@@ -226,24 +299,24 @@ class Pieces:
         return self.known[key]
 
     def phrased(self, before: Place, begun: str, occasion: frozenset[str], but: frozenset[str] = frozenset()) -> Mask:
-        """Tokens that phrases go on with which suit an occasion, after two words and what is written of the next, `but`
-        for some words."""
+        """Tokens that phrases go on with which suit an occasion, at a place and after what is written of the next word,
+        `but` for some words."""
         key = (before, begun, occasion, but)
         if key not in self.known:
             follow, mask = self.follow(occasion), np.zeros(len(self.texts), bool)
             if but:
-                follow = follow | {before: [word for word in follow.get(before, []) if word not in but]}
+                follow = follow.without(before, but)
             found = self._candidates(before, begun, follow)
-            mask[[i for text, i in found if _leads(before, begun + text, follow)]] = True
+            mask[[i for text, i in found if follow.leads(before, begun + text)]] = True
             self.known[key] = self._same(mask)
         return self.known[key]
 
     def _candidates(self, before: Place, begun: str, follow: Follow) -> Iterator[tuple[str, int]]:
         """All tokens that can be right, and few others: what begins a word that can stand next, or begins with one."""
-        after = follow.get(before, [])
+        after = follow.after(before)
         rests = {word[len(begun) :] for word in after if word.startswith(begun)}
         if begun and begun in after:
-            rests |= set(follow.get((before[0], before[2], begun), []))
+            rests |= set(follow.after((before[0], *before[2:], begun)))
         if "" in rests:
             rests |= set(ENDS)
         for rest in rests - {""}:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snellen.answer import NAMES, VERDICTS
+from snellen.answer import NAMES, SEVERITIES, VERDICTS
 
-SEVERITY = {1: "slight", 2: "mild", 3: "moderate", 4: "strong", 5: "severe"}
+SEVERITY = dict(enumerate(SEVERITIES, 1))
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 

@@ -324,13 +324,17 @@ def _close_summary(
             return pen.write(wording.CLOSE_ELSEWHERE if beside else wording.CLOSE_PARTLY, place=place, **about)
         listed = any(seen.kind == issue.kind for seen in glance)
         return pen.write(wording.CLOSE_CONFIRM if listed else wording.CLOSE_REVEAL, **about)
-    if glance and not known.real:  # of a real picture nobody knows that a fault is not there
-        doubted = name_of(glance[0].kind, pen.rng)
-        return pen.write(wording.CLOSE_CLEARED, place=place, name=doubted, **pen.good(crop))
+    weak = traits(known.measured, crop)
+    if glance:
+        doubted = {"place": place, "name": name_of(glance[0].kind, pen.rng), **pen.good(crop)}
+        if not known.real:
+            return pen.write(wording.CLOSE_CLEARED, **doubted)
+        if weak and known.label < LIKED:  # of a real picture nobody knows that a fault is not there
+            return pen.write(wording.CLOSE_OPEN_TRAIT, trait=say(TRAITS[weak[0]], pen.rng), **doubted)
+        return pen.write(wording.CLOSE_OPEN, **doubted)
     if known.label >= LIKED:
         crisp = "sharp" in strengths(known.measured, (), crop)
         return pen.write(wording.CLOSE_CRISP if crisp else wording.CLOSE_CLEAN, place=place, **pen.good(crop))
-    weak = traits(known.measured, crop)
     if not weak:
         return pen.write(wording.CLOSE_PLAIN, place=place)
     return pen.write(wording.CLOSE_TRAIT, place=place, trait=say(TRAITS[weak[0]], pen.rng))
@@ -342,8 +346,9 @@ def _reason(
     """A clause on what the crop showed, and the direction that it explains: -1 lower, 1 higher, 0 none."""
     known = pen.known
     if issue is None or about is None:
-        if glance and not known.real:
-            return pen.clause(wording.WHY_CLEARED, name=name_of(glance[0].kind, pen.rng)), 1
+        if glance:
+            doubted = name_of(glance[0].kind, pen.rng)
+            return pen.clause(wording.WHY_OPEN if known.real else wording.WHY_CLEARED, name=doubted), 1 - known.real
         weak = traits(known.measured, crop)
         if known.label < LIKED:
             if not weak:

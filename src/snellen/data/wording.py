@@ -10,8 +10,11 @@ A place stands last in its clause. It is named in up to five words, and a small 
 
 from __future__ import annotations
 
-from snellen.answer import VERDICTS
-from snellen.data.phrases import wordings
+import re
+from collections.abc import Iterable
+
+from snellen.answer import GONE, KINDS, NAMES, SEVERITIES, STILL_NOTHING, VERDICTS
+from snellen.data.phrases import KIND_WORDS, wordings
 
 GLANCE_VISIBLE = (
     "[At first glance|At a glance|At this size], {fault} [shows|is visible|stands out] {where}; {proof}.",
@@ -180,6 +183,14 @@ CLOSE_TRAIT = (
     "[Up close|In the crop|In native pixels], [no new fault appears|nothing new comes out] {place}, but {trait}.",
     "The crop [shows|holds] [nothing new|no new fault] {place}: {trait}.",
 )
+CLOSE_OPEN = (
+    "[Up close|In the crop|In native pixels], the {name} is not [confirmed|borne out] {place}[; {good}||].",
+    "The crop does not [confirm|bear out] the {name} {place}[: {good}||].",
+)
+CLOSE_OPEN_TRAIT = (
+    "[Up close|In the crop|In native pixels], the {name} is not [confirmed|borne out] {place}, but {trait}.",
+    "The crop does not [confirm|bear out] the {name} {place}: {trait}.",
+)
 CLOSE_CLEARED = (
     "[Up close|In the crop|In native pixels], there is no {name} after all {place}[; {good}|; {goods}|].",
     "The crop clears the suspicion of {name} {place}[: {good}|: {goods}|].",
@@ -196,6 +207,7 @@ WHY_CLEAN = ("the crop shows no fault", "nothing wrong comes out up close", "no 
 WHY_CRISP = ("[detail|fine texture] holds up in the crop", "detail is [intact|crisp] up close")
 WHY_NOTHING = ("the crop [shows|brings] nothing new", "nothing new comes out up close")
 WHY_CLEARED = ("the {name} that it saw is not there", "the crop clears the suspicion of {name}")
+WHY_OPEN = ("the crop does not confirm the {name}", "the {name} is not borne out up close")
 WHY_ELSEWHERE = ("the crop has no part in the {name}", "the {name} is not in this crop")
 WHY_PARTLY = ("the crop shows a part of the {name} only", "the {name} is only partly in view")
 WHY_TRAIT = ("up close {trait}",)
@@ -221,10 +233,41 @@ OPEN = (
 )
 
 
-def clauses() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """All that closes a summary, by the verdict in it, and all that says where a rating goes, by the direction."""
+COMPARED: dict[str, tuple[str, ...]] = {
+    "new": (*CLOSE_REVEAL, *WHY_REVEAL),
+    "worse": (*CLOSE_CONFIRM, *WHY_WORSE),
+    "milder": (*CLOSE_CONFIRM, *WHY_MILDER),
+    "as before": (*CLOSE_CONFIRM, *WHY_CONFIRM, *WHY_WEIGHS, *WHY_CONFINED),
+    "in part": (*CLOSE_PARTLY, *WHY_PARTLY),
+    "elsewhere": (*CLOSE_ELSEWHERE, *WHY_ELSEWHERE),
+    STILL_NOTHING: (*CLOSE_CLEAN, *CLOSE_CRISP, *CLOSE_PLAIN, *CLOSE_TRAIT, *WHY_CLEAN, *WHY_CRISP, *WHY_NOTHING),
+}
+"""What is said of a fault, by `snellen.answer.RELATIONS` to what the first look listed, and of none."""
+NO_MORE = (*CLOSE_OPEN, *CLOSE_OPEN_TRAIT, *WHY_OPEN, *CLOSE_CLEARED, *WHY_CLEARED)
+"""What is said of a fault that the first look listed, where nothing is found."""
+
+
+def clauses() -> tuple[dict[str, list[str]], ...]:
+    """All that closes a summary, by the verdict in it; all that says where a rating goes, by the direction; all that
+    compares a fault with the first look, by the relation."""
     closing = [text for pattern in (*VERDICT, *VERDICT_JOINED, *VERDICT_EVEN_SO) for text in wordings(pattern)]
     return (
         {word: [text.format(verdict=word) for text in closing] for _, word in VERDICTS},
         {way: [f", {text}." for pattern in patterns for text in wordings(pattern)] for way, patterns in MOVES.items()},
+        {how: [text for one in patterns for text in _of_faults(one, KINDS)] for how, patterns in COMPARED.items()}
+        | {gone: [text for one in NO_MORE for text in _of_faults(one, [kind])] for kind, gone in GONE.items()},
     )
+
+
+def _of_faults(pattern: str, kinds: Iterable[str]) -> list[str]:
+    """A pattern in all its wordings about faults of some kinds, as far as it says nothing of where they are; as in a
+    sentence and as after what was said before."""
+    found = []
+    for text in wordings(re.split(r" \{(?:where|place)\}", pattern)[0]):
+        for kind in kinds:
+            article = KIND_WORDS[kind].article
+            for name in NAMES[kind]:
+                for word in SEVERITIES:
+                    said = text.format(name=name, sev=word, fault=f"{article}{word} {name}")
+                    found += [f"{said} ,", f"; {said},"]
+    return found

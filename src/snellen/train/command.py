@@ -13,13 +13,11 @@ from tokenizers import Tokenizer
 
 from snellen.answer import LIKED, Issue, parse_reply
 from snellen.backends.bundled import write_phrases
-from snellen.backends.pieces import NOTHING, UNLIKED, Phrase, phrases_of, suiting, suiting_findings
-from snellen.data.rationale import in_sight
+from snellen.backends.pieces import NOTHING, UNLIKED, Phrase, phrases_of, suiting, suiting_findings, suiting_severities
 from snellen.data.sample import Sample, read_manifest
 from snellen.data.wording import clauses
 from snellen.model.decoder import DecoderShape
 from snellen.model.tokenizer import train_tokenizer
-from snellen.region import Region
 from snellen.train.batch import Row, encode_rounds, rounds_of
 from snellen.train.grpo import RlOptions, train_grpo
 from snellen.train.looks import HELD_OUT, training_pictures
@@ -130,27 +128,24 @@ def run_sft(config: SftConfig) -> None:
 
 
 def taught_phrases(lines: Iterable[Mapping[str, Any]]) -> dict[Phrase, frozenset[str]]:
-    """All phrases of the replies that conversations teach, with the verdicts, directions and findings they suit."""
+    """All phrases of the replies that conversations teach, with what they suit (see `suits`)."""
     replies: dict[str, str | None] = {}
     for line in lines:
         for number, one in enumerate(rounds_of(line), 1):
             if one.teaches != "nothing":
                 issues = parse_reply(one.reply, number).answer.issues
-                replies[one.reply] = found_in(issues, one.region, one.rating)
-    particular = suiting_findings(replies)
-    return {
-        phrase: suited | particular.get(phrase, frozenset())
-        for phrase, suited in suiting(phrases_of(replies), clauses()).items()
-    }
+                replies[one.reply] = found_in(issues, one.rating)
+    phrases = phrases_of(replies)
+    found, severe = suiting_findings(replies), suiting_severities(phrases)
+    return {phrase: suited | found[phrase] | severe[phrase] for phrase, suited in suiting(phrases, clauses()).items()}
 
 
-def found_in(issues: Sequence[Issue], shown: Region, rating: float) -> str | None:
-    """What a look at the region shown finds, to go by what is said of it: NOTHING, UNLIKED, a kind, or None where there
-    are several, or the one is elsewhere."""
+def found_in(issues: Sequence[Issue], rating: float) -> str | None:
+    """What looks find, to go by what is said of it: NOTHING, UNLIKED, a kind, or None where there are several."""
     kinds = {issue.kind for issue in issues}
     if not kinds:
         return NOTHING if rating >= LIKED else UNLIKED
-    return kinds.pop() if len(kinds) == 1 and all(in_sight(shown, issue) for issue in issues) else None
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 def run_rl(config: RlConfig) -> None:
