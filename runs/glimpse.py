@@ -1,9 +1,10 @@
 r"""Step 5 of the recipe, too: teach the glimpse. See runs/README.md for the order.
 
-    python runs/glimpse.py --vision build/heads/vision.pt --known build/known --looks build/looks --out build/glimpse
+    python runs/glimpse.py --vision build/heads/vision.pt --known build/known --looks build/looks build/looks-own \
+        --out build/glimpse
 
-Writes vision.pt with the taught glimpse, and what it rates every look, real.npy and NAME.npy for the store of looks, in
-the order of runs/cells.py: of what it learned from, by the head that did not.
+Writes vision.pt with the taught glimpse, and what it rates every look, real.npy and NAME.npy for each store of looks,
+in the order of runs/cells.py: of what it learned from, by the head that did not.
 """
 
 from __future__ import annotations
@@ -42,23 +43,29 @@ def numbers(taught: Glimpse, looks: Dataset[Pixels]) -> torch.Tensor:
     return torch.stack(rows)
 
 
-def gathered(taught: Glimpse, real: list[dict[str, Any]], folder: Path) -> Glimpses:
-    """The two looks at each real picture, then those of the store."""
+def of_real(taught: Glimpse, rows: list[dict[str, Any]]) -> Glimpses:
+    """The two looks at each real picture."""
+    twice = [row for row in rows for _ in range(2)]
+    return Glimpses(
+        numbers(taught, RealLooks(rows)),
+        torch.tensor([row["mos"] for row in twice]),
+        torch.tensor([fold_of(row["group"] or row["path"]) for row in twice]),
+        torch.ones(len(twice), dtype=torch.bool),
+        torch.tensor([not row["held_out"] for row in twice]),
+    )
+
+
+def of_store(taught: Glimpse, folder: Path) -> Glimpses:
+    """All looks of a store."""
     store = LookStore(folder)
     sources = [recipe.source for recipe in read_recipes(folder / "recipes.jsonl")]
     trained = set(store.trained)
-    parts = [numbers(taught, RealLooks(real)), numbers(taught, StoredLooks(store))]
     return Glimpses(
-        torch.cat(parts),
-        torch.tensor([row["mos"] for row in real for _ in range(2)] + [row["mos"] for row in store.rows]),
-        torch.tensor(
-            [fold_of(row["group"] or row["path"]) for row in real for _ in range(2)]
-            + [fold_of(sources[row["recipe"]]) for row in store.rows]
-        ),
-        torch.tensor([True] * len(parts[0]) + [False] * len(parts[1])),
-        torch.tensor(
-            [not row["held_out"] for row in real for _ in range(2)] + [i in trained for i in range(len(store))]
-        ),
+        numbers(taught, StoredLooks(store)),
+        torch.tensor([row["mos"] for row in store.rows]),
+        torch.tensor([fold_of(sources[row["recipe"]]) for row in store.rows]),
+        torch.zeros(len(store), dtype=torch.bool),
+        torch.tensor([i in trained for i in range(len(store))]),
     )
 
 
@@ -66,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vision", type=Path, required=True)
     parser.add_argument("--known", type=Path, required=True)
-    parser.add_argument("--looks", type=Path, required=True)
+    parser.add_argument("--looks", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=GlimpseOptions.steps)
     args = parser.parse_args()
@@ -77,7 +84,9 @@ def main() -> None:
     load_imagenet(vision.glimpse, vision.glimpse.last)
     examples = [json.loads(line) for line in (args.known / "examples.jsonl").read_text().splitlines()]
     args.out.mkdir(parents=True, exist_ok=True)
-    looks = gathered(vision.glimpse, [row for row in examples if row["real"]], args.looks)
+    parts = [of_real(vision.glimpse, [row for row in examples if row["real"]])]
+    parts += [of_store(vision.glimpse, folder) for folder in args.looks]
+    looks = Glimpses(*(torch.cat(of) for of in zip(*parts, strict=True)))
     train_glimpse(GlimpseOptions(steps=args.steps), vision.glimpse, looks, args.out / "log.jsonl")
     vision.save(args.out / "vision.pt")
     said = ratings(vision.glimpse, looks)
@@ -90,9 +99,10 @@ def main() -> None:
         for part, of in (("whole", whole), ("crop", ~whole)):
             both = said[which & of].numpy(), looks.mos[which & of].numpy()
             print(f"{name}, {part}: SRCC {metrics.srcc(*both):.4f}, PLCC {metrics.plcc(*both):.4f}")
-    photographs = int(looks.real.sum())
-    np.save(args.out / "real.npy", said[:photographs].numpy())
-    np.save(args.out / f"{args.looks.name}.npy", said[photographs:].numpy())
+    at = 0
+    for store, rated in zip(("real", *(folder.name for folder in args.looks)), parts, strict=True):
+        np.save(args.out / f"{store}.npy", said[at : at + len(rated.mos)].numpy())
+        at += len(rated.mos)
 
 
 if __name__ == "__main__":

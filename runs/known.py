@@ -1,6 +1,6 @@
 r"""Step 2 of the recipe: what is known of each picture without the trained encoder. Can run while the encoder trains.
 
-    python runs/known.py --manifest build/biq2021.jsonl --looks build/looks --out build/known
+    python runs/known.py --manifest build/biq2021.jsonl --looks build/looks build/looks-own --out build/known
 
 For every real training picture and a share of the synthetic ones: the label, the known fault, and the part that a
 second look shows. For those that are written about also the measured features, and what can be known at a glance: an
@@ -33,8 +33,7 @@ from snellen.train.looks import HELD_OUT, LookStore, training_pictures
 SHRINK = 300.0
 """Of the ridge regression, in pictures; there are over 1,000 features."""
 EYE: onnxruntime.InferenceSession
-STORE: LookStore
-RECIPES: list[Recipe]
+STORES: dict[str, tuple[LookStore, list[Recipe]]]
 
 
 class Untrained(Encoder):
@@ -44,12 +43,12 @@ class Untrained(Encoder):
         return self.raw(pictures)
 
 
-def prepare(eye: Path, looks: Path) -> None:
-    global EYE, STORE, RECIPES
+def prepare(eye: Path, looks: list[Path]) -> None:
+    global EYE, STORES
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     EYE = onnxruntime.InferenceSession(str(eye), options)
-    STORE, RECIPES = LookStore(looks), list(read_recipes(looks / "recipes.jsonl"))
+    STORES = {folder.name: (LookStore(folder), list(read_recipes(folder / "recipes.jsonl"))) for folder in looks}
 
 
 def untaught(overview: np.ndarray) -> np.ndarray:
@@ -93,19 +92,21 @@ def real(job: tuple[int, bool, bool, Sample]) -> tuple[dict[str, object], np.nda
     return row | {"measured": features(picture).to_dict()}, untaught(whole.overview)
 
 
-def synthetic(first: int) -> tuple[dict[str, object], np.ndarray | None]:
-    """One synthetic picture: the stored looks `first` and `first` + 1."""
-    one = STORE[first]
-    known = STORE.rows[first + 1]
-    recipe, fault = RECIPES[known["recipe"]], STORE.rows[first]["fault"]
+def synthetic(job: tuple[str, int]) -> tuple[dict[str, object], np.ndarray | None]:
+    """One synthetic picture: the looks `first` and `first` + 1 of a store."""
+    name, first = job
+    store, recipes = STORES[name]
+    one, known = store[first], store.rows[first + 1]
+    recipe = recipes[known["recipe"]]
     row = {
+        "store": name,
         "recipe": known["recipe"],
         "group": recipe.source,
-        "held_out": first in STORE.held_out,
+        "held_out": first in store.held_out,
         "mos": one.mos,
         "real": False,
         "region": known["region"],
-        "fault": [recipe.kind, *fault[1:]] if recipe.kind else None,
+        "fault": [recipe.distortion, recipe.kind, recipe.level, recipe.region.to_list()] if recipe.kind else None,
         "size": known["size"],
         "measured": features(one.fragments).to_dict(),  # the tiles are the native pixels that are left
     }
@@ -115,16 +116,19 @@ def synthetic(first: int) -> tuple[dict[str, object], np.ndarray | None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--looks", type=Path, required=True)
+    parser.add_argument("--looks", type=Path, nargs="+", required=True, help="stores that runs/looks.py left")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--real", type=int, default=4000, help="how many of the real pictures are written about")
-    parser.add_argument("--synthetic", type=int, default=6000, help="how many of the synthetic pictures")
+    parser.add_argument("--synthetic", type=int, default=6000, help="how many of the synthetic pictures, of all stores")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     train, held = training_pictures(read_manifest(args.manifest))
-    store = LookStore(args.looks)
-    usable = sorted(i for i in {*store.trained, *store.held_out} if i % 2 == 0)
-    firsts = sorted(np.random.default_rng(0).permutation(usable)[: args.synthetic].tolist())
+    stores = {folder.name: LookStore(folder) for folder in args.looks}
+    usable = [
+        (name, i) for name, store in stores.items() for i in sorted({*store.trained, *store.held_out}) if i % 2 == 0
+    ]
+    chosen = sorted(np.random.default_rng(0).permutation(len(usable))[: args.synthetic].tolist())
+    firsts = [usable[i] for i in chosen]
     args.out.mkdir(parents=True, exist_ok=True)
     plain = Untrained()
     load_imagenet(plain)

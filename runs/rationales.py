@@ -1,6 +1,6 @@
 """Step 7 of the recipe: write the conversations to learn from (GR-IQA), one JSON object per line, for people to read.
 
-python runs/rationales.py --vectors build/vectors --looks build/looks --out build/rationales.jsonl
+python runs/rationales.py --vectors build/vectors --out build/rationales.jsonl
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from snellen.answer import RATING_PREFIX, Answer, Rationale, render_reply
 from snellen.data.features import Feature, Features
 from snellen.data.rationale import Known, quick, write
 from snellen.data.sample import Fault
-from snellen.data.synthesize import Recipe, read_recipes
 from snellen.image import ZOOM_PRESETS
 from snellen.region import FULL, WHOLE_AREA, Region
 
@@ -29,7 +28,7 @@ VARIANTS = {True: 1, False: 2}
 """Wordings per picture, by whether it is real: known faults teach grounding, real pictures mostly the rating."""
 
 
-def known_of(row: dict[str, Any], recipes: list[Recipe]) -> Known:
+def known_of(row: dict[str, Any]) -> Known:
     """What the index knows about one picture, as the writer wants it."""
     measured = Features(
         {name: Feature(one["value"], one["unit"], tuple(one["range"])) for name, one in row["measured"].items()},
@@ -37,9 +36,8 @@ def known_of(row: dict[str, Any], recipes: list[Recipe]) -> Known:
     )
     faults: tuple[Fault, ...] = ()
     if row["fault"]:
-        kind, _, box = row["fault"]
-        recipe = recipes[row["recipe"]]
-        faults = (Fault(str(recipe.distortion), kind, recipe.level, Region(*box)),)
+        distortion, kind, level, box = row["fault"]
+        faults = (Fault(distortion, kind, level, Region(*box)),)
     width, height = row["size"]
     return Known(
         row["mos"], row["first"], measured, width, height, row["first_std"], faults, row["real"], Region(*row["region"])
@@ -66,14 +64,14 @@ def round_of(
 
 def about(row: dict[str, Any]) -> dict[str, Any]:
     """What a line says beside its rounds."""
-    return {key: row[key] for key in ("path", "recipe", "held_out", "real", "mos", "first") if key in row}
+    return {key: row[key] for key in ("path", "store", "recipe", "held_out", "real", "mos", "first") if key in row}
 
 
-def quick_round(row: dict[str, Any], number: int, recipes: list[Recipe]) -> dict[str, Any]:
+def quick_round(row: dict[str, Any], number: int) -> dict[str, Any]:
     """The rating before any word, which is where the score is read; with the issues where they are known."""
     if "measured" not in row:
         return round_of(row, number, (None, Answer(None, row["mos"], "final")), row["mos"], "rating")
-    known = known_of(row, recipes)
+    known = known_of(row)
     answer = quick(known) if number == 1 else Answer(None, known.label, "final", known.issues)
     return round_of(row, number, (None, answer), known.label)
 
@@ -93,16 +91,16 @@ def asked_of(known: Known, box: Sequence[float]) -> Region:
     return ZOOM_PRESETS["snellen"].settle(wanted, known.width, known.height)
 
 
-def conversations(row: dict[str, Any], recipes: list[Recipe], box: Sequence[float]) -> list[dict[str, Any]]:
+def conversations(row: dict[str, Any], box: Sequence[float]) -> list[dict[str, Any]]:
     """The lines for one picture: full conversations and the quick answers. box: where the heads see the worst fault.
 
     A first round that asks for a crop is taught by itself, on what it should ask for; the second one is taught on
     the region that was looked at when the looks were stored.
     """
-    lines = [about(row) | {"rounds": [quick_round(row, 1, recipes)]}]
+    lines = [about(row) | {"rounds": [quick_round(row, 1)]}]
     if "measured" not in row:
         return lines
-    known = known_of(row, recipes)
+    known = known_of(row)
     asking = replace(known, crop=asked_of(known, box))
     for variant in range(VARIANTS[row["real"]]):
         said = write(known, np.random.default_rng([row["look"], variant]))
@@ -114,21 +112,19 @@ def conversations(row: dict[str, Any], recipes: list[Recipe], box: Sequence[floa
             rounds[0] |= {"teaches": "nothing"}
         lines.append(about(row) | {"rounds": rounds})
     if len(rounds) == 2:
-        lines.append(about(row) | {"rounds": [rounds[0] | {"teaches": "nothing"}, quick_round(row, 2, recipes)]})
+        lines.append(about(row) | {"rounds": [rounds[0] | {"teaches": "nothing"}, quick_round(row, 2)]})
     return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vectors", type=Path, required=True)
-    parser.add_argument("--looks", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    recipes = list(read_recipes(args.looks / "recipes.jsonl"))
     seen = np.load(args.vectors / "seen.npy", mmap_mode="r")
     with (args.vectors / "examples.jsonl").open() as rows, args.out.open("w") as out:
         for row, look in zip(rows, seen[::2], strict=True):
-            for line in conversations(json.loads(row), recipes, look[-4:]):
+            for line in conversations(json.loads(row), look[-4:]):
                 out.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 

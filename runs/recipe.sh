@@ -54,10 +54,10 @@ step glimpse python runs/glimpse.py --vision "$out/heads/vision.pt" --known "$ou
     --steps "$(some 5000 100)" --out "$out/glimpse"
 step vectors python runs/vectors.py --glimpse "$out/glimpse" --known "$out/known" --looks "$out/looks" \
     --cells "$out/cells" --out "$out/vectors"
-step rationales python runs/rationales.py --vectors "$out/vectors" --looks "$out/looks" --out "$out/rationales.jsonl"
+step rationales python runs/rationales.py --vectors "$out/vectors" --out "$out/rationales.jsonl"
 step sft python runs/sft.py --vectors "$out/vectors" --rationales "$out/rationales.jsonl" --steps "$(some 3000)" --bf16 \
     --out "$out/sft-first"
-step second python runs/second.py --sft "$out/sft-first" --vectors "$out/vectors" --looks "$out/looks" \
+step second python runs/second.py --sft "$out/sft-first" --vectors "$out/vectors" \
     --rationales "$out/rationales.jsonl" --limit "$(some 8000)" --out "$out/rationales-own.jsonl"
 step sft-own python runs/sft.py --vectors "$out/vectors" --rationales "$out/rationales-own.jsonl" \
     --start "$out/sft-first/decoder.pt" --rate 1.5e-3 --steps "$(some 1600)" --bf16 --out "$out/sft-own"

@@ -1,7 +1,7 @@
 r"""Step 9 of the recipe: second rounds after first rounds that the model wrote itself.
 
-    python runs/second.py --sft build/sft-a --vectors build/vectors --looks build/looks \
-        --rationales build/rationales.jsonl --out build/rationales-b.jsonl
+    python runs/second.py --sft build/sft-a --vectors build/vectors --rationales build/rationales.jsonl \
+        --out build/rationales-b.jsonl
 
 A teacher's first round is true; the model's own is not always. Taught on the teacher's only, it believes every word
 that it wrote, and the second look cannot help (docs/training-log.md). So the model of step 8 writes the first rounds,
@@ -26,7 +26,6 @@ from snellen.answer import Answer, ReplyError, parse_reply, to_grid
 from snellen.backends import Sampling
 from snellen.backends.bundled import read_phrases
 from snellen.data.rationale import second
-from snellen.data.synthesize import Recipe, read_recipes
 from snellen.image import Picture, View
 from snellen.model.decoder import Decoder
 from snellen.model.seen import Seen
@@ -60,7 +59,7 @@ def first_replies(policy: Policy, rows: Sequence[dict[str, Any]], temperature: f
     return [reply.text for reply in policy.reply(asked, Sampling(temperature=temperature))]
 
 
-def continued(row: dict[str, Any], reply: str, recipes: list[Recipe], drawn: bool) -> list[dict[str, Any]]:
+def continued(row: dict[str, Any], reply: str, drawn: bool) -> list[dict[str, Any]]:
     """The lines for one picture after its own first reply; none where it asks for no crop or cannot be read.
 
     The stored second look is shown, so that is the region which the first reply is made to ask for.
@@ -74,9 +73,9 @@ def continued(row: dict[str, Any], reply: str, recipes: list[Recipe], drawn: boo
     region = to_grid(Region(*row["region"]))
     said = replace(parsed.answer, region=region)
     first = round_of(row, 1, (parsed.rationale, said), said.rating, "nothing")
-    lines = [about(row) | {"rounds": [first, quick_round(row, 2, recipes)]}]
+    lines = [about(row) | {"rounds": [first, quick_round(row, 2)]}]
     if "measured" in row:
-        known = known_of(row, recipes)
+        known = known_of(row)
         last: tuple[Any, Answer] = second(known, said, np.random.default_rng([row["look"], 100 + drawn]))
         lines.append(about(row) | {"rounds": [first, round_of(row, 2, last, known.label)]})
     return lines
@@ -93,7 +92,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sft", type=Path, required=True)
     parser.add_argument("--vectors", type=Path, required=True)
-    parser.add_argument("--looks", type=Path, required=True)
     parser.add_argument("--rationales", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--limit", type=int, help="only so many pictures, drawn at random")
@@ -103,7 +101,6 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(str(args.sft / "tokenizer.json"))
     policy = Policy(Decoder.open(args.sft), tokenizer, looks, read_phrases(args.sft))
     policy.draws.manual_seed(0)
-    recipes = list(read_recipes(args.looks / "recipes.jsonl"))
     rows = [json.loads(line) for line in (args.vectors / "examples.jsonl").read_text().splitlines()]
     order = np.random.default_rng(0).permutation(len(rows))[: args.limit]
     counts = {"pictures": 0, "continued": 0}
@@ -113,7 +110,7 @@ def main() -> None:
             batch = [rows[i] for i in order[begin : begin + BATCH]]
             drawn = begin // BATCH % 2 == 1
             for row, reply in zip(batch, first_replies(policy, batch, float(drawn)), strict=True):
-                lines = continued(row, reply, recipes, drawn)
+                lines = continued(row, reply, drawn)
                 counts["pictures"] += 1
                 counts["continued"] += bool(lines)
                 out.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

@@ -1,7 +1,7 @@
 r"""Step 6 of the recipe: what the heads make of what the encoder says: all that the decoder is told of every look.
 
-    python runs/vectors.py --glimpse build/glimpse --known build/known --looks build/looks --cells build/cells \
-        --out build/vectors
+    python runs/vectors.py --glimpse build/glimpse --known build/known --looks build/looks build/looks-own \
+        --cells build/cells --out build/vectors
 
 The two looks at each picture of known/examples.jsonl are rows 2 i and 2 i + 1: the whole, and its region.
 """
@@ -26,15 +26,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--glimpse", type=Path, required=True, help="folder that runs/glimpse.py left")
     parser.add_argument("--known", type=Path, required=True)
-    parser.add_argument("--looks", type=Path, required=True, help="the store that known/examples.jsonl was made from")
+    parser.add_argument("--looks", type=Path, nargs="+", required=True, help="what known/examples.jsonl was made from")
     parser.add_argument("--cells", type=Path, required=True, help="folder that runs/cells.py left")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     vision = Vision.open(args.glimpse / "vision.pt")
     examples = [json.loads(line) for line in (args.known / "examples.jsonl").read_text().splitlines()]
-    real, made = (np.load(args.cells / f"{name}.npy", mmap_mode="r") for name in ("real", args.looks.name))
-    real_rated, made_rated = (np.load(args.glimpse / f"{name}.npy") for name in ("real", args.looks.name))
-    regions = [row["region"] for row in LookStore(args.looks).rows]
+    regions = {folder.name: [row["region"] for row in LookStore(folder).rows] for folder in args.looks}
+    cells_of = {name: np.load(args.cells / f"{name}.npy", mmap_mode="r") for name in ("real", *regions)}
+    rated_of = {name: np.load(args.glimpse / f"{name}.npy") for name in ("real", *regions)}
     args.out.mkdir(parents=True, exist_ok=True)
     shape = (2 * len(examples), sum(SIZES))
     rows = np.lib.format.open_memmap(args.out / "seen.npy", mode="w+", dtype=np.float16, shape=shape)
@@ -42,16 +42,17 @@ def main() -> None:
     at = photographs = 0
     for row in examples:
         if row["real"]:
-            pair = 2 * photographs
-            shown = [0.0, 0.0, 1.0, 1.0], row["region"]
-            looks += [(real[i], region, real_rated[i]) for i, region in zip((pair, pair + 1), shown, strict=True)]
+            name, pair = "real", 2 * photographs
+            shown = [[0.0, 0.0, 1.0, 1.0], row["region"]]
             photographs += 1
         else:
-            looks += [(made[i], regions[i], made_rated[i]) for i in (2 * row["recipe"], 2 * row["recipe"] + 1)]
+            name, pair = row["store"], 2 * row["recipe"]
+            shown = regions[name][pair : pair + 2]
+        looks += [(cells_of[name][pair + i], shown[i], rated_of[name][pair + i]) for i in range(2)]
         if len(looks) >= BATCH or row is examples[-1]:
-            cells, shown, rated = zip(*looks, strict=True)
+            cells, places, rated = zip(*looks, strict=True)
             said = torch.from_numpy(np.stack(cells).astype(np.float32))
-            seen = vision.judge(said, torch.tensor(shown), torch.tensor(rated, dtype=torch.float32))
+            seen = vision.judge(said, torch.tensor(places), torch.tensor(rated, dtype=torch.float32))
             rows[at : at + len(looks)] = seen.packed().numpy()
             at, looks = at + len(looks), []
     rating = SIZES[0] + SIZES[1] + SIZES[2]

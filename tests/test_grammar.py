@@ -287,6 +287,13 @@ def test_what_the_first_section_finds_the_others_go_on_with(words: str, after: s
     assert bool(grammar.kinds) == (words == "So noise shows.")
 
 
+def test_a_section_begins_with_what_goes_on_to_its_end_with_the_same_finding() -> None:
+    said = {"Grain; overall it looks good.": "noise", "Less so; overall it looks fair.": UNLIKED}
+    grammar = begun(*said, labels=["A"], rating=3.0, found=None, said=said)
+    assert can_follow(grammar) == {"L"}, "grain in a picture that looks fair was never spoken of"
+    say(grammar, "Less so; overall it looks fair.")
+
+
 def test_nothing_is_wrong_in_a_liked_picture_in_which_no_fault_shows() -> None:
     grammar = begun(*FOUND, found=None, said=FOUND, rating=3.6)
     assert can_follow(grammar) == set("AN")

@@ -172,8 +172,10 @@ class Grammar:
         if self.options:
             return pieces.starting(self.options, self.text)
         if not self.boxes:
-            if len(self.text) < len(self._label):
-                return pieces.label(self.labels[self.done], self._label[len(self.text) :], self._last, self.occasion)
+            rest = self._label[len(self.text) :]
+            if rest:
+                suited = self._occasions(())
+                return pieces.either([pieces.label(self.labels[self.done], rest, self._last, one) for one in suited])
             return self._words()
         if len(self.boxes[-1]) == 4:
             return pieces.numbers(100, 500)
@@ -189,26 +191,29 @@ class Grammar:
         if len(self.tokens) >= SECTION_TOKENS:
             return ends
         place = (self.labels[self.done], *[*BEFORE, *words][-len(BEFORE) :])
-        now = self._occasion(words)
+        suited = self._occasions(words)
         new, phrased = (
-            pieces.both(section, pieces.phrased(place, begun, now, but))
+            pieces.both(section, pieces.either([pieces.phrased(place, begun, one, but) for one in suited]))
             for but in (self._again(words), frozenset[str]())
         )
         new = pieces.without(new, [i for i in pieces.several(new) if self._says_again(words, begun + pieces.texts[i])])
         full = [pieces.both(ends, phrased)] if len(self.tokens) >= ENOUGH else []
         return next(mask for mask in (*full, new, phrased, section) if mask.any())
 
-    def _occasion(self, words: Sequence[str]) -> frozenset[str]:
-        """What the next word has to suit: in a first section that may find what it will, how its sentence began. What
-        that says is new cannot be a kind that was listed, nor the other way round."""
+    def _occasions(self, words: Sequence[str]) -> list[frozenset[str]]:
+        """What the next word has to suit, one of these. A first section that may find what it will goes on to its end
+        with a finding that its sentence leaves open, and says of that what it is beside what was listed: what suits one
+        finding now and another later suits neither."""
         if self.done or self.found is not None:
-            return self.occasion
+            return [self.occasion]
         sentence = sentences([*BEFORE, *words])[-1]
         left, how = (self.pieces.open_after(self.labels[0], sentence, group) for group in (FINDINGS, RELATED))
-        left = frozenset(one for one in left if not how.isdisjoint(relations(one, self.listed)))
-        how = frozenset[str]().union(*(relations(one, self.listed) for one in left))
-        suited = (self.occasion - FINDINGS) | (self.occasion & left) | (set() if left.isdisjoint(KINDS) else {FAULT})
-        return (suited - RELATED) | how
+        rest = self.occasion - FINDINGS - RELATED
+        return [
+            rest | {one} | ({FAULT} if one in KINDS else set()) | beside
+            for one in sorted(left & self.occasion)
+            if not how.isdisjoint(beside := relations(one, self.listed))
+        ]
 
     @staticmethod
     def _again(words: Sequence[str]) -> frozenset[str]:

@@ -340,6 +340,15 @@ class Pieces:
             self.known[key] = self._same(one & other)
         return self.known[key]
 
+    def either(self, masks: Sequence[Mask]) -> Mask:
+        """Tokens that one of these masks allows."""
+        if len(masks) == 1:
+            return masks[0]
+        key = frozenset(map(id, masks))
+        if key not in self.known:
+            self.known[key] = self._same(np.any([np.zeros(len(self.texts), bool), *masks], axis=0))
+        return self.known[key]
+
     @cached_property
     def _several(self) -> Mask:
         return np.array([len(re.findall("[A-Za-z]+", text)) > 1 for text in self.texts])
