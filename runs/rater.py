@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--sft", type=Path, required=True)
     parser.add_argument("--vectors", type=Path, required=True)
     parser.add_argument("--rationales", type=Path, required=True)
-    parser.add_argument("--real-weight", type=float, default=40.0, help="of a human rating; a synthetic one weighs 1")
+    parser.add_argument("--real-weight", type=float, default=8.0, help="of a human rating; a synthetic one weighs 1")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()

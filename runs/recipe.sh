@@ -68,7 +68,7 @@ step rl python runs/rl.py --vision "$out/glimpse/vision.pt" --sft "$out/sft" --m
     --token-credit --out "$out/rl"
 step rater-rl python runs/rater.py --sft "$out/rl" --vectors "$out/vectors" \
     --rationales "$out/rationales-own.jsonl" --steps "$(some 1500)" --out "$out/rl-rated"
-step export python runs/export.py --vision "$out/glimpse/vision.pt" --sft "$out/rl-rated" --version 0.12.1 \
+step export python runs/export.py --vision "$out/glimpse/vision.pt" --sft "$out/rl-rated" --version 0.13.0 \
     --out "$out/model"
 step calibrate python runs/calibrate.py --manifest "$out/biq2021.jsonl" --model "$out/model" --out "$out/calibrate" \
     --workers 2
