@@ -6,7 +6,8 @@ r"""What each part of the reinforcement stage is worth: the same run without it,
 
 Writes ablation.json and ablation.md: numbers of a validation pass on held-out pictures (never the test split), and the
 training logs. As many runs go on at a time as there are workers, on one thread each. A run that is there is not
-repeated, one that was killed goes on; looks are encoded once for all of them.
+repeated, one that was killed goes on; looks are encoded once for all of them. When one is chosen, `--test` puts what it
+and the model before it reach on the test split, each evaluated once, on the page too.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from ablation_page import BASE, FULL, Run, write_page
+from ablation_page import BASE, FULL, Run, Comparison, write_page
 from rl import add_arguments, held_out, options_of, synthetic_manifest, validate
 
 from snellen.data.sample import Sample
+from snellen.evaluate import compare
 from snellen.train.command import RlConfig, run_rl
 from snellen.train.grpo import RlOptions
 from snellen.train.policy import open_policy
@@ -128,14 +130,26 @@ def run_all(jobs: Sequence[Job], pictures: Pictures, workers: int) -> Iterator[R
             yield one
 
 
+def compared(chosen: Path, before: Path) -> Comparison:
+    """Two runs of `snellen evaluate`: the paired differences and the shares of `snellen evaluate compare`."""
+    commands = [shlex.join(json.loads((folder / "run.json").read_text())["command"]) for folder in (chosen, before)]
+    found = compare.compare_runs(chosen, before)
+    return Comparison(commands, compare.tables(found | {"summaries": {}}))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--only", nargs="+", choices=list(SETTINGS), default=list(SETTINGS), metavar="SETTING")
     parser.add_argument("--page", type=Path, help="write the page here too, figures in a folder of its name beside it")
+    told = "what `snellen evaluate` wrote of the chosen model and of the one that it began from"
+    parser.add_argument(
+        "--test", type=Path, nargs=2, action="append", default=[], metavar=("CHOSEN", "BEFORE"), help=told
+    )
     args = parser.parse_args()
     torch.set_num_threads(args.workers)
+    tested = [compared(*folders) for folders in args.test]
     synthetic = synthetic_manifest(args.looks, args.out, args.pictures, args.workers)
     pictures = held_out(args.manifest, synthetic, tuple(args.validate))
     # first, alone, on all cores: it encodes the whole pictures that all others are validated on
@@ -145,7 +159,7 @@ def main() -> None:
         runs.append(one)  # the pages are written after each, so that an ablation that is stopped has its page too
         (args.out / "ablation.json").write_text(json.dumps([asdict(run) for run in runs], indent=1) + "\n")
         for page in [args.out / "ablation.md", *([args.page] if args.page else [])]:
-            write_page(page, runs, shlex.join(["python", *sys.argv]), len(pictures[1]))
+            write_page(page, runs, shlex.join(["python", *sys.argv]), len(pictures[1]), tested)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,15 @@ class Run:
     log: Mapping[str, Sequence[float]]
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """The chosen model and the one that it began from on a test set: the commands that evaluated them, and tables of
+    what differs."""
+
+    commands: Sequence[str]
+    tables: Sequence[Table]
+
+
 def cell(values: Sequence[float], digits: int) -> str:
     """Mean and, with several seeds, half their range: "0.812 ± 0.004"; a dash for nothing."""
     there = [value for value in values if not np.isnan(value)]
@@ -197,7 +206,24 @@ def figures(groups: Mapping[str, Sequence[Run]]) -> dict[str, Figure]:
     return drawn
 
 
-def write_page(page: Path, runs: Sequence[Run], command: str, synthetic: int) -> None:
+def on_test(tested: Sequence[Comparison]) -> list[str]:
+    """The section about the test split; nothing where nothing was evaluated on it."""
+    if not tested:
+        return []
+    begin = (
+        "### On the test split, once\n\nThe chosen model (first) and the supervised one that it began from (second)."
+    )
+    commands = "\n".join(command for one in tested for command in one.commands)
+    return [
+        begin,
+        f"```sh\n{commands}\n```",
+        *("#" + table.markdown().strip() for one in tested for table in one.tables),
+    ]
+
+
+def write_page(
+    page: Path, runs: Sequence[Run], command: str, synthetic: int, tested: Sequence[Comparison] = ()
+) -> None:
     """`page`, and its figures in the folder beside it. synthetic: pictures of that kind in the validation pass."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
@@ -221,6 +247,7 @@ def write_page(page: Path, runs: Sequence[Run], command: str, synthetic: int) ->
         (folder / f"{name}.svg").write_text(standalone(figure.svg, figure.title), encoding="utf-8")
         shown.append(f"**{figure.title}**\n\n![{figure.title}]({folder.name}/{name}.svg)")
     tables = [table(groups).markdown().strip() for table in (validated_table, expectations, logged_table)]
+    tables += on_test(tested)
     parts = ["# What each part of the reinforcement stage is worth", facts, *tables, "### Over training", *shown]
     page.write_text(
         "\n\n".join(part.removeprefix("#") if part.startswith("###") else part for part in parts) + "\n",

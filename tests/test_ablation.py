@@ -21,6 +21,7 @@ from ablation_page import (  # noqa: E402
     NATURAL,
     VALIDATED,
     Run,
+    Comparison,
     cell,
     curve,
     expectations,
@@ -30,6 +31,7 @@ from ablation_page import (  # noqa: E402
     write_page,
 )
 
+from snellen.evaluate.tables import Table  # noqa: E402
 from snellen.train.command import RlConfig  # noqa: E402
 from snellen.train.grpo import RlOptions  # noqa: E402
 
@@ -120,3 +122,14 @@ def test_the_page_shows_every_figure_that_it_writes(tmp_path: Path) -> None:
     )
     assert "| without rank | 2 | 0.800 ± 0.000 | 0.000 [0.000, 0.000] |" in text and "nan" not in text
     assert "<svg xmlns" in (tmp_path / "ablation" / drawn[0]).read_text()
+    assert "On the test split" not in text, "nothing was evaluated on it"
+
+
+def test_what_the_chosen_model_reaches_on_the_test_split_stands_on_the_page(tmp_path: Path) -> None:
+    tested = Comparison(
+        ["snellen evaluate --out a", "snellen evaluate --out b"], [Table("a against b", ["n"], [["2000"]])]
+    )
+    write_page(tmp_path / "ablation.md", [run(BASE), run(FULL)], "python runs/ablation.py", 3, [tested])
+    text = (tmp_path / "ablation.md").read_text()
+    assert "\n## On the test split, once\n" in text and "snellen evaluate --out a\nsnellen evaluate --out b" in text
+    assert text.index("\n### a against b\n") < text.index("| 2000 |") < text.index("\n## Over training\n")
