@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from ablation_page import BASE, FULL, Run, Comparison, write_page
+from ablation_page import BASE, FULL, Comparison, Run, write_page
 from rl import add_arguments, held_out, options_of, synthetic_manifest, validate
 
 from snellen.data.sample import Sample
