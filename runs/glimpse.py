@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     parts = [of_real(vision.glimpse, [row for row in examples if row["real"]])]
     parts += [of_store(vision.glimpse, folder) for folder in args.looks]
-    looks = Glimpses(*(torch.cat(of) for of in zip(*parts, strict=True)))
+    looks = Glimpses(**{one.name: torch.cat([getattr(part, one.name) for part in parts]) for one in fields(Glimpses)})
     train_glimpse(GlimpseOptions(steps=args.steps), vision.glimpse, looks, args.out / "log.jsonl")
     vision.save(args.out / "vision.pt")
     said = ratings(vision.glimpse, looks)
