@@ -50,6 +50,7 @@ FAMILIES = (
     ("rewards and sampling", (FULL, NATURAL, "without rank", "without refinement and grounding", "token credit")),
 )
 """Which settings share a plot."""
+FIFTHS = 5
 LEGEND = """Bias is score - MOS in MOS, in the lowest and the highest fifth of the held-out pictures' MOS. Entropies are
 in nats. Distinct ratings: different ones / all. Distinct-2: different pairs of neighbouring words / all. Fault covered:
 local faults half of which a crop held. Refinement: how much closer to the MOS the last rating is than the first, in
@@ -116,6 +117,17 @@ def validated_table(groups: Mapping[str, Sequence[Run]]) -> Table:
         rows.append([setting, str(len(runs)), cells[0], better, *cells[1:]])
     heads = [head for head, _, _ in VALIDATED]
     return Table("Held-out pictures", ["setting", "runs", heads[0], "SRCC - SFT", *heads[1:]], rows, LEGEND)
+
+
+def bias_table(groups: Mapping[str, Sequence[Run]]) -> Table:
+    """A row per setting: the bias in each fifth."""
+    fifths = range(1, FIFTHS + 1)
+    rows = [
+        [setting, *(cell([run.numbers[f"bias_{i}"] for run in runs], 2) for i in fifths)]
+        for setting, runs in groups.items()
+    ]
+    note = "Score - MOS, mean over the pictures of each fifth."
+    return Table("Bias by fifth of MOS, the lowest first", ["setting", *map(str, fifths)], rows, note)
 
 
 def logged_table(groups: Mapping[str, Sequence[Run]]) -> Table:
@@ -246,7 +258,7 @@ def write_page(
     for name, figure in figures(groups).items():
         (folder / f"{name}.svg").write_text(standalone(figure.svg, figure.title), encoding="utf-8")
         shown.append(f"**{figure.title}**\n\n![{figure.title}]({folder.name}/{name}.svg)")
-    tables = [table(groups).markdown().strip() for table in (validated_table, expectations, logged_table)]
+    tables = [table(groups).markdown().strip() for table in (validated_table, bias_table, expectations, logged_table)]
     tables += on_test(tested)
     parts = ["# What each part of the reinforcement stage is worth", facts, *tables, "### Over training", *shown]
     page.write_text(

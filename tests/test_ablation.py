@@ -22,6 +22,7 @@ from ablation_page import (  # noqa: E402
     VALIDATED,
     Comparison,
     Run,
+    bias_table,
     cell,
     curve,
     expectations,
@@ -41,7 +42,8 @@ MOS = [1.0, 2.0, 3.0, 4.0, 5.0]
 def run(setting: str, seed: int = 0, end: float = 1.0, srcc: float = 0.8, bias: float = 0.1) -> Run:
     """Twenty steps in which all that is logged goes from 2 to `end`."""
     log = {name: np.linspace(2.0, end, 20).tolist() for _, name, _ in LOGGED} | {"seconds": [3.0] * 20}
-    numbers = {name: 0.5 for _, name, _ in VALIDATED} | {"srcc": srcc, "bias_1": bias, "bias_5": -bias}
+    numbers = {name: 0.5 for _, name, _ in VALIDATED} | {f"bias_{i}": bias * (3 - i) / 2 for i in range(1, 6)}
+    numbers |= {"srcc": srcc}
     return Run(setting, seed, numbers, MOS, MOS, {} if setting == BASE else log)
 
 
@@ -90,6 +92,14 @@ def test_gain_over_the_start_by_hand() -> None:
     assert value == pytest.approx(-1.0) and low <= value <= high
     some = replace(run(FULL), scores=[float("nan"), *MOS[1:]])
     assert gain([some], run(BASE), n=50)[0] == pytest.approx(0.0), "on the four that both scored"
+
+
+def test_bias_by_fifth_is_a_row_per_setting() -> None:
+    groups = {BASE: [run(BASE, bias=0.3)], FULL: [run(FULL, bias=0.2), run(FULL, 1, bias=0.4)]}
+    assert bias_table(groups).rows == [
+        [BASE, "0.30", "0.15", "0.00", "-0.15", "-0.30"],
+        [FULL, "0.30 ± 0.10", "0.15 ± 0.05", "0.00 ± 0.00", "-0.15 ± 0.05", "-0.30 ± 0.10"],
+    ]
 
 
 def test_what_was_found_beside_what_was_expected() -> None:
