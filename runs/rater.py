@@ -1,4 +1,4 @@
-r"""Step 10 of the recipe: teach what points at the rating by itself, with the decoder as it is.
+r"""Step 10 of the recipe: teach what points at the rating, anew and by itself, with the decoder as it is.
 
     python runs/rater.py --sft build/sft-own --vectors build/vectors --rationales build/rationales-own.jsonl \
         --out build/sft
@@ -44,12 +44,12 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, required=True)
     parser.add_argument("--rationales", type=Path, required=True)
     parser.add_argument("--real-weight", type=float, default=8.0, help="of a human rating; a synthetic one weighs 1")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(2)
     torch.manual_seed(0)
-    model = Decoder.open(args.sft)
+    model = Decoder.open(args.sft, rater=False)
     tokenizer, seen = Tokenizer.from_file(str(args.sft / "tokenizer.json")), SeenLooks.open(args.vectors)
     lines = [json.loads(line) for line in args.rationales.read_text(encoding="utf8").splitlines()]
     parts = []
@@ -58,9 +58,8 @@ def main() -> None:
         chosen = [x for x in lines if x["held_out"] == out and x["rounds"][-1]["reply"].startswith(RATING_PREFIX)]
         rows = [encode_rounds(tokenizer, rounds_of(line)) for line in chosen]
         parts.append(places(model, rows, [line["real"] for line in chosen], tokenizer, seen))
-    print("before", agreement(model.rater, parts[1]))
     train_rater(model.rater, parts[0], args.real_weight, args.steps)
-    print("after", agreement(model.rater, parts[1]))
+    print(agreement(model.rater, parts[1]))
     args.out.mkdir(parents=True, exist_ok=True)
     torch.save(model.state_dict(), args.out / "decoder.pt")
     for name in ("options.json", "tokenizer.json", "phrases.txt"):

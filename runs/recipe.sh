@@ -62,12 +62,12 @@ step second python runs/second.py --sft "$out/sft-first" --vectors "$out/vectors
 step sft-own python runs/sft.py --vectors "$out/vectors" --rationales "$out/rationales-own.jsonl" \
     --start "$out/sft-first/decoder.pt" --rate 1.5e-3 --steps "$(some 1600)" --bf16 --out "$out/sft-own"
 step rater python runs/rater.py --sft "$out/sft-own" --vectors "$out/vectors" --rationales "$out/rationales-own.jsonl" \
-    --steps "$(some 1500)" --out "$out/sft"
+    --steps "$(some 4000)" --out "$out/sft"
 step rl python runs/rl.py --vision "$out/glimpse/vision.pt" --sft "$out/sft" --manifest "$out/biq2021.jsonl" \
     --looks "$out/looks" --pictures "$(some 800 40)" --steps "$(some 120)" --real 3 --synthetic 5 --rollouts 6 --rate 3e-4 \
     --token-credit --out "$out/rl"
 step rater-rl python runs/rater.py --sft "$out/rl" --vectors "$out/vectors" \
-    --rationales "$out/rationales-own.jsonl" --steps "$(some 1500)" --out "$out/rl-rated"
+    --rationales "$out/rationales-own.jsonl" --steps "$(some 4000)" --out "$out/rl-rated"
 step export python runs/export.py --vision "$out/glimpse/vision.pt" --sft "$out/rl-rated" --version 0.13.0 \
     --out "$out/model"
 step calibrate python runs/calibrate.py --manifest "$out/biq2021.jsonl" --model "$out/model" --out "$out/calibrate" \

@@ -154,11 +154,16 @@ class Decoder(nn.Module):
         self.register_buffer("frequencies", shape.theta ** (-torch.arange(0, d, 2) / d), persistent=False)
 
     @staticmethod
-    def open(folder: Path) -> Decoder:
-        """Read decoder.pt and options.json, as either stage of training leaves them; ready to be asked."""
+    def open(folder: Path, rater: bool = True) -> Decoder:
+        """Read decoder.pt and options.json, as either stage of training leaves them; ready to be asked. rater: False
+        leaves what points at ratings out, to be taught anew."""
         shape = json.loads((folder / "options.json").read_text(encoding="utf8"))["shape"]
         decoder = Decoder(DecoderShape(**shape))
-        decoder.load_state_dict(torch.load(folder / "decoder.pt", weights_only=True, map_location="cpu"))
+        weights = torch.load(folder / "decoder.pt", weights_only=True, map_location="cpu")
+        if not rater:
+            weights = {name: weight for name, weight in weights.items() if not name.startswith("rater.")}
+            weights |= {f"rater.{name}": weight for name, weight in decoder.rater.state_dict().items()}
+        decoder.load_state_dict(weights)
         return decoder.eval()
 
     def forward(

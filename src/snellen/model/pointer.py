@@ -40,6 +40,8 @@ UNLIKE = 0.3
 """How much less a part of the picture says of the whole, see `share_of`; chosen on held-out photographs."""
 LEAST_SPREAD = 0.1
 """Of a rating's distribution, in MOS: less would claim to know what people do not agree on."""
+MIDDLE = 3.0
+"""Of the ratings."""
 MOVERS = 32
 """Width of the network that says how far a finding moves the rating."""
 GROUPS = (len(KINDS) + 1, len(SEVERITY), len(PLACE_WORDS))
@@ -155,15 +157,16 @@ class RatingPointer(nn.Module):
 
     How much this look counts is a matter of how much of the picture it shows (`share_of`). How wide the distribution
     is, the decoder says from all that it has seen and written; how far to move, a small network says from the finding
-    alone: the chances of each kind, how severe, and the area. It may not say any number: free to, it learned the labels
-    of the training pictures by heart and moved the rating of the second round at random (docs/training-log.md).
+    and that place alone: the chances of each kind, how severe, the area, and what was rated without them, for who rates
+    a picture 2 has seen what is wrong with it. It may not say any number: free to, it learned the labels of the
+    training pictures by heart and moved the rating of the second round at random (docs/training-log.md).
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.say = nn.Linear(width, 1)
         last = nn.Linear(MOVERS, 1)
-        self.move = nn.Sequential(nn.Linear(len(KINDS) + 3, MOVERS), nn.GELU(), last)
+        self.move = nn.Sequential(nn.Linear(len(KINDS) + 4, MOVERS), nn.GELU(), last)
         for weight in (self.say.weight, self.say.bias, last.weight, last.bias):
             nn.init.zeros_(weight)
 
@@ -173,7 +176,7 @@ class RatingPointer(nn.Module):
         look = Told.of(told)
         share = share_of(look.shown)
         between = share * look.rating + (1.0 - share) * look.first_rating
-        mean = between + self.move(torch.cat([look.likely, look.severity, look.area], dim=1))
+        mean = between + self.move(torch.cat([look.likely, look.severity, look.area, between - MIDDLE], dim=1))
         # near an end of the scale a wide distribution would be cut off, and its expectation not be its mean
         spread = torch.minimum(spread, LEAST_SPREAD + 0.5 * torch.minimum(mean - 1.0, 5.0 - mean).clamp_min(0.0))
         grid = 1.0 + 0.01 * torch.arange(401, device=told.device)
