@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+
 import torch
 
 from snellen.backends.bundled import FIRST_NUMBERS
-from snellen.model.decoder import STOPS, laid_out, stops
+from snellen.model.decoder import STOPS, Decoder, DecoderShape, laid_out, stops
 
 
 def looks(*numbers: float) -> torch.Tensor:
@@ -36,3 +40,16 @@ def test_stops_by_hand() -> None:
     assert told.shape == (2 * STOPS,)
     assert torch.allclose(told[:3], torch.tensor([1.0, 0.60653, 0.13534]), atol=1e-4)
     assert torch.allclose(told[STOPS : STOPS + 3], torch.tensor([0.60653, 1.0, 0.60653]), atol=1e-4)
+
+
+def test_what_points_at_ratings_can_be_left_out_of_what_is_read(tmp_path: Path) -> None:
+    shape = DecoderShape(700, 32, 1, 2)
+    kept = Decoder(shape)
+    with torch.no_grad():
+        kept.rater.say.bias.fill_(0.5)
+        kept.embedding.weight.fill_(0.25)
+    torch.save(kept.state_dict(), tmp_path / "decoder.pt")
+    (tmp_path / "options.json").write_text(json.dumps({"shape": asdict(shape)}))
+    for rater, bias in ((True, 0.5), (False, 0.0)):
+        read = Decoder.open(tmp_path, rater)
+        assert read.rater.say.bias.item() == bias and (read.embedding.weight == 0.25).all()

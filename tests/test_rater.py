@@ -87,3 +87,15 @@ def test_it_learns_what_a_finding_costs_and_human_ratings_outweigh() -> None:
     train_rater(shared, both, 1.0, 150)
     train_rater(outweighed, both, 20.0, 150)
     assert abs(moved(outweighed, both)) < 0.5 * moved(shared, both)
+
+
+def test_a_finding_may_cost_less_where_the_plain_rating_is_low() -> None:
+    """Who rates a picture low has seen what is wrong with it."""
+    torch.manual_seed(0)
+    rater, places = RatingPointer(8), some(800, False, 0.0)
+    places.target[1::2] -= 0.8 * (places.told[1::2, -1] > 3.25)
+    train_rater(rater, places, 1.0, 400)
+    with torch.no_grad():
+        cost = places.told[:, -1] - rater(places.hidden, places.told).softmax(dim=1) @ GRID
+    noisy, high = torch.arange(800) % 2 == 1, places.told[:, -1] > 3.25
+    assert cost[noisy & high].mean() > 0.6 and abs(cost[noisy & ~high].mean()) < 0.2
