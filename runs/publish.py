@@ -13,6 +13,7 @@ import contextlib
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +157,7 @@ def publish(root: Path, runs: Sequence[Path], checks: Sequence[Path]) -> None:
         root / WEIGHTS / "MODEL_CARD.md",
         f"Version {card['version']}.\n\n| file | sha256 |\n| --- | --- |\n{checksums}\n\n{numbers}",
     )
+    shutil.copy(root / WEIGHTS / "MODEL_CARD.md", root / "docs" / "model-card.md")
     page.with_suffix("").mkdir(exist_ok=True)
     for old in page.with_suffix("").glob("*.svg"):
         old.unlink()

@@ -137,6 +137,7 @@ def test_the_pages_change_between_the_marks_only(publish: ModuleType, root: Path
         assert text.startswith(f"{name} before\n<!-- numbers -->\n") and "\nold\n" not in text
         assert text.endswith("\n<!-- /numbers -->\nafter \\1\n")
     card = (root / WRITTEN[1]).read_text()
+    assert (root / "docs" / "model-card.md").read_text() == card
     assert "Version 9.9.9." in card and "| `encoder.onnx` | `abc` |" in card
     short = (root / "README.md").read_text()
     assert "snellen evaluate" not in short and len(short.splitlines()) < 45, "the README's table stays short"
