@@ -12,6 +12,7 @@ import numpy.typing as npt
 from snellen.evaluate.plot import Axes, bars, lines, span, standalone
 from snellen.evaluate.tables import Figure, Table, number, spread
 from snellen.metrics import bootstrap_interval, srcc
+from snellen.train.run_log import FIFTHS
 
 BASE, FULL = "SFT", "RL"
 """The model that all runs start from, and the run from which each other one leaves something out."""
@@ -50,7 +51,6 @@ FAMILIES = (
     ("rewards and sampling", (FULL, NATURAL, "without rank", "without refinement and grounding", "token credit")),
 )
 """Which settings share a plot."""
-FIFTHS = 5
 LEGEND = """Bias is score - MOS in MOS, in the lowest and the highest fifth of the held-out pictures' MOS. Entropies are
 in nats. Distinct ratings: different ones / all. Distinct-2: different pairs of neighbouring words / all. Fault covered:
 local faults half of which a crop held. Refinement: how much closer to the MOS the last rating is than the first, in
@@ -222,9 +222,7 @@ def on_test(tested: Sequence[Comparison]) -> list[str]:
     """The section about the test split; nothing where nothing was evaluated on it."""
     if not tested:
         return []
-    begin = (
-        "### On the test split, once\n\nThe chosen model (first) and the supervised one that it began from (second)."
-    )
+    begin = "### On the test split, once\n\nThe chosen model (first) and the one that it began from (second)."
     commands = "\n".join(command for one in tested for command in one.commands)
     return [
         begin,

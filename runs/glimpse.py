@@ -1,7 +1,6 @@
 r"""Step 5 of the recipe, too: teach the glimpse. See runs/README.md for the order.
 
-    python runs/glimpse.py --vision build/heads/vision.pt --known build/known --looks build/looks build/looks-own \
-        --out build/glimpse
+    python runs/glimpse.py --vision build/heads/vision.pt --known build/known --looks build/looks --out build/glimpse
 
 Writes vision.pt with the taught glimpse, and what it rates every look, real.npy and NAME.npy for each store of looks,
 in the order of runs/cells.py: of what it learned from, by the head that did not.

@@ -1,6 +1,6 @@
 r"""Step 2 of the recipe: what is known of each picture without the trained encoder. Can run while the encoder trains.
 
-    python runs/known.py --manifest build/biq2021.jsonl --looks build/looks build/looks-own --out build/known
+    python runs/known.py --manifest build/biq2021.jsonl --looks build/looks --out build/known
 
 For every real training picture and a share of the synthetic ones: the label, the known fault, and the part that a
 second look shows. For those that are written about also the measured features, and what can be known at a glance: an

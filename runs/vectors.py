@@ -1,7 +1,7 @@
 r"""Step 6 of the recipe: what the heads make of what the encoder says: all that the decoder is told of every look.
 
-    python runs/vectors.py --glimpse build/glimpse --known build/known --looks build/looks build/looks-own \
-        --cells build/cells --out build/vectors
+    python runs/vectors.py --glimpse build/glimpse --known build/known --looks build/looks --cells build/cells \
+        --out build/vectors
 
 The two looks at each picture of known/examples.jsonl are rows 2 i and 2 i + 1: the whole, and its region.
 """
