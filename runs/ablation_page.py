@@ -28,6 +28,7 @@ VALIDATED = (
     ("distinct-2", "distinct_2", 3),
     ("crop rate", "crop_rate", 2),
     ("fault covered", "fault_covered", 2),
+    ("crop area", "crop_area", 2),
     ("refinement", "refinement", 3),
     ("closer", "closer", 2),
     ("false alarms", "false_alarm", 2),
@@ -53,8 +54,9 @@ FAMILIES = (
 """Which settings share a plot."""
 LEGEND = """Bias is score - MOS in MOS, in the lowest and the highest fifth of the held-out pictures' MOS. Entropies are
 in nats. Distinct ratings: different ones / all. Distinct-2: different pairs of neighbouring words / all. Fault covered:
-local faults half of which a crop held. Refinement: how much closer to the MOS the last rating is than the first, in
-MOS; closer: in what share of the pictures it is. False alarms: clean pictures with an issue."""
+local faults half of which a crop held; crop area: how much of the picture these crops show. Refinement: how much closer
+to the MOS the last rating is than the first, in MOS; closer: in what share of the pictures it is. False alarms: clean
+pictures with an issue."""
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,8 @@ def _grounding() -> list[Row]:
         Row("local faults: random crop", "", "grounding", value("agreement", RANDOM, "srcc")),
         Row("local faults: central crop", "", "grounding", value("agreement", CENTRAL, "srcc")),
         *(Row(f"local faults: {peer}", "beaten", "grounding", value("agreement", peer, "srcc")) for peer in PEERS),
+        Row("local faults: second look nearer to what the fault costs", "> 50 %", "grounding", share("cost", "nearer"),
+            True),
         Row("crop holds half of the fault, level 3-5", ">= 80 %", "grounding",
             share("crops", strong, "placed", "as named", "half inside"), True),
         Row("right kind named, level 3-5", ">= 70 %", "grounding", share("right kind named", strong), True),

@@ -138,8 +138,9 @@ def refined(done: list[Assessment], mos: Floats) -> dict[str, float]:
 
 
 def faults_found(done: list[Assessment], samples: list[Sample]) -> dict[str, float]:
-    """Shares: of local faults half of which a crop held, of faults whose kind was named, of clean pictures blamed."""
-    covered, named, blamed = [], [], []
+    """Shares: of local faults half of which a crop held, of the picture that those crops show, of faults whose kind was
+    named, of clean pictures blamed."""
+    covered, areas, named, blamed = [], [], [], []
     for one, sample in zip(done, samples, strict=True):
         if not sample.faults:
             blamed.append(len(one.issues) > 0)
@@ -147,7 +148,8 @@ def faults_found(done: list[Assessment], samples: list[Sample]) -> dict[str, flo
             named.append(any(issue.kind == fault.kind for issue in one.issues))
             if fault.region.area < LOCAL:
                 covered.append(any(step.region.covers(fault.region) >= 0.5 for step in one.steps[1:]))
-    shares = {"fault_covered": covered, "kind_named": named, "false_alarm": blamed}
+                areas += [step.region.area for step in one.steps[1:]]
+    shares = {"fault_covered": covered, "crop_area": areas, "kind_named": named, "false_alarm": blamed}
     return {name: float(np.mean(hits)) if hits else np.nan for name, hits in shares.items()}
 
 

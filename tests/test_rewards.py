@@ -81,7 +81,9 @@ def test_refinement_is_what_the_last_round_won() -> None:
 
 def test_grounding_by_hand() -> None:
     whole, exact, right = FULL, PLACE, Region(0.0, 0.0, 1.0, 0.5)
-    cases = {(): 0.0, (whole,): 0.5 * (1 + 0.25), (exact,): 1.0, (right,): 0.5 * (1 + 0.5), (whole, exact): 1.0}
+    # 5 i / (4 f + c) with f = 1/4: all of it 1.25 / 2, twice as much 1.25 / 1.5, half of it 0.625 / 1.125
+    half = Region(0.0, 0.0, 0.5, 0.25)
+    cases = {(): 0.0, (whole,): 0.625, (exact,): 1.0, (right,): 5 / 6, (half,): 5 / 9, (whole, exact): 1.0}
     for crops, wanted in cases.items():
         assert grounding(replace(FINAL, crops=crops), NOISY) == pytest.approx(wanted)
     assert grounding(replace(FINAL, crops=(Region(0.5, 0.5, 1.0, 1.0),)), NOISY) == 0.0

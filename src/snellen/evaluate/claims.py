@@ -10,6 +10,7 @@ import numpy as np
 
 from snellen import metrics
 from snellen.answer import verdict
+from snellen.evaluate.cost import Rated, drops
 from snellen.evaluate.grounding import recipe_of
 from snellen.evaluate.scores import SEED
 from snellen.evaluate.tables import Table, percent, spread
@@ -25,9 +26,9 @@ def compared_shares(first: Iterable[Line], second: Iterable[Line]) -> dict[str, 
     """By measure: the share of each run and "first minus second", with its 95 % bootstrap interval over photographs,
     on the pictures that both runs assessed in two rounds. lines: predictions, see `snellen.evaluate.files.COLUMNS`.
 
-    Of local faults of levels 3 to 5: a crop holds half of it; its kind is named. Of clean pictures: a fault is claimed.
-    Of rated pictures: a fault is claimed, by the verdict of their MOS. Of both sorts: the last round's rating is nearer
-    to the MOS than the first's.
+    Of local faults of levels 3 to 5: a crop holds half of it; its kind is named. Of all of them: the last round is
+    nearer than the first to what the fault costs (`snellen.evaluate.cost`). Of clean pictures: a fault is claimed. Of
+    rated pictures: a fault is claimed, by the verdict of their MOS; the last round is nearer to it than the first.
     """
     hits = [measured(lines) for lines in (first, second)]
     found = {}
@@ -49,10 +50,19 @@ def measured(lines: Iterable[Line]) -> Hits:
         if line["way"] == TWO and line["suite"] in ("scores", "grounding") and line["round"]:
             rounds.setdefault((line["suite"], line["key"], line["variant"]), []).append(line)
     hits: Hits = {}
+    made: dict[tuple[str, str], Rated] = {}
     for (suite, key, variant), those in rounds.items():
         those.sort(key=lambda line: line["round"])
         for name, hit in _of_fault(key, variant, those) if suite == "grounding" else _of_rated(key, those):
             hits.setdefault(name, {})[key, variant] = hit
+        first, last = those[0]["mean"], those[-1]["mean"]
+        if suite == "grounding" and variant and first is not None and last is not None:
+            recipe = recipe_of(variant, key)
+            if recipe.kind is None or len(those) > 1:
+                made[key, variant] = Rated(key, recipe.base - recipe.mos, first, last)
+    for where, drop in zip(made, drops(made.values()), strict=True):
+        if drop is not None:
+            hits.setdefault("local faults: the last round is nearer to the cost", {})[where] = drop.nearer
     return hits
 
 
@@ -67,19 +77,15 @@ def _of_fault(key: str, variant: str, rounds: list[Line]) -> Iterator[tuple[str,
         crops = [Region(*line["region"]) for line in rounds[1:]]
         yield "fault 3-5: a crop holds half", any(crop.covers(recipe.region) >= 0.5 for crop in crops)
         yield "fault 3-5: its kind is named", any(issue["kind"] == recipe.kind for issue in issues)
-    yield from _nearer("local faults", rounds, recipe.mos)
 
 
 def _of_rated(key: str, rounds: list[Line]) -> Iterator[tuple[str, bool]]:
     name, mos = key.split("/")[0], rounds[0]["mos"]
     if mos is not None:
         yield f"{name}, rated {verdict(mos)}: a fault is claimed", bool(json.loads(rounds[-1]["issues"]))
-        yield from _nearer(name, rounds, mos)
-
-
-def _nearer(name: str, rounds: list[Line], mos: float) -> Iterator[tuple[str, bool]]:
-    if len(rounds) > 1 and rounds[0]["mean"] is not None and rounds[-1]["mean"] is not None:
-        yield f"{name}: the last round is nearer", abs(rounds[-1]["mean"] - mos) < abs(rounds[0]["mean"] - mos)
+        first, last = rounds[0]["mean"], rounds[-1]["mean"]
+        if len(rounds) > 1 and first is not None and last is not None:
+            yield f"{name}: the last round is nearer", abs(last - mos) < abs(first - mos)
 
 
 def table(found: Mapping[str, Any]) -> Table:

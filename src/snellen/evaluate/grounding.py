@@ -23,7 +23,7 @@ from snellen.data.sample import Fault
 from snellen.data.sources import Photograph
 from snellen.data.synthesize import Recipe, read_recipes, write_recipes
 from snellen.data.testsets import LOCAL_MEGAPIXELS, local_faults
-from snellen.evaluate import naming
+from snellen.evaluate import cost, naming
 from snellen.evaluate.changes import realised
 from snellen.evaluate.plot import bars
 from snellen.evaluate.predict import DataSet, Job, Row
@@ -154,8 +154,21 @@ def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
             "false alarm of severity 2 or more": metrics.share([naming.worst(row.issues) >= 2 for row in clean]),
             "asked for a crop": metrics.share([row.crop is not None for row in clean]),
         },
+        "cost": cost.summary(cost.drops(looked_at_twice(known))),
         "agreement": agreement(rows, sets),
     }
+
+
+def looked_at_twice(known: Sequence[tuple[Row, Truth]]) -> list[cost.Rated]:
+    """The pictures of the local-fault set, each by its first and its last look; those with a fault only where these are
+    two."""
+    found = []
+    for row, true in known:
+        first = row.rounds[0].score if row.rounds else None
+        if row.variant and row.score is not None and first is not None and (row.crop or not true.faults):
+            recipe = recipe_of(row.variant, row.key)
+            found.append(cost.Rated(row.key, recipe.base - recipe.mos, first, row.score))
+    return found
 
 
 def crops(group: Sequence[tuple[Row, Fault]]) -> dict[str, Any]:
@@ -370,6 +383,7 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
             ["what", "value"],
             [*ranked, *right, ["right kind named in the first round", percent(first)], *alarms],
         ),
+        cost.table(summary["cost"]),
         Table(
             "Agreement with the synthetic MOS",
             ["way", "n", "SRCC", "RMSE", "SRCC of two rounds minus this"],
