@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from snellen.answer import verdict
 from snellen.assess import Assessment, Assessor
 from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.scripted import ScriptedBackend
@@ -20,6 +19,7 @@ from snellen.draw import CROP_COLOR, SEVERITY_COLORS
 from snellen.image import ZOOM_PRESETS, ImageError, Picture, ZoomPolicy
 from snellen.protocol import RATING_PREFIX, Answer, Issue, Rationale, parse_reply, render_reply
 from snellen.region import FULL, Region
+from snellen.terms import verdict
 
 RATIONALE = Rationale("Soft at a glance.", "Crisp leaves.", "Blur in the corner.", "Unsure of the corner.")
 LATER = Rationale("Blur confirmed.", "Crisp edges.", "Strong blur.", "It was 3.50, the crop moves it down.")

@@ -17,7 +17,6 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from snellen.answer import SEVERITIES, named
 from snellen.assess import Assessment, Assessor, Step
 from snellen.backends import BackendError, Sampling, Turn
 from snellen.backends.bundled import BOX, FIRST_NUMBERS, RATINGS, WEIGHTS, BundledBackend, _said, closer, read_phrases
@@ -27,6 +26,7 @@ from snellen.data.distort import distort
 from snellen.image import Picture, glimpse, load, look
 from snellen.protocol import KINDS, RATING_PREFIX, parse_reply
 from snellen.region import FULL, Region
+from snellen.terms import SEVERITIES, named
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 Pixels = npt.NDArray[np.uint8]

@@ -9,18 +9,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from snellen.answer import (
-    FIRST_LABELS,
-    KINDS,
-    LATER_LABELS,
-    Answer,
-    Issue,
-    Rationale,
-    labels,
-    named,
-    parse_reply,
-    render_reply,
-)
+from snellen.answer import FIRST_LABELS, LATER_LABELS, Answer, Issue, Rationale, labels, parse_reply, render_reply
 from snellen.backends.bundled import token_id
 from snellen.backends.grammar import MOST_ISSUES, SECTION_TOKENS, Grammar
 from snellen.backends.pieces import (
@@ -36,6 +25,7 @@ from snellen.backends.pieces import (
 from snellen.data.wording import clauses
 from snellen.model.tokenizer import train_tokenizer
 from snellen.region import Region
+from snellen.terms import KINDS, named
 
 CORNER = Region(0.0, 0.1, 0.4, 0.55)
 NAMED = "Soft edges: motion blur; blur, a color cast; the rest is fine."

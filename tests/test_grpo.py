@@ -17,7 +17,6 @@ from tiny_policy import BOX, picture, tiny_policy
 from snellen.assess import Assessor
 from snellen.backends import Sampling
 from snellen.data.sample import Fault, Sample
-from snellen.model.tokenizer import FIRST_NUMBER
 from snellen.train.grpo import (
     CREDIT,
     Pool,
@@ -31,7 +30,7 @@ from snellen.train.grpo import (
 from snellen.train.kl_coverage import covered_kl, no_regulariser
 from snellen.train.rewards import WEIGHTS
 from snellen.train.run_log import RunLog, bias_by_fifth, distinct_2, mos_edges
-from snellen.train.trace import trace
+from snellen.train.trace import trace, zoom_of
 from snellen.train.update import clipped_surrogate, cut, of_actions, update
 
 SMALL = RlOptions(steps=4, real=2, synthetic=1, rollouts=3, max_tokens=64, rate=1e-3, warmup=1, checkpoint_every=2)
@@ -64,7 +63,7 @@ def test_token_credit_gives_each_kind_its_own_rewards() -> None:
     }
     credited = advantages(parts, (("score", 1.0), ("grounding", 1.0), ("first", 1.0)), 0.5, token_credit=True)
     assert credited["last"] == pytest.approx(np.array([[-0.5, 0.5]]))
-    assert credited["region"] == pytest.approx(np.array([[0.5, -0.5]]))
+    assert credited["zoom"] == pytest.approx(np.array([[0.5, -0.5]]))
     assert credited["words"] == pytest.approx(np.array([[0.0, 0.0]]))
     assert credited["first"] == pytest.approx(np.array([[0.0, 0.0]]))
     shared = advantages(parts, (("score", 2.0), ("grounding", 1.0)), 0.5, token_credit=False)
@@ -89,13 +88,30 @@ def test_advantages_reach_their_actions_and_context_gets_none() -> None:
     policy.draws.manual_seed(1)
     done = Assessor(policy, sampling=Sampling(1.0, max_tokens=64)).assess([picture(0)] * 6)
     one = trace(policy, next(assessment.steps for assessment in done if assessment.error is None))
-    found = of_actions(one, {"words": 1.0, "region": 4.0, "last": 2.0, "first": 3.0})
+    found = of_actions(one, {"words": 1.0, "zoom": 4.0, "last": 2.0, "first": 3.0})
     assert len(one.views) == 2
     assert found[one.rating].tolist() == [3.0, 2.0]
-    assert set(found[~one.rating]) == {1.0, 4.0} and set(found[one.region]) == {4.0}
-    sides = one.taken[one.region & (one.round == 1)] - FIRST_NUMBER
-    asked = done[0].steps[0].parsed.answer.region
-    assert 1 <= len(sides) <= 4 and (sides <= 100).all() and asked is not None
+    assert set(found[~one.rating]) == {1.0, 4.0} and set(found[one.zoom]) == {4.0}
+
+
+def test_the_decision_to_look_again_is_an_action_of_its_own() -> None:
+    """From behind its heading to the box: not the sections before it, the issues after it, or a last round's words."""
+    policy = tiny_policy()
+    policy.draws.manual_seed(1)
+    texts = policy.masks.form.texts
+    done = Assessor(policy, sampling=Sampling(1.0, max_tokens=64)).assess([picture(0)] * 6)
+    read = [one.steps for one in done if one.error is None]
+    assert {len(steps) for steps in read} >= {2}
+    for steps in read:
+        first = steps[0].reply
+        zooms = zoom_of(first, texts)
+        before, at, until = ("".join(texts[i] for i in first.token_ids[:end]) for end in (*zooms[:2], zooms.stop))
+        begin = first.text.index(" & Rationale:") + len(" & Rationale:")
+        assert len(before) <= begin <= len(at), "the token that ends the heading may begin the words"
+        assert until.endswith('"rating": ') and first.text.startswith(until)
+        one = trace(policy, steps)
+        assert one.zoom.any() and set(one.round[one.zoom]) == {1} and not (one.zoom & one.rating).any()
+        assert len(steps) == 1 or len(zoom_of(steps[1].reply, texts)) == 0
 
 
 def test_pieces_do_not_change_the_step() -> None:
@@ -109,7 +125,7 @@ def test_pieces_do_not_change_the_step() -> None:
         policy.draws.manual_seed(1)
         done = Assessor(policy, sampling=Sampling(1.0, max_tokens=64)).assess([picture(0)] * 4)
         traces = [trace(policy, one.steps) for one in done]
-        rewards = [{"words": a, "region": a, "last": a, "first": a} for a in (1.0, -1.0, 0.5, -0.5)]
+        rewards = [{"words": a, "zoom": a, "last": a, "first": a} for a in (1.0, -1.0, 0.5, -0.5)]
         per_action = [of_actions(one, a) for one, a in zip(traces, rewards, strict=True)]
         pieces = cut(policy, traces, per_action, 0.2, tokens)
         assert (len(pieces) > 1) == (tokens < 1000)

@@ -17,7 +17,7 @@ import snellen
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "src" / "snellen"
 
-DATA_PATH = ("region", "answer", "decode", "image", "protocol", "backends", "assess")
+DATA_PATH = ("region", "terms", "answer", "decode", "image", "protocol", "backends", "assess")
 """Each may import those before it, and nothing else of the package."""
 LAYERS = ("data", "model", "train")
 """Each may import the data path and those before it."""

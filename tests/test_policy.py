@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_policy import picture, replies, tiny_policy
 
-from snellen.answer import KINDS, RATING_PREFIX
+from snellen.answer import RATING_PREFIX
 from snellen.assess import Assessor, Step
 from snellen.backends import Sampling, Turn
 from snellen.backends.bundled import LOOK_TOKENS, RATING_MARK, turn_ids
@@ -17,6 +17,7 @@ from snellen.image import look
 from snellen.model.decoder import Decoder
 from snellen.model.seen import Vision
 from snellen.region import FULL, Region
+from snellen.terms import KINDS
 from snellen.train.batch import CONTEXT, RATING, Round, encode_rounds
 from snellen.train.kl_coverage import taken_logprobs
 from snellen.train.look_cache import LookCache

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snellen import __version__
-from snellen.answer import RATING_PREFIX, Issue, Parsed, ReplyError, verdict
+from snellen.answer import RATING_PREFIX, Issue, Parsed, ReplyError
 from snellen.backends import Backend, BackendError, RatingDistribution, Reply, Sampling, open_backend
 from snellen.image import GRID, TILE, ZOOM_PRESETS, ImageError, Picture, View, load, look, resample
 from snellen.protocol import DEFAULT_QUESTION, open_protocol
 from snellen.region import FULL, Region
+from snellen.terms import verdict
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from snellen.answer import (
-    KINDS,
     RATING_PREFIX,
     REPLY_ERROR_CODES,
     TAGS,
@@ -24,6 +23,7 @@ from snellen.answer import (
     render_reply,
     to_grid,
 )
+from snellen.terms import KINDS
 
 if TYPE_CHECKING:
     from snellen.image import View

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from snellen.answer import VERDICTS, labels
+from snellen.answer import labels
 from snellen.draw import CROP_COLOR, SEVERITY_COLORS, place
+from snellen.terms import VERDICTS
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -20,19 +20,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from snellen.answer import (
-    GONE,
-    KINDS,
-    LIKED,
-    RELATIONS,
-    SEVERITIES,
-    STILL_NOTHING,
-    called,
-    direction,
-    named,
-    relation,
-    verdict,
-)
 from snellen.backends.pieces import (
     BEFORE,
     CLOSING,
@@ -48,9 +35,22 @@ from snellen.backends.pieces import (
     sentences,
     words_of,
 )
+from snellen.terms import (
+    GONE,
+    KINDS,
+    LIKED,
+    RELATIONS,
+    SEVERITIES,
+    STILL_NOTHING,
+    called,
+    direction,
+    named,
+    relation,
+    verdict,
+)
 
 UNSEEN = ("in part", "elsewhere")
-"""Of `snellen.answer.RELATIONS`, where the crop does not show the fault whole."""
+"""Of `snellen.terms.RELATIONS`, where the crop does not show the fault whole."""
 ENOUGH = 44
 """From so many tokens on a section ends where it can (the teacher's longest has 40)."""
 SECTION_TOKENS = 60

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from snellen.answer import DIRECTIONS, GONE, KINDS, NAMES, RELATIONS, SEVERITIES, STILL_NOTHING, VERDICTS, named
+from snellen.terms import DIRECTIONS, GONE, KINDS, NAMES, RELATIONS, SEVERITIES, STILL_NOTHING, VERDICTS, named
 
 Mask = npt.NDArray[np.bool_]
 
@@ -29,7 +29,7 @@ _NAME = "|".join(sorted({name.split()[0] for names in NAMES.values() for name in
 _CALLED = re.compile(rf"\b({_HOW}) (?:{_NAME})\b|\b(?:is|proves|as) ({_HOW})\b", re.IGNORECASE)
 
 NOTHING, UNLIKED, FAULT = "nothing", "unliked", "fault"
-"""What a look may find, beside one of KINDS: nothing wrong, in a picture that is liked (see `snellen.answer.LIKED`) and
+"""What a look may find, beside one of KINDS: nothing wrong, in a picture that is liked (see `snellen.terms.LIKED`) and
 in one that is not; and what suits a fault of any kind."""
 CLEAR = frozenset((NOTHING, UNLIKED))
 FINDINGS = frozenset((FAULT, *CLEAR, *KINDS))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snellen.answer import NAMES, SEVERITIES, VERDICTS
+from snellen.terms import NAMES, SEVERITIES, VERDICTS
 
 SEVERITY = dict(enumerate(SEVERITIES, 1))
 

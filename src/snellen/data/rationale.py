@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snellen.answer import LIKED, STEADY, VERDICTS, Answer, Issue, Rationale, direction, to_grid, verdict
+from snellen.answer import Answer, Issue, Rationale, to_grid
 from snellen.data import wording
 from snellen.data.evidence import derived_issues, evidence, informative_region, strengths, tint, traits
 from snellen.data.features import Features
 from snellen.data.phrases import EVIDENCE, KIND_WORDS, SEVERITY, STRENGTHS, TRAITS, name_of, say, sentence, where
 from snellen.data.sample import Fault
 from snellen.region import FULL, Region
+from snellen.terms import LIKED, STEADY, VERDICTS, direction, verdict
 
 UNSURE_ERROR, UNSURE_STD = 0.35, 0.45
 """The first look was unsure when it missed the label by more, or its own standard deviation is larger, in MOS."""

@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from snellen.answer import GONE, KINDS, NAMES, SEVERITIES, STILL_NOTHING, VERDICTS
 from snellen.data.phrases import KIND_WORDS, wordings
+from snellen.terms import GONE, KINDS, NAMES, SEVERITIES, STILL_NOTHING, VERDICTS
 
 GLANCE_VISIBLE = (
     "[At first glance|At a glance|At this size], {fault} [shows|is visible|stands out] {where}; {proof}.",
@@ -225,7 +225,7 @@ MOVES: dict[str, tuple[str, ...]] = {
     "down": ("so the rating [goes|moves] down", "which lowers the rating", "so it [is rated|ends] lower"),
     "down far": ("so the rating [drops clearly|falls far]", "which clearly lowers the rating", "so it ends much lower"),
 }
-"""Where a rating goes, by `snellen.answer.direction`."""
+"""Where a rating goes, by `snellen.terms.direction`."""
 OPEN = (
     "and the final rating rests on both looks",
     "and the two looks together give the rating",
@@ -242,7 +242,7 @@ COMPARED: dict[str, tuple[str, ...]] = {
     "elsewhere": (*CLOSE_ELSEWHERE, *WHY_ELSEWHERE),
     STILL_NOTHING: (*CLOSE_CLEAN, *CLOSE_CRISP, *CLOSE_PLAIN, *CLOSE_TRAIT, *WHY_CLEAN, *WHY_CRISP, *WHY_NOTHING),
 }
-"""What is said of a fault, by `snellen.answer.RELATIONS` to what the first look listed, and of none."""
+"""What is said of a fault, by `snellen.terms.RELATIONS` to what the first look listed, and of none."""
 NO_MORE = (*CLOSE_OPEN, *CLOSE_OPEN_TRAIT, *WHY_OPEN, *CLOSE_CLEARED, *WHY_CLEARED)
 """What is said of a fault that the first look listed, where nothing is found."""
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from snellen import metrics
-from snellen.answer import verdict
 from snellen.evaluate.cost import Rated, drops
 from snellen.evaluate.grounding import recipe_of
 from snellen.evaluate.scores import SEED
 from snellen.evaluate.tables import Table, percent, spread
 from snellen.evaluate.ways import TWO
 from snellen.region import Region
+from snellen.terms import verdict
 
 Line = Mapping[str, Any]
 Hits = dict[str, dict[tuple[str, str], bool]]

@@ -22,10 +22,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from snellen.answer import NAMES
 from snellen.data.phrases import PLACE_WORDS, SEVERITY, wordings
 from snellen.protocol import KINDS
 from snellen.region import PLACES, WHOLE_AREA
+from snellen.terms import NAMES
 
 PARTS = (len(KINDS) + 1, 1, 4, 1, 1, len(KINDS) + 1, 1)
 TOLD = sum(PARTS)

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 
 from tokenizers import Tokenizer
 
-from snellen.answer import LIKED, Issue, parse_reply
+from snellen.answer import Issue, parse_reply
 from snellen.backends.bundled import write_phrases
 from snellen.backends.pieces import NOTHING, UNLIKED, Phrase, phrases_of, suiting, suiting_findings, suiting_severities
 from snellen.data.sample import Sample, read_manifest
 from snellen.data.wording import clauses
 from snellen.model.decoder import DecoderShape
 from snellen.model.tokenizer import train_tokenizer
+from snellen.terms import LIKED
 from snellen.train.batch import Row, encode_rounds, rounds_of
 from snellen.train.grpo import RlOptions, train_grpo
 from snellen.train.looks import HELD_OUT, training_pictures

@@ -40,13 +40,13 @@ from snellen.train.update import cut, of_actions, update
 
 CREDIT: Mapping[str, tuple[str, ...]] = {
     "words": ("format", "claim"),
-    "region": ("refinement", "grounding", "price"),
+    "zoom": ("refinement", "grounding", "price"),
     "last": ("score", "rank"),
     "first": ("first",),
 }
-"""With token credit, what each kind of action learns from: words (with the issues), the region to look at next, the
-rating of the last round, the ratings before it. After MR-IQA-2, where rating tokens learn from score and rank,
-reasoning tokens from the rest; that where to look learns by itself is ours."""
+"""With token credit, what each kind of action learns from: words (with the issues), the decision whether to look again
+and where, the rating of the last round, the ratings before it. After MR-IQA-2, where rating tokens learn from score and
+rank, reasoning tokens from the rest; that the zoom learns by itself is ours."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from snellen.answer import FIRST_LABELS
 from snellen.assess import Step
 from snellen.backends.bundled import turn_ids
 from snellen.image import View
@@ -29,6 +30,8 @@ from snellen.model.seen import Seen
 from snellen.model.tokenizer import FIRST_NUMBER
 from snellen.train.policy import IMPOSSIBLE, RATING, Draft, Policy, as_tokens
 
+DECISION = f"\n{FIRST_LABELS[-1]}:"
+"""What stands before the words that say whether to look again."""
 CONVERSATION = 0
 """Segment of the conversation; a branch's segment is the number of its round, from 1."""
 
@@ -38,7 +41,7 @@ class Trace:
     """One rollout. Over its T tokens, (T,): ids; positions, as the model counts them; segment, CONVERSATION or a round;
     limit, how many tokens of the conversation may be seen. Over its N actions, (N,): at, the place from which it is
     predicted; taken, the token; mask, the number of the mask it was drawn under; logprob, natural log, when it was
-    drawn; rating, whether it is one; region, whether it is a number of the region asked for; round, from 1.
+    drawn; rating, whether it is one; zoom, whether it is part of deciding to look again, and where; round, from 1.
 
     views: what was shown, in order.
     """
@@ -52,7 +55,7 @@ class Trace:
     mask: npt.NDArray[np.int64]
     logprob: npt.NDArray[np.float32]
     rating: npt.NDArray[np.bool_]
-    region: npt.NDArray[np.bool_]
+    zoom: npt.NDArray[np.bool_]
     round: npt.NDArray[np.int64]
     views: tuple[View, ...]
 
@@ -67,10 +70,10 @@ def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
         if not isinstance(reply, Draft):
             raise TypeError(f"a trace is made of a policy's drafts, not of {type(reply).__name__}")
         ids += turn_ids(policy.tokenizer, step.region)
-        begin, asks = len(ids), region_of(reply)
+        begin, zooms = len(ids), zoom_of(reply, policy.masks.form.texts)
         for place, one in enumerate(zip(reply.token_ids, reply.masks, reply.logprobs, strict=True)):
             if place != reply.rated and policy.masks.choices[one[1]] > 1:
-                actions.append((begin + place - 1, *one, False, place in asks, number))
+                actions.append((begin + place - 1, *one, False, place in zooms, number))
         ids += reply.token_ids
         if reply.finish == "stop" or number < len(steps):  # the next round's turn follows an <end> in any case
             ids.append(policy._end)
@@ -84,7 +87,7 @@ def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
         segment += [number] * len(policy.prefix)
         limit += [begin] * len(policy.prefix)
         actions.append((len(ids) - 1, token, RATING, logprob, True, False, number))
-    at, taken, mask, logprobs, rating, region, rounds = (np.array(column) for column in zip(*actions, strict=True))
+    at, taken, mask, logprobs, rating, zoom, rounds = (np.array(column) for column in zip(*actions, strict=True))
     return Trace(
         ids=np.array(ids, np.int64),
         positions=np.array(positions, np.int64),
@@ -95,16 +98,21 @@ def trace(policy: Policy, steps: Sequence[Step]) -> Trace:
         mask=mask.astype(np.int64),
         logprob=logprobs.astype(np.float32),
         rating=rating.astype(bool),
-        region=region.astype(bool),
+        zoom=zoom.astype(bool),
         round=rounds.astype(np.int64),
         views=tuple(step.view for step in steps),
     )
 
 
-def region_of(reply: Draft) -> list[int]:
-    """The places, in a reply, of the region that it asks for: the four numbers before its rating; [] without one."""
-    before = reply.token_ids[: reply.rated or 0]
-    return [place for place, token in enumerate(before) if FIRST_NUMBER <= token <= FIRST_NUMBER + 100][-4:]
+def zoom_of(reply: Draft, texts: Sequence[str]) -> range:
+    """The places, in a reply, of the decision to look again and where: its section and the box, up to the rating; none
+    in a last round, whose section is another, or where the reply was cut off. texts: of every token."""
+    said = ""
+    for place, token in enumerate(reply.token_ids[: reply.rated or 0]):
+        said += texts[token]
+        if DECISION in said:
+            return range(place, reply.rated or 0)  # the token may hold the first letters too
+    return range(0)
 
 
 @dataclass(frozen=True)

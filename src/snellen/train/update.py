@@ -20,7 +20,7 @@ from snellen.train.trace import Trace, Traces, action_logits, collate
 def of_actions(one: Trace, advantage: Mapping[str, float]) -> Floats:
     """The advantage of each action of a rollout, (N,), by its kind."""
     rating = np.where(one.round == one.round.max(), advantage["last"], advantage["first"])
-    said = np.where(one.region, advantage["region"], advantage["words"])
+    said = np.where(one.zoom, advantage["zoom"], advantage["words"])
     return np.where(one.rating, rating, said).astype(np.float64)
 
 
