@@ -1,8 +1,8 @@
 """What a fault costs: how far a rating lies below that of the same photograph without the fault.
 
-The MOS of a picture with a made fault is that of a clean one less what KADID-10k's people take off for the fault, and
-what a clean one counts as is a convention (`snellen.data.testsets.CLEAN_MOS`), not what people would say of this very
-photograph. A judge that rates the clean ones elsewhere is off by that in every picture, so its ratings being near says
+The MOS of a picture with a made fault is that of a clean one less what the fault should cost (`synthetic_mos` of
+`snellen.data.synthesize`), and what a clean one counts as is a convention (`snellen.data.testsets.CLEAN_MOS`), not what
+people would say of this very photograph. A judge that rates the clean ones elsewhere is off by that in every picture, so its ratings being near says
 little of the fault. The drop does not depend on it.
 """
 
@@ -90,4 +90,4 @@ def table(found: Mapping[str, Any]) -> Table:
         f"{found['pictures']} pictures, each look against the same look at the clean ones; wanted is what KADID-10k's"
     )
     title = "What a fault costs, in MOS below the same photograph without it"
-    return Table(title, ["what", "value"], rows, f"{note} people take off.")
+    return Table(title, ["what", "value"], rows, f"{note} (`synthetic_mos`).")
