@@ -2,8 +2,8 @@
 
 The MOS of a picture with a made fault is that of a clean one less what the fault should cost (`synthetic_mos` of
 `snellen.data.synthesize`), and what a clean one counts as is a convention (`snellen.data.testsets.CLEAN_MOS`), not what
-people would say of this very photograph. A judge that rates the clean ones elsewhere is off by that in every picture, so its ratings being near says
-little of the fault. The drop does not depend on it.
+people would say of this very photograph. A judge that rates the clean ones elsewhere is off by that in every picture,
+so its ratings being near says little of the fault. The drop does not depend on it.
 """
 
 from __future__ import annotations
@@ -86,8 +86,6 @@ def table(found: Mapping[str, Any]) -> Table:
     """What `summary` found."""
     rows = [[name, number(found[name])] for name in found if name not in ("pictures", "nearer")]
     rows.append(["the last look is nearer than the first", percent(found["nearer"])])
-    note = (
-        f"{found['pictures']} pictures, each look against the same look at the clean ones; wanted is what KADID-10k's"
-    )
+    note = f"{found['pictures']} pictures, each look against the same look at the clean ones; wanted is what the fault"
     title = "What a fault costs, in MOS below the same photograph without it"
-    return Table(title, ["what", "value"], rows, f"{note} (`synthetic_mos`).")
+    return Table(title, ["what", "value"], rows, f"{note} should cost (`synthetic_mos`).")
