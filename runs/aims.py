@@ -143,6 +143,8 @@ def _grounding() -> list[Row]:
             True),
         Row("crop holds half of the fault, level 3-5", ">= 80 %", "grounding",
             share("crops", strong, "placed", "as named", "half inside"), True),
+        Row("box of the right kind: IoU, last look less first", "> 0", "grounding",
+            value("box by look", "last minus first"), True),
         Row("right kind named, level 3-5", ">= 70 %", "grounding", share("right kind named", strong), True),
         Row("right kind named, level 1-2", "printed", "grounding", share("right kind named", "level 1-2")),
         Row("severity: rank correlation with how people mind such a fault, kind right", ">= 0.7", "grounding",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,22 @@ def test_issue_boxes_and_kinds_by_hand() -> None:
     assert found["clean pictures"]["false alarm of severity 2 or more"][0] == 0.0
     assert found["severity"]["pictures, kind right"] == 1
     assert found["severity"]["all"][0] == pytest.approx(1.0)
+
+
+def test_boxes_by_look_by_hand() -> None:
+    """Of what both looks name: half of the corner by the first, all of it by the last."""
+    half = Region(CORNER.x0, CORNER.y0, CORNER.x1, (CORNER.y0 + CORNER.y1) / 2)
+    seen, late, gone = (
+        row("grounding", f"made/{name}.png", 3.0, first=3.2, crop=CORNER, issues=[Issue("blur", 4, CORNER)])
+        for name in "abc"
+    )
+    saw = replace(seen.rounds[0], issues=(Issue("blur", 3, half), Issue("noise", 1, CORNER)))
+    seen = replace(seen, rounds=(saw, seen.rounds[1]))
+    gone = replace(gone, rounds=(saw, replace(gone.rounds[1], issues=())))
+    found = grounding.summarise([seen, late, gone], [faulty(a=blur(4), b=blur(4), c=blur(4))])["box by look"]
+    assert found == {"pictures": 1, "first": 0.5, "last": 1.0, "last minus first": (0.5, 0.5, 0.5)}
+    nothing = grounding.summarise([late], [faulty(b=blur(4))])["box by look"]
+    assert nothing["pictures"] == 0 and math.isnan(nothing["last minus first"][0])
 
 
 def test_severity_by_hand() -> None:

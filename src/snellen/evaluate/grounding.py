@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from snellen.evaluate.predict import DataSet, Job, Row
 from snellen.evaluate.pristine import pristine
 from snellen.evaluate.tables import Figure, Table, number, percent, spread
 from snellen.evaluate.ways import TWO, WAYS
-from snellen.region import FULL, Region
+from snellen.region import Region
 from snellen.table import UsageError
 
 SUITE = "grounding"
@@ -40,8 +40,6 @@ ENOUGH = {"strong": 500, "mild": 100, "clean": 100}
 from each as make up what is enough."""
 SETS = {"level 3-5": (3, 4, 5), "level 1-2": (1, 2)}
 EVEN, PEOPLE = "kind right, each level alike", "kind right, with what people say"
-DRAWS = 20
-"""How many random boxes of the same size stand for chance, for each picture."""
 SEED = 0
 
 
@@ -146,6 +144,7 @@ def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
         "without a score": sum(row.score is None for row, _ in known),
         "crops": {name: crops(group) for name, group in groups.items()},
         "issue boxes": {name: issue_boxes(group) for name, group in groups.items()},
+        "box by look": box_by_look([(row, main) for group in groups.values() for row, main in group]),
         "kinds": kinds(known),
         "right kind named": {name: right_kind(group) for name, group in groups.items()},
         "severity": severity([(row, main) for group in groups.values() for row, main in group]),
@@ -180,8 +179,8 @@ def crops(group: Sequence[tuple[Row, Fault]]) -> dict[str, Any]:
     boxes = [(_salt(row), [row.crop] if row.crop else [], fault.region) for row, fault in group]
     return {
         "asked": metrics.share([row.crop is not None for row, _ in group]),
-        "area": _mean(row.crop.area for row, _ in group if row.crop),
-        "placed": _against_controls(boxes),
+        "area": naming.mean(row.crop.area for row, _ in group if row.crop),
+        "placed": naming.against_controls(boxes),
     }
 
 
@@ -193,63 +192,31 @@ def issue_boxes(group: Sequence[tuple[Row, Fault]]) -> dict[str, Any]:
         for row, fault in group
     ]
     return {
-        "issues per picture": _mean(len(boxes) for _, boxes, _ in every),
-        "area": _mean(box.area for _, boxes, _ in every for box in boxes),
-        "all issues": _against_controls(every),
-        "of the right kind": _against_controls([entry for entry in right if entry[1]]),
+        "issues per picture": naming.mean(len(boxes) for _, boxes, _ in every),
+        "area": naming.mean(box.area for _, boxes, _ in every for box in boxes),
+        "all issues": naming.against_controls(every),
+        "of the right kind": naming.against_controls([entry for entry in right if entry[1]]),
     }
+
+
+def box_by_look(faulty: Sequence[tuple[Row, Fault]]) -> dict[str, Any]:
+    """Does the second look place the fault better? Of what both looks name by its kind: IoU by each, and the difference
+    with its interval."""
+    pairs = [
+        (first, last)
+        for row, fault in faulty
+        if row.crop is not None
+        and (first := naming.overlap(row.rounds[0].issues, fault.kind, fault.region)) is not None
+        and (last := naming.overlap(row.issues, fault.kind, fault.region)) is not None
+    ]
+    first, last = np.array(pairs, float).reshape(-1, 2).T
+    found = {"pictures": len(pairs), "first": naming.mean(first), "last": naming.mean(last)}
+    gain = metrics.bootstrap_interval(naming.mean, last - first, seed=SEED) if pairs else (math.nan,) * 3
+    return found | {"last minus first": gain}
 
 
 def _salt(row: Row) -> int:
     return zlib.crc32(f"{row.key} {row.variant}".encode())
-
-
-Boxes = tuple[int, Sequence[Region], Region]
-"""A seed, the boxes named, and where the fault is."""
-
-
-def _against_controls(entries: Sequence[Boxes]) -> dict[str, Any]:
-    return {
-        "as named": placed([(boxes, fault) for _, boxes, fault in entries]),
-        "random": placed([(drawn, fault) for seed, boxes, fault in entries for drawn in _random(seed, boxes)]),
-        "central": placed([([_central(box) for box in boxes], fault) for _, boxes, fault in entries]),
-        "full": placed([([FULL] if boxes else [], fault) for _, boxes, fault in entries]),
-    }
-
-
-def _random(seed: int, boxes: Sequence[Region]) -> list[list[Region]]:
-    rng = np.random.default_rng(seed)
-    return [[_moved(box, float(rng.random()), float(rng.random())) for box in boxes] for _ in range(DRAWS)]
-
-
-def _central(box: Region) -> Region:
-    return _moved(box, 0.5, 0.5)
-
-
-def _moved(box: Region, across: float, down: float) -> Region:
-    """A box of the same size, at 0..1 of the way from the left to the right end of the picture, and from the top."""
-    x, y = across * (1.0 - box.width), down * (1.0 - box.height)
-    return Region(x, y, min(1.0, x + box.width), min(1.0, y + box.height))
-
-
-def placed(entries: Sequence[tuple[Sequence[Region], Region]]) -> dict[str, float]:
-    """Means over pictures, each with its boxes and its fault; a picture without boxes counts 0 everywhere.
-
-    coverage: share of the fault inside any box. half inside: how often that is a half or more. IoU: of the best box.
-    pointing: how often the middle of a box lies in the fault.
-    """
-    cover = [naming.coverage(boxes, fault) for boxes, fault in entries]
-    return {
-        "coverage": _mean(cover),
-        "half inside": _mean(value >= 0.5 for value in cover),
-        "IoU": _mean(max((box.iou(fault) for box in boxes), default=0.0) for boxes, fault in entries),
-        "pointing": _mean(any(naming.points_at(box, fault) for box in boxes) for boxes, fault in entries),
-    }
-
-
-def _mean(values: Iterable[float]) -> float:
-    those = list(values)
-    return float(np.mean(those)) if those else math.nan
 
 
 def kinds(known: Sequence[tuple[Row, Truth]]) -> dict[str, Any]:
@@ -363,6 +330,9 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
     alarms = [[name, percent(value)] for name, value in summary["clean pictures"].items()]
     names = ("all", "kind right", EVEN, PEOPLE)
     ranked = [[f"severity, {name}, SRCC", spread(summary["severity"][name])] for name in names]
+    boxes = summary["box by look"]
+    placing = [[f"IoU of the right kind's box, {look} look", number(boxes[look])] for look in ("first", "last")]
+    placing.append([f"the same, last less first, {boxes['pictures']} pictures", spread(boxes["last minus first"])])
     asked = "; ".join(f"{name}: asked {percent(group['asked'])}, area {number(group['area'])}"
                       for name, group in summary["crops"].items())  # fmt: skip
     ways = [
@@ -379,9 +349,9 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
             "Recall, over all levels.",
         ),
         Table(
-            "Severity, clean pictures",
+            "Severity, boxes by look, clean pictures",
             ["what", "value"],
-            [*ranked, *right, ["right kind named in the first round", percent(first)], *alarms],
+            [*ranked, *placing, *right, ["right kind named in the first round", percent(first)], *alarms],
         ),
         cost.table(summary["cost"]),
         Table(
