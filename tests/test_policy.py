@@ -277,3 +277,18 @@ def test_what_the_looks_show_is_the_likeliest_by_both_as_severe_as_the_last_show
     grammar = policy.grammar([asked[0], Turn("assistant", replies(3.0)[0]), asked[1]], 3.0)
     assert (grammar.found, grammar.severe) == found
     assert grammar.listed == {"noise": 3}
+
+
+def test_what_is_forgotten_changes_no_reply_and_no_number_of_a_rating(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Masks are kept by what they were made for, and told apart by identity: forgetting them must not mix them up."""
+    pictures = [picture(i) for i in range(4)]
+    wanted = [one.steps[-1].reply.text for one in Assessor(tiny_policy(), batch_size=1).assess(pictures)]
+    policy = tiny_policy()
+    monkeypatch.setattr("snellen.backends.pieces.MOST_KEPT", 0)
+    done = Assessor(policy, batch_size=1).assess(pictures)
+    assert [one.steps[-1].reply.text for one in done] == wanted
+    kept = len(policy.masks.form.known)
+    policy.masks.form.forget()
+    assert len(policy.masks.form.known) < kept, "there was something to forget"
+    assert policy.masks.number(policy.masks.form.numbers(100, 500)) == ONLY_RATINGS
+    assert all(trace(policy, one.steps).rating.sum() == len(one.steps) for one in done)

@@ -244,6 +244,7 @@ class BundledBackend:
         if sampling.prefix:
             batch = self._more(batch, [self.tokenizer.encode(sampling.prefix).ids] * len(conversations))
             logits, _, past = self._step(batch, past)
+        self._form.forget()
         grammars = [
             None if sampling.prefix else self.grammar(turns, rating.mean)
             for turns, rating in zip(conversations, ratings, strict=True)

@@ -40,6 +40,8 @@ and what it is beside what the round before listed."""
 FEW = 3
 """A phrase that was said of more findings than these is particular to none of them."""
 
+MOST_KEPT = 50_000
+"""So many masks are kept at most, by what they were made for: some 50 MB. A hundred thousand pictures want far more."""
 WORDS = 5
 """So many words in a row were taught to stand so. With four, what stands before a name of two words and its article is
 forgotten behind them."""
@@ -199,6 +201,15 @@ class Pieces:
     phrases: Mapping[Phrase, frozenset[str]]
     known: dict[object, Mask] = field(default_factory=dict)
     ways: dict[frozenset[str], Follow] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Where much is kept, begin anew, but for numbers, by which others know where a rating stands. Between replies
+        only: what is kept refers to other masks by identity."""
+        if len(self.known) > MOST_KEPT:
+            numbers = {key: mask for key, mask in self.known.items() if isinstance(key, tuple) and key[0] == "numbers"}
+            self.known.clear()
+            self.ways.clear()
+            self.known.update(numbers)
 
     @cached_property
     def table(self) -> Table:

@@ -167,6 +167,7 @@ class Policy(BundledBackend):
             means = torch.tensor([rating.mean for rating in ratings], device=self.device)
             tokens = self._first_rating + torch.round(100.0 * (means - 1.0)).long()
         said = logprobs.gather(1, tokens[:, None])[:, 0].tolist()
+        self._form.forget()
         writers = [
             _Writer(self, sampling.max_tokens, self.grammar(turns, rating.mean), *written)
             for turns, rating, *written in zip(conversations, ratings, tokens.tolist(), said, strict=True)
