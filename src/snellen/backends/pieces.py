@@ -41,7 +41,7 @@ FEW = 3
 """A phrase that was said of more findings than these is particular to none of them."""
 
 MOST_KEPT = 50_000
-"""So many masks are kept at most, by what they were made for: some 50 MB. A hundred thousand pictures want far more."""
+"""So many masks are kept at most, by what they were made for: without a bound a process grows with every picture."""
 WORDS = 5
 """So many words in a row were taught to stand so. With four, what stands before a name of two words and its article is
 forgotten behind them."""

@@ -8,7 +8,6 @@ so its ratings being near says little of the fault. The drop does not depend on 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from snellen import metrics
+from snellen.evaluate import naming
 from snellen.evaluate.tables import Table, number, percent
 
 
@@ -67,17 +67,13 @@ def drops(pictures: Iterable[Rated]) -> list[Drop | None]:
 def summary(found: Iterable[Drop | None]) -> dict[str, Any]:
     """Means over the drops, in MOS, and the share of them that the last look brought nearer, with its interval."""
     there = [one for one in found if one is not None]
-
-    def mean(values: Iterable[float]) -> float:
-        return float(np.mean(list(values))) if there else math.nan
-
     return {
         "pictures": len(there),
-        "wanted": mean(one.wanted for one in there),
-        "first look": mean(one.first for one in there),
-        "last look": mean(one.last for one in there),
-        "error, first look": mean(abs(one.first - one.wanted) for one in there),
-        "error, last look": mean(abs(one.last - one.wanted) for one in there),
+        "wanted": naming.mean(one.wanted for one in there),
+        "first look": naming.mean(one.first for one in there),
+        "last look": naming.mean(one.last for one in there),
+        "error, first look": naming.mean(abs(one.first - one.wanted) for one in there),
+        "error, last look": naming.mean(abs(one.last - one.wanted) for one in there),
         "nearer": metrics.share([one.nearer for one in there]),
     }
 

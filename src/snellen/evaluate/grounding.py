@@ -153,13 +153,13 @@ def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
             "false alarm of severity 2 or more": metrics.share([naming.worst(row.issues) >= 2 for row in clean]),
             "asked for a crop": metrics.share([row.crop is not None for row in clean]),
         },
-        "cost": cost.summary(cost.drops(looked_at_twice(known))),
+        "cost": cost.summary(cost.drops(rated_by_look(known))),
         "agreement": agreement(rows, sets),
     }
 
 
-def looked_at_twice(known: Sequence[tuple[Row, Truth]]) -> list[cost.Rated]:
-    """The pictures of the local-fault set, each by its first and its last look; those with a fault only where these are
+def rated_by_look(known: Sequence[tuple[Row, Truth]]) -> list[cost.Rated]:
+    """The pictures of the local-fault set by their first look and their last; those with a fault only where these are
     two."""
     found = []
     for row, true in known:
