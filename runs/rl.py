@@ -140,7 +140,10 @@ def refined(done: list[Assessment], mos: Floats) -> dict[str, float]:
 def faults_found(done: list[Assessment], samples: list[Sample]) -> dict[str, float]:
     """Shares: of local faults half of which a crop held, of the picture that those crops show, of faults whose kind was
     named, of clean pictures blamed."""
-    covered, areas, named, blamed = [], [], [], []
+    covered: list[float] = []
+    areas: list[float] = []
+    named: list[float] = []
+    blamed: list[float] = []
     for one, sample in zip(done, samples, strict=True):
         if not sample.faults:
             blamed.append(len(one.issues) > 0)
