@@ -19,7 +19,16 @@ from PIL import Image
 
 from snellen.assess import Assessment, Assessor, Step
 from snellen.backends import BackendError, Sampling, Turn
-from snellen.backends.bundled import BOX, FIRST_NUMBERS, RATINGS, WEIGHTS, BundledBackend, _said, closer, read_phrases
+from snellen.backends.bundled import (
+    BOX,
+    FIRST_NUMBERS,
+    RATINGS,
+    WEIGHTS,
+    BundledBackend,
+    _said,
+    closer,
+    read_phrases,
+)
 from snellen.backends.grammar import occasion
 from snellen.backends.pieces import RELATED, phrases_of, suits
 from snellen.data.distort import distort

@@ -11,20 +11,23 @@ import pytest
 
 from snellen.answer import FIRST_LABELS, LATER_LABELS, Answer, Issue, Rationale, labels, parse_reply, render_reply
 from snellen.backends.bundled import token_id
-from snellen.backends.grammar import MOST_ISSUES, SECTION_TOKENS, Grammar
+from snellen.backends.grammar import MOST_ISSUES, SECTION_TOKENS, Grammar, called_places
 from snellen.backends.pieces import (
     FAULT,
     NOTHING,
+    PLACED,
     UNLIKED,
     Pieces,
     phrases_of,
     suiting,
     suiting_findings,
+    suiting_places,
     suiting_severities,
 )
+from snellen.data.phrases import PLACE_WORDS, wordings
 from snellen.data.wording import clauses
 from snellen.model.tokenizer import train_tokenizer
-from snellen.region import Region
+from snellen.region import FULL, Region
 from snellen.terms import KINDS, named
 
 CORNER = Region(0.0, 0.1, 0.4, 0.55)
@@ -107,6 +110,9 @@ def test_the_only_number_among_the_words_is_the_earlier_rating(tokenizer, pieces
     assert not any(without.allowed()[i] for i, text in enumerate(pieces.texts) if text.strip().isdigit())
 
 
+CALLED = {place: wordings(words) for place, words in PLACE_WORDS.items()}
+
+
 def begun(
     *sections: str,
     labels: Sequence[str] = FIRST_LABELS,
@@ -116,6 +122,7 @@ def begun(
     said: Mapping[str, str] | None = None,
     listed: Mapping[str, int] | None = None,
     severe: int | None = None,
+    places: frozenset[str] = PLACED,
 ) -> Grammar:
     """A grammar in its first section, where every letter is a token and so are some longer texts. said: what some of
     the sections were said of, by their words."""
@@ -124,9 +131,12 @@ def begun(
     phrases, findings = suiting(phrases_of(replies), clauses()), suiting_findings(replies) if said else {}
     zero = len(texts)
     texts += [f"{n / 100:.2f}" for n in range(501)]
-    how = suiting_severities(phrases)
-    taught = {phrase: those | findings.get(phrase, frozenset()) | how[phrase] for phrase, those in phrases.items()}
-    grammar = Grammar(Pieces(texts, zero, 0, taught), labels, rating, found, severe, earlier, listed)
+    how, there = suiting_severities(phrases), suiting_places(phrases, CALLED)
+    taught = {
+        phrase: those | findings.get(phrase, frozenset()) | how[phrase] | there[phrase]
+        for phrase, those in phrases.items()
+    }
+    grammar = Grammar(Pieces(texts, zero, 0, taught), labels, rating, found, severe, earlier, listed, places)
     say(grammar, f"<think>{labels[0]}: ")
     return grammar
 
@@ -377,6 +387,55 @@ def test_words_compare_a_fault_with_the_first_look_as_the_lists_do(how: str, let
     assert can_follow(grammar) == {"c"}, "it was listed, so it is not revealed"
     say(grammar, f"confirms {how} noise.\nB: It; the noise is ")
     assert can_follow(grammar) == {letter}
+
+
+def test_phrases_suit_the_places_that_they_name_whole() -> None:
+    words = "It is noisy in the lower left part, not on the right; across the whole picture."
+    found = suiting_places(phrases_of([f"<think>Said: {words}</think>"]), CALLED)
+    assert found["Said", " noisy", " in", " the", " lower", " left"] == {"lower left"}
+    assert found["Said", " is", " noisy", " in", " the", " lower"] == frozenset(), (
+        "left or right: it may still be either"
+    )
+    assert found["Said", " part", ",", " not", " on", " the"] == frozenset()
+    assert found["Said", ",", " not", " on", " the", " right"] == {"right side"}
+    assert found["Said", ";", " across", " the", " whole", " picture"] == {"whole picture"}
+
+
+@pytest.mark.parametrize(
+    ("box", "shown", "places"),
+    [
+        ((0.7, 0.4, 0.9, 0.6), FULL, {"right side"}),
+        ((0.7, 0.4, 0.98, 0.8), FULL, {"right side", "lower right"}),  # its middle lies 0.07 above the lower third
+        ((0.0, 0.0, 1.0, 0.55), FULL, {"whole picture", "centre", "top centre"}),  # nearly 0.6 of the picture
+        ((0.0, 0.0, 1.0, 1.0), FULL, {"whole picture"}),
+        ((0.0, 0.0, 0.2, 0.2), Region(0.7, 0.7, 1.0, 1.0), {"upper left", "lower right"}),  # words tell of the crop
+        ((0.3, 0.3, 0.3, 0.3), FULL, {"upper left", "top centre", "left side", "centre", "whole picture"}),  # no box
+    ],
+)
+def test_a_fault_is_called_where_its_box_lies(box: tuple[float, ...], shown: Region, places: set[str]) -> None:
+    assert called_places(box, shown) == places
+
+
+@pytest.mark.parametrize(("places", "letter"), [({"left side"}, "l"), ({"right side"}, "r"), (PLACED, "lr")])
+def test_a_fault_is_placed_where_the_looks_show_it(places: frozenset[str], letter: str) -> None:
+    said = ("Noise on the left.", "Noise on the right.")
+    grammar = begun(*said, labels=FIRST_LABELS[:2], found="noise", said=dict.fromkeys(said, "noise"),
+                    places=frozenset(places))  # fmt: skip
+    say(grammar, "Noise on the ")
+    assert can_follow(grammar) == set(letter)
+
+
+def test_the_last_section_tells_of_the_crop_wherever_that_is() -> None:
+    said = ("Look on the left.", "Look on the right.")
+    grammar = begun(*said, labels=FIRST_LABELS[-1:], found="noise", places=frozenset({"left side"}))
+    say(grammar, "Look on the ")
+    assert can_follow(grammar) == {"l", "r"}
+
+
+def test_where_nothing_that_was_taught_names_the_place_it_is_named_otherwise() -> None:
+    said = {"Noise on the left.": "noise"}
+    grammar = begun(*said, labels=FIRST_LABELS[:2], found="noise", said=said, places=frozenset({"right side"}))
+    say(grammar, "Noise on the left.")
 
 
 def test_what_was_not_listed_is_revealed_and_not_compared() -> None:

@@ -25,9 +25,9 @@ from tokenizers import Tokenizer
 
 from snellen.answer import RATING_PREFIX, labels
 from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
-from snellen.backends.grammar import Grammar
+from snellen.backends.grammar import Grammar, called_places
 from snellen.backends.grid import Floats, regrid
-from snellen.backends.pieces import Phrase, Pieces
+from snellen.backends.pieces import PLACED, Phrase, Pieces
 from snellen.image import GRID, ZOOM_PRESETS, View, glimpse, look
 from snellen.protocol import KINDS
 from snellen.region import FULL, Region
@@ -261,17 +261,20 @@ class BundledBackend:
         """What the next reply of a conversation can be, which gives this rating."""
         rounds = sum(turn.role == "user" for turn in conversation)
         earlier, listed = earlier_rating(conversation), earlier_issues(conversation)
-        return Grammar(self._form, labels(rounds), rating, *self._found(conversation), earlier, listed)
+        kind, severe, places = self._found(conversation)
+        return Grammar(self._form, labels(rounds), rating, kind, severe, earlier, listed, places)
 
-    def _found(self, conversation: Conversation) -> tuple[str | None, int | None]:
-        """The kind of fault that the first look and the last show, and how severe it is in the last; None where no
-        fault is likelier than any. By the mean of their chances, since a crop alone looks faulty more often than it is,
-        and what the whole shows need not be in the crop."""
+    def _found(self, conversation: Conversation) -> tuple[str | None, int | None, frozenset[str]]:
+        """The kind of fault that the first look and the last show, how severe it is in the last, and what words may
+        call its place; no kind where no fault is likelier than any. By the mean of their chances, since a crop alone
+        looks faulty more often than it is, and what the whole shows need not be in the crop."""
         views = [view for turn in conversation for view in turn.views]
         first, last = (self.vectors(view)[-1] for view in (views[0], views[-1]))
         chances = slice(-FIRST_NUMBERS, -1)
         kind = (None, *KINDS)[int(np.argmax(first[chances] + last[chances]))]
-        return kind, int(np.clip(np.rint(5.0 * last[SEVERE]), 1, 5)) if kind else None
+        if kind is None:
+            return None, None, PLACED
+        return kind, int(np.clip(np.rint(5.0 * last[SEVERE]), 1, 5)), called_places(last[BOX], views[-1].region)
 
     def _batch(self, conversations: Sequence[Conversation]) -> dict[str, npt.NDArray[Any]]:
         """The decoder's inputs for whole conversations, padded on the left to one length."""

@@ -1,24 +1,27 @@
 """Keeps a reply to the protocol's form while it is written: which tokens can stand next.
 
 A decoder of a few million parameters now and then forgets a section or a bracket, or misquotes its own earlier rating.
-What it wants to say is not touched: words, boxes and severities are its own choice among what the form leaves open,
-and nothing that was written is changed afterwards. The only number among the words is the rating of the round before,
-and the verdict and the direction in them are those of this round's own rating, which is read before the words are
-written. So is what the looks show, where they show a fault: of that the words and the issues speak, as severe as it
-shows, and of no other (left to itself, the decoder may clear up close what the crop shows plainly). Where they show
-none, nothing is wrong in a picture that is liked; in another it may find a fault of its own, and what its first
-section finds the others go on with. The issues are of the kinds that the first section names, of each one, up to
-MOST_ISSUES: a fault that is told of can be checked. It is listed as severe as the first section calls it, and the
-other sections call it that; how they compare it with the first look is how the two lists compare. No five words stand
-in a row that did not in the same section of anything it was taught: at a loss, it would put parts of words and of
-sentences together to what nobody says. And a section does not go round in circles: no four words in a row are said
-twice in it, nor two long ones (the teacher's hardly ever are), nor the earlier rating.
+What it wants to say is not touched: words, boxes and severities are its own choice among what the form leaves open, and
+nothing that was written is changed afterwards. The only number among the words is the rating of the round before, and
+the verdict and the direction in them are those of this round's own rating, which is read before the words are written.
+So is what the looks show, where they show a fault: of that the words and the issues speak, as severe as it shows and
+where it shows it, and of no other (left to itself, the decoder may clear up close what the crop shows plainly). Where
+they show none, nothing is wrong in a picture that is liked; in another it may find a fault of its own, and what its
+first section finds the others go on with. The issues are of the kinds that the first section names, of each one, up to
+MOST_ISSUES: a fault that is told of can be checked. It is listed as severe as the first section calls it, and the other
+sections call it that; how they compare it with the first look is how the two lists compare. No five words stand in a
+row that did not in the same section of anything it was taught: at a loss, it would put parts of words and of sentences
+together to what nobody says. And a section does not go round in circles: no four words in a row are said twice in it,
+nor two long ones (the teacher's hardly ever are), nor the earlier rating.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
 
 from snellen.backends.pieces import (
     BEFORE,
@@ -28,6 +31,7 @@ from snellen.backends.pieces import (
     FINDINGS,
     NOTHING,
     NUMBER,
+    PLACED,
     RELATED,
     UNLIKED,
     Mask,
@@ -35,6 +39,7 @@ from snellen.backends.pieces import (
     sentences,
     words_of,
 )
+from snellen.region import PLACES, WHOLE_AREA, Region
 from snellen.terms import (
     GONE,
     KINDS,
@@ -51,6 +56,8 @@ from snellen.terms import (
 
 UNSEEN = ("in part", "elsewhere")
 """Of `snellen.terms.RELATIONS`, where the crop does not show the fault whole."""
+NEAR = 0.1
+"""Of the picture: the place of a box that nearly lies in another is called either way."""
 ENOUGH = 44
 """From so many tokens on a section ends where it can (the teacher's longest has 40)."""
 SECTION_TOKENS = 60
@@ -97,6 +104,18 @@ def comparison(found: str | None, now: Mapping[str, int], listed: Mapping[str, i
     return words | {relation(before, now.get(found or "", before)), *unseen}
 
 
+def called_places(box: npt.ArrayLike, shown: Region) -> frozenset[str]:
+    """What words may call the place of a fault in a box, x0 y0 x1 y1: what it is called, and what one moved by a tenth
+    would be; where less than half of it is `shown`, also the place of that, which words tell of then."""
+    x0, y0, x1, y1 = np.clip(np.asarray(box, float), 0.0, 1.0).tolist()
+    area, x, y = (x1 - x0) * (y1 - y0), (x0 + x1) / 2, (y0 + y1) / 2
+    thirds = [{min(2, max(0, int(3 * (at + off)))) for off in (-NEAR, 0.0, NEAR)} for at in (x, y)]
+    cells = {PLACES[row][column] for row in thirds[1] for column in thirds[0]} if area < WHOLE_AREA + NEAR else set()
+    whole = {"whole picture"} if area >= WHOLE_AREA - NEAR else set()
+    seen = x1 > x0 and y1 > y0 and shown.covers(Region(x0, y0, x1, y1)) >= 0.5
+    return frozenset(cells | whole | (set() if seen else {shown.place}))
+
+
 def _is_long(word: str) -> bool:
     return len(word.strip()) >= LONG
 
@@ -106,7 +125,8 @@ class Grammar:
 
     labels: of the sections. rating: this round's, which is read before its words. found: the kind of fault that the
     looks show, None for none; severe: how severe, None leaves it to the first section. earlier: the rating of the
-    round before, in hundredths; listed: how severe it listed which kinds; None in a first round.
+    round before, in hundredths; listed: how severe it listed which kinds; None in a first round. places: what words may
+    call the place of a fault that the looks show, out of PLACED.
     """
 
     def __init__(
@@ -118,10 +138,11 @@ class Grammar:
         severe: int | None = None,
         earlier: int | None = None,
         listed: Mapping[str, int] | None = None,
+        places: frozenset[str] = PLACED,
     ) -> None:
         self.pieces, self.labels, self.rating, self.earlier, self.listed = pieces, labels, rating, earlier, listed
         self.found = NOTHING if found is None and rating >= LIKED else found  # None: left to the first section
-        self.severe = severe
+        self.severe, self.places = severe, places
         self.kinds: tuple[str, ...] = ()  # of which an issue can be: those that the first section names, if any
         self.called: dict[str, int] = {}  # how severe it calls them
         self.said = RELATED  # what it leaves open of how they compare with what was listed
@@ -154,7 +175,8 @@ class Grammar:
 
     def _suited(self) -> frozenset[str]:
         """What the words of the section have to suit."""
-        suited = occasion(self.rating, self.earlier, self.found)
+        # the last section tells of the crop; where a fault is that the decoder finds by itself, nobody else knows
+        suited = occasion(self.rating, self.earlier, self.found) | (PLACED if self._last else self.places)
         if self.done:  # where several faults were found, the first that is named is the worst
             main = self.found if self.found in KINDS else next(iter(self.called), self.found)
             suited |= comparison(main, self.called, self.listed)

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from snellen.region import PLACES
 from snellen.terms import DIRECTIONS, GONE, KINDS, NAMES, RELATIONS, SEVERITIES, STILL_NOTHING, VERDICTS, named
 
 Mask = npt.NDArray[np.bool_]
@@ -34,9 +35,12 @@ in one that is not; and what suits a fault of any kind."""
 CLEAR = frozenset((NOTHING, UNLIKED))
 FINDINGS = frozenset((FAULT, *CLEAR, *KINDS))
 RELATED = frozenset((*RELATIONS, *GONE.values(), STILL_NOTHING))
-OCCASIONS = (frozenset(word for _, word in VERDICTS), frozenset(DIRECTIONS), FINDINGS, frozenset(SEVERITIES), RELATED)
+PLACED = frozenset((*(place for row in PLACES for place in row), "whole picture"))
+OCCASIONS = (
+    frozenset(word for _, word in VERDICTS), frozenset(DIRECTIONS), FINDINGS, frozenset(SEVERITIES), RELATED, PLACED,
+)  # fmt: skip
 """What words may have to suit, group by group: a verdict, where the rating goes, what was found, how severe that is,
-and what it is beside what the round before listed."""
+what it is beside what the round before listed, and where."""
 FEW = 3
 """A phrase that was said of more findings than these is particular to none of them."""
 
@@ -99,6 +103,15 @@ def suiting_severities(phrases: Iterable[Phrase]) -> dict[Phrase, frozenset[str]
     """Each phrase with the severities that it calls something: before a name of a fault, or as what one is."""
     return {
         phrase: frozenset(word.lower() for words in _CALLED.findall("".join(phrase[1:])) for word in words if word)
+        for phrase in phrases
+    }
+
+
+def suiting_places(phrases: Iterable[Phrase], called: Mapping[str, Iterable[str]]) -> dict[Phrase, frozenset[str]]:
+    """Each phrase with the places that it names whole; called: what a text calls each of `Region.place`."""
+    patterns = {place: re.compile(rf"\b(?:{'|'.join(map(re.escape, texts))})\b") for place, texts in called.items()}
+    return {
+        phrase: frozenset(place for place, pattern in patterns.items() if pattern.search("".join(phrase[1:])))
         for phrase in phrases
     }
 
@@ -235,10 +248,11 @@ class Pieces:
         return self.ways[occasion]
 
     def fitting(self, label: str, occasion: frozenset[str]) -> frozenset[str]:
-        """The occasion, or where a section has nothing that suits it, as much of it as has: without how the fault
-        compares, without how severe it is."""
-        wider = occasion | RELATED
-        for one in (occasion, wider, wider | frozenset(SEVERITIES)):
+        """The occasion, or where a section has nothing that suits it, as much of it as has: without where the fault is,
+        without how it compares, without how severe it is."""
+        anywhere = occasion | PLACED
+        wider = anywhere | RELATED
+        for one in (occasion, anywhere, wider, wider | frozenset(SEVERITIES)):
             if self.follow(one).after((label, *BEFORE)):
                 return one
         return occasion

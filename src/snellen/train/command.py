@@ -13,7 +13,17 @@ from tokenizers import Tokenizer
 
 from snellen.answer import Issue, parse_reply
 from snellen.backends.bundled import write_phrases
-from snellen.backends.pieces import NOTHING, UNLIKED, Phrase, phrases_of, suiting, suiting_findings, suiting_severities
+from snellen.backends.pieces import (
+    NOTHING,
+    UNLIKED,
+    Phrase,
+    phrases_of,
+    suiting,
+    suiting_findings,
+    suiting_places,
+    suiting_severities,
+)
+from snellen.data.phrases import PLACE_WORDS, wordings
 from snellen.data.sample import Sample, read_manifest
 from snellen.data.wording import clauses
 from snellen.model.decoder import DecoderShape
@@ -138,7 +148,11 @@ def taught_phrases(lines: Iterable[Mapping[str, Any]]) -> dict[Phrase, frozenset
                 replies[one.reply] = found_in(issues, one.rating)
     phrases = phrases_of(replies)
     found, severe = suiting_findings(replies), suiting_severities(phrases)
-    return {phrase: suited | found[phrase] | severe[phrase] for phrase, suited in suiting(phrases, clauses()).items()}
+    places = suiting_places(phrases, {place: wordings(words) for place, words in PLACE_WORDS.items()})
+    return {
+        phrase: suited | found[phrase] | severe[phrase] | places[phrase]
+        for phrase, suited in suiting(phrases, clauses()).items()
+    }
 
 
 def found_in(issues: Sequence[Issue], rating: float) -> str | None:
