@@ -177,3 +177,22 @@ def test_places(center: tuple[float, float], place: str) -> None:
 def test_large_boxes_are_the_whole_picture() -> None:
     assert FULL.place == Region(0.0, 0.0, 0.6, 1.0).place == "whole picture"
     assert Region(0.0, 0.0, 0.59, 1.0).place == "left side"
+
+
+@pytest.mark.parametrize(
+    ("box", "places"),
+    [
+        ((0.7, 0.4, 0.9, 0.6), {"right side"}),
+        ((0.7, 0.4, 0.98, 0.8), {"right side", "lower right"}),  # its middle lies 0.07 above the lower third
+        ((0.0, 0.0, 1.0, 0.55), {"whole picture", "centre", "top centre"}),  # nearly 0.6 of the picture
+        ((0.0, 0.0, 1.0, 1.0), {"whole picture"}),
+    ],
+)
+def test_words_may_call_a_box_what_a_near_one_is_called(box: tuple[float, ...], places: set[str]) -> None:
+    assert Region(*box).places == places
+
+
+@unhurried
+@given(regions(thinnest=1e-3))
+def test_a_box_may_be_called_what_it_is_called(region: Region) -> None:
+    assert region.place in region.places

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WHOLE_AREA = 0.6
+NEAR = 0.1
+"""Of the picture: a box that nearly lies in another place may be called either."""
 PLACES = (
     ("upper left", "top centre", "upper right"),
     ("left side", "centre", "right side"),
@@ -61,6 +63,14 @@ class Region:
             return "whole picture"
         x, y = self.center
         return PLACES[min(2, int(3 * y))][min(2, int(3 * x))]
+
+    @property
+    def places(self) -> frozenset[str]:
+        """What words may call the place of the box: `place`, and what it would be called moved by NEAR, or with as much
+        more or less area."""
+        near = [[min(2, max(0, int(3 * (at + off)))) for off in (-NEAR, 0.0, NEAR)] for at in self.center]
+        cells = {PLACES[row][column] for row in near[1] for column in near[0]} if self.area < WHOLE_AREA + NEAR else ()
+        return frozenset({*cells, *(["whole picture"] if self.area >= WHOLE_AREA - NEAR else [])})
 
     def intersect(self, other: Region) -> Region | None:
         """The part in both boxes; None where they share no area (touching edges do not count)."""

@@ -92,14 +92,18 @@ def texts_of(tokenizer: Tokenizer) -> list[str]:
     return [tokenizer.decode([i], skip_special_tokens=False) for i in range(tokenizer.get_vocab_size())]
 
 
+def _part(box: npt.ArrayLike) -> Region:
+    """What the fault heads say as x0 y0 x1 y1 of the picture."""
+    return Region(*np.asarray(box, float).clip(0.0, 1.0).tolist())
+
+
 def closer(view: View, box: npt.ArrayLike) -> View | None:
     """A look at that part of a crop in which a fault is suspected, `box`, x0 y0 x1 y1 of the picture. None after a look
     at the whole picture, which is what a crop is asked for, for a quick one, and where it would show hardly less."""
     if view.region == FULL or view.quick:
         return None
     picture = view.picture
-    part = Region(*np.asarray(box, float).clip(0.0, 1.0).tolist())
-    part = ZOOM_PRESETS["snellen"].settle(part, picture.width, picture.height)
+    part = ZOOM_PRESETS["snellen"].settle(_part(box), picture.width, picture.height)
     return look(picture, part) if part.area <= CLOSER * view.region.area else None
 
 
@@ -274,7 +278,7 @@ class BundledBackend:
         kind = (None, *KINDS)[int(np.argmax(first[chances] + last[chances]))]
         if kind is None:
             return None, None, PLACED
-        return kind, int(np.clip(np.rint(5.0 * last[SEVERE]), 1, 5)), called_places(last[BOX], views[-1].region)
+        return kind, int(np.clip(np.rint(5.0 * last[SEVERE]), 1, 5)), called_places(_part(last[BOX]), views[-1].region)
 
     def _batch(self, conversations: Sequence[Conversation]) -> dict[str, npt.NDArray[Any]]:
         """The decoder's inputs for whole conversations, padded on the left to one length."""

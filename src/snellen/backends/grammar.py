@@ -20,9 +20,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-import numpy as np
-import numpy.typing as npt
-
 from snellen.backends.pieces import (
     BEFORE,
     CLOSING,
@@ -39,7 +36,7 @@ from snellen.backends.pieces import (
     sentences,
     words_of,
 )
-from snellen.region import PLACES, WHOLE_AREA, Region
+from snellen.region import Region
 from snellen.terms import (
     GONE,
     KINDS,
@@ -56,8 +53,6 @@ from snellen.terms import (
 
 UNSEEN = ("in part", "elsewhere")
 """Of `snellen.terms.RELATIONS`, where the crop does not show the fault whole."""
-NEAR = 0.1
-"""Of the picture: the place of a box that nearly lies in another is called either way."""
 ENOUGH = 44
 """From so many tokens on a section ends where it can (the teacher's longest has 40)."""
 SECTION_TOKENS = 60
@@ -104,16 +99,10 @@ def comparison(found: str | None, now: Mapping[str, int], listed: Mapping[str, i
     return words | {relation(before, now.get(found or "", before)), *unseen}
 
 
-def called_places(box: npt.ArrayLike, shown: Region) -> frozenset[str]:
-    """What words may call the place of a fault in a box, x0 y0 x1 y1: what it is called, and what one moved by a tenth
-    would be; where less than half of it is `shown`, also the place of that, which words tell of then."""
-    x0, y0, x1, y1 = np.clip(np.asarray(box, float), 0.0, 1.0).tolist()
-    area, x, y = (x1 - x0) * (y1 - y0), (x0 + x1) / 2, (y0 + y1) / 2
-    thirds = [{min(2, max(0, int(3 * (at + off)))) for off in (-NEAR, 0.0, NEAR)} for at in (x, y)]
-    cells = {PLACES[row][column] for row in thirds[1] for column in thirds[0]} if area < WHOLE_AREA + NEAR else set()
-    whole = {"whole picture"} if area >= WHOLE_AREA - NEAR else set()
-    seen = x1 > x0 and y1 > y0 and shown.covers(Region(x0, y0, x1, y1)) >= 0.5
-    return frozenset(cells | whole | (set() if seen else {shown.place}))
+def called_places(fault: Region, shown: Region) -> frozenset[str]:
+    """What words may call the place of a fault: where less than half of it is `shown`, also the place of that, which
+    they tell of then."""
+    return fault.places if shown.covers(fault) >= 0.5 else fault.places | {shown.place}
 
 
 def _is_long(word: str) -> bool:
