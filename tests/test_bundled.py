@@ -33,9 +33,9 @@ from snellen.backends.grammar import occasion
 from snellen.backends.pieces import RELATED, phrases_of, suits
 from snellen.data.distort import distort
 from snellen.image import Picture, glimpse, load, look
-from snellen.protocol import KINDS, RATING_PREFIX, parse_reply
+from snellen.protocol import RATING_PREFIX, parse_reply
 from snellen.region import FULL, Region
-from snellen.terms import SEVERITIES, named
+from snellen.terms import KINDS, SEVERITIES, named
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 Pixels = npt.NDArray[np.uint8]

@@ -24,7 +24,7 @@ from snellen.backends.pieces import (
     suiting_places,
     suiting_severities,
 )
-from snellen.data.phrases import PLACE_WORDS, wordings
+from snellen.data.phrases import places_in
 from snellen.data.wording import clauses
 from snellen.model.tokenizer import train_tokenizer
 from snellen.region import FULL, Region
@@ -110,9 +110,6 @@ def test_the_only_number_among_the_words_is_the_earlier_rating(tokenizer, pieces
     assert not any(without.allowed()[i] for i, text in enumerate(pieces.texts) if text.strip().isdigit())
 
 
-CALLED = {place: wordings(words) for place, words in PLACE_WORDS.items()}
-
-
 def begun(
     *sections: str,
     labels: Sequence[str] = FIRST_LABELS,
@@ -131,7 +128,7 @@ def begun(
     phrases, findings = suiting(phrases_of(replies), clauses()), suiting_findings(replies) if said else {}
     zero = len(texts)
     texts += [f"{n / 100:.2f}" for n in range(501)]
-    how, there = suiting_severities(phrases), suiting_places(phrases, CALLED)
+    how, there = suiting_severities(phrases), suiting_places(phrases, places_in)
     taught = {
         phrase: those | findings.get(phrase, frozenset()) | how[phrase] | there[phrase]
         for phrase, those in phrases.items()
@@ -391,7 +388,7 @@ def test_words_compare_a_fault_with_the_first_look_as_the_lists_do(how: str, let
 
 def test_phrases_suit_the_places_that_they_name_whole() -> None:
     words = "It is noisy in the lower left part, not on the right; across the whole picture."
-    found = suiting_places(phrases_of([f"<think>Said: {words}</think>"]), CALLED)
+    found = suiting_places(phrases_of([f"<think>Said: {words}</think>"]), places_in)
     assert found["Said", " noisy", " in", " the", " lower", " left"] == {"lower left"}
     assert found["Said", " is", " noisy", " in", " the", " lower"] == frozenset(), (
         "left or right: it may still be either"

@@ -19,7 +19,7 @@ from snellen.model.pointer import (
     share_of,
     spoken_by,
 )
-from snellen.protocol import KINDS
+from snellen.terms import KINDS
 
 NOISE = KINDS.index("noise")
 SHOWN = 0.1

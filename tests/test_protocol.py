@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from snellen.image import Picture, View, look
 from snellen.protocol import (
     DEFAULT_QUESTION,
-    KINDS,
     RATING_PREFIX,
     REPLY_ERROR_CODES,
     VIEW_MARK,
@@ -31,6 +30,7 @@ from snellen.protocol import (
     to_grid,
 )
 from snellen.region import FULL, Region
+from snellen.terms import KINDS
 
 GOLDEN = Path(__file__).parent / "golden"
 RATIONALE = Rationale("Soft at a glance.", "Crisp leaves.", "Blur in the corner.", "Unsure of the corner.")

@@ -11,8 +11,8 @@ from snellen.model.decoder import Decoder, DecoderShape
 from snellen.model.pointer import TOLD, RatingPointer
 from snellen.model.seen import SIZES
 from snellen.model.tokenizer import train_tokenizer
-from snellen.protocol import KINDS
 from snellen.region import FULL, Region
+from snellen.terms import KINDS
 from snellen.train.batch import Round, encode_rounds
 from snellen.train.rater import GRID, Places, losses, places, train_rater
 from snellen.train.sft import SeenLooks

@@ -13,8 +13,8 @@ from efficientnet_lite_pytorch import EfficientNet
 
 from snellen.backends.grid import regrid as served
 from snellen.model.vision import MEASURES, RAW, SAID, WIDTH, Encoder, load_imagenet, measures, regrid
-from snellen.protocol import KINDS
 from snellen.region import Region
+from snellen.terms import KINDS
 from snellen.train.example import Look, cell_targets
 from snellen.train.vision import VisionOptions, correlation_loss, train_vision
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_QUESTION",
-    "KINDS",
     "RATING_PREFIX",
     "REPLY_ERROR_CODES",
     "VIEW_MARK",

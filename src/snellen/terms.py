@@ -33,7 +33,8 @@ SEVERITIES = ("slight", "mild", "moderate", "strong", "severe")
 """What a text calls the severities 1 to 5."""
 _HOW = "|".join(SEVERITIES)
 _CALLS = re.compile(
-    rf"\b(?:(?P<before>{_HOW}) )?(?P<name>{_NAMED})\b|\b(?:is|proves|as) (?P<after>{_HOW})\b", re.IGNORECASE
+    rf"\b(?:(?P<before>{_HOW}) )?(?P<name>{_NAMED})\b|\b(?:is|proves|as) (?P<after>{_HOW})\b(?! (?:{_NAMED}))",
+    re.IGNORECASE,
 )
 RELATIONS = ("new", "worse", "milder", "as before", "in part", "elsewhere")
 """What a fault is beside what the round before listed (see `relation`); the last two where a crop does not show all."""

@@ -29,8 +29,8 @@ from snellen.backends.grammar import Grammar, called_places
 from snellen.backends.grid import Floats, regrid
 from snellen.backends.pieces import PLACED, Phrase, Pieces
 from snellen.image import GRID, ZOOM_PRESETS, View, glimpse, look
-from snellen.protocol import KINDS
 from snellen.region import FULL, Region
+from snellen.terms import KINDS
 
 GRID_SIDE = 5
 """Each small picture reaches the decoder as GRID_SIDE x GRID_SIDE pooled cell vectors."""

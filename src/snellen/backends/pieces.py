@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -107,13 +107,11 @@ def suiting_severities(phrases: Iterable[Phrase]) -> dict[Phrase, frozenset[str]
     }
 
 
-def suiting_places(phrases: Iterable[Phrase], called: Mapping[str, Iterable[str]]) -> dict[Phrase, frozenset[str]]:
-    """Each phrase with the places that it names whole; called: what a text calls each of `Region.place`."""
-    patterns = {place: re.compile(rf"\b(?:{'|'.join(map(re.escape, texts))})\b") for place, texts in called.items()}
-    return {
-        phrase: frozenset(place for place, pattern in patterns.items() if pattern.search("".join(phrase[1:])))
-        for phrase in phrases
-    }
+def suiting_places(
+    phrases: Iterable[Phrase], places_in: Callable[[str], frozenset[str]]
+) -> dict[Phrase, frozenset[str]]:
+    """Each phrase with the places that it names; places_in: reads them from a text (`snellen.data.phrases`)."""
+    return {phrase: places_in("".join(phrase[1:])) for phrase in phrases}
 
 
 def suits(wants: frozenset[str], occasion: frozenset[str]) -> bool:

@@ -200,6 +200,11 @@ def where(place: str, rng: np.random.Generator) -> str:
     return say(PLACE_WORDS[place], rng)
 
 
+def places_in(text: str) -> frozenset[str]:
+    """Each `Region.place` that a text names whole."""
+    return frozenset(place for place, named in _PLACE.items() if named.search(text))
+
+
 def wordings(phrase: str) -> list[str]:
     """All that `say` may draw from a phrase without values, before it tidies spaces."""
     match = _CHOICE.search(phrase)
@@ -209,6 +214,10 @@ def wordings(phrase: str) -> list[str]:
     return [text for option in match[1].split("|") for text in wordings(head + option + tail)]
 
 
+_PLACE = {
+    place: re.compile(rf"\b(?:{'|'.join(sorted({text.strip() for text in wordings(words)}))})\b")
+    for place, words in PLACE_WORDS.items()
+}
 _CLAIMS = {
     *NAMES,
     *SEVERITY.values(),

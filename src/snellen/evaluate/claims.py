@@ -10,7 +10,7 @@ import numpy as np
 
 from snellen import metrics
 from snellen.evaluate.cost import Rated, drops
-from snellen.evaluate.grounding import recipe_of
+from snellen.evaluate.grounding import rated_by_look, recipe_of
 from snellen.evaluate.scores import SEED
 from snellen.evaluate.tables import Table, percent, spread
 from snellen.evaluate.ways import TWO
@@ -55,11 +55,9 @@ def measured(lines: Iterable[Line]) -> Hits:
         those.sort(key=lambda line: line["round"])
         for name, hit in _of_fault(key, variant, those) if suite == "grounding" else _of_rated(key, those):
             hits.setdefault(name, {})[key, variant] = hit
-        first, last = those[0]["mean"], those[-1]["mean"]
-        if suite == "grounding" and variant and first is not None and last is not None:
-            recipe = recipe_of(variant, key)
-            if recipe.kind is None or len(those) > 1:
-                made[key, variant] = Rated(key, recipe.base - recipe.mos, first, last)
+        rated = rated_by_look(key, variant, [line["mean"] for line in those]) if suite == "grounding" else None
+        if rated is not None:
+            made[key, variant] = rated
     for where, drop in zip(made, drops(made.values()), strict=True):
         if drop is not None:
             hits.setdefault("local faults: the last round is nearer to the cost", {})[where] = drop.nearer

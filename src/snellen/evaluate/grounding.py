@@ -23,7 +23,7 @@ from snellen.data.sample import Fault
 from snellen.data.sources import Photograph
 from snellen.data.synthesize import Recipe, read_recipes, write_recipes
 from snellen.data.testsets import LOCAL_MEGAPIXELS, local_faults
-from snellen.evaluate import cost, naming
+from snellen.evaluate import cost, naming, words
 from snellen.evaluate.changes import realised
 from snellen.evaluate.plot import bars
 from snellen.evaluate.predict import DataSet, Job, Row
@@ -139,6 +139,8 @@ def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
         for name, levels in SETS.items()
     }
     clean = [row for row, true in known if not true.faults]
+    looks = [rated_by_look(row.key, row.variant, [look.score for look in row.rounds]) for row, _ in known]
+    rated = [one for one in looks if one is not None]
     return {
         "pictures": {name: len(group) for name, group in groups.items()} | {"clean": len(clean)},
         "without a score": sum(row.score is None for row, _ in known),
@@ -153,21 +155,21 @@ def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
             "false alarm of severity 2 or more": metrics.share([naming.worst(row.issues) >= 2 for row in clean]),
             "asked for a crop": metrics.share([row.crop is not None for row in clean]),
         },
-        "cost": cost.summary(cost.drops(rated_by_look(known))),
+        "cost": cost.summary(cost.drops(rated)),
+        "words": words.agreement(row for row, _ in known),
         "agreement": agreement(rows, sets),
     }
 
 
-def rated_by_look(known: Sequence[tuple[Row, Truth]]) -> list[cost.Rated]:
-    """The pictures of the local-fault set by their first look and their last; those with a fault only where these are
-    two."""
-    found = []
-    for row, true in known:
-        first = row.rounds[0].score if row.rounds else None
-        if row.variant and row.score is not None and first is not None and (row.crop or not true.faults):
-            recipe = recipe_of(row.variant, row.key)
-            found.append(cost.Rated(row.key, recipe.base - recipe.mos, first, row.score))
-    return found
+def rated_by_look(key: str, variant: str, scores: Sequence[float | None]) -> cost.Rated | None:
+    """A picture of the local-fault set by its first look and its last, of the scores of all; one with a fault only
+    where these are two. None of another picture, and where one of the two has no score."""
+    if not variant or not scores or scores[0] is None or scores[-1] is None:
+        return None
+    recipe = recipe_of(variant, key)
+    if recipe.kind is not None and len(scores) == 1:
+        return None
+    return cost.Rated(key, recipe.base - recipe.mos, scores[0], scores[-1])
 
 
 def crops(group: Sequence[tuple[Row, Fault]]) -> dict[str, Any]:
@@ -354,6 +356,7 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
             [*ranked, *placing, *right, ["right kind named in the first round", percent(first)], *alarms],
         ),
         cost.table(summary["cost"]),
+        words.table(summary["words"]),
         Table(
             "Agreement with the synthetic MOS",
             ["way", "n", "SRCC", "RMSE", "SRCC of two rounds minus this"],

@@ -22,7 +22,7 @@ from snellen.model.pointer import Pointer, RatingPointer
 from snellen.model.seen import Seen
 from snellen.model.tokenizer import FIRST_NUMBER
 from snellen.model.vision import SUMMARY, WIDTH
-from snellen.protocol import KINDS
+from snellen.terms import KINDS
 
 SPOKEN_SPREAD = 0.05
 """Width, in MOS, of the numbers that a rating is spoken in."""

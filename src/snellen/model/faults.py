@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snellen.model.vision import SAID, WIDTH
-from snellen.protocol import KINDS
+from snellen.terms import KINDS
 
 LIKELY = 0.12
 """Chance of a fault from which on a cell counts for a box."""

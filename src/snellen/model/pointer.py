@@ -23,9 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from snellen.data.phrases import PLACE_WORDS, SEVERITY, wordings
-from snellen.protocol import KINDS
 from snellen.region import PLACES, WHOLE_AREA
-from snellen.terms import NAMES
+from snellen.terms import KINDS, NAMES
 
 PARTS = (len(KINDS) + 1, 1, 4, 1, 1, len(KINDS) + 1, 1)
 TOLD = sum(PARTS)

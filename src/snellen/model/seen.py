@@ -16,7 +16,7 @@ from snellen.image import GRID, glimpse
 from snellen.model.faults import FaultHeads
 from snellen.model.glimpse import Glimpse
 from snellen.model.vision import SUMMARY, WIDTH, Encoder, Glance, encode_mixed, regrid
-from snellen.protocol import KINDS
+from snellen.terms import KINDS
 
 CELLS = GRID_SIDE * GRID_SIDE
 

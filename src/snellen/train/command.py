@@ -23,7 +23,7 @@ from snellen.backends.pieces import (
     suiting_places,
     suiting_severities,
 )
-from snellen.data.phrases import PLACE_WORDS, wordings
+from snellen.data.phrases import places_in
 from snellen.data.sample import Sample, read_manifest
 from snellen.data.wording import clauses
 from snellen.model.decoder import DecoderShape
@@ -148,7 +148,7 @@ def taught_phrases(lines: Iterable[Mapping[str, Any]]) -> dict[Phrase, frozenset
                 replies[one.reply] = found_in(issues, one.rating)
     phrases = phrases_of(replies)
     found, severe = suiting_findings(replies), suiting_severities(phrases)
-    places = suiting_places(phrases, {place: wordings(words) for place, words in PLACE_WORDS.items()})
+    places = suiting_places(phrases, places_in)
     return {
         phrase: suited | found[phrase] | severe[phrase] | places[phrase]
         for phrase, suited in suiting(phrases, clauses()).items()

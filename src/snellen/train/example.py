@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snellen.protocol import KINDS
 from snellen.region import Region
+from snellen.terms import KINDS
 
 SLIVER = 0.02
 """A fault that covers less of a look than this is neither asked for nor denied."""

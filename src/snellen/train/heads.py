@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snellen.model.faults import FaultHeads, Faults
-from snellen.protocol import KINDS
 from snellen.region import WHOLE_AREA, Region
+from snellen.terms import KINDS
 from snellen.train import best_device
 from snellen.train.example import SLIVER, Look, cell_targets, worst_target
 from snellen.train.looks import LookStore, even
