@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 
 from snellen.answer import Answer, ReplyError, parse_reply, to_grid
 from snellen.backends import Sampling
-from snellen.backends.bundled import read_phrases
+from snellen.backends.taught import read_phrases
 from snellen.data.rationale import second
 from snellen.image import Picture, View
 from snellen.model.decoder import Decoder

@@ -19,18 +19,9 @@ from PIL import Image
 
 from snellen.assess import Assessment, Assessor, Step
 from snellen.backends import BackendError, Sampling, Turn
-from snellen.backends.bundled import (
-    BOX,
-    FIRST_NUMBERS,
-    RATINGS,
-    WEIGHTS,
-    BundledBackend,
-    _said,
-    closer,
-    read_phrases,
-)
+from snellen.backends.bundled import BOX, FIRST_NUMBERS, RATINGS, WEIGHTS, BundledBackend, _said, closer
 from snellen.backends.grammar import occasion
-from snellen.backends.pieces import RELATED, phrases_of, suits
+from snellen.backends.taught import RELATED, phrases_of, read_phrases, suits
 from snellen.data.distort import distort
 from snellen.image import Picture, glimpse, load, look
 from snellen.protocol import RATING_PREFIX, parse_reply

@@ -12,12 +12,11 @@ import pytest
 from snellen.answer import FIRST_LABELS, LATER_LABELS, Answer, Issue, Rationale, labels, parse_reply, render_reply
 from snellen.backends.bundled import token_id
 from snellen.backends.grammar import MOST_ISSUES, SECTION_TOKENS, Grammar, called_places
-from snellen.backends.pieces import (
-    FAULT,
+from snellen.backends.pieces import Pieces
+from snellen.backends.taught import (
     NOTHING,
     PLACED,
     UNLIKED,
-    Pieces,
     phrases_of,
     suiting,
     suiting_findings,
@@ -148,21 +147,6 @@ def can_follow(grammar: Grammar) -> set[str]:
     return {grammar.pieces.texts[i] for i in np.flatnonzero(grammar.allowed())}
 
 
-def test_a_phrase_is_four_words_and_what_follows_them() -> None:
-    assert phrases_of(["<think>Said: Soft edges, 3.40.\nAlso: It is.</think><answer>no</answer>"]) == {
-        ("Said", "", "", "", "", "Soft"),
-        ("Said", "", "", "", "Soft", " edges"),
-        ("Said", "", "", "Soft", " edges", ","),
-        ("Said", "", "Soft", " edges", ",", " 0"),
-        ("Said", "Soft", " edges", ",", " 0", "."),
-        ("Said", " edges", ",", " 0", ".", ""),
-        ("Also", "", "", "", "", "It"),
-        ("Also", "", "", "", "It", " is"),
-        ("Also", "", "", "It", " is", "."),
-        ("Also", "", "It", " is", ".", ""),
-    }
-
-
 def test_what_stands_before_a_name_of_two_words_is_known_behind_it() -> None:
     grammar = begun("It shows a part of the color cast only.", "But the color cast is local.", found=None)
     say(grammar, "But the color cast")
@@ -242,26 +226,6 @@ def test_the_direction_among_the_words_is_where_the_rating_goes(rating: float, w
     first = begun(*said.values(), "It shows.", labels=["A"], rating=rating)
     say(first, "It shows")
     assert can_follow(first) == {"."}, "the first rating comes from nowhere"
-
-
-def test_what_all_occasions_say_suits_each() -> None:
-    groups = [{"a": ["so it is so.", "so it was so."], "b": ["so it is so.", "so it can be."]}]
-    found = suiting([("Said", "so", " it", f" {verb}", " so", ".") for verb in ("is", "was", "has")], groups)
-    assert list(found.values()) == [frozenset(), frozenset({"a"}), frozenset()]
-
-
-def test_what_few_findings_say_suits_these_and_what_no_clean_picture_says_a_fault() -> None:
-    said = {"<think>Said: it is off.</think>": "blur", "<think>Said: it is fine.</think>": NOTHING}
-    said |= {f"<think>Said: it shows {number} now.</think>": kind for number, kind in zip("abcd", KINDS, strict=False)}
-    said |= {"<think>Said: it lies elsewhere.</think>": None}
-    found = suiting_findings(said)
-    assert found["Said", "", "it", " is", " off", "."] == {"blur"}
-    assert found["Said", "", "it", " is", " fine", "."] == {NOTHING}
-    assert found["Said", "", "", "it", " is", " off"] == {"blur"}
-    assert found["Said", "", "", "", "it", " is"] == {"blur", NOTHING}
-    assert found["Said", "", "", "", "it", " shows"] == {FAULT}, "four kinds are many"
-    assert found["Said", "", "", "", "", "it"] == frozenset(), "a clean picture among many"
-    assert found["Said", "", "it", " lies", " elsewhere", "."] == {FAULT}
 
 
 @pytest.mark.parametrize(("found", "starts"), [("noise", "GS"), ("blur", "ES"), (NOTHING, "A"), ("banding", "S")])
@@ -384,18 +348,6 @@ def test_words_compare_a_fault_with_the_first_look_as_the_lists_do(how: str, let
     assert can_follow(grammar) == {"c"}, "it was listed, so it is not revealed"
     say(grammar, f"confirms {how} noise.\nB: It; the noise is ")
     assert can_follow(grammar) == {letter}
-
-
-def test_phrases_suit_the_places_that_they_name_whole() -> None:
-    words = "It is noisy in the lower left part, not on the right; across the whole picture."
-    found = suiting_places(phrases_of([f"<think>Said: {words}</think>"]), places_in)
-    assert found["Said", " noisy", " in", " the", " lower", " left"] == {"lower left"}
-    assert found["Said", " is", " noisy", " in", " the", " lower"] == frozenset(), (
-        "left or right: it may still be either"
-    )
-    assert found["Said", " part", ",", " not", " on", " the"] == frozenset()
-    assert found["Said", ",", " not", " on", " the", " right"] == {"right side"}
-    assert found["Said", ";", " across", " the", " whole", " picture"] == {"whole picture"}
 
 
 @pytest.mark.parametrize(

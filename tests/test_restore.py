@@ -8,7 +8,8 @@ import onnx
 import pytest
 import torch
 
-from snellen.backends.bundled import GRAPHS, WEIGHTS, read_phrases
+from snellen.backends.bundled import GRAPHS, WEIGHTS
+from snellen.backends.taught import read_phrases
 from snellen.model.decoder import Decoder
 from snellen.model.export import export_onnx
 from snellen.model.restore import restore, save

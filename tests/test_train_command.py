@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from snellen.answer import Answer, Issue, Rationale, render_reply
-from snellen.backends.pieces import NOTHING, UNLIKED
+from snellen.backends.taught import NOTHING, UNLIKED
 from snellen.cli import WRONG_USAGE, main
 from snellen.data.sample import Sample, write_manifest
 from snellen.region import FULL, Region

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from snellen.answer import Answer, Issue, Rationale, render_reply
-from snellen.backends.pieces import phrases_of, suiting
+from snellen.backends.taught import phrases_of, suiting
 from snellen.image import ZOOM_PRESETS, Picture, look
 from snellen.model.decoder import Decoder, DecoderShape
 from snellen.model.seen import Vision

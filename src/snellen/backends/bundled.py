@@ -12,7 +12,7 @@ import json
 import os
 import re
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,8 @@ from snellen.answer import RATING_PREFIX, labels
 from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.grammar import Grammar, called_places
 from snellen.backends.grid import Floats, regrid
-from snellen.backends.pieces import PLACED, Phrase, Pieces
+from snellen.backends.pieces import Pieces
+from snellen.backends.taught import PLACED, read_phrases
 from snellen.image import GRID, ZOOM_PRESETS, View, glimpse, look
 from snellen.region import FULL, Region
 from snellen.terms import KINDS
@@ -72,19 +73,6 @@ def token_id(tokenizer: Tokenizer, token: str) -> int:
     if found is None:
         raise BackendError(f"the tokenizer has no token {token!r}: it is not one of snellen-1's make")
     return found
-
-
-def read_phrases(folder: Path) -> dict[Phrase, frozenset[str]]:
-    """What a model was taught to say, five words at a time, and what each phrase suits (see `Pieces`), from
-    phrases.txt."""
-    lines = (line.split("\t") for line in (folder / "phrases.txt").read_text(encoding="utf8").splitlines())
-    return {(label, *words): frozenset(filter(None, suits.split(", "))) for label, *words, suits in lines}
-
-
-def write_phrases(phrases: Mapping[Phrase, frozenset[str]], folder: Path) -> None:
-    """What `read_phrases` reads."""
-    lines = ["\t".join((*phrase, ", ".join(sorted(phrases[phrase])))) + "\n" for phrase in sorted(phrases)]
-    (folder / "phrases.txt").write_text("".join(lines), encoding="utf8")
 
 
 def texts_of(tokenizer: Tokenizer) -> list[str]:

@@ -20,9 +20,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from snellen.backends.pieces import (
+from snellen.backends.pieces import CLOSING, Pieces
+from snellen.backends.taught import (
     BEFORE,
-    CLOSING,
     ENDS,
     FAULT,
     FINDINGS,
@@ -32,7 +32,6 @@ from snellen.backends.pieces import (
     RELATED,
     UNLIKED,
     Mask,
-    Pieces,
     sentences,
     words_of,
 )

@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 from tokenizers import Tokenizer
 
 from snellen.answer import Issue, parse_reply
-from snellen.backends.bundled import write_phrases
-from snellen.backends.pieces import (
+from snellen.backends.taught import (
     NOTHING,
     UNLIKED,
     Phrase,
@@ -22,6 +21,7 @@ from snellen.backends.pieces import (
     suiting_findings,
     suiting_places,
     suiting_severities,
+    write_phrases,
 )
 from snellen.data.phrases import places_in
 from snellen.data.sample import Sample, read_manifest

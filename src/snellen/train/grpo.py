@@ -25,7 +25,7 @@ from accelerate.utils import gather_object
 
 from snellen.assess import Assessment, Assessor
 from snellen.backends import Sampling
-from snellen.backends.bundled import write_phrases
+from snellen.backends.taught import write_phrases
 from snellen.data.sample import Sample
 from snellen.image import load
 from snellen.model.decoder import Decoder

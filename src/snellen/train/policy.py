@@ -30,10 +30,11 @@ from torch.nn import functional as F
 
 from snellen.answer import RATING_PREFIX
 from snellen.backends import Conversation, RatingDistribution, Reply, Sampling
-from snellen.backends.bundled import RATINGS, BundledBackend, read_phrases, texts_of, token_id
+from snellen.backends.bundled import RATINGS, BundledBackend, texts_of, token_id
 from snellen.backends.grammar import Grammar
 from snellen.backends.grid import Floats
-from snellen.backends.pieces import Mask, Phrase, Pieces
+from snellen.backends.pieces import Pieces
+from snellen.backends.taught import Mask, Phrase, read_phrases
 from snellen.image import View
 from snellen.model.decoder import Decoder, Layer
 from snellen.model.pointer import TOLD
