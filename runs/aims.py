@@ -128,6 +128,8 @@ def _behaviour() -> list[Row]:
             lambda d: f"{at(d, ('diversity', BIQ, 'different ratings'))}, "
                       f"{at(d, ('diversity', BIQ, 'rating entropy')):.2f}"),
         Row("different texts", "printed", "behaviour", share("diversity", BIQ, "different texts")),
+        Row("photographs: the words name the place of the box", "printed", "behaviour",
+            share("words", BIQ, "place near the box")),
     ]  # fmt: skip
 
 
@@ -147,6 +149,8 @@ def _grounding() -> list[Row]:
             value("box by look", "last minus first"), True),
         Row("right kind named, level 3-5", ">= 70 %", "grounding", share("right kind named", strong), True),
         Row("right kind named, level 1-2", "printed", "grounding", share("right kind named", "level 1-2")),
+        Row("local faults: the words name the place of the box", "printed", "grounding",
+            share("words", "place near the box"), True),
         Row("severity: rank correlation with how people mind such a fault, kind right", ">= 0.7", "grounding",
             value("severity", "kind right, with what people say"), True),
         Row("the same, with the level at which it was made", ">= 0.7", "grounding",

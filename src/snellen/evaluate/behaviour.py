@@ -18,7 +18,7 @@ import numpy as np
 
 from snellen import metrics
 from snellen.answer import FIRST_LABELS, LATER_LABELS
-from snellen.evaluate import diversity, scores
+from snellen.evaluate import diversity, scores, words
 from snellen.evaluate.changes import SUBJECT, cropped, out_of_focus, portrait, reduced
 from snellen.evaluate.predict import DataSet, Job, Row
 from snellen.evaluate.pristine import pristine
@@ -71,6 +71,7 @@ def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
         "portraits": {way: portraits(those) for way, those in _by_way(clean).items()},
         "refinement": {name: refinement(those, mos) for name, those in rated.items()},
         "diversity": {name: said(those) for name, those in rated.items()},
+        "words": {name: words.agreement(those) for name, those in rated.items()},
     }
 
 
@@ -235,6 +236,7 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
         found.append(Table(f"What the second round changes: {name}", ["what", "value"], _lines(v)))
     for name, v in summary["diversity"].items():
         found.append(Table(f"How different and how long the replies are: {name}", ["what", "value"], _lines(v)))
+    found += [words.table(v, f": {name}") for name, v in summary["words"].items() if v["looks"]]
     return found
 
 

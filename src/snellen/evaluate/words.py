@@ -53,11 +53,11 @@ def agreement(rows: Iterable[Row]) -> dict[str, Any]:
     }
 
 
-def table(found: Mapping[str, Any]) -> Table:
-    """What `agreement` found."""
+def table(found: Mapping[str, Any], of: str = "") -> Table:
+    """What `agreement` found; of: what ends the title."""
     rows = [[name, percent(found[name])] for name in ("kinds named", "severity as listed", "place near the box")]
     note = (
         f"Last looks that list something: {found['looks']}; one fault and a place in {found['looks with a place']}. "
         "Near: what the box, or one moved by a tenth of the picture, is called."
     )
-    return Table("Do the words say what the list says", ["what", "share"], rows, note)
+    return Table(f"Do the words say what the list says{of}", ["what", "share"], rows, note)
