@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from evaluate_rows import one_round
@@ -53,6 +54,20 @@ def test_the_last_section_may_name_another_place_and_of_two_faults_nobody_knows_
     two = said("There is mild noise in the centre.", Issue("noise", 2, LEFT), Issue("blur", 1, LEFT))
     found = agreement([crop, two])
     assert found["looks"] == 2 and found["looks with a place"] == 1 and found["place near the box"][0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("decision", "share"),
+    [("The crop shows mild noise.", 1.0), ("The blur is not borne out.", 1.0), ("The crop reveals banding.", 0.0)],
+)
+def test_the_last_section_decides_on_what_was_listed_by_one_of_the_looks(decision: str, share: float) -> None:
+    row = said("There is mild noise.", Issue("noise", 2, LEFT), decision=decision, rounds=2)
+    before = replace(row.rounds[0], issues=(Issue("blur", 1, LEFT),))
+    found = agreement([replace(row, rounds=(before, row.rounds[1]))])
+    assert found["decided on what is listed"][0] == share
+    assert math.isnan(
+        agreement([said("There is mild noise.", Issue("noise", 2, LEFT))])["decided on what is listed"][0]
+    )
 
 
 def test_what_lists_nothing_or_has_no_text_or_no_score_is_not_counted() -> None:

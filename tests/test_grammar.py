@@ -123,8 +123,9 @@ def begun(
     """A grammar in its first section, where every letter is a token and so are some longer texts. said: what some of
     the sections were said of, by their words."""
     texts = ["", *map(chr, range(32, 127)), "\n", "ed", "edg", " edges. ", "es, and", "s.\n", "s.\nNext", "</think>"]
-    replies = {f"<think>{label}: {words}</think>": (said or {}).get(words) for label in labels for words in sections}
-    phrases, findings = suiting(phrases_of(replies), clauses()), suiting_findings(replies) if said else {}
+    replies = {f"<think>{label}: {words}</think>": words for label in labels for words in sections}
+    phrases = suiting(phrases_of(replies), clauses())
+    findings = suiting_findings({reply: [said[words]] for reply, words in replies.items()}) if said else {}
     zero = len(texts)
     texts += [f"{n / 100:.2f}" for n in range(501)]
     how, there = suiting_severities(phrases), suiting_places(phrases, places_in)

@@ -42,9 +42,11 @@ def test_what_all_occasions_say_suits_each() -> None:
 
 
 def test_what_few_findings_say_suits_these_and_what_no_clean_picture_says_a_fault() -> None:
-    said = {"<think>Said: it is off.</think>": "blur", "<think>Said: it is fine.</think>": NOTHING}
-    said |= {f"<think>Said: it shows {number} now.</think>": kind for number, kind in zip("abcd", KINDS, strict=False)}
-    said |= {"<think>Said: it lies elsewhere.</think>": None}
+    said = {"<think>Said: it is off.</think>": ["blur"], "<think>Said: it is fine.</think>": [NOTHING]}
+    said |= {
+        f"<think>Said: it shows {letter} now.</think>": [kind] for letter, kind in zip("abcd", KINDS, strict=False)
+    }
+    said |= {"<think>Also: it lies elsewhere.</think>": ["noise", "blur"]}
     found = suiting_findings(said)
     assert found["Said", "", "it", " is", " off", "."] == {"blur"}
     assert found["Said", "", "it", " is", " fine", "."] == {NOTHING}
@@ -52,7 +54,17 @@ def test_what_few_findings_say_suits_these_and_what_no_clean_picture_says_a_faul
     assert found["Said", "", "", "", "it", " is"] == {"blur", NOTHING}
     assert found["Said", "", "", "", "it", " shows"] == {FAULT}, "four kinds are many"
     assert found["Said", "", "", "", "", "it"] == frozenset(), "a clean picture among many"
-    assert found["Said", "", "it", " lies", " elsewhere", "."] == {FAULT}
+
+
+def test_where_several_were_found_the_first_sentence_and_the_last_section_tell_of_the_worst() -> None:
+    both = "<think>Said: The weak point is grain. Blur adds to it.\nAlso: Keep the rest as is.\nLast: It is so.</think>"
+    found = suiting_findings({both: ["noise", "blur"], "<think>Said: The weak point is rain.</think>": ["corruption"]})
+    assert found["Said", "The", " weak", " point", " is", " grain"] == {"noise"}
+    assert found["Said", "", "The", " weak", " point", " is"] == {"noise", "corruption"}
+    assert found["Said", " weak", " point", " is", " grain", "."] == {FAULT}, "it goes on to what is not known"
+    assert found["Said", " Blur", " adds", " to", " it", "."] == {FAULT}
+    assert found["Also", "Keep", " the", " rest", " as", " is"] == {FAULT}
+    assert found["Last", "It", " is", " so", ".", ""] == {"noise"}
 
 
 def test_phrases_suit_the_places_that_they_name_whole() -> None:

@@ -80,14 +80,14 @@ LEFT = Region(0.0, 0.0, 0.4, 1.0)
 @pytest.mark.parametrize(
     ("issues", "rating", "found"),
     [
-        ((), 3.4, NOTHING),
-        ((), 3.39, UNLIKED),
-        ((Issue("noise", 3, LEFT),), 2.0, "noise"),
-        ((Issue("noise", 3, LEFT), Issue("noise", 1, FULL)), 2.0, "noise"),
-        ((Issue("noise", 3, LEFT), Issue("blur", 1, LEFT)), 2.0, None),
+        ((), 3.4, (NOTHING,)),
+        ((), 3.39, (UNLIKED,)),
+        ((Issue("noise", 3, LEFT),), 2.0, ("noise",)),
+        ((Issue("noise", 3, LEFT), Issue("noise", 1, FULL)), 2.0, ("noise",)),
+        ((Issue("noise", 3, LEFT), Issue("blur", 1, LEFT)), 2.0, ("noise", "blur")),
     ],
 )
-def test_what_is_found_is_what_is_said(issues: tuple[Issue, ...], rating: float, found: str | None) -> None:
+def test_what_is_found_is_what_is_said(issues: tuple[Issue, ...], rating: float, found: tuple[str, ...]) -> None:
     assert found_in(issues, rating) == found
 
 

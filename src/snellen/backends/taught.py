@@ -78,14 +78,20 @@ def suiting(phrases: Iterable[Phrase], clauses: Iterable[Mapping[str, Iterable[s
     return found
 
 
-def suiting_findings(replies: Mapping[str, str | None]) -> dict[Phrase, frozenset[str]]:
-    """All phrases of replies, each given with what it finds (of CLEAR, a kind, None for anything else than one fault in
-    sight), with the findings that they suit: those that they were said of, if these are few; none in particular or
-    FAULT, if they are many; and FAULT, if they were said of anything else only."""
+def suiting_findings(replies: Mapping[str, Sequence[str]]) -> dict[Phrase, frozenset[str]]:
+    """All phrases of replies, each given with what it finds (one of CLEAR, or kinds, the worst first), with the
+    findings that they suit: those that they were said of, if these are few; none in particular or FAULT, if they are
+    many; and FAULT, if they were said where several were found only. There the first sentence and the last section tell
+    of the worst, and nobody knows of what the others do."""
     said: dict[Phrase, set[str]] = {}
     for reply, found in replies.items():
         for phrase in phrases_of([reply]):
-            said.setdefault(phrase, set()).update([found] if found else [])
+            said.setdefault(phrase, set()).update(found if len(found) == 1 else ())
+        if len(found) > 1:
+            lines = reply.partition("</think>")[0].splitlines()
+            first, last = phrases_of([lines[0].partition(". ")[0]]), phrases_of([lines[-1]])
+            for phrase in {phrase for phrase in first if phrase[-1]} | last:
+                said[phrase].add(found[0])
     return {
         phrase: frozenset(those) if 0 < len(those) <= FEW else frozenset([] if those & CLEAR else [FAULT])
         for phrase, those in said.items()

@@ -27,19 +27,23 @@ def told(row: Row) -> tuple[Rationale, tuple[Issue, ...]] | None:
 def agreement(rows: Iterable[Row]) -> dict[str, Any]:
     """Shares, with their intervals, over the last looks that list something.
 
-    kinds named: of the issues, those whose kind the words call by name. severity as listed: of those that the first
-    section calls slight to severe, the ones listed so. place near the box: of the looks with one issue whose words name
-    a place, those that name none but what its box, or one moved by a tenth, is called (`Region.places`). The last
-    section is not read for places: it tells of the crop.
+    kinds named: of the issues, those whose kind the words call by name. decided on what is listed: of the looks whose
+    last section names kinds of fault, those where each is listed, or was by a look before. severity as listed: of the
+    issues that the first section calls slight to severe, those listed so. place near the box: of the looks with one
+    issue whose words name a place, those that name none but what its box, or one moved by a tenth, is called
+    (`Region.places`). The last section is not read for places: it tells of the crop.
     """
     kinds: list[bool] = []
+    decided: list[bool] = []
     severities: list[bool] = []
     places: list[bool] = []
-    looks = [found for row in rows if (found := told(row)) is not None]
-    for words, issues in looks:
+    looks = [(row, found) for row in rows if (found := told(row)) is not None]
+    for row, (words, issues) in looks:
         text = " ".join(words.sections)
         how = called(words.summary)
         kinds += [issue.kind in named(text) for issue in issues]
+        if at_last := named(words.decision):
+            decided.append(at_last <= {issue.kind for look in row.rounds for issue in look.issues})
         severities += [how[issue.kind] == issue.severity for issue in issues if issue.kind in how]
         where = places_in(" ".join(words.sections[:-1]))
         if len(issues) == 1 and where:
@@ -47,6 +51,7 @@ def agreement(rows: Iterable[Row]) -> dict[str, Any]:
     return {
         "looks": len(looks),
         "kinds named": metrics.share(kinds),
+        "decided on what is listed": metrics.share(decided),
         "severity as listed": metrics.share(severities),
         "place near the box": metrics.share(places),
         "looks with a place": len(places),
@@ -55,7 +60,7 @@ def agreement(rows: Iterable[Row]) -> dict[str, Any]:
 
 def table(found: Mapping[str, Any], of: str = "") -> Table:
     """What `agreement` found; of: what ends the title."""
-    rows = [[name, percent(found[name])] for name in ("kinds named", "severity as listed", "place near the box")]
+    rows = [[name, percent(value)] for name, value in found.items() if not isinstance(value, int)]
     note = (
         f"Last looks that list something: {found['looks']}; one fault and a place in {found['looks with a place']}. "
         "Near: what the box, or one moved by a tenth of the picture, is called."

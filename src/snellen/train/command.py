@@ -140,7 +140,7 @@ def run_sft(config: SftConfig) -> None:
 
 def taught_phrases(lines: Iterable[Mapping[str, Any]]) -> dict[Phrase, frozenset[str]]:
     """All phrases of the replies that conversations teach, with what they suit (see `suits`)."""
-    replies: dict[str, str | None] = {}
+    replies: dict[str, tuple[str, ...]] = {}
     for line in lines:
         for number, one in enumerate(rounds_of(line), 1):
             if one.teaches != "nothing":
@@ -155,12 +155,10 @@ def taught_phrases(lines: Iterable[Mapping[str, Any]]) -> dict[Phrase, frozenset
     }
 
 
-def found_in(issues: Sequence[Issue], rating: float) -> str | None:
-    """What looks find, to go by what is said of it: NOTHING, UNLIKED, a kind, or None where there are several."""
-    kinds = {issue.kind for issue in issues}
-    if not kinds:
-        return NOTHING if rating >= LIKED else UNLIKED
-    return kinds.pop() if len(kinds) == 1 else None
+def found_in(issues: Sequence[Issue], rating: float) -> tuple[str, ...]:
+    """What looks find, to go by what is said of it: NOTHING or UNLIKED, or the kinds, the worst first."""
+    kinds = tuple(dict.fromkeys(issue.kind for issue in issues))
+    return kinds or (NOTHING if rating >= LIKED else UNLIKED,)
 
 
 def run_rl(config: RlConfig) -> None:
