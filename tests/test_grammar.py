@@ -115,7 +115,7 @@ def begun(
     rating: float = 3.0,
     earlier: int | None = None,
     found: str | None = NOTHING,
-    said: Mapping[str, str] | None = None,
+    said: Mapping[str, str | Sequence[str]] | None = None,
     listed: Mapping[str, int] | None = None,
     severe: int | None = None,
     places: frozenset[str] = PLACED,
@@ -123,9 +123,10 @@ def begun(
     """A grammar in its first section, where every letter is a token and so are some longer texts. said: what some of
     the sections were said of, by their words."""
     texts = ["", *map(chr, range(32, 127)), "\n", "ed", "edg", " edges. ", "es, and", "s.\n", "s.\nNext", "</think>"]
-    replies = {f"<think>{label}: {words}</think>": words for label in labels for words in sections}
+    replies = {f"<think>{label}: {words}\nLast: So.</think>": words for label in labels for words in sections}
     phrases = suiting(phrases_of(replies), clauses())
-    findings = suiting_findings({reply: [said[words]] for reply, words in replies.items()}) if said else {}
+    finds = {words: [found] if isinstance(found, str) else found for words, found in (said or {}).items()}
+    findings = suiting_findings({reply: finds[words] for reply, words in replies.items()}) if said else {}
     zero = len(texts)
     texts += [f"{n / 100:.2f}" for n in range(501)]
     how, there = suiting_severities(phrases), suiting_places(phrases, places_in)
@@ -394,14 +395,42 @@ def test_what_was_not_listed_is_revealed_and_not_compared() -> None:
     say(grammar, " is.")
 
 
-def test_what_the_first_section_finds_by_itself_is_new_where_it_was_not_listed() -> None:
-    said = {f"{how} {kind}.": kind for how in ("It reveals mild", "It confirms mild") for kind in ("noise", "blur")}
-    texts = [f"The crop{text.removeprefix('It')}" for text in said]
-    said = dict(zip(texts, said.values(), strict=True))
-    for how, letter in (("reveals", "b"), ("confirms", "n")):
-        grammar = begun(*said, labels=["A"], found=None, said=said, earlier=300, listed={"noise": 2})
-        say(grammar, f"The crop {how} mild ")
-        assert can_follow(grammar) == {letter}
+@pytest.mark.parametrize(
+    ("listed", "before", "after"),
+    [
+        ({"noise": 2}, "The crop ", "c"),  # it confirms, it reveals nothing
+        ({"noise": 2}, "The crop confirms m", "i"),  # mild, as it was
+        ({"noise": 3}, "The crop confirms m", "o"),
+        ({"noise": 2}, "The crop confirms mild ", "n"),
+        ({}, "The crop ", "r"),
+        ({}, "The crop reveals m", "io"),
+        ({}, "The crop reveals mild ", "nb"),
+        (None, "The crop ", "cr"),
+    ],
+)
+def test_where_the_looks_show_no_fault_what_was_listed_stays_as_it_was(
+    listed: dict[str, int] | None, before: str, after: str
+) -> None:
+    words = product(("reveals", "confirms"), ("mild", "moderate"), ("noise", "blur"))
+    said = {f"The crop {how} {severe} {kind}.": kind for how, severe, kind in words}
+    grammar = begun(*said, labels=["A"], found=None, said=said, earlier=300, listed=listed)
+    say(grammar, before)
+    assert can_follow(grammar) == set(after)
+
+
+def test_a_fault_is_told_of_in_one_sentence() -> None:
+    pairs = product(("noise", "blur"), repeat=2)
+    said = {f"It is {kind}. There is also mild {other}.": (kind, other) for kind, other in pairs}
+    grammar = begun(*said, labels=["A"], found=None, said=said)
+    say(grammar, "It is noise. There is also mild ")
+    assert can_follow(grammar) == {"b"}
+
+
+def test_of_several_faults_the_others_sections_tell_of_these() -> None:
+    said = {"Noise; it is.": ("noise", "blur"), "Noise. Blur too.": ("noise", "blur"), "Banding.": "banding"}
+    grammar = begun(*said, labels=["A", "B"], found=None, said=said)
+    say(grammar, "Noise. Blur too.\nB: ")
+    assert can_follow(grammar) == {"N"}
 
 
 def test_what_a_crop_does_not_show_stays_as_severe_as_it_was() -> None:

@@ -11,12 +11,10 @@ from snellen.backends.taught import (
     read_phrases,
     suiting,
     suiting_findings,
-    suiting_places,
     suiting_severities,
     suits,
     write_phrases,
 )
-from snellen.data.phrases import places_in
 from snellen.terms import KINDS
 
 
@@ -56,27 +54,21 @@ def test_what_few_findings_say_suits_these_and_what_no_clean_picture_says_a_faul
     assert found["Said", "", "", "", "", "it"] == frozenset(), "a clean picture among many"
 
 
-def test_where_several_were_found_the_first_sentence_and_the_last_section_tell_of_the_worst() -> None:
-    both = "<think>Said: The weak point is grain. Blur adds to it.\nAlso: Keep the rest as is.\nLast: It is so.</think>"
+def test_where_several_were_found_a_sentence_tells_of_what_it_names_and_the_last_section_of_the_worst() -> None:
+    sections = (
+        "Said: The weak point is grain. Blur adds to it. All is poor.",
+        "Also: Keep it as is.",
+        "Last: It is so.",
+    )
+    both = f"<think>{chr(10).join(sections)}</think>"
     found = suiting_findings({both: ["noise", "blur"], "<think>Said: The weak point is rain.</think>": ["corruption"]})
     assert found["Said", "The", " weak", " point", " is", " grain"] == {"noise"}
     assert found["Said", "", "The", " weak", " point", " is"] == {"noise", "corruption"}
-    assert found["Said", " weak", " point", " is", " grain", "."] == {FAULT}, "it goes on to what is not known"
-    assert found["Said", " Blur", " adds", " to", " it", "."] == {FAULT}
-    assert found["Also", "Keep", " the", " rest", " as", " is"] == {FAULT}
+    assert found["Said", " Blur", " adds", " to", " it", "."] == {"blur"}
+    assert found["Said", " grain", ".", " Blur", " adds", " to"] == {FAULT}, "from one to the other"
+    assert found["Said", ".", " All", " is", " poor", "."] == {FAULT}
+    assert found["Also", "", "Keep", " it", " as", " is"] == {FAULT}
     assert found["Last", "It", " is", " so", ".", ""] == {"noise"}
-
-
-def test_phrases_suit_the_places_that_they_name_whole() -> None:
-    words = "It is noisy in the lower left part, not on the right; across the whole picture."
-    found = suiting_places(phrases_of([f"<think>Said: {words}</think>"]), places_in)
-    assert found["Said", " noisy", " in", " the", " lower", " left"] == {"lower left"}
-    assert found["Said", " is", " noisy", " in", " the", " lower"] == frozenset(), (
-        "left or right: it may still be either"
-    )
-    assert found["Said", " part", ",", " not", " on", " the"] == frozenset()
-    assert found["Said", ",", " not", " on", " the", " right"] == {"right side"}
-    assert found["Said", ";", " across", " the", " whole", " picture"] == {"whole picture"}
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
-from snellen.answer import RATING_PREFIX, labels
+from snellen.answer import RATING_PREFIX, Issue, labels
 from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.grammar import Grammar, called_places
 from snellen.backends.grid import Floats, regrid
@@ -52,7 +52,7 @@ GRAPHS = ("encoder", "glimpse", "connector", "decoder")
 FILES = (*(f"{graph}.onnx" for graph in GRAPHS), "tokenizer.json", "phrases.txt")
 """What lies in a model's folder beside its card."""
 RATING_MARK = '"rating": '
-_LISTED = re.compile(r'"kind": "([^"]+)", "severity": (\d)')
+_LISTED = re.compile(r'"kind": "([^"]+)", "severity": (\d), "bbox_2d": \[([^]]+)\]')
 RATINGS = np.round(np.arange(100, 501) / 100.0, 2)
 
 
@@ -108,10 +108,14 @@ def earlier_rating(conversation: Conversation) -> int | None:
     return round(100 * float(rest[:4])) if mark else None
 
 
-def earlier_issues(conversation: Conversation) -> dict[str, int] | None:
-    """How severe the last reply of a conversation listed which kinds; None where there is none."""
+def earlier_issues(conversation: Conversation) -> tuple[Issue, ...] | None:
+    """What the last reply of a conversation listed; None where there is none."""
     said = [turn.text for turn in conversation if turn.role == "assistant"]
-    return {kind: int(level) for kind, level in _LISTED.findall(said[-1])} if said else None
+    if not said:
+        return None
+    return tuple(
+        Issue(kind, int(level), Region(*map(float, box.split(",")))) for kind, level, box in _LISTED.findall(said[-1])
+    )
 
 
 class BundledBackend:
@@ -252,20 +256,25 @@ class BundledBackend:
     def grammar(self, conversation: Conversation, rating: float) -> Grammar:
         """What the next reply of a conversation can be, which gives this rating."""
         rounds = sum(turn.role == "user" for turn in conversation)
-        earlier, listed = earlier_rating(conversation), earlier_issues(conversation)
-        kind, severe, places = self._found(conversation)
-        return Grammar(self._form, labels(rounds), rating, kind, severe, earlier, listed, places)
+        before = earlier_issues(conversation)
+        listed = None if before is None else {issue.kind: issue.severity for issue in before}
+        kind, severe, places = self._found(conversation, before)
+        return Grammar(self._form, labels(rounds), rating, kind, severe, earlier_rating(conversation), listed, places)
 
-    def _found(self, conversation: Conversation) -> tuple[str | None, int | None, frozenset[str]]:
+    def _found(
+        self, conversation: Conversation, before: tuple[Issue, ...] | None
+    ) -> tuple[str | None, int | None, frozenset[str]]:
         """The kind of fault that the first look and the last show, how severe it is in the last, and what words may
-        call its place; no kind where no fault is likelier than any. By the mean of their chances, since a crop alone
-        looks faulty more often than it is, and what the whole shows need not be in the crop."""
+        call its place; no kind where no fault is likelier than any, and then in a crop its place and those of what was
+        listed `before`. By the mean of their chances, since a crop alone looks faulty more often than it is, and what
+        the whole shows need not be in the crop."""
         views = [view for turn in conversation for view in turn.views]
         first, last = (self.vectors(view)[-1] for view in (views[0], views[-1]))
         chances = slice(-FIRST_NUMBERS, -1)
         kind = (None, *KINDS)[int(np.argmax(first[chances] + last[chances]))]
         if kind is None:
-            return None, None, PLACED
+            known = PLACED if before is None else views[-1].region.places.union(*(one.region.places for one in before))
+            return None, None, known
         return kind, int(np.clip(np.rint(5.0 * last[SEVERE]), 1, 5)), called_places(_part(last[BOX]), views[-1].region)
 
     def _batch(self, conversations: Sequence[Conversation]) -> dict[str, npt.NDArray[Any]]:

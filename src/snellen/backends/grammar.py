@@ -86,6 +86,17 @@ def relations(found: str | None, listed: Mapping[str, int] | None) -> frozenset[
     return frozenset([GONE[kind] for kind in listed][:1] or [STILL_NOTHING])
 
 
+def unshown(found: str, listed: Mapping[str, int] | None) -> frozenset[str]:
+    """What words may say of what they find where the looks show no fault, and how severe they may call it: of a kind
+    that was listed that it is as it was, and of no other kind anything; where none was listed, what they will."""
+    if found not in KINDS or not listed:
+        return relations(found, listed) | frozenset(SEVERITIES)
+    if found not in listed:
+        return frozenset()
+    before = listed[found]
+    return frozenset((SEVERITIES[before - 1], relation(before, before), *UNSEEN))
+
+
 def comparison(found: str | None, now: Mapping[str, int], listed: Mapping[str, int] | None) -> frozenset[str]:
     """How severe words may call a fault, and what they may say it is beside what was listed, after the first section;
     an occasion. now: how severe that has called which kinds; what it calls nothing is what it was."""
@@ -168,6 +179,7 @@ class Grammar:
         if self.done:  # where several faults were found, the first that is named is the worst
             main = self.found if self.found in KINDS else next(iter(self.called), self.found)
             suited |= comparison(main, self.called, self.listed)
+            suited -= FINDINGS - {FAULT, *self.kinds} if self.kinds else frozenset()
             suited -= RELATED - self.said if not suited.isdisjoint(self.said) else frozenset()
         else:
             words = SEVERITIES if self.severe is None else SEVERITIES[self.severe - 1 : self.severe]
@@ -208,21 +220,30 @@ class Grammar:
         )
         new = pieces.without(new, [i for i in pieces.several(new) if self._says_again(words, begun + pieces.texts[i])])
         full = [pieces.both(ends, phrased)] if len(self.tokens) >= ENOUGH else []
-        return next(mask for mask in (*full, new, phrased, section) if mask.any())
+        found = next((mask for mask in (*full, new, phrased) if mask.any()), None)
+        anyhow = pieces.both(section, pieces.phrased(place, begun, self.occasion)) if found is None else found
+        return anyhow if anyhow.any() else section
 
     def _occasions(self, words: Sequence[str]) -> list[frozenset[str]]:
-        """What the next word has to suit, one of these. A first section that may find what it will goes on to its end
-        with a finding that its sentence leaves open, and says of that what it is beside what was listed: what suits one
-        finding now and another later suits neither."""
-        if self.done or self.found is not None:
+        """What the next word has to suit, one of these. A first section says in one sentence only how severe a fault is.
+        If it may find what it will, it goes on to its end with a finding that its sentence leaves open, and says of
+        that what it is beside what was listed: what suits one finding now and another later suits neither. Where the
+        looks show no fault, nothing is revealed beside one that was listed, and it stays as it was, or is cleared."""
+        if self.done:
             return [self.occasion]
-        sentence = sentences([*BEFORE, *words])[-1]
+        *told, sentence = sentences([*BEFORE, *words])
+        told_of = named("".join(word for one in told for word in one))
+        if self.found is not None:
+            return [self.occasion - frozenset(SEVERITIES if self.found in told_of else ())]
         left, how = (self.pieces.open_after(self.labels[0], sentence, group) for group in (FINDINGS, RELATED))
-        rest = self.occasion - FINDINGS - RELATED
+        rest = self.occasion - FINDINGS - RELATED - frozenset(SEVERITIES)
         return [
-            rest | {one} | ({FAULT} if one in KINDS else set()) | beside
+            rest
+            | {one}
+            | ({FAULT} if one in KINDS else set())
+            | (beside - frozenset(SEVERITIES if one in told_of else ()))
             for one in sorted(left & self.occasion)
-            if not how.isdisjoint(beside := relations(one, self.listed))
+            if not how.isdisjoint(beside := unshown(one, self.listed))
         ]
 
     @staticmethod

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snellen.region import PLACES
-from snellen.terms import DIRECTIONS, GONE, KINDS, NAMES, RELATIONS, SEVERITIES, STILL_NOTHING, VERDICTS
+from snellen.terms import DIRECTIONS, GONE, KINDS, NAMES, RELATIONS, SEVERITIES, STILL_NOTHING, VERDICTS, named
 
 Mask = npt.NDArray[np.bool_]
 
@@ -81,17 +81,21 @@ def suiting(phrases: Iterable[Phrase], clauses: Iterable[Mapping[str, Iterable[s
 def suiting_findings(replies: Mapping[str, Sequence[str]]) -> dict[Phrase, frozenset[str]]:
     """All phrases of replies, each given with what it finds (one of CLEAR, or kinds, the worst first), with the
     findings that they suit: those that they were said of, if these are few; none in particular or FAULT, if they are
-    many; and FAULT, if they were said where several were found only. There the first sentence and the last section tell
-    of the worst, and nobody knows of what the others do."""
+    many; and FAULT, if they were said where several were found only. There a sentence of the first section tells of the
+    kind that it names, and the last section of the worst; nobody knows of what the others do."""
     said: dict[Phrase, set[str]] = {}
     for reply, found in replies.items():
         for phrase in phrases_of([reply]):
             said.setdefault(phrase, set()).update(found if len(found) == 1 else ())
-        if len(found) > 1:
-            lines = reply.partition("</think>")[0].splitlines()
-            first, last = phrases_of([lines[0].partition(". ")[0]]), phrases_of([lines[-1]])
-            for phrase in {phrase for phrase in first if phrase[-1]} | last:
+        lines = reply.partition("</think>")[0].removeprefix("<think>").splitlines()
+        if lines and len(found) > 1:
+            for phrase in phrases_of(lines[-1:]):
                 said[phrase].add(found[0])
+            label, _, text = lines[0].partition(": ")
+            for sentence in sentences([*BEFORE, *words_of(text)[0]]):
+                kinds = named("".join(sentence))
+                for run in runs_of(sentence) if len(kinds) == 1 else ():
+                    said.setdefault((label, *run), set()).update(kinds)
     return {
         phrase: frozenset(those) if 0 < len(those) <= FEW else frozenset([] if those & CLEAR else [FAULT])
         for phrase, those in said.items()
