@@ -225,7 +225,7 @@ class Grammar:
         return anyhow if anyhow.any() else section
 
     def _occasions(self, words: Sequence[str]) -> list[frozenset[str]]:
-        """What the next word has to suit, one of these. A first section says in one sentence only how severe a fault is.
+        """What the next word has to suit, one of these. Only one sentence of a first section says how severe a fault is.
         If it may find what it will, it goes on to its end with a finding that its sentence leaves open, and says of
         that what it is beside what was listed: what suits one finding now and another later suits neither. Where the
         looks show no fault, nothing is revealed beside one that was listed, and it stays as it was, or is cleared."""
