@@ -6,13 +6,14 @@ nothing that was written is changed afterwards. The only number among the words 
 the verdict and the direction in them are those of this round's own rating, which is read before the words are written.
 So is what the looks show, where they show a fault: of that the words and the issues speak, as severe as it shows and
 where it shows it, and of no other (left to itself, the decoder may clear up close what the crop shows plainly). Where
-they show none, nothing is wrong in a picture that is liked; in another it may find a fault of its own, and what its
-first section finds the others go on with. The issues are of the kinds that the first section names, of each one, up to
-MOST_ISSUES: a fault that is told of can be checked. It is listed as severe as the first section calls it, and the other
-sections call it that; how they compare it with the first look is how the two lists compare. No five words stand in a
-row that did not in the same section of anything it was taught: at a loss, it would put parts of words and of sentences
-together to what nobody says. And a section does not go round in circles: no four words in a row are said twice in it,
-nor two long ones (the teacher's hardly ever are), nor the earlier rating.
+they show none, nothing is wrong in a picture that is liked; in another it may find a fault of its own, which a later
+look leaves as it was, or clears, and what its first section finds the others go on with. The issues are of the kinds
+that the first section names, of each one, up to MOST_ISSUES: a fault that is told of can be checked. It is listed as
+severe as the first section calls it, and the other sections call it that; how they compare it with the first look is
+how the two lists compare. No five words stand in a row that did not in the same section of anything it was taught: at a
+loss, it would put parts of words and of sentences together to what nobody says. And a section does not go round in
+circles: no four words in a row are said twice in it, nor two long ones (the teacher's hardly ever are), nor the earlier
+rating.
 """
 
 from __future__ import annotations
@@ -225,7 +226,7 @@ class Grammar:
         return anyhow if anyhow.any() else section
 
     def _occasions(self, words: Sequence[str]) -> list[frozenset[str]]:
-        """What the next word has to suit, one of these. Only one sentence of a first section says how severe a fault is.
+        """What the next word has to suit, one of these. One sentence of a first section says how severe a fault is.
         If it may find what it will, it goes on to its end with a finding that its sentence leaves open, and says of
         that what it is beside what was listed: what suits one finding now and another later suits neither. Where the
         looks show no fault, nothing is revealed beside one that was listed, and it stays as it was, or is cleared."""
