@@ -1,6 +1,6 @@
 r"""Step 12 of the recipe: write the model's folder. The interval is calibrated afterwards (runs/calibrate.py).
 
-python runs/export.py --vision build/glimpse/vision.pt --sft build/sft --version 0.13.0 \
+python runs/export.py --vision build/glimpse/vision.pt --sft build/sft --version 0.14.0 \
         --out src/snellen/weights/snellen-1
 """
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from snellen.image import ImageError, Picture, load
     from snellen.region import Region
 
-__version__ = "0.13.0"
+__version__ = "0.14.0"
 
 _HOMES = {
     "Assessment": "snellen.assess",
