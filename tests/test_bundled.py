@@ -21,7 +21,7 @@ from snellen.assess import Assessment, Assessor, Step
 from snellen.backends import BackendError, Sampling, Turn
 from snellen.backends.bundled import BOX, FIRST_NUMBERS, RATINGS, WEIGHTS, BundledBackend, _said, closer
 from snellen.backends.grammar import occasion
-from snellen.backends.taught import RELATED, phrases_of, read_phrases, suits
+from snellen.backends.taught import PLACED, RELATED, phrases_of, read_phrases, suits
 from snellen.data.distort import distort
 from snellen.image import Picture, glimpse, load, look
 from snellen.protocol import RATING_PREFIX, parse_reply
@@ -194,7 +194,7 @@ def test_verdict_direction_and_finding_in_the_words_are_those_of_the_round(
         for step in assessment.steps:
             assert step.reply is not None and step.score is not None and step.rating is not None
             now = occasion(step.score, earlier, found_by(model, assessment.steps[0], step))
-            now |= {*SEVERITIES, *RELATED}  # tests of the grammar say how these are held to the lists
+            now |= {*SEVERITIES, *RELATED, *PLACED}  # tests of the grammar say how these are held to the lists
             for wants in filter(None, (taught[phrase] for phrase in phrases_of([step.reply.text]))):
                 assert suits(wants, now)
                 bound += 1
