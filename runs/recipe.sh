@@ -1,5 +1,5 @@
 #!/bin/sh
-# The whole recipe of snellen-1, unattended, from data to a calibrated model folder:
+# The whole recipe of snellen-1, unattended, from data to calibrated model folders, supervised and reinforced:
 #
 #     sh runs/recipe.sh DATA build [PERCENT]
 #
@@ -68,7 +68,12 @@ step rl python runs/rl.py --vision "$out/glimpse/vision.pt" --sft "$out/sft" --m
     --token-credit --out "$out/rl"
 step rater-rl python runs/rater.py --sft "$out/rl" --vectors "$out/vectors" \
     --rationales "$out/rationales-own.jsonl" --steps "$(some 4000)" --out "$out/rl-rated"
-step export python runs/export.py --vision "$out/glimpse/vision.pt" --sft "$out/rl-rated" --version 0.13.0 \
+# two models, the supervised one and the reinforced one: the evaluation decides which is better (runs/README.md)
+step export-sft python runs/export.py --vision "$out/glimpse/vision.pt" --sft "$out/sft" --version 0.14.0 \
+    --out "$out/model-sft"
+step calibrate-sft python runs/calibrate.py --manifest "$out/biq2021.jsonl" --model "$out/model-sft" \
+    --out "$out/calibrate-sft" --workers 2
+step export python runs/export.py --vision "$out/glimpse/vision.pt" --sft "$out/rl-rated" --version 0.14.0 \
     --out "$out/model"
 step calibrate python runs/calibrate.py --manifest "$out/biq2021.jsonl" --model "$out/model" --out "$out/calibrate" \
     --workers 2
