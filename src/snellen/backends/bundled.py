@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,7 +22,7 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
-from snellen.answer import RATING_PREFIX, Issue, labels
+from snellen.answer import RATING_PREFIX, Answer, labels, parse_reply
 from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.grammar import Grammar, called_places
 from snellen.backends.grid import Floats, regrid
@@ -52,7 +51,6 @@ GRAPHS = ("encoder", "glimpse", "connector", "decoder")
 FILES = (*(f"{graph}.onnx" for graph in GRAPHS), "tokenizer.json", "phrases.txt")
 """What lies in a model's folder beside its card."""
 RATING_MARK = '"rating": '
-_LISTED = re.compile(r'"kind": "([^"]+)", "severity": (\d), "bbox_2d": \[([^]]+)\]')
 RATINGS = np.round(np.arange(100, 501) / 100.0, 2)
 
 
@@ -101,21 +99,10 @@ def turn_ids(tokenizer: Tokenizer, region: Region) -> list[int]:
     return [token_id(tokenizer, name) for name in names] + [token_id(tokenizer, "<image>")] * LOOK_TOKENS
 
 
-def earlier_rating(conversation: Conversation) -> int | None:
-    """The rating that the last reply of a conversation wrote, in hundredths; None where there is none."""
+def earlier(conversation: Conversation) -> Answer | None:
+    """What the last reply of a conversation decided; None where there is none. ReplyError if it cannot be read."""
     said = [turn.text for turn in conversation if turn.role == "assistant"]
-    _, mark, rest = said[-1].rpartition(RATING_MARK) if said else ("", "", "")
-    return round(100 * float(rest[:4])) if mark else None
-
-
-def earlier_issues(conversation: Conversation) -> tuple[Issue, ...] | None:
-    """What the last reply of a conversation listed; None where there is none."""
-    said = [turn.text for turn in conversation if turn.role == "assistant"]
-    if not said:
-        return None
-    return tuple(
-        Issue(kind, int(level), Region(*map(float, box.split(",")))) for kind, level, box in _LISTED.findall(said[-1])
-    )
+    return parse_reply(said[-1], len(said)).answer if said else None
 
 
 class BundledBackend:
@@ -256,13 +243,15 @@ class BundledBackend:
     def grammar(self, conversation: Conversation, rating: float) -> Grammar:
         """What the next reply of a conversation can be, which gives this rating."""
         rounds = sum(turn.role == "user" for turn in conversation)
-        before = earlier_issues(conversation)
-        listed = None if before is None else {issue.kind: issue.severity for issue in before}
+        before = earlier(conversation)
+        rated, listed = None, None
+        if before is not None:
+            rated, listed = round(100 * before.rating), {issue.kind: issue.severity for issue in before.issues}
         kind, severe, places = self._found(conversation, before)
-        return Grammar(self._form, labels(rounds), rating, kind, severe, earlier_rating(conversation), listed, places)
+        return Grammar(self._form, labels(rounds), rating, kind, severe, rated, listed, places)
 
     def _found(
-        self, conversation: Conversation, before: tuple[Issue, ...] | None
+        self, conversation: Conversation, before: Answer | None
     ) -> tuple[str | None, int | None, frozenset[str]]:
         """The kind of fault that the first look and the last show, how severe it is in the last, and what words may
         call its place; no kind where no fault is likelier than any, and then in a crop its place and those of what was
@@ -273,8 +262,8 @@ class BundledBackend:
         chances = slice(-FIRST_NUMBERS, -1)
         kind = (None, *KINDS)[int(np.argmax(first[chances] + last[chances]))]
         if kind is None:
-            known = PLACED if before is None else views[-1].region.places.union(*(one.region.places for one in before))
-            return None, None, known
+            shown = [views[-1].region, *(issue.region for issue in before.issues)] if before else []
+            return None, None, frozenset[str]().union(*(region.places for region in shown)) or PLACED
         return kind, int(np.clip(np.rint(5.0 * last[SEVERE]), 1, 5)), called_places(_part(last[BOX]), views[-1].region)
 
     def _batch(self, conversations: Sequence[Conversation]) -> dict[str, npt.NDArray[Any]]:
