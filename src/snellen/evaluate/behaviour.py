@@ -59,8 +59,8 @@ def jobs(sets: Sequence[DataSet], ways: Sequence[str], folder: Path) -> list[Job
 
 
 def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
-    """Crop bias and portraits by way; of the main way over the rated pictures, by set: refinement, diversity, words against
-    the list."""
+    """Crop bias and portraits by way; refinement, diversity and words of the main way over the rated pictures, by
+    set."""
     main = rows[0].way
     clean = [row for row in rows if row.suite == SUITE]
     rated = {name: list(found[main].values()) for name, found in scores.by_set(rows, sets).items() if main in found}
