@@ -29,10 +29,10 @@ from rl import add_arguments, held_out, options_of, synthetic_manifest, validate
 
 from snellen.data.sample import Sample
 from snellen.evaluate import compare
-from snellen.train.command import RlConfig, run_rl
+from snellen.train.config import RlConfig, run_rl
 from snellen.train.grpo import RlOptions
-from snellen.train.policy import open_policy
 from snellen.train.rewards import WEIGHTS
+from snellen.train.snellen1.policy import open_policy
 
 
 def without(*names: str) -> tuple[tuple[str, float], ...]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from snellen.evaluate.plot import Axes, bars, lines, span, standalone
-from snellen.evaluate.tables import Figure, Table, number, spread
-from snellen.metrics import bootstrap_interval, srcc
-from snellen.train.run_log import FIFTHS
+from snellen.evaluate.report.plot import Axes, bars, lines, span, standalone
+from snellen.evaluate.report.tables import Figure, Table, number, spread
+from snellen.evaluate.stats.correlation import bootstrap_interval, srcc
+from snellen.train.log import FIFTHS
 
 BASE, FULL = "SFT", "RL"
 """The model that all runs start from, and the run from which each other one leaves something out."""

@@ -1,6 +1,6 @@
 """Is the score the same however a picture is run, and as it was in torch before the export?
 
-    python runs/agreement.py --manifest build/biq2021.jsonl --model src/snellen/weights/snellen-1 \\
+    python runs/agreement.py --manifest build/biq2021.jsonl --model src/snellen/snellen1/weights \\
         --vision build/vision/vision.pt --sft build/sft --out build/agreement
 
 Two rounds on pictures spread over the test split: exported against torch (aims: scores within 0.01, greedy text equal
@@ -22,10 +22,10 @@ import torch
 from export import load_torch
 from result import card_version, publish
 
-from snellen.assess import Assessor
-from snellen.backends.bundled import BundledBackend
+from snellen.assessor import Assessor
+from snellen.backends.onnx import BundledBackend
 from snellen.data.sample import read_manifest
-from snellen.model.export import _Connect, _Decode, _Everything
+from snellen.snellen1.export import _Connect, _Decode, _Everything
 
 Said = tuple[float, tuple[str, ...]]
 """Score (NaN without one) and the reply of each round."""

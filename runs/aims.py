@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snellen.evaluate.tables import percent, spread
-from snellen.evaluate.ways import CENTRAL, ENSEMBLE, ONE, ONLY, PLAIN, RANDOM, TWO
+from snellen.evaluate.modes import CENTRAL, ENSEMBLE, ONE, ONLY, PLAIN, RANDOM, TWO
+from snellen.evaluate.report.tables import percent, spread
 
 BIQ, BRISQUE = "biq2021", "brisque"
 PEERS = (BRISQUE, "piqe", "image-quality-ai")

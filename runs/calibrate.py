@@ -1,6 +1,6 @@
 """Step 12 of the recipe: fit the 90 % interval of a model on the held-out training pictures, into its card.json.
 
-    python runs/calibrate.py --manifest build/biq2021.jsonl --model src/snellen/weights/snellen-1 --out build/calibrate
+    python runs/calibrate.py --manifest build/biq2021.jsonl --model src/snellen/snellen1/weights --out build/calibrate
 
 These are the 800 rated pictures that no stage trained on; no test picture is among them. A killed run goes on where it
 was. Writes OUT/calibrate.json.
@@ -15,7 +15,7 @@ from result import card_version, publish
 
 from snellen.data.sample import read_manifest
 from snellen.evaluate import Options, calibrate
-from snellen.train.looks import training_pictures
+from snellen.train.snellen1.views import training_pictures
 
 
 def main() -> None:

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from snellen.image import GRID, load, look
-from snellen.model.seen import Vision
-from snellen.model.vision import SAID
+from snellen.image import GRID, load
 from snellen.region import FULL, Region
+from snellen.snellen1.encoder import SAID
+from snellen.snellen1.perception import Vision
 from snellen.train import best_device
-from snellen.train.looks import LookStore
+from snellen.train.snellen1.views import LookStore
 
 Pixels = list[tuple[np.ndarray, np.ndarray]]
 
@@ -40,7 +40,7 @@ class RealLooks(Dataset[Pixels]):
 
     def __getitem__(self, i: int) -> Pixels:
         picture = load(self.rows[i]["path"])
-        views = [look(picture, region) for region in (FULL, Region(*self.rows[i]["region"]))]
+        views = [picture.view(region) for region in (FULL, Region(*self.rows[i]["region"]))]
         return [(view.overview, view.fragments) for view in views]
 
 

@@ -1,7 +1,7 @@
 r"""Step 12 of the recipe: write the model's folder. The interval is calibrated afterwards (runs/calibrate.py).
 
 python runs/export.py --vision build/glimpse/vision.pt --sft build/sft --version 0.14.0 \
-        --out src/snellen/weights/snellen-1
+        --out src/snellen/snellen1/weights
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from snellen.backends.bundled import FILES
-from snellen.model.decoder import Decoder
-from snellen.model.export import export_onnx
-from snellen.model.pointer import TOLD
-from snellen.model.seen import Vision
+from snellen.backends.onnx import FILES
+from snellen.snellen1.decoder import Decoder
+from snellen.snellen1.export import export_onnx
+from snellen.snellen1.perception import Vision
+from snellen.snellen1.rating_head import TOLD
 
 
 def load_torch(vision: Path, sft: Path) -> tuple[Vision, Decoder]:

@@ -19,15 +19,15 @@ import torch
 from cells import Pixels, RealLooks, StoredLooks, flat
 from torch.utils.data import DataLoader, Dataset
 
-from snellen import metrics
 from snellen.data.synthesize import read_recipes
+from snellen.evaluate.stats import correlation as metrics
 from snellen.image import glimpse
-from snellen.model.glimpse import Glimpse
-from snellen.model.seen import Vision
-from snellen.model.vision import encode_mixed, load_imagenet
+from snellen.snellen1.encoder import encode_mixed, load_imagenet
+from snellen.snellen1.imagenet_rater import Glimpse
+from snellen.snellen1.perception import Vision
 from snellen.train import best_device
-from snellen.train.glimpse import GlimpseOptions, Glimpses, fold_of, ratings, train_glimpse
-from snellen.train.looks import LookStore
+from snellen.train.snellen1.imagenet_rater import GlimpseOptions, Glimpses, fold_of, ratings, train_glimpse
+from snellen.train.snellen1.views import LookStore
 
 
 @torch.no_grad()

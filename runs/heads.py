@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from snellen.model.seen import Vision
-from snellen.train.heads import HeadOptions, StoredCells, train_heads
-from snellen.train.looks import LookStore
+from snellen.snellen1.perception import Vision
+from snellen.train.snellen1.fault_head import HeadOptions, StoredCells, train_heads
+from snellen.train.snellen1.views import LookStore
 
 
 def main() -> None:

@@ -21,14 +21,15 @@ import onnxruntime
 from torch import Tensor
 
 from snellen.data.build import FOLDS, out_of_fold
-from snellen.data.features import features
 from snellen.data.sample import Sample, read_manifest
 from snellen.data.synthesize import Recipe, read_recipes
-from snellen.image import ZOOM_PRESETS, load, look
-from snellen.model.export import export_encoder
-from snellen.model.vision import Encoder, load_imagenet
+from snellen.features import features
+from snellen.image import load
 from snellen.region import Region
-from snellen.train.looks import HELD_OUT, LookStore, training_pictures
+from snellen.snellen1.encoder import Encoder, load_imagenet
+from snellen.snellen1.export import export_encoder
+from snellen.train.snellen1.views import HELD_OUT, LookStore, training_pictures
+from snellen.zoom import ZOOM_PRESETS
 
 SHRINK = 300.0
 """Of the ridge regression, in pictures; there are over 1,000 features."""
@@ -74,7 +75,7 @@ def real(job: tuple[int, bool, bool, Sample]) -> tuple[dict[str, object], np.nda
     """One human-rated picture: its line and, where it is written about, what an untaught encoder says of it."""
     number, held_out, written, sample = job
     picture = load(sample.path)
-    whole = look(picture)
+    whole = picture.view()
     side = float(np.random.default_rng(number).uniform(0.4, 0.7))
     crop = ZOOM_PRESETS["snellen"].settle(busiest(whole.overview, side), picture.width, picture.height)
     row = {

@@ -21,11 +21,12 @@ import torch
 
 from snellen.data.sample import read_manifest
 from snellen.data.synthesize import PRISTINE_MOS, Recipe, plan, read_recipes, realise, write_recipes
-from snellen.image import ZOOM_PRESETS, Picture, View, load, look
-from snellen.model.seen import Vision
+from snellen.image import Picture, View, load
 from snellen.region import FULL, Region
-from snellen.train.example import Look
-from snellen.train.looks import store_looks, stored, training_pictures
+from snellen.snellen1.perception import Vision
+from snellen.train.snellen1.example import Look
+from snellen.train.snellen1.views import store_looks, stored, training_pictures
+from snellen.zoom import ZOOM_PRESETS
 
 HIGH_MOS = 4.2
 """Real training pictures rated at least this count as clean sources."""
@@ -69,10 +70,10 @@ def asked(vision: Vision, whole: View) -> Region:
 def looks_of(job: tuple[int, Recipe, Path | None]) -> list[tuple[Look, dict[str, object]]]:
     number, recipe, vision = job
     picture = realise(recipe, source(recipe.source))
-    whole = look(picture, FULL)
+    whole = picture.view(FULL)
     crop = asked(judge(vision), whole) if vision else crop_for(recipe, picture.width, picture.height)
     rows = []
-    for part, view in ((FULL, whole), (crop, look(picture, crop))):
+    for part, view in ((FULL, whole), (crop, picture.view(crop))):
         seen = recipe.region.relative_to(part) if recipe.kind else None
         fault = (recipe.kind, recipe.severity, seen) if recipe.kind and seen else None
         more: dict[str, object] = {

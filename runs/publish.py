@@ -25,7 +25,7 @@ from result import table
 from snellen.evaluate.predict import weights_of
 
 ROOT = Path(__file__).parent.parent
-WEIGHTS = "src/snellen/weights/snellen-1"
+WEIGHTS = "src/snellen/snellen1/weights"
 PAGE = "docs/evaluation.md"
 BEGIN, END = "<!-- numbers -->", "<!-- /numbers -->"
 MISSING = "not measured for this version"

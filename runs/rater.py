@@ -14,13 +14,13 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from snellen import metrics
-from snellen.answer import RATING_PREFIX
-from snellen.model.decoder import Decoder
-from snellen.model.pointer import RatingPointer
-from snellen.train.batch import encode_rounds, rounds_of
-from snellen.train.rater import GRID, Places, places, train_rater
+from snellen.evaluate.stats import correlation as metrics
+from snellen.reply import RATING_PREFIX
+from snellen.snellen1.decoder import Decoder
+from snellen.snellen1.rating_head import RatingPointer
 from snellen.train.sft import SeenLooks
+from snellen.train.snellen1.batch import encode_rounds, rounds_of
+from snellen.train.snellen1.rating_head import GRID, Places, places, train_rater
 
 
 @torch.no_grad()

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from snellen.answer import RATING_PREFIX, Answer, Rationale, render_reply
-from snellen.data.features import Feature, Features
-from snellen.data.rationale import Known, quick, write
 from snellen.data.sample import Fault
-from snellen.image import ZOOM_PRESETS
+from snellen.features import Feature, Features
+from snellen.rationale.compose import Known, quick, write
 from snellen.region import FULL, WHOLE_AREA, Region
+from snellen.reply import RATING_PREFIX, Answer, Rationale, render_reply
+from snellen.zoom import ZOOM_PRESETS
 
 WIDER = 0.3
 """Of a box's sides, on each side of it: what is darker or flatter than the rest shows beside the rest, and of clean
@@ -49,7 +49,7 @@ def known_of(row: dict[str, Any]) -> Known:
 def round_of(
     row: dict[str, Any], number: int, said: tuple[Rationale | None, Answer], target: float, teaches: str = "reply"
 ) -> dict[str, Any]:
-    """One round as `snellen.train.batch.Round` reads it. target: the unrounded rating."""
+    """One round as `snellen.train.snellen1.batch.Round` reads it. target: the unrounded rating."""
     rationale, answer = said
     reply = render_reply(rationale, answer, number)
     if rationale is None and not reply.startswith(RATING_PREFIX):

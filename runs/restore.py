@@ -1,6 +1,6 @@
 """Go on from what was shipped: torch weights of a model's folder, laid out as training leaves them.
 
-    python runs/restore.py --model src/snellen/weights/snellen-1 --out build/snellen-1
+    python runs/restore.py --model src/snellen/snellen1/weights --out build/snellen-1
 
 Writes OUT/vision.pt, to give as --vision (or --start) to any step of the recipe, and OUT/decoder.pt with its tokenizer,
 options and phrases, to give as --sft. Exported again (runs/export.py), they are the same graphs to the last bit.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from snellen.model.restore import restore, save
+from snellen.snellen1.from_onnx import restore, save
 
 
 def main() -> None:

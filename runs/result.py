@@ -10,7 +10,7 @@ from typing import Any
 
 from snellen.evaluate.files import surroundings, write_json
 from snellen.evaluate.predict import weights_of
-from snellen.evaluate.tables import Table
+from snellen.evaluate.report.tables import Table
 
 Rows = Mapping[str, float | int | str | None]
 

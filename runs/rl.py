@@ -20,19 +20,19 @@ import numpy as np
 import torch
 from PIL import Image
 
-from snellen import metrics
-from snellen.assess import Assessment, Assessor
-from snellen.backends import Sampling
+from snellen.assessor import Assessment, Assessor
+from snellen.backend import Sampling
 from snellen.data.sample import Fault, Sample, read_manifest, write_manifest
 from snellen.data.synthesize import VISIBLE, Recipe, read_recipes, realise
+from snellen.evaluate.stats import correlation as metrics
 from snellen.image import Picture, load
 from snellen.train import best_device
-from snellen.train.command import RlConfig, real_samples, run_rl
+from snellen.train.config import RlConfig, real_samples, run_rl
 from snellen.train.grpo import RlOptions
-from snellen.train.looks import HELD_OUT, HELD_OUT_RECIPE
-from snellen.train.policy import Policy, open_policy
+from snellen.train.log import bias_by_fifth, distinct_2, mos_edges, think_texts
 from snellen.train.rewards import LOCAL, Floats
-from snellen.train.run_log import bias_by_fifth, distinct_2, mos_edges, think_texts
+from snellen.train.snellen1.policy import Policy, open_policy
+from snellen.train.snellen1.views import HELD_OUT, HELD_OUT_RECIPE
 
 LARGEST = 4.0
 """Megapixels of a synthetic picture at most: larger ones take longer to read than to learn from."""

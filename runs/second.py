@@ -22,17 +22,17 @@ import torch
 from rationales import about, known_of, quick_round, round_of
 from tokenizers import Tokenizer
 
-from snellen.answer import Answer, ReplyError, parse_reply, to_grid
-from snellen.backends import Sampling
+from snellen.backend import Sampling
 from snellen.backends.taught import read_phrases
-from snellen.data.rationale import second
 from snellen.image import Picture, View
-from snellen.model.decoder import Decoder
-from snellen.model.seen import Seen
 from snellen.protocol import DEFAULT_QUESTION, SnellenProtocol
+from snellen.rationale.compose import second
 from snellen.region import FULL, Region
-from snellen.train.policy import Policy
+from snellen.reply import Answer, ReplyError, parse_reply, to_grid
+from snellen.snellen1.decoder import Decoder
+from snellen.snellen1.perception import Seen
 from snellen.train.sft import SeenLooks
+from snellen.train.snellen1.policy import Policy
 
 BATCH = 128
 
@@ -47,7 +47,7 @@ class StoredLooks:
         """Everything is there already."""
 
     def take(self, views: Sequence[View]) -> Seen:
-        """See `snellen.train.look_cache.LookCache.take`."""
+        """See `snellen.train.snellen1.feature_cache.LookCache.take`."""
         return self.seen.take(torch.tensor([int(view.picture.name) for view in views]))
 
 

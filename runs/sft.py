@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from snellen.train.command import SftConfig, run_sft
+from snellen.train.config import SftConfig, run_sft
 from snellen.train.sft import SftOptions
 
 

@@ -26,10 +26,10 @@ from pathlib import Path
 from PIL import Image
 from result import publish
 
-from snellen.assess import Assessor
-from snellen.backends.bundled import BundledBackend
+from snellen.assessor import Assessor
+from snellen.backends.onnx import BundledBackend
 from snellen.data.sample import read_manifest
-from snellen.evaluate.peers import open_peer
+from snellen.evaluate.baselines import open_peer
 from snellen.image import load
 
 ROOT = Path(__file__).parent.parent

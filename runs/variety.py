@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from result import Rows, table
 
-from snellen.answer import RATING_PREFIX, parse_reply
-from snellen.evaluate.diversity import distinct_2
+from snellen.evaluate.stats.diversity import distinct_2
+from snellen.reply import RATING_PREFIX, parse_reply
 
 RATING, BETWEEN = re.compile(r"\b\d\.\d\d\b"), re.compile(r"(?<=[.!?])\s+")
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from snellen.model.seen import SIZES, Vision
-from snellen.train.looks import LookStore
+from snellen.snellen1.perception import SIZES, Vision
+from snellen.train.snellen1.views import LookStore
 
 BATCH = 64
 

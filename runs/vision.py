@@ -18,10 +18,10 @@ from pathlib import Path
 import torch
 
 from snellen.data.sample import Sample, read_manifest
-from snellen.model.seen import Vision
-from snellen.train.example import Look
-from snellen.train.looks import LookStore, Mixture, batches, real_look, training_pictures
-from snellen.train.vision import VisionOptions, train_vision
+from snellen.snellen1.perception import Vision
+from snellen.train.snellen1.encoder import VisionOptions, train_vision
+from snellen.train.snellen1.example import Look
+from snellen.train.snellen1.views import LookStore, Mixture, batches, real_look, training_pictures
 
 
 def taught(samples: list[Sample], teacher: Path, file: Path) -> list[Sample]:

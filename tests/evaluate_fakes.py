@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from snellen.backends import Conversation, RatingDistribution, Reply
+from snellen.backend import Conversation, RatingDistribution, Reply
 from snellen.backends.scripted import ScriptedBackend
 from snellen.data.sample import Sample
 from snellen.evaluate import DataSet, data_set

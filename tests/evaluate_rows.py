@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from snellen.answer import Answer, Issue, Rationale, render_reply
 from snellen.data.sample import Sample
 from snellen.evaluate.predict import DataSet, Row, data_set
 from snellen.evaluate.rows import Round
 from snellen.region import FULL, Region
+from snellen.reply import Answer, Issue, Rationale, render_reply
 
 TEXT = Rationale("A picture.", "A sharp picture.", "Blur.", "It is clear.")
 

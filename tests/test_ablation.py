@@ -32,8 +32,8 @@ from ablation_page import (  # noqa: E402
     write_page,
 )
 
-from snellen.evaluate.tables import Table  # noqa: E402
-from snellen.train.command import RlConfig  # noqa: E402
+from snellen.evaluate.report.tables import Table  # noqa: E402
+from snellen.train.config import RlConfig  # noqa: E402
 from snellen.train.grpo import RlOptions  # noqa: E402
 
 MOS = [1.0, 2.0, 3.0, 4.0, 5.0]

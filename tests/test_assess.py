@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from snellen.assess import Assessment, Assessor
-from snellen.backends import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
+from snellen.assessor import Assessment, Assessor
+from snellen.backend import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.scripted import ScriptedBackend
 from snellen.draw import CROP_COLOR, SEVERITY_COLORS
-from snellen.image import ZOOM_PRESETS, ImageError, Picture, ZoomPolicy
+from snellen.image import ImageError, Picture
 from snellen.protocol import RATING_PREFIX, Answer, Issue, Rationale, parse_reply, render_reply
 from snellen.region import FULL, Region
-from snellen.terms import verdict
+from snellen.vocabulary import verdict
+from snellen.zoom import ZOOM_PRESETS, ZoomPolicy
 
 RATIONALE = Rationale("Soft at a glance.", "Crisp leaves.", "Blur in the corner.", "Unsure of the corner.")
 LATER = Rationale("Blur confirmed.", "Crisp edges.", "Strong blur.", "It was 3.50, the crop moves it down.")
@@ -168,7 +169,7 @@ def test_batches_are_cut_by_number_and_by_size(monkeypatch: pytest.MonkeyPatch) 
     backend = Recorder([final(3.0)])
     Assessor(backend, batch_size=2).assess([picture() for _ in range(5)])
     assert [len(call) for call in backend.calls] == [2, 2, 1]
-    monkeypatch.setattr(importlib.import_module("snellen.assess"), "BATCH_MEGAPIXELS", 1.0)
+    monkeypatch.setattr(importlib.import_module("snellen.assessor"), "BATCH_MEGAPIXELS", 1.0)
     backend = Recorder([final(3.0)])
     Assessor(backend).assess([picture(), picture(), picture(1100, 1000), picture()])
     assert [len(call) for call in backend.calls] == [2, 1, 1]

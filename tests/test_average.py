@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from snellen.model.seen import Vision
+from snellen.snellen1.perception import Vision
 
 SCRIPT = Path(__file__).parent.parent / "runs" / "average.py"
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snellen.backends import (
+from snellen.backend import (
     BackendError,
     Calibration,
     Conversation,
@@ -25,7 +25,8 @@ from snellen.backends import (
     Turn,
     open_backend,
 )
-from snellen.backends.digits import (
+from snellen.backends.openai import OpenAIBackend
+from snellen.backends.rating_tokens import (
     RATINGS,
     Choice,
     consistent,
@@ -33,9 +34,8 @@ from snellen.backends.digits import (
     rating_by_expansion,
     rating_from_choices,
 )
-from snellen.backends.openai_api import OpenAIBackend
 from snellen.backends.scripted import ScriptedBackend
-from snellen.image import Picture, look
+from snellen.image import Picture
 from snellen.protocol import RATING_PREFIX, open_protocol
 from snellen.region import Region
 
@@ -332,7 +332,7 @@ def test_request_and_reply(server: Server, monkeypatch: pytest.MonkeyPatch) -> N
     server.say("Fine.", finish_reason="length")
     pixels = np.random.default_rng(0).integers(0, 256, (400, 600, 3), np.uint8)
     picture = Picture(pixels, "noise")
-    views = [look(picture), look(picture, Region(0.5, 0.5, 1.0, 1.0))]
+    views = [picture.view(), picture.view(Region(0.5, 0.5, 1.0, 1.0))]
     turns = open_protocol("snellen").conversation("Sharp?", views, [Turn("assistant", "Unsure.")])
     backend = client(server, long_side=300)
     assert (backend.name, backend.version) == ("eye-7b", server.address + "/")

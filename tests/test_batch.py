@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snellen.answer import RATING_PREFIX, Answer, Issue, Rationale, render_reply
-from snellen.backends.bundled import LOOK_TOKENS, turn_ids
-from snellen.data.phrases import CLAIMS
-from snellen.model.tokenizer import train_tokenizer
+from snellen.backends.onnx import LOOK_TOKENS, turn_ids
+from snellen.rationale.lexicon import CLAIMS
 from snellen.region import FULL, Region
-from snellen.train.batch import CLAIM, CONTEXT, PLACE, RATING, WORD, Round, collate, encode_rounds
+from snellen.reply import RATING_PREFIX, Answer, Issue, Rationale, render_reply
+from snellen.snellen1.tokenizer import train_tokenizer
+from snellen.train.snellen1.batch import CLAIM, CONTEXT, PLACE, RATING, WORD, Round, collate, encode_rounds
 
 BOX = Region(0.1, 0.2, 0.6, 0.8)
 WORDS = Rationale("Noise shows. It is fair.", "Clean tones.", "No speckle.", "Look there.")

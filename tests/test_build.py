@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snellen.answer import parse_reply
 from snellen.data.build import build, first_looks, show
 from snellen.data.distort import distort, level_mos
-from snellen.data.features import features
 from snellen.data.sample import Fault, ManifestError, Sample, write_manifest
+from snellen.features import features
 from snellen.image import ImageError
 from snellen.region import Region
+from snellen.reply import parse_reply
 
 
 def picture(seed: int) -> np.ndarray:

@@ -17,16 +17,16 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from snellen.assess import Assessment, Assessor, Step
-from snellen.backends import BackendError, Sampling, Turn
-from snellen.backends.bundled import BOX, FIRST_NUMBERS, RATINGS, WEIGHTS, BundledBackend, _said, closer
+from snellen.assessor import Assessment, Assessor, Step
+from snellen.backend import BackendError, Sampling, Turn
 from snellen.backends.grammar import occasion
+from snellen.backends.onnx import BOX, FIRST_NUMBERS, RATINGS, WEIGHTS, BundledBackend, _said, closer
 from snellen.backends.taught import PLACED, RELATED, phrases_of, read_phrases, suits
 from snellen.data.distort import distort
-from snellen.image import Picture, glimpse, load, look
+from snellen.image import Picture, glimpse, load
 from snellen.protocol import RATING_PREFIX, parse_reply
 from snellen.region import FULL, Region
-from snellen.terms import KINDS, SEVERITIES, named
+from snellen.vocabulary import KINDS, SEVERITIES, named
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 Pixels = npt.NDArray[np.uint8]
@@ -78,7 +78,7 @@ def together(assessor: Assessor, generated: list[Picture]) -> list[Assessment]:
 
 
 def test_cells_lie_as_in_the_picture_though_read_mirrored(model: BundledBackend, generated: list[Picture]) -> None:
-    view = look(generated[0])
+    view = generated[0].view()
     turned = np.ascontiguousarray(view.overview[:, ::-1])
     assert np.array_equal(model.cells(turned, mirrored=True), model.cells(view.overview)[..., ::-1])
     assert not np.allclose(model.cells(turned), model.cells(view.overview)[..., ::-1], atol=1e-2), "so it matters"
@@ -87,12 +87,12 @@ def test_cells_lie_as_in_the_picture_though_read_mirrored(model: BundledBackend,
 def test_a_look_is_read_both_ways_and_a_quick_one_one_way(model: BundledBackend, generated: list[Picture]) -> None:
     picture = generated[0]
     turned = Picture(np.ascontiguousarray(picture.pixels[:, ::-1]), "turned")
-    seen, mirrored = (model.see(look(one)) for one in (picture, turned))
+    seen, mirrored = (model.see(one.view()) for one in (picture, turned))
     assert mirrored.ensemble == pytest.approx(seen.ensemble, abs=1e-4)
     assert mirrored.head == pytest.approx(seen.head, abs=1e-4)
-    quick = [model.see(look(one, quick=True)) for one in (picture, turned)]
+    quick = [model.see(one.view(quick=True)) for one in (picture, turned)]
     assert abs(quick[0].ensemble - quick[1].ensemble) > 1e-3, "so it matters"
-    view = look(picture)
+    view = picture.view()
     assert model.see(view) is model.see(view), "looked at once"
 
 
@@ -104,18 +104,18 @@ def large() -> Picture:
 
 
 def test_what_is_suspected_in_a_crop_is_looked_at_closer(large: Picture) -> None:
-    crop, box = look(large, Region(0.3, 0.3, 0.9, 0.9)), [0.61, 0.6, 0.72, 0.7800001]
+    crop, box = large.view(Region(0.3, 0.3, 0.9, 0.9)), [0.61, 0.6, 0.72, 0.7800001]
     near = closer(crop, box)
     assert near is not None and near.picture is large
     assert near.region.to_list() == pytest.approx([0.6, 0.6, 0.8, 0.8], abs=1e-3), "widened as any crop is"
     assert near.scale > crop.scale
-    assert closer(look(large), box) is None, "the whole is not zoomed into before a crop is asked for"
-    assert closer(look(large, crop.region, quick=True), box) is None
+    assert closer(large.view(), box) is None, "the whole is not zoomed into before a crop is asked for"
+    assert closer(large.view(crop.region, quick=True), box) is None
     assert closer(crop, [0.3, 0.3, 0.9, 0.8]) is None, "it would show hardly less"
 
 
 def test_what_is_in_a_crop_is_found_by_looking_closer(model: BundledBackend, large: Picture) -> None:
-    crop, ways, rated = look(large, Region(0.3, 0.3, 0.9, 0.9)), (False, True), np.array([3.0], np.float32)
+    crop, ways, rated = large.view(Region(0.3, 0.3, 0.9, 0.9)), (False, True), np.array([3.0], np.float32)
     place = _said(crop, model._reads(crop, ways))
     far, rating = model._connect(*place, rated, *place)
     near = closer(crop, far[-1, BOX].tolist())
@@ -130,7 +130,7 @@ def test_what_is_in_a_crop_is_found_by_looking_closer(model: BundledBackend, lar
 
 
 def test_the_ensemble_is_the_mean_of_both_heads(model: BundledBackend, generated: list[Picture]) -> None:
-    view = look(generated[0], quick=True)
+    view = generated[0].view(quick=True)
     (glimpsed,) = model._glimpse.run(None, {"picture": glimpse(view.overview)[None]})[0]
     assert model.see(view).ensemble == pytest.approx((model.see(view).head + glimpsed) / 2, abs=1e-5)
 
@@ -226,7 +226,7 @@ def test_the_score_is_the_mean_of_a_distribution_over_ratings(together: list[Ass
 def test_score_only_is_what_a_quick_look_is_rated_without_its_words(
     model: BundledBackend, scorer: Assessor, generated: list[Picture]
 ) -> None:
-    conversations = [(Turn("user", "", (look(picture, quick=True),)),) for picture in generated]
+    conversations = [(Turn("user", "", (picture.view(quick=True),)),) for picture in generated]
     replies = model.reply(conversations, Sampling())
     for quick, whole in zip(scorer.assess(generated), replies, strict=True):
         assert len(quick.steps) == 1 and quick.steps[0].reply.finish == "prefix"
@@ -294,7 +294,7 @@ def test_the_local_fault_of_the_example_is_found(assessor: Assessor) -> None:
 
 
 def test_text_is_greedy_and_repeatable_and_can_be_drawn_otherwise(model: BundledBackend) -> None:
-    conversation = (Turn("user", "", (look(load(EXAMPLES / "cat_compressed.jpg")),)),)
+    conversation = (Turn("user", "", (load(EXAMPLES / "cat_compressed.jpg").view(),)),)
     first, again = (model.reply([conversation], Sampling())[0] for _ in range(2))
     assert first.text == again.text and first.logprobs == pytest.approx(again.logprobs, abs=1e-4)
     hot = [model.reply([conversation], Sampling(temperature=1.0, seed=seed))[0] for seed in (1, 2, 2)]
@@ -305,7 +305,7 @@ def test_text_is_greedy_and_repeatable_and_can_be_drawn_otherwise(model: Bundled
 
 
 def test_a_forced_beginning_is_kept(model: BundledBackend) -> None:
-    conversation = (Turn("user", "", (look(load(EXAMPLES / "cat_compressed.jpg"), FULL),)),)
+    conversation = (Turn("user", "", (load(EXAMPLES / "cat_compressed.jpg").view(FULL),)),)
     (reply,) = model.reply([conversation], Sampling(prefix=RATING_PREFIX, max_tokens=64))
     assert reply.text.startswith(RATING_PREFIX) and reply.rating is not None
     assert parse_reply(reply.text, 1).rationale is None

@@ -1,4 +1,4 @@
-"""Tests of snellen.model.decoder."""
+"""Tests of snellen.snellen1.decoder."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from snellen.backends.bundled import FIRST_NUMBERS
-from snellen.model.decoder import STOPS, Decoder, DecoderShape, laid_out, stops
+from snellen.backends.onnx import FIRST_NUMBERS
+from snellen.snellen1.decoder import STOPS, Decoder, DecoderShape, laid_out, stops
 
 
 def looks(*numbers: float) -> torch.Tensor:

@@ -18,7 +18,7 @@ from snellen.data.distort.array import Pixels
 from snellen.data.distort.codec import encoded
 from snellen.data.distort.lab import lab_to_rgb, rgb_to_lab
 from snellen.region import Region
-from snellen.terms import KINDS
+from snellen.vocabulary import KINDS
 
 TWO_WAY = {"mean_shift", "contrast"}  # best in the middle, by KADID's design
 UNCHANGED = {("gaussian_blur", 1), ("motion_blur", 1), ("saturation_lab", 1), ("mean_shift", 3)}  # as in KADID

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from evaluate_rows import TEXT, one_round, photograph, pristine_set, reply, row
 
-from snellen.answer import Issue
-from snellen.backends import Conversation
+from snellen.backend import Conversation
 from snellen.backends.scripted import ScriptedBackend
 from snellen.data.sample import Sample
-from snellen.evaluate import behaviour
-from snellen.evaluate.changes import SUBJECT
+from snellen.evaluate.perturb import SUBJECT
 from snellen.evaluate.predict import Options, data_set, predict
+from snellen.evaluate.suites import behaviour
 from snellen.region import FULL, Region
+from snellen.reply import Issue
 
 CORNER = Region(0.0, 0.0, 0.2, 0.2)
 

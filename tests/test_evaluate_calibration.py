@@ -8,15 +8,15 @@ import pytest
 from evaluate_fakes import backend, rated_pictures
 from scipy import stats
 
-from snellen.backends import Calibration
+from snellen.apps.table import UsageError
+from snellen.backend import Calibration
 from snellen.data.sample import Sample
-from snellen.evaluate import calibration
+from snellen.evaluate.modes import PLAIN, TWO
 from snellen.evaluate.predict import DataSet, Options
+from snellen.evaluate.report.tables import Figure, Table
 from snellen.evaluate.rows import QUANTILES, Round, Row
-from snellen.evaluate.tables import Figure, Table
-from snellen.evaluate.ways import PLAIN, TWO
+from snellen.evaluate.suites import calibration
 from snellen.region import FULL
-from snellen.table import UsageError
 
 COUNT = 1000
 

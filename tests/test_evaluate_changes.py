@@ -9,9 +9,9 @@ import pytest
 from evaluate_rows import photograph
 
 from snellen.data.synthesize import Recipe
-from snellen.evaluate import changes
-from snellen.evaluate.changes import INVISIBLE, invisible
+from snellen.evaluate import perturb as changes
 from snellen.evaluate.odd import ODD, SIZE, odd
+from snellen.evaluate.perturb import INVISIBLE, invisible
 from snellen.image import ImageError, load
 from snellen.region import FULL, Region
 

@@ -5,18 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snellen import metrics
-from snellen.answer import Issue
+from snellen.apps.table import UsageError
 from snellen.data.sample import Sample
 from snellen.data.synthesize import Recipe
 from snellen.evaluate import DataSet, compare_runs
 from snellen.evaluate.compare import leaves, tables
 from snellen.evaluate.files import write_json, write_predictions
-from snellen.evaluate.grounding import variant_of
+from snellen.evaluate.modes import ONE, TWO
 from snellen.evaluate.rows import Round, Row
-from snellen.evaluate.ways import ONE, TWO
+from snellen.evaluate.stats import correlation as metrics
+from snellen.evaluate.suites.grounding import variant_of
 from snellen.region import Region
-from snellen.table import UsageError
+from snellen.reply import Issue
 
 KEYS = [f"d/{i}" for i in range(60)]
 MOS = np.round(np.random.default_rng(0).uniform(1, 5, 60), 2)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from evaluate_rows import one_round, pristine_set, reply, row
 
-from snellen.backends import Conversation, Reply, Sampling
-from snellen.evaluate import consistency
+from snellen.backend import Conversation, Reply, Sampling
 from snellen.evaluate.predict import Options, predict
+from snellen.evaluate.suites import consistency
 
 
 def test_ratios_by_hand() -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from snellen.evaluate.cost import Drop, Rated, drops, summary
+from snellen.evaluate.stats.fault_drop import Drop, Rated, drops, summary
 
 CLEAN = (Rated("a", 0.0, 3.9, 3.8), Rated("a", 0.0, 4.1, 4.0))  # 4.0 by the first look, 3.9 by the last
 BLURRED = Rated("a", 1.0, 3.6, 3.1)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from snellen.evaluate.diversity import bigrams, distinct_2, distinct_share, entropy, words
+from snellen.evaluate.stats.diversity import bigrams, distinct_2, distinct_share, entropy, words
 
 
 def test_entropy_by_hand() -> None:

@@ -10,17 +10,17 @@ import pytest
 from evaluate_rows import photograph, pristine_set, reply
 from PIL import Image
 
-from snellen.answer import Issue
-from snellen.backends import Conversation
+from snellen.backend import Conversation
 from snellen.backends.scripted import ScriptedBackend
 from snellen.data.distort import distort
 from snellen.data.sample import Fault, Sample
 from snellen.data.synthesize import Recipe, write_recipes
-from snellen.evaluate import faithfulness
-from snellen.evaluate.faithfulness import Claim, elsewhere, measured
 from snellen.evaluate.predict import DataSet, Options, data_set, predict
+from snellen.evaluate.suites import faithfulness
+from snellen.evaluate.suites.faithfulness import Claim, elsewhere, measured
 from snellen.image import load
 from snellen.region import FULL, Region
+from snellen.reply import Issue
 
 FAULT = Region(0.0, 0.0, 0.5, 0.5)
 AWAY = Region(0.6, 0.6, 0.9, 0.9)

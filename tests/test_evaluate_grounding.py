@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from evaluate_rows import pristine_set, reply, row
 
-from snellen import metrics
-from snellen.answer import Issue
+from snellen.apps.table import UsageError
 from snellen.backends.scripted import ScriptedBackend
 from snellen.data.sample import Fault, Sample
 from snellen.data.synthesize import Recipe, write_recipes
-from snellen.evaluate import grounding
 from snellen.evaluate.predict import DataSet, Options, predict
-from snellen.evaluate.tables import Table
+from snellen.evaluate.report.tables import Table
+from snellen.evaluate.stats import correlation as metrics
+from snellen.evaluate.suites import grounding
 from snellen.region import FULL, Region
-from snellen.table import UsageError
+from snellen.reply import Issue
 
 CORNER = Region(0.0, 0.0, 0.5, 0.5)
 OTHER = Region(0.5, 0.5, 1.0, 1.0)

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from snellen.answer import Issue
-from snellen.evaluate.naming import coverage, kind_counts, points_at, precision_recall_f1, worst
+from snellen.evaluate.stats.boxes import coverage, kind_counts, points_at, precision_recall_f1, worst
 from snellen.region import FULL, Region
+from snellen.reply import Issue
 
 FAULT = Region(0.5, 0.5, 1.0, 1.0)
 

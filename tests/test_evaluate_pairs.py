@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from snellen.data.sample import ManifestError
-from snellen.evaluate import pairs
+from snellen.evaluate.modes import FULL_CROP, ONE, TWO
+from snellen.evaluate.report.tables import Table
 from snellen.evaluate.rows import Row
-from snellen.evaluate.tables import Table
-from snellen.evaluate.ways import FULL_CROP, ONE, TWO
+from snellen.evaluate.suites import pairs
 
 LINES = "first,second,preferred\na.png,sub/b.png,0.9\nc.png,a.png,0.25\n"
 

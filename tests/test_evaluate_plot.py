@@ -6,7 +6,20 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from snellen.evaluate.plot import BOTTOM, LEFT, RIGHT, SIDE, TOP, Axes, bars, lines, scatter, span, standalone, ticks
+from snellen.evaluate.report.plot import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    SIDE,
+    TOP,
+    Axes,
+    bars,
+    lines,
+    scatter,
+    span,
+    standalone,
+    ticks,
+)
 
 AXES = Axes((1.0, 5.0), (1.0, 5.0), "score", "MOS")
 

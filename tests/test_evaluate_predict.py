@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 from evaluate_fakes import backend, rated_pictures
 
-from snellen.backends import BackendError, Conversation, Reply
-from snellen.backends.bundled import LookVectors
+from snellen.apps.table import UsageError
+from snellen.backend import BackendError, Conversation, Reply
+from snellen.backends.onnx import LookVectors
 from snellen.backends.scripted import ScriptedBackend
 from snellen.data.sample import Sample
+from snellen.evaluate.modes import CENTRAL, ENSEMBLE, FULL_CROP, ONE, ONLY, PLAIN, RANDOM, TWO, other_region
 from snellen.evaluate.predict import Job, Options, clean_source, data_set, identity, predict
 from snellen.evaluate.rows import QUANTILES, row_from_dict
-from snellen.evaluate.ways import CENTRAL, ENSEMBLE, FULL_CROP, ONE, ONLY, PLAIN, RANDOM, TWO, other_region
-from snellen.image import ZOOM_PRESETS, Picture, View
+from snellen.image import Picture, View
 from snellen.region import Region
-from snellen.table import UsageError
+from snellen.zoom import ZOOM_PRESETS
 
 TONES = {60: 1.5, 100: 2.0, 150: 3.2, 200: 4.4}
 WAYS = (TWO, ONE, RANDOM, CENTRAL)

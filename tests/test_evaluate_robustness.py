@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from evaluate_rows import pristine_set, reply, row
 
-from snellen.backends import Conversation, RatingDistribution, Reply
+from snellen.backend import Conversation, RatingDistribution, Reply
 from snellen.backends.scripted import ScriptedBackend
 from snellen.data.distort import DISTORTIONS, LEVELS, level_mos
 from snellen.data.testsets import LADDERS
-from snellen.evaluate import ladders, robustness
-from snellen.evaluate.changes import INVISIBLE
+from snellen.evaluate.perturb import INVISIBLE
 from snellen.evaluate.predict import Options, predict
+from snellen.evaluate.suites import ladders, robustness
 
 
 def human(worse: float = 0.0) -> dict[tuple[str, str], float]:

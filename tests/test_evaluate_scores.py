@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from snellen import metrics
 from snellen.data.sample import Sample
-from snellen.evaluate import scores
+from snellen.evaluate.modes import FULL_CROP, ONE, PLAIN, TWO
 from snellen.evaluate.predict import DataSet
+from snellen.evaluate.report.tables import Figure, Table
 from snellen.evaluate.rows import Round, Row
-from snellen.evaluate.tables import Figure, Table
-from snellen.evaluate.ways import FULL_CROP, ONE, PLAIN, TWO
+from snellen.evaluate.stats import correlation as metrics
+from snellen.evaluate.suites import scores
 from snellen.region import FULL, Region
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from evaluate_rows import photograph, pristine_set, reply
 
-from snellen.answer import Issue
-from snellen.backends import Conversation, RatingDistribution, Reply
+from snellen.backend import Conversation, RatingDistribution, Reply
 from snellen.backends.scripted import ScriptedBackend
 from snellen.data.sample import Sample
 from snellen.data.synthesize import Recipe, write_recipes
 from snellen.evaluate import data_set, evaluate
 from snellen.evaluate.predict import Options
 from snellen.region import FULL, Region
+from snellen.reply import Issue
 
 CORNER = Region(0.0, 0.0, 0.4, 0.4)
 SUITES = ("scores", "calibration", "behaviour", "grounding", "robustness", "faithfulness", "consistency")

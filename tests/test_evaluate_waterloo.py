@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from snellen.evaluate.waterloo import d_test, discriminable, l_test, p_test
+from snellen.evaluate.stats.waterloo import d_test, discriminable, l_test, p_test
 
 
 def test_d_test_by_hand() -> None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from snellen.evaluate.wavering import largest, noise_share, ratio, ratio_interval, within
+from snellen.evaluate.stats.spread import largest, noise_share, ratio, ratio_interval, within
 
 
 def test_by_hand() -> None:

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from evaluate_rows import one_round
 
-from snellen.answer import Answer, Issue, Rationale, render_reply
 from snellen.evaluate.rows import Row
-from snellen.evaluate.words import agreement, table
+from snellen.evaluate.stats.text import agreement, table
 from snellen.region import Region
+from snellen.reply import Answer, Issue, Rationale, render_reply
 
 LEFT = Region(0.1, 0.4, 0.3, 0.6)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snellen.answer import Issue
 from snellen.data.distort import distort
-from snellen.data.evidence import (
+from snellen.features import CELLS, Feature, Features, features
+from snellen.rationale.evidence import (
     LOW_MOS,
     cluster,
     derived_issues,
@@ -18,8 +18,8 @@ from snellen.data.evidence import (
     tint,
     traits,
 )
-from snellen.data.features import CELLS, Feature, Features, features
 from snellen.region import FULL, Region
+from snellen.reply import Issue
 
 PART = Region(0.3, 0.3, 0.7, 0.7)
 

@@ -10,13 +10,13 @@ import onnxruntime
 import pytest
 import torch
 
-from snellen.backends.bundled import BOX, GRAPHS
+from snellen.backends.onnx import BOX, GRAPHS
 from snellen.image import GRID
-from snellen.model.decoder import Decoder, DecoderShape
-from snellen.model.export import export_onnx
-from snellen.model.pointer import TOLD
-from snellen.model.seen import Vision
-from snellen.model.vision import SAID, SameConv2d
+from snellen.snellen1.decoder import Decoder, DecoderShape
+from snellen.snellen1.encoder import SAID, SameConv2d
+from snellen.snellen1.export import export_onnx
+from snellen.snellen1.perception import Vision
+from snellen.snellen1.rating_head import TOLD
 
 SHAPE = DecoderShape(600, 32, 2, 2)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from snellen.data.features import (
+from snellen.features import (
     CELLS,
     TILE_PX,
     Features,

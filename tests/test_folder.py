@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snellen.backends import BackendError
+from snellen.apps.folder import Settings, find_pictures, score_folder
+from snellen.apps.table import Row, UsageError, read_table
+from snellen.backend import BackendError
 from snellen.cli import main
-from snellen.folder import Settings, find_pictures, score_folder
-from snellen.table import Row, UsageError, read_table
 
 ISSUES = '[{"kind": "blur", "severity": 4, "bbox_2d": [0.50, 0.50, 0.75, 0.75]}]'
 ANSWER = f'{{"bbox_2d": [0.00, 0.00, 0.00, 0.00], "rating": 2.50, "tool": "final", "issues": {ISSUES}}}'

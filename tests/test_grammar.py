@@ -9,9 +9,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from snellen.answer import FIRST_LABELS, LATER_LABELS, Answer, Issue, Rationale, labels, parse_reply, render_reply
-from snellen.backends.bundled import token_id
 from snellen.backends.grammar import MOST_ISSUES, SECTION_TOKENS, Grammar, called_places
+from snellen.backends.onnx import token_id
 from snellen.backends.pieces import Pieces
 from snellen.backends.taught import (
     NOTHING,
@@ -23,11 +22,12 @@ from snellen.backends.taught import (
     suiting_places,
     suiting_severities,
 )
-from snellen.data.phrases import places_in
-from snellen.data.wording import clauses
-from snellen.model.tokenizer import train_tokenizer
+from snellen.rationale.lexicon import places_in
+from snellen.rationale.patterns import clauses
 from snellen.region import FULL, Region
-from snellen.terms import KINDS, named
+from snellen.reply import FIRST_LABELS, LATER_LABELS, Answer, Issue, Rationale, labels, parse_reply, render_reply
+from snellen.snellen1.tokenizer import train_tokenizer
+from snellen.vocabulary import KINDS, named
 
 CORNER = Region(0.0, 0.1, 0.4, 0.55)
 NAMED = "Soft edges: motion blur; blur, a color cast; the rest is fine."

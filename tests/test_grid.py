@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snellen.backends.grid import regrid
+from snellen.snellen1.pooling import regrid
 
 
 def test_regrid_keeps_means_and_places() -> None:

@@ -14,8 +14,8 @@ from accelerate import Accelerator
 from PIL import Image
 from tiny_policy import BOX, picture, tiny_policy
 
-from snellen.assess import Assessor
-from snellen.backends import Sampling
+from snellen.assessor import Assessor
+from snellen.backend import Sampling
 from snellen.data.sample import Fault, Sample
 from snellen.train.grpo import (
     CREDIT,
@@ -27,10 +27,10 @@ from snellen.train.grpo import (
     roll_out,
     train_grpo,
 )
-from snellen.train.kl_coverage import covered_kl, no_regulariser
+from snellen.train.log import RunLog, bias_by_fifth, distinct_2, mos_edges
+from snellen.train.regularizers import covered_kl, no_regulariser
 from snellen.train.rewards import WEIGHTS
-from snellen.train.run_log import RunLog, bias_by_fifth, distinct_2, mos_edges
-from snellen.train.trace import trace, zoom_of
+from snellen.train.snellen1.trace import trace, zoom_of
 from snellen.train.update import clipped_surrogate, cut, of_actions, update
 
 SMALL = RlOptions(steps=4, real=2, synthetic=1, rollouts=3, max_tokens=64, rate=1e-3, warmup=1, checkpoint_every=2)

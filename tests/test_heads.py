@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from snellen.image import GRID
-from snellen.model.faults import FaultHeads, likely_box
-from snellen.model.seen import Vision
-from snellen.model.vision import SAID
 from snellen.region import Region
-from snellen.train.example import Look, worst_target
-from snellen.train.heads import HeadOptions, StoredCells, fault_losses, train_heads, validate_heads
-from snellen.train.looks import LookStore, store_looks
+from snellen.snellen1.encoder import SAID
+from snellen.snellen1.fault_head import FaultHeads, likely_box
+from snellen.snellen1.perception import Vision
+from snellen.train.snellen1.example import Look, worst_target
+from snellen.train.snellen1.fault_head import HeadOptions, StoredCells, fault_losses, train_heads, validate_heads
+from snellen.train.snellen1.views import LookStore, store_looks
 
 HALF = Region(0.0, 0.0, 0.5, 1.0)
 

@@ -16,10 +16,10 @@ transformers = pytest.importorskip("transformers")
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
 
-from snellen.assess import Assessor  # noqa: E402
-from snellen.backends import Sampling, open_backend  # noqa: E402
-from snellen.backends.hf import HfBackend  # noqa: E402
-from snellen.image import Picture, look  # noqa: E402
+from snellen.assessor import Assessor  # noqa: E402
+from snellen.backend import Sampling, open_backend  # noqa: E402
+from snellen.backends.transformers import HfBackend  # noqa: E402
+from snellen.image import Picture  # noqa: E402
 from snellen.protocol import Answer, open_protocol, render_reply  # noqa: E402
 
 REPLIES = [render_reply(None, Answer(None, rating, "final"), 1) for rating in (3.47, 3.47, 3.47, 4.25)]
@@ -99,7 +99,7 @@ def picture() -> Picture:
 
 def conversation() -> Any:
     return open_protocol("snellen").conversation(
-        "How good is the technical quality of this picture?", [look(picture())], []
+        "How good is the technical quality of this picture?", [picture().view()], []
     )
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snellen.image import GRID, TILE, ZOOM_PRESETS, ImageError, Picture, ZoomPolicy, load, look, resample
+from snellen.image import GRID, TILE, ImageError, Picture, load, resample
 from snellen.region import FULL, Region
+from snellen.zoom import ZOOM_PRESETS, ZoomPolicy
 
 unhurried = settings(deadline=None)
 
@@ -87,7 +88,7 @@ def test_other_objects_are_a_type_error() -> None:
 )
 def test_overview_sizes(size: tuple[int, int], overview: tuple[int, int]) -> None:
     width, height = size
-    view = look(load(np.zeros((height, width), np.uint8)))
+    view = load(np.zeros((height, width), np.uint8)).view()
     assert view.overview.shape == (overview[1], overview[0], 3) and view.overview.dtype == np.uint8
     assert view.fragments.shape == (GRID * TILE, GRID * TILE, 3) and view.fragments.dtype == np.uint8
     assert view.scale == min(1.0, max(overview) / max(size))
@@ -99,14 +100,14 @@ def test_overview_shows_the_region_without_aliasing() -> None:
     pixels[::2] = 200  # stripes too fine for an overview: must come out gray
     pixels[640:, 640:] = 50
     picture = load(pixels)
-    fine = look(picture, Region(0, 0, 1, 0.5)).overview
+    fine = picture.view(Region(0, 0, 1, 0.5)).overview
     assert fine.shape == (160, 320, 3) and (abs(fine.astype(int) - 100) <= 2).all()
-    assert (look(picture, Region(0.5, 0.5, 1, 1)).overview == 50).all()
+    assert (picture.view(Region(0.5, 0.5, 1, 1)).overview == 50).all()
 
 
 def test_overview_at_native_size_is_a_copy() -> None:
     picture = numbered(700, 700)
-    view = look(picture, Region.from_pixels((100, 200, 420, 520), 700, 700))
+    view = picture.view(Region.from_pixels((100, 200, 420, 520), 700, 700))
     assert np.array_equal(view.overview, picture.pixels[200:520, 100:420])
     assert np.array_equal(view.fragments, picture.pixels[200:520, 100:420])  # tiles touch: the same pixels
     assert view.scale == 1.0
@@ -118,7 +119,7 @@ def test_overview_at_native_size_is_a_copy() -> None:
 def test_fragments_are_native_tiles_from_cell_centres(box: tuple[int, int, int, int]) -> None:
     left, top, right, bottom = box
     picture = numbered(1300, 900)
-    fragments = look(picture, Region.from_pixels(box, 1300, 900)).fragments
+    fragments = picture.view(Region.from_pixels(box, 1300, 900)).fragments
     for row in (0, 4, 9):
         for column in (0, 4, 9):
             tile = fragments[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
@@ -130,11 +131,11 @@ def test_fragments_are_native_tiles_from_cell_centres(box: tuple[int, int, int, 
 @pytest.mark.parametrize(("width", "height"), [(16, 16), (20, 500), (31, 33), (100, 64)])
 def test_fragments_of_small_regions_stay_inside(width: int, height: int) -> None:
     picture = numbered(width, height)
-    fragments = look(picture).fragments.reshape(-1, 3)
+    fragments = picture.view().fragments.reshape(-1, 3)
     known = {tuple(colour) for colour in picture.pixels.reshape(-1, 3).tolist()}
     assert {tuple(colour) for colour in fragments.tolist()} <= known
     for index, size in ((0, width), (1, height)):
-        along = look(picture).fragments[..., index].max(axis=index).reshape(GRID, TILE).astype(int)
+        along = picture.view().fragments[..., index].max(axis=index).reshape(GRID, TILE).astype(int)
         assert (np.diff(along, axis=1) >= 0).all()  # within a tile, pixels keep their order
         if size < TILE:  # each tile holds the whole side and repeats its edges
             assert all(set(tile) == set(range(size)) for tile in along.tolist())
@@ -145,7 +146,7 @@ def test_fragments_of_small_regions_stay_inside(width: int, height: int) -> None
 def test_looks_repeat() -> None:
     picture = load(np.random.default_rng(1).integers(0, 256, (777, 1234, 3), dtype=np.uint8))
     region = Region(0.1, 0.3, 0.62, 0.91)
-    one, two = look(picture, region), look(load(picture.pixels), region)
+    one, two = picture.view(region), load(picture.pixels).view(region)
     assert np.array_equal(one.overview, two.overview) and np.array_equal(one.fragments, two.fragments)
 
 

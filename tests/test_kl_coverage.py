@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from snellen.train.kl_coverage import (
+from snellen.train.regularizers import (
     coverage,
     coverage_set,
     covered_kl,

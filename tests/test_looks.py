@@ -10,8 +10,8 @@ from PIL import Image
 
 from snellen.data.sample import Sample
 from snellen.region import Region
-from snellen.train.example import Look
-from snellen.train.looks import LookStore, Mixture, even, hold_out, store_looks, stored, training_pictures
+from snellen.train.snellen1.example import Look
+from snellen.train.snellen1.views import LookStore, Mixture, even, hold_out, store_looks, stored, training_pictures
 
 SAMPLES = [
     *(Sample(f"train{i}", 3.0, split="train", group=f"g{i // 2}") for i in range(2000)),

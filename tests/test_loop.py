@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from snellen.train.loop import rate_at, save
+from snellen.train.checkpoint import rate_at, save
 
 
 def test_the_rate_rises_in_a_line_and_falls_along_a_cosine() -> None:

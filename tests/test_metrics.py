@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from snellen import metrics
+from snellen.evaluate.stats import correlation as metrics
 
 
 def test_ranks_share_ties() -> None:

@@ -40,7 +40,7 @@ def test_importing_the_package_loads_nothing() -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "import snellen.assess",
+        "import snellen.assessor",
         "import snellen\nsnellen.Assessor, snellen.Region, snellen.load, snellen.features",
         "import snellen.backends.scripted",
     ],
@@ -51,7 +51,7 @@ def test_the_light_path_needs_numpy_and_pillow_only(statement: str) -> None:
 
 
 def test_the_command_never_loads_torch() -> None:
-    assert loaded_by("import snellen.cli, snellen.report, snellen.folder, snellen.terminal").isdisjoint(
+    assert loaded_by("import snellen.cli, snellen.apps.report, snellen.apps.folder, snellen.apps.terminal").isdisjoint(
         {"torch", "transformers", "scipy", "onnxruntime", "pyarrow"}
     )
 
@@ -64,7 +64,7 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_assess_stays_a_function_whoever_imports_the_module() -> None:
-    command = "import snellen.assess\nfrom snellen.assess import Step\nimport snellen\nprint(snellen.assess.__name__)"
+    command = "import snellen.assessor\nfrom snellen.assessor import Step\nimport snellen\nprint(snellen.assessor.__name__)"
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout == "assess\n"
 
@@ -129,7 +129,7 @@ def test_imports_point_one_way() -> None:
 def test_the_import_check_sees_imports(tmp_path: Path) -> None:
     module = tmp_path / "module.py"
     module.write_text(
-        "from typing import TYPE_CHECKING\nimport snellen.report\nfrom snellen import draw, __version__\n"
+        "from typing import TYPE_CHECKING\nimport snellen.apps.report\nfrom snellen import draw, __version__\n"
         "if TYPE_CHECKING:\n    from snellen.cli import main\n"
         "def late():\n    from snellen.train.sft import train_sft\n"
     )

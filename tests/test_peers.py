@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snellen.evaluate.peers import PEERS, Peer, PeerError, open_peer
+from snellen.evaluate.baselines import PEERS, Peer, PeerError, open_peer
 from snellen.image import Picture
 
 PACKAGES = {"brisque": "brisque", "piqe": "pypiqe", "image-quality-ai": "image_quality_ai"}

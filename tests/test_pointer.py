@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from snellen.model.pointer import (
+from snellen.snellen1.rating_head import (
     GROUPS,
     TOLD,
     UNLIKE,
@@ -19,7 +19,7 @@ from snellen.model.pointer import (
     share_of,
     spoken_by,
 )
-from snellen.terms import KINDS
+from snellen.vocabulary import KINDS
 
 NOISE = KINDS.index("noise")
 SHOWN = 0.1

@@ -9,21 +9,20 @@ import pytest
 import torch
 from tiny_policy import picture, replies, tiny_policy
 
-from snellen.answer import RATING_PREFIX
-from snellen.assess import Assessor, Step
-from snellen.backends import Sampling, Turn
-from snellen.backends.bundled import LOOK_TOKENS, RATING_MARK, turn_ids
-from snellen.image import look
-from snellen.model.decoder import Decoder
-from snellen.model.seen import Vision
+from snellen.assessor import Assessor, Step
+from snellen.backend import Sampling, Turn
+from snellen.backends.onnx import LOOK_TOKENS, RATING_MARK, turn_ids
 from snellen.region import FULL, Region
-from snellen.terms import KINDS
-from snellen.train.batch import CONTEXT, RATING, Round, encode_rounds
-from snellen.train.kl_coverage import taken_logprobs
-from snellen.train.look_cache import LookCache
-from snellen.train.policy import RATING as ONLY_RATINGS
-from snellen.train.policy import Draft, Policy
-from snellen.train.trace import action_logits, collate, trace, visible
+from snellen.reply import RATING_PREFIX
+from snellen.snellen1.decoder import Decoder
+from snellen.snellen1.perception import Vision
+from snellen.train.regularizers import taken_logprobs
+from snellen.train.snellen1.batch import CONTEXT, RATING, Round, encode_rounds
+from snellen.train.snellen1.feature_cache import LookCache
+from snellen.train.snellen1.policy import RATING as ONLY_RATINGS
+from snellen.train.snellen1.policy import Draft, Policy
+from snellen.train.snellen1.trace import action_logits, collate, trace, visible
+from snellen.vocabulary import KINDS
 
 DRAWN = Sampling(temperature=1.0, max_tokens=64)
 PART = Region(0.25, 0.25, 0.75, 0.75)
@@ -142,7 +141,7 @@ def test_the_row_is_laid_out_as_in_supervised_training(policy: Policy) -> None:
     reply = f'{RATING_PREFIX}3.47, "tool": "final", "issues": []}}</answer>'
     ids = policy.tokenizer.encode(reply).ids
     place = ids.index(policy.tokenizer.token_to_id("3.47"))
-    view = look(picture(0))
+    view = picture(0).view()
     said = Draft(reply, tuple(ids), tuple([-1.0] * len(ids)), None, "stop", (ONLY_RATINGS,) * len(ids), place)
     one = trace(policy, [Step(view, said)])
     row = encode_rounds(policy.tokenizer, [Round(0, FULL, reply, 3.47, 0)])
@@ -169,7 +168,7 @@ def test_branches_see_the_conversation_before_them_only() -> None:
 
 
 def test_draws_repeat_with_their_seed_and_differ_between_rows(policy: Policy) -> None:
-    view = look(picture(3))
+    view = picture(3).view()
     conversations = [(Turn("user", "", (view,)),)] * 3
 
     def texts(seed: int) -> list[str]:
@@ -184,7 +183,7 @@ def test_draws_repeat_with_their_seed_and_differ_between_rows(policy: Policy) ->
 
 
 def test_greedy_replies_do_not_depend_on_the_batch_and_write_the_expected_rating(policy: Policy) -> None:
-    conversations = [(Turn("user", "", (look(picture(i)),)),) for i in range(3)]
+    conversations = [(Turn("user", "", (picture(i).view(),)),) for i in range(3)]
     together = policy.reply(conversations, Sampling(max_tokens=64))
     for conversation, reply in zip(conversations, together, strict=True):
         (alone,) = policy.reply([conversation], Sampling(max_tokens=64))
@@ -203,7 +202,7 @@ def test_looks_are_encoded_once_and_kept_on_disk(tmp_path: Path) -> None:
     vision = Vision()
     calls: list[int] = []
     vision.encoder.cell.register_forward_hook(lambda *_: calls.append(1))
-    views = [look(picture(0)), look(picture(0), PART), look(picture(1))]
+    views = [picture(0).view(), picture(0).view(PART), picture(1).view()]
     first = LookCache(vision, tmp_path / "looks.db").take(views)
     made = len(calls)
     assert made > 0 and [tuple(part.shape) for part in first] == [
@@ -215,7 +214,7 @@ def test_looks_are_encoded_once_and_kept_on_disk(tmp_path: Path) -> None:
         (3, 15),
         (3, 4),
     ]
-    again = LookCache(vision, tmp_path / "looks.db").take([look(picture(1)), views[0]])
+    again = LookCache(vision, tmp_path / "looks.db").take([picture(1).view(), views[0]])
     assert len(calls) == made, "nothing was encoded twice"
     for a, b in zip(first, again, strict=True):
         assert torch.equal(a[[2, 0]], b)
@@ -227,7 +226,7 @@ def test_looks_are_encoded_once_and_kept_on_disk(tmp_path: Path) -> None:
 def test_a_look_is_encoded_both_ways_and_its_cells_lie_as_in_the_picture() -> None:
     torch.manual_seed(0)
     vision = Vision().eval()
-    whole, part = look(picture(0)), look(picture(0), PART)  # which is too small to be looked at closer
+    whole, part = picture(0).view(), picture(0).view(PART)  # which is too small to be looked at closer
     seen = LookCache(vision).take([whole, part])
     small = [[one.overview for one in (whole, part)], [one.fragments for one in (whole, part)]]
     turned = [[one[:, ::-1] for one in kind] for kind in small]
@@ -242,9 +241,9 @@ def test_a_look_is_encoded_both_ways_and_its_cells_lie_as_in_the_picture() -> No
 @torch.no_grad()
 def test_what_is_found_in_a_crop_is_what_a_closer_look_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    views = [look(picture(0)), look(picture(0), PART), look(picture(1))]
-    near = look(picture(0), Region(0.3, 0.4, 0.6, 0.7))
-    monkeypatch.setattr("snellen.train.look_cache.closer", lambda view, _: near if view is views[1] else None)
+    views = [picture(0).view(), picture(0).view(PART), picture(1).view()]
+    near = picture(0).view(Region(0.3, 0.4, 0.6, 0.7))
+    monkeypatch.setattr("snellen.train.snellen1.feature_cache.closer", lambda view, _: near if view is views[1] else None)
     cache = LookCache(Vision())
     seen, rated = cache.take(views), torch.zeros(1)
     far, close = (cache.vision.judge(*cache._read([view]), rated) for view in (views[1], near))
@@ -266,7 +265,7 @@ def test_what_the_looks_show_is_the_likeliest_by_both_as_severe_as_the_last_show
     policy: Policy, first: tuple[float, float], last: tuple[float, float], found: tuple[str | None, int | None]
 ) -> None:
     """Each look: the chance of no fault, and the severity of the worst, in fifths."""
-    views = [look(picture(0)), look(picture(0), PART)]
+    views = [picture(0).view(), picture(0).view(PART)]
     seen = policy.looks.take(views)
     chances = torch.zeros_like(seen.found)
     for row, (none, severity) in enumerate((first, last)):

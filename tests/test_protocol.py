@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from snellen.image import Picture, View, look
+from snellen.image import Picture, View
 from snellen.protocol import (
     DEFAULT_QUESTION,
     RATING_PREFIX,
@@ -30,7 +30,7 @@ from snellen.protocol import (
     to_grid,
 )
 from snellen.region import FULL, Region
-from snellen.terms import KINDS
+from snellen.vocabulary import KINDS
 
 GOLDEN = Path(__file__).parent / "golden"
 RATIONALE = Rationale("Soft at a glance.", "Crisp leaves.", "Blur in the corner.", "Unsure of the corner.")
@@ -361,7 +361,7 @@ def test_the_prompt_names_every_kind_and_fills_every_place() -> None:
 @pytest.fixture(scope="module")
 def views() -> list[View]:
     picture = Picture(np.zeros((600, 800, 3), np.uint8), "black")
-    return [look(picture), look(picture, BOX), look(picture, Region(0.2, 0.2, 0.4, 0.4))]
+    return [picture.view(), picture.view(BOX), picture.view(Region(0.2, 0.2, 0.4, 0.4))]
 
 
 def test_our_conversation_holds_the_whole_history(views: list[View]) -> None:

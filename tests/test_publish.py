@@ -12,7 +12,7 @@ import pytest
 from snellen.evaluate.predict import weights_of
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"><title>Bars</title></svg>'
-WRITTEN = ("README.md", "src/snellen/weights/snellen-1/MODEL_CARD.md", "docs/evaluation.md")
+WRITTEN = ("README.md", "src/snellen/snellen1/weights/MODEL_CARD.md", "docs/evaluation.md")
 SUITES: dict[str, Any] = {
     "scores": {
         "biq2021": {

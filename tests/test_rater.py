@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from snellen.answer import RATING_PREFIX
-from snellen.model.decoder import Decoder, DecoderShape
-from snellen.model.pointer import TOLD, RatingPointer
-from snellen.model.seen import SIZES
-from snellen.model.tokenizer import train_tokenizer
 from snellen.region import FULL, Region
-from snellen.terms import KINDS
-from snellen.train.batch import Round, encode_rounds
-from snellen.train.rater import GRID, Places, losses, places, train_rater
+from snellen.reply import RATING_PREFIX
+from snellen.snellen1.decoder import Decoder, DecoderShape
+from snellen.snellen1.perception import SIZES
+from snellen.snellen1.rating_head import TOLD, RatingPointer
+from snellen.snellen1.tokenizer import train_tokenizer
 from snellen.train.sft import SeenLooks
+from snellen.train.snellen1.batch import Round, encode_rounds
+from snellen.train.snellen1.rating_head import GRID, Places, losses, places, train_rater
+from snellen.vocabulary import KINDS
 
 NOISE = 1 + KINDS.index("noise")
 RATED = TOLD - len(KINDS) - 3

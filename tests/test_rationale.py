@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snellen.answer import RATING_PREFIX, Answer, Issue, Rationale, parse_reply, render_reply, to_grid
-from snellen.data import wording
-from snellen.data.features import CELLS, Feature, Features
-from snellen.data.phrases import KIND_WORDS, NEGATIVE_WORDS, POSITIVE_WORDS, SEVERITY, say, sentence, where
-from snellen.data.rationale import Known, at_a_glance, crop_region, quick, second, write
 from snellen.data.sample import Fault
+from snellen.features import CELLS, Feature, Features
+from snellen.rationale import patterns as wording
+from snellen.rationale.compose import Known, at_a_glance, crop_region, quick, second, write
+from snellen.rationale.lexicon import KIND_WORDS, NEGATIVE_WORDS, POSITIVE_WORDS, SEVERITY, say, sentence, where
 from snellen.region import FULL, Region
-from snellen.terms import KINDS, VERDICTS, verdict
+from snellen.reply import RATING_PREFIX, Answer, Issue, Rationale, parse_reply, render_reply, to_grid
+from snellen.vocabulary import KINDS, VERDICTS, verdict
 
 TYPICAL = {
     "sharpness": 0.55, "noise": 0.4, "blockiness": 0.4, "clipped_shadows": 0.0, "clipped_highlights": 0.0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snellen.train.resample import draw, flatness, mos_bins, probabilities
+from snellen.train.sampler import draw, flatness, mos_bins, probabilities
 
 MOS = np.array([3.0] * 90 + [4.5] * 9 + [1.1])
 UNSEEN = np.full(100, np.nan)

@@ -8,12 +8,12 @@ import onnx
 import pytest
 import torch
 
-from snellen.backends.bundled import GRAPHS, WEIGHTS
+from snellen.backends.onnx import GRAPHS, WEIGHTS
 from snellen.backends.taught import read_phrases
-from snellen.model.decoder import Decoder
-from snellen.model.export import export_onnx
-from snellen.model.restore import restore, save
-from snellen.model.seen import Vision
+from snellen.snellen1.decoder import Decoder
+from snellen.snellen1.export import export_onnx
+from snellen.snellen1.from_onnx import restore, save
+from snellen.snellen1.perception import Vision
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_what_was_shipped_comes_back_to_the_last_bit(restored: Path, tmp_path: P
 
 
 def test_training_can_go_on_from_it(restored: Path) -> None:
-    from snellen.train.policy import open_policy
+    from snellen.train.snellen1.policy import open_policy
 
     policy = open_policy(restored / "vision.pt", restored)
     assert policy.phrases == read_phrases(WEIGHTS)

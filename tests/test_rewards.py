@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snellen.answer import Issue
-from snellen.assess import Assessor
+from snellen.assessor import Assessor
 from snellen.backends.scripted import ScriptedBackend
 from snellen.data.sample import Fault, Sample
 from snellen.image import Picture
 from snellen.region import FULL, Region
+from snellen.reply import Issue
 from snellen.train.rewards import (
     WEIGHTS,
     Said,

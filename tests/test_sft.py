@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from snellen.answer import RATING_PREFIX
-from snellen.model.decoder import Decoder, DecoderShape, number_embeddings
-from snellen.model.seen import SIZES
-from snellen.model.tokenizer import train_tokenizer
 from snellen.region import FULL
-from snellen.train.batch import Round, collate, encode_rounds
+from snellen.reply import RATING_PREFIX
+from snellen.snellen1.decoder import Decoder, DecoderShape, number_embeddings
+from snellen.snellen1.perception import SIZES
+from snellen.snellen1.tokenizer import train_tokenizer
 from snellen.train.sft import SeenLooks, SftOptions, number_targets, rows_in_order, sft_losses, train_sft
+from snellen.train.snellen1.batch import Round, collate, encode_rounds
 
 
 def reply(rating: float) -> str:

@@ -15,7 +15,7 @@ from snellen.backends.taught import (
     suits,
     write_phrases,
 )
-from snellen.terms import KINDS
+from snellen.vocabulary import KINDS
 
 
 def test_a_phrase_is_five_words_and_what_follows_four() -> None:

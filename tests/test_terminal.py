@@ -5,14 +5,14 @@ import io
 import numpy as np
 from rich.console import Console, RenderableType
 
-from snellen.assess import Assessment, Assessor
-from snellen.backends import Calibration, RatingDistribution, Reply
+from snellen.apps.terminal import GAUGE, assessment_text, brief_text, features_text, gauge, open_console
+from snellen.assessor import Assessment, Assessor
+from snellen.backend import Calibration, RatingDistribution, Reply
 from snellen.backends.scripted import ScriptedBackend
-from snellen.data.features import features
+from snellen.features import features
 from snellen.image import Picture
 from snellen.protocol import Answer, Issue, Rationale, render_reply
 from snellen.region import FULL, Region
-from snellen.terminal import GAUGE, assessment_text, brief_text, features_text, gauge, open_console
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (640, 800, 3), np.uint8)
 

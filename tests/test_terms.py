@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snellen.terms import called, named
+from snellen.vocabulary import called, named
 
 
 @pytest.mark.parametrize(

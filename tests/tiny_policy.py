@@ -7,17 +7,18 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from snellen.answer import Answer, Issue, Rationale, render_reply
 from snellen.backends.taught import phrases_of, suiting
-from snellen.image import ZOOM_PRESETS, Picture, look
-from snellen.model.decoder import Decoder, DecoderShape
-from snellen.model.seen import Vision
-from snellen.model.tokenizer import train_tokenizer
+from snellen.image import Picture
 from snellen.region import FULL, Region
-from snellen.train.batch import Round, collate, encode_rounds
-from snellen.train.look_cache import LookCache
-from snellen.train.policy import Policy
+from snellen.reply import Answer, Issue, Rationale, render_reply
+from snellen.snellen1.decoder import Decoder, DecoderShape
+from snellen.snellen1.perception import Vision
+from snellen.snellen1.tokenizer import train_tokenizer
 from snellen.train.sft import SeenLooks, SftOptions, sft_losses
+from snellen.train.snellen1.batch import Round, collate, encode_rounds
+from snellen.train.snellen1.feature_cache import LookCache
+from snellen.train.snellen1.policy import Policy
+from snellen.zoom import ZOOM_PRESETS
 
 BOX = Region(0.1, 0.1, 0.6, 0.6)
 SHOWN = ZOOM_PRESETS["snellen"].settle(BOX, 480, 480)
@@ -47,7 +48,7 @@ def _learned() -> tuple[Policy, dict[str, torch.Tensor]]:
     tokenizer = train_tokenizer([text for rating in ratings[::20] for text in replies(rating)], 600)
     torch.manual_seed(0)
     looks = LookCache(Vision())
-    views = [look(picture(seed), region) for seed in (0, 1) for region in (FULL, SHOWN)]
+    views = [picture(seed).view(region) for seed in (0, 1) for region in (FULL, SHOWN)]
     vectors = SeenLooks(looks.take(views).packed().numpy())
     talks, quicks = [], []
     for i, rating in enumerate(ratings):

@@ -10,34 +10,32 @@ Importing this module loads nothing else; every name below is loaded when it is 
 from __future__ import annotations
 
 import importlib
-import sys
-import types
 import warnings
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snellen.answer import Issue
-    from snellen.assess import Assessment, AssessmentError, Assessor, Source, Step
-    from snellen.backends import BackendError
-    from snellen.data.features import features
+    from snellen.assessor import Assessment, AssessmentError, Assessor, Source, Step
+    from snellen.backend import BackendError
+    from snellen.features import features
     from snellen.image import ImageError, Picture, load
     from snellen.region import Region
+    from snellen.reply import Issue
 
 __version__ = "0.14.0"
 
 _HOMES = {
-    "Assessment": "snellen.assess",
-    "AssessmentError": "snellen.assess",
-    "Assessor": "snellen.assess",
-    "BackendError": "snellen.backends",
+    "Assessment": "snellen.assessor",
+    "AssessmentError": "snellen.assessor",
+    "Assessor": "snellen.assessor",
+    "BackendError": "snellen.backend",
     "ImageError": "snellen.image",
-    "Issue": "snellen.answer",
+    "Issue": "snellen.reply",
     "Picture": "snellen.image",
     "Region": "snellen.region",
-    "Step": "snellen.assess",
-    "features": "snellen.data.features",
+    "Step": "snellen.assessor",
+    "features": "snellen.features",
     "load": "snellen.image",
 }
 
@@ -87,7 +85,7 @@ def score(sources: Iterable[Source], **options: Any) -> list[float | None]:
 
 @lru_cache(maxsize=1)
 def _assessor(**options: Any) -> Assessor:
-    from snellen.assess import Assessor
+    from snellen.assessor import Assessor
 
     return Assessor(**options)
 
@@ -100,14 +98,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(types.ModuleType):
-    """Keeps `snellen.assess` the function: importing the module of that name would set the attribute to the module."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name != "assess" or not isinstance(value, types.ModuleType):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

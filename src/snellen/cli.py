@@ -17,9 +17,9 @@ from snellen.evaluate.command import add_evaluate
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from snellen.assess import Assessment
-    from snellen.folder import Settings
-    from snellen.table import Row
+    from snellen.apps.folder import Settings
+    from snellen.apps.table import Row
+    from snellen.assessor import Assessment
 
 OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 _MODELS = "snellen-1 (in the package), hf:PATH, openai:URL#MODEL or scripted:FILE"
@@ -32,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names of files need not be valid text
     # these two load numpy, which --help and --version do without
-    from snellen.backends import BackendError
-    from snellen.table import UsageError
+    from snellen.apps.table import UsageError
+    from snellen.backend import BackendError
 
     try:
         code: int = args.run(args)
@@ -153,15 +153,15 @@ def _size(text: str) -> float:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    from snellen.folder import Settings
+    from snellen.apps.folder import Settings
 
     return Settings(args.model, args.protocol, args.max_rounds, args.batch_size, args.score_only, args.max_megapixels)
 
 
 def _assess(args: argparse.Namespace) -> int:
-    from snellen.report import Report
-    from snellen.table import check_writable
-    from snellen.terminal import Progress, assessment_text, brief_text, model_text
+    from snellen.apps.report import Report
+    from snellen.apps.table import check_writable
+    from snellen.apps.terminal import Progress, assessment_text, brief_text, model_text
 
     if args.report:
         check_writable(args.report)
@@ -201,9 +201,9 @@ def _assess(args: argparse.Namespace) -> int:
 
 
 def _score(args: argparse.Namespace) -> int:
-    from snellen.backends import BackendError
-    from snellen.folder import score_folder
-    from snellen.terminal import Progress
+    from snellen.apps.folder import score_folder
+    from snellen.apps.terminal import Progress
+    from snellen.backend import BackendError
 
     progress: Progress | None = None
 
@@ -231,9 +231,9 @@ def _score(args: argparse.Namespace) -> int:
 
 
 def _features(args: argparse.Namespace) -> int:
-    from snellen.data.features import features
+    from snellen.apps.terminal import features_text
+    from snellen.features import features
     from snellen.image import ImageError, load
-    from snellen.terminal import features_text
 
     console, ascii_only = _console()
     code = OK
@@ -255,11 +255,11 @@ def _features(args: argparse.Namespace) -> int:
 
 
 def _data_build(args: argparse.Namespace) -> int:
+    from snellen.apps.table import UsageError, check_writable
+    from snellen.apps.terminal import Progress
     from snellen.data.build import build
     from snellen.data.sample import ManifestError
     from snellen.image import ImageError
-    from snellen.table import UsageError, check_writable
-    from snellen.terminal import Progress
 
     check_writable(args.out)
     with ExitStack() as closing:
@@ -285,9 +285,9 @@ def _data_build(args: argparse.Namespace) -> int:
 
 
 def _data_show(args: argparse.Namespace) -> int:
+    from snellen.apps.table import UsageError, check_writable
     from snellen.data.build import show
     from snellen.image import ImageError
-    from snellen.table import UsageError, check_writable
 
     check_writable(args.out)
     try:
@@ -304,12 +304,12 @@ def _data_show(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
+    from snellen.apps.table import UsageError
     from snellen.data.sample import ManifestError
     from snellen.image import ImageError
-    from snellen.table import UsageError
 
     try:
-        from snellen.train import command
+        from snellen.train import config as command
     except ModuleNotFoundError as error:
         raise UsageError(f"training needs {error.name}, not installed; run: pip install snellen[train]") from error
     try:
@@ -327,7 +327,7 @@ def _train(args: argparse.Namespace) -> int:
 
 def _console() -> tuple[Console, bool]:
     """Standard output, and whether it takes ASCII only."""
-    from snellen.terminal import open_console
+    from snellen.apps.terminal import open_console
 
     console = open_console()
     return console, not console.encoding.lower().startswith("utf")

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from snellen.region import FULL, Region
 
 if TYPE_CHECKING:
-    from snellen.assess import Assessment, Step
+    from snellen.assessor import Assessment, Step
 
 SEVERITY_COLORS = ("#ffe066", "#ffc000", "#ff8c00", "#ff4d00", "#d00000")
 """From just visible (1) to ruined (5)."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from snellen.answer import (
+from snellen.reply import (
     RATING_PREFIX,
     REPLY_ERROR_CODES,
     TAGS,
@@ -23,7 +23,7 @@ from snellen.answer import (
     render_reply,
     to_grid,
 )
-from snellen.terms import KINDS
+from snellen.vocabulary import KINDS
 
 if TYPE_CHECKING:
     from snellen.image import View

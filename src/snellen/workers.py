@@ -12,7 +12,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, TypeVar
 
-from snellen.backends import BackendError
+from snellen.backend import BackendError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

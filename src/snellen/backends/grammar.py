@@ -37,7 +37,7 @@ from snellen.backends.taught import (
     words_of,
 )
 from snellen.region import Region
-from snellen.terms import (
+from snellen.vocabulary import (
     GONE,
     KINDS,
     LIKED,
@@ -52,7 +52,7 @@ from snellen.terms import (
 )
 
 UNSEEN = ("in part", "elsewhere")
-"""Of `snellen.terms.RELATIONS`, where the crop does not show the fault whole."""
+"""Of `snellen.vocabulary.RELATIONS`, where the crop does not show the fault whole."""
 ENOUGH = 44
 """From so many tokens on a section ends where it can (the teacher's longest has 40)."""
 SECTION_TOKENS = 60

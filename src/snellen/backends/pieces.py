@@ -30,7 +30,7 @@ from snellen.backends.taught import (
     suits,
     words_of,
 )
-from snellen.terms import DIRECTIONS, KINDS, SEVERITIES, named
+from snellen.vocabulary import DIRECTIONS, KINDS, SEVERITIES, named
 
 CLOSING = '</think><answer>{"bbox_2d": ['
 NO_WORD = frozenset('"[]{}<\n\r\t0123456789')

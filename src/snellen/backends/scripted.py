@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from snellen.backends import BackendError, Conversation, RatingDistribution, Reply, Sampling
+from snellen.backend import BackendError, Conversation, RatingDistribution, Reply, Sampling
 
 Script = Path | Sequence[str | Reply] | Callable[[Conversation], str | Reply]
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snellen.region import PLACES
-from snellen.terms import DIRECTIONS, GONE, KINDS, NAMES, RELATIONS, SEVERITIES, STILL_NOTHING, VERDICTS, named
+from snellen.vocabulary import DIRECTIONS, GONE, KINDS, NAMES, RELATIONS, SEVERITIES, STILL_NOTHING, VERDICTS, named
 
 Mask = npt.NDArray[np.bool_]
 
@@ -25,7 +25,7 @@ _NAME = "|".join(sorted({name.split()[0] for names in NAMES.values() for name in
 _CALLED = re.compile(rf"\b({_HOW}) (?:{_NAME})\b|\b(?:is|proves|as) ({_HOW})\b", re.IGNORECASE)
 
 NOTHING, UNLIKED, FAULT = "nothing", "unliked", "fault"
-"""What a look may find, beside one of KINDS: nothing wrong, in a picture that is liked (see `snellen.terms.LIKED`) and
+"""What a look may find, beside one of KINDS: nothing wrong, in a picture that is liked (see `snellen.vocabulary.LIKED`) and
 in one that is not; and what suits a fault of any kind."""
 CLEAR = frozenset((NOTHING, UNLIKED))
 FINDINGS = frozenset((FAULT, *CLEAR, *KINDS))
@@ -113,7 +113,7 @@ def suiting_severities(phrases: Iterable[Phrase]) -> dict[Phrase, frozenset[str]
 def suiting_places(
     phrases: Iterable[Phrase], places_in: Callable[[str], frozenset[str]]
 ) -> dict[Phrase, frozenset[str]]:
-    """Each phrase with the places that it names; places_in: reads them from a text (`snellen.data.phrases`)."""
+    """Each phrase with the places that it names; places_in: reads them from a text (`snellen.rationale.lexicon`)."""
     return {phrase: places_in("".join(phrase[1:])) for phrase in phrases}
 
 

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from snellen.answer import RATING_PREFIX, parse_reply, render_reply
-from snellen.data.features import Features, features
-from snellen.data.rationale import Known, quick, write
 from snellen.data.sample import ManifestError, Sample, fault_to_row, read_manifest
+from snellen.features import Features, features
 from snellen.image import load
+from snellen.rationale.compose import Known, quick, write
 from snellen.region import FULL, Region
+from snellen.reply import RATING_PREFIX, parse_reply, render_reply
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,7 +19,7 @@ from typing import Any
 
 from snellen.data.distort import DISTORTIONS, level_severity
 from snellen.region import Region
-from snellen.terms import KINDS
+from snellen.vocabulary import KINDS
 
 SPLITS = ("train", "val", "test")
 _KEYS = frozenset({"path", "mos", "std", "n", "split", "group", "subset", "reference", "faults"})
@@ -34,7 +34,7 @@ class Fault:
     """One fault that was applied to a picture on purpose, so its truth is known.
 
     distortion: name in `snellen.data.distort.DISTORTIONS`, or a rated set's own name for one that is not there.
-    kind: one of `snellen.terms.KINDS`. level: 1 (slight) to 5 (severe).
+    kind: one of `snellen.vocabulary.KINDS`. level: 1 (slight) to 5 (severe).
     region: where, in fractions of the whole upright picture.
     """
 

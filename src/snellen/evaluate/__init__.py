@@ -19,10 +19,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snellen.evaluate.calibration import calibrate
     from snellen.evaluate.compare import compare_runs
     from snellen.evaluate.harness import DEFAULT_SUITES, SUITES, evaluate
     from snellen.evaluate.predict import DataSet, Job, Options, Row, data_set
+    from snellen.evaluate.suites.calibration import calibrate
 
 _HOMES = {
     "DEFAULT_SUITES": "harness",
@@ -31,7 +31,7 @@ _HOMES = {
     "Job": "predict",
     "Options": "predict",
     "Row": "predict",
-    "calibrate": "calibration",
+    "calibrate": "suites.calibration",
     "compare_runs": "compare",
     "data_set": "predict",
     "evaluate": "harness",

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from snellen import metrics
-from snellen.evaluate.cost import Rated, drops
-from snellen.evaluate.grounding import rated_by_look, recipe_of
-from snellen.evaluate.scores import SEED
-from snellen.evaluate.tables import Table, percent, spread
-from snellen.evaluate.ways import TWO
+from snellen.evaluate.modes import TWO
+from snellen.evaluate.report.tables import Table, percent, spread
+from snellen.evaluate.stats import correlation as metrics
+from snellen.evaluate.stats.fault_drop import Rated, drops
+from snellen.evaluate.suites.grounding import rated_by_look, recipe_of
+from snellen.evaluate.suites.scores import SEED
 from snellen.region import Region
-from snellen.terms import verdict
+from snellen.vocabulary import verdict
 
 Line = Mapping[str, Any]
 Hits = dict[str, dict[tuple[str, str], bool]]
@@ -27,7 +27,7 @@ def compared_shares(first: Iterable[Line], second: Iterable[Line]) -> dict[str, 
     on the pictures that both runs assessed in two rounds. lines: predictions, see `snellen.evaluate.files.COLUMNS`.
 
     Of local faults of levels 3 to 5: a crop holds half of it; its kind is named. Of all of them: the last round is
-    nearer than the first to what the fault costs (`snellen.evaluate.cost`). Of clean pictures: a fault is claimed. Of
+    nearer than the first to what the fault costs (`snellen.evaluate.stats.fault_drop`). Of clean pictures: a fault is claimed. Of
     rated pictures: a fault is claimed, by the verdict of their MOS; the last round is nearer to it than the first.
     """
     hits = [measured(lines) for lines in (first, second)]

@@ -78,11 +78,11 @@ def run_evaluate(args: argparse.Namespace) -> int:
     """`snellen evaluate`; the exit code. Raises UsageError and BackendError."""
     from contextlib import ExitStack
 
-    from snellen.backends import BackendError
+    from snellen.apps.table import UsageError
+    from snellen.apps.terminal import Progress
+    from snellen.backend import BackendError
     from snellen.evaluate.harness import DEFAULT_SUITES, evaluate
     from snellen.evaluate.predict import Options
-    from snellen.table import UsageError
-    from snellen.terminal import Progress
 
     if not args.data or args.out is None:
         raise UsageError("--data and --out are needed; see snellen evaluate --help")
@@ -140,11 +140,11 @@ def open_data(text: str) -> DataSet:
     """
     from dataclasses import replace
 
+    from snellen.apps.table import UsageError
     from snellen.data.sample import ManifestError
     from snellen.data.sets import SourceError, parse_data_option
-    from snellen.evaluate.pairs import read_pairs
     from snellen.evaluate.predict import data_set
-    from snellen.table import UsageError
+    from snellen.evaluate.suites.pairs import read_pairs
 
     name, _, place = text.partition("=")
     if not place or Path(text).is_file():  # no name: the path itself may hold a "="

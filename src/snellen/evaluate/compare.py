@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from snellen import metrics
+from snellen.apps.table import UsageError
 from snellen.evaluate import claims
 from snellen.evaluate.files import read_predictions
-from snellen.evaluate.grounding import recipe_of
-from snellen.evaluate.scores import FEWEST, SEED
-from snellen.evaluate.tables import Table, number, spread
-from snellen.evaluate.ways import WAYS
-from snellen.table import UsageError
+from snellen.evaluate.modes import WAYS
+from snellen.evaluate.report.tables import Table, number, spread
+from snellen.evaluate.stats import correlation as metrics
+from snellen.evaluate.suites.grounding import recipe_of
+from snellen.evaluate.suites.scores import FEWEST, SEED
 
 Known = dict[tuple[str, str], dict[str, tuple[float, float]]]
 """(set, way) -> key -> (score, MOS)."""

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from snellen import __version__
-from snellen.evaluate.plot import standalone
+from snellen.apps.table import UsageError
 from snellen.evaluate.predict import DataSet, Row
-from snellen.evaluate.tables import Figure
-from snellen.table import UsageError
+from snellen.evaluate.report.plot import standalone
+from snellen.evaluate.report.tables import Figure
 
 COLUMNS: dict[str, type] = {
     "suite": str,

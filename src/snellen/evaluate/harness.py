@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from snellen.backends import Backend
+from snellen.apps.table import UsageError
+from snellen.backend import Backend
 from snellen.data.sources import near_duplicates_across_splits
-from snellen.evaluate import scores
 from snellen.evaluate.files import checksum, surroundings, write_figures, write_json, write_predictions
-from snellen.evaluate.page import write_report
+from snellen.evaluate.modes import HEADS, ONLY, WAYS
 from snellen.evaluate.predict import DataSet, Job, Options, Row, open_model, predict, weights_of
-from snellen.evaluate.tables import Figure, Table
-from snellen.evaluate.ways import HEADS, ONLY, WAYS
-from snellen.table import UsageError
+from snellen.evaluate.report.page import write_report
+from snellen.evaluate.report.tables import Figure, Table
+from snellen.evaluate.suites import scores
 
 SUITES = ("scores", "pairs", "calibration", "behaviour", "grounding", "robustness", "faithfulness", "consistency")
 """In the order of a report; each is a module of this package, see `snellen.evaluate.predict`."""
@@ -179,7 +179,7 @@ def seconds(rows: Mapping[str, Iterable[Row]]) -> dict[str, dict[str, float]]:
 def _suite(name: str) -> ModuleType:
     if name not in SUITES:
         raise UsageError(f"unknown suite {name!r}; suites are {', '.join(SUITES)}")
-    return importlib.import_module(f"snellen.evaluate.{name}")
+    return importlib.import_module(f"snellen.evaluate.suites.{name}")
 
 
 def _ways(model: Backend, ways: Sequence[str] | None, score_only: bool) -> tuple[str, ...]:
@@ -198,7 +198,7 @@ def _ways(model: Backend, ways: Sequence[str] | None, score_only: bool) -> tuple
 def _peers(names: Sequence[str]) -> tuple[str, ...]:
     if not names:
         return ()
-    from snellen.evaluate.peers import PEERS
+    from snellen.evaluate.baselines import PEERS
 
     for name in names:
         if name not in PEERS and not name.startswith("pyiqa:"):

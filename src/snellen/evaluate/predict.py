@@ -32,17 +32,18 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snellen.assess import BATCH_MEGAPIXELS, Assessor
-from snellen.backends import Backend, Sampling, open_backend
+from snellen.apps.table import UsageError
+from snellen.assessor import BATCH_MEGAPIXELS, Assessor
+from snellen.backend import Backend, Sampling, open_backend
 from snellen.data.sample import Sample
+from snellen.evaluate.modes import CONTROLS, HEADS, ONE, ONLY, PLAIN, WAYS, OneFirstLook, OtherCrop
 from snellen.evaluate.rows import QUANTILES, Round, Row, box, rounds_of, row_from_dict
-from snellen.evaluate.ways import CONTROLS, HEADS, ONE, ONLY, PLAIN, WAYS, OneFirstLook, OtherCrop
-from snellen.image import ZOOM_PRESETS, ImageError, Picture, load
-from snellen.table import UsageError
+from snellen.image import ImageError, Picture, load
 from snellen.workers import cut_off_last_line, run_batches
+from snellen.zoom import ZOOM_PRESETS
 
 if TYPE_CHECKING:
-    from snellen.evaluate.peers import Peer
+    from snellen.evaluate.baselines import Peer
 
 __all__ = [
     "QUANTILES", "DataSet", "Job", "Options", "Round", "Row",
@@ -137,7 +138,7 @@ def open_model(model: str | Backend, threads: int = 1) -> Backend:
 @lru_cache(maxsize=2)
 def _open(model: str, threads: int) -> Backend:
     if model != "snellen-1" and _is_ours(model):
-        from snellen.backends.bundled import BundledBackend
+        from snellen.backends.onnx import BundledBackend
 
         return BundledBackend(Path(model), threads)
     try:
@@ -164,7 +165,7 @@ def identity(backend: Backend, options: Options) -> str:
 
 def weights_of(model: str | Backend) -> str | None:
     """SHA-256 over the files of a model of our make; None for others, which are known by name and version only."""
-    from snellen.backends.bundled import WEIGHTS
+    from snellen.backends.onnx import WEIGHTS
 
     if not isinstance(model, str) or not _is_ours(model):
         return None
@@ -278,7 +279,7 @@ def _start(options: Options) -> None:
 
 @cache  # all peers of a run, which take turns
 def _peer(name: str) -> Peer:
-    from snellen.evaluate.peers import open_peer
+    from snellen.evaluate.baselines import open_peer
 
     return open_peer(name)
 

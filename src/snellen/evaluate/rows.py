@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from snellen.answer import Issue
-from snellen.assess import Assessment, Step
+from snellen.assessor import Assessment, Step
 from snellen.region import Region
+from snellen.reply import Issue
 
 QUANTILES = tuple(round(0.05 * i, 2) for i in range(1, 20))
 """Of a rating distribution, kept for each round."""

@@ -1,8 +1,8 @@
 """Stage 2: reinforcement learning. GRPO (Shao et al. 2024, arXiv 2402.03300) over rollouts with the zoom tool.
 
 Reads top to bottom: next pictures, roll out through the one Assessor, reward, group advantage, loss, step. Connector
-and decoder learn; the encoder is frozen. Which tokens are actions is said in `snellen.train.policy` and
-`snellen.train.trace`; crops and what is seen in them are context and never trained on.
+and decoder learn; the encoder is frozen. Which tokens are actions is said in `snellen.train.snellen1.policy` and
+`snellen.train.snellen1.trace`; crops and what is seen in them are context and never trained on.
 
 One process on two cores or one GPU, or several started by `accelerate launch`: each rolls out its share of the
 pictures, rewards see all of them, gradients are summed.
@@ -23,19 +23,19 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from snellen.assess import Assessment, Assessor
-from snellen.backends import Sampling
+from snellen.assessor import Assessment, Assessor
+from snellen.backend import Sampling
 from snellen.backends.taught import write_phrases
 from snellen.data.sample import Sample
 from snellen.image import load
-from snellen.model.decoder import Decoder
-from snellen.train.kl_coverage import open_regulariser
-from snellen.train.loop import save
-from snellen.train.policy import Policy
-from snellen.train.resample import draw, flatness, mos_bins, probabilities
+from snellen.snellen1.decoder import Decoder
+from snellen.train.checkpoint import save
+from snellen.train.log import Rollout, RunLog, bias_by_fifth, distinct_2, mos_edges, think_texts
+from snellen.train.regularizers import open_regulariser
 from snellen.train.rewards import WEIGHTS, Floats, Said, Truth, last_ratings, reward_parts, said_by, total, truth_of
-from snellen.train.run_log import Rollout, RunLog, bias_by_fifth, distinct_2, mos_edges, think_texts
-from snellen.train.trace import trace
+from snellen.train.sampler import draw, flatness, mos_bins, probabilities
+from snellen.train.snellen1.policy import Policy
+from snellen.train.snellen1.trace import trace
 from snellen.train.update import cut, of_actions, update
 
 CREDIT: Mapping[str, tuple[str, ...]] = {
@@ -56,7 +56,7 @@ class RlOptions:
     updates: optimiser steps on the same rollouts, the ratio of probabilities clipped to 1 - clip_low .. 1 + clip_high.
     rewards: (name, weight); width: of the score reward, in MOS; noise: see `group_advantage`; token_credit: see
     `CREDIT`. regulariser: kl_coverage, kl, entropy or none; strength: its factor; share: of tokens covered at most.
-    flat_from, flat_by, flat: the schedule of `snellen.train.resample.flatness`; flat 0 is no re-sampling. tokens:
+    flat_from, flat_by, flat: the schedule of `snellen.train.sampler.flatness`; flat 0 is no re-sampling. tokens:
     padded tokens in one pass at most. warmup: steps in which the learning rate rises to `rate`.
     """
 

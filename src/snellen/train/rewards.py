@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from snellen.answer import Issue
-from snellen.assess import Assessment
+from snellen.assessor import Assessment
 from snellen.data.sample import Fault, Sample
 from snellen.region import Region
+from snellen.reply import Issue
 
 Floats = npt.NDArray[np.float64]
 
@@ -90,7 +90,7 @@ def said_by(assessment: Assessment) -> Said:
 
 
 def format(readable: npt.ArrayLike) -> Floats:
-    """1 where every reply of the rollout can be read, else 0. Strict: see `snellen.answer.parse_reply`."""
+    """1 where every reply of the rollout can be read, else 0. Strict: see `snellen.reply.parse_reply`."""
     return np.asarray(readable, np.float64)
 
 

@@ -17,12 +17,12 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snellen.backends.bundled import texts_of, token_id
-from snellen.model.decoder import Decoder, DecoderShape, laid_out, number_embeddings
-from snellen.model.seen import Seen
+from snellen.backends.onnx import texts_of, token_id
+from snellen.snellen1.decoder import Decoder, DecoderShape, laid_out, number_embeddings
+from snellen.snellen1.perception import Seen
 from snellen.train import best_device
-from snellen.train.batch import CLAIM, CONTEXT, PLACE, RATING, WORD, Batch, Row, collate
-from snellen.train.loop import rate_at, save
+from snellen.train.checkpoint import rate_at, save
+from snellen.train.snellen1.batch import CLAIM, CONTEXT, PLACE, RATING, WORD, Batch, Row, collate
 
 NUMBERS = 501
 """Tokens "0.00" to "5.00"."""

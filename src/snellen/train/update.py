@@ -10,11 +10,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from snellen.model.decoder import Decoder
-from snellen.train.kl_coverage import Regulariser, coverage_set, entropy, kl, taken_logprobs
-from snellen.train.policy import Policy
+from snellen.snellen1.decoder import Decoder
+from snellen.train.regularizers import Regulariser, coverage_set, entropy, kl, taken_logprobs
 from snellen.train.rewards import Floats
-from snellen.train.trace import Trace, Traces, action_logits, collate
+from snellen.train.snellen1.policy import Policy
+from snellen.train.snellen1.trace import Trace, Traces, action_logits, collate
 
 
 def of_actions(one: Trace, advantage: Mapping[str, float]) -> Floats:
@@ -36,7 +36,7 @@ class Piece:
 
 def cut(policy: Policy, traces: Sequence[Trace], advantage: Sequence[Floats], share: float, tokens: int) -> list[Piece]:
     """Rollouts of about one length together, at most `tokens` padded tokens in a piece; which actions are covered (see
-    `snellen.train.kl_coverage`) is decided over all of them."""
+    `snellen.train.regularizers`) is decided over all of them."""
     logprob = [one.logprob for one in traces]
     sizes = np.cumsum([len(one) for one in advantage])[:-1]
     rating = np.concatenate([one.rating for one in traces])

@@ -33,7 +33,7 @@ LEVELS = (1, 2, 3, 4, 5)
 class Distortion:
     """One distortion.
 
-    kind: the issue kind it shows, one of `snellen.terms.KINDS`. kadid: its name in KADID-10k, None if it is not
+    kind: the issue kind it shows, one of `snellen.vocabulary.KINDS`. kadid: its name in KADID-10k, None if it is not
     there. context: how many native px around a region its result depends on. kinds: the kind of each level, for a
     distortion whose levels are not all of one kind.
     """

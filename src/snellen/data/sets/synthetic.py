@@ -1,6 +1,6 @@
 """Pristine pictures with one known distortion each: KADID-10k, TID2013, CSIQ, LIVE.
 
-A sample's fault is the distortion as published, if `snellen.terms.KINDS` has a word for it, said of the whole
+A sample's fault is the distortion as published, if `snellen.vocabulary.KINDS` has a word for it, said of the whole
 picture (also where it falls on patches of it). Its level is the published one, 1 (least) to 5 (most). All pictures of
 one reference share a group and a split.
 """

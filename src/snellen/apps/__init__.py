@@ -1,0 +1,1 @@
+"""Applications: each may be deleted together with its row in `snellen.cli`."""

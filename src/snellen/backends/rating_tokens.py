@@ -1,0 +1,127 @@
+"""The rating distribution of a model that writes ratings digit by digit.
+
+A rating is one of the 401 texts "1.00" ... "5.00". A token (a digit, a point, several of them, with or without the
+white space before or the comma after) narrows down which of these can still come.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from snellen.backend import RatingDistribution
+
+RATINGS = tuple(f"{cents / 100:.2f}" for cents in range(100, 501))
+"""Every rating as it is written."""
+
+RATING_KEY = re.compile(r'"rating"\s*:\s*')
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One generated token: its `text`, and log-probabilities (natural log) of alternatives by text, itself included."""
+
+    text: str
+    alternatives: Mapping[str, float]
+
+
+def consistent(text: str) -> tuple[str, ...]:
+    """The ratings that a text can be the beginning of, or, where something follows the number, that it is.
+
+    >>> consistent("4.9")[:2], consistent("3.5,"), consistent("7")
+    (('4.90', '4.91'), ('3.50',), ())
+    """
+    match = re.match(r"[0-9.]*", text)
+    number = match[0] if match else ""
+    if len(number) == len(text):
+        return tuple(rating for rating in RATINGS if rating.startswith(number))
+    if re.fullmatch(r"\d(\.\d{1,2})?", number) and 1.0 <= float(number) <= 5.0:
+        return (f"{float(number):.2f}",)
+    return ()
+
+
+def rating_from_choices(prefix: str, choices: Sequence[Choice]) -> RatingDistribution | None:
+    """Read the distribution at the last `"rating":` of a reply, `prefix` being the part that was not generated.
+
+    Along the written number the alternatives of each token branch off. What would have followed on another branch is
+    not known, so its probability is spread evenly over the ratings that it can still become. Alternatives that begin
+    no rating, and those that the server did not list, are left out and the rest is scaled to 1. None where the reply
+    holds no rating or the listed alternatives none.
+    """
+    text = prefix + "".join(choice.text for choice in choices)
+    keys = list(RATING_KEY.finditer(text))
+    number = re.compile(r"[0-9.]+").match(text, keys[-1].end()) if keys else None
+    if number is None:
+        return None
+    start, stop = number.span()
+    mass: dict[str, float] = {}
+    weight = 1.0
+    position = len(prefix)
+    for choice in choices:
+        begin, position = position, position + len(choice.text)
+        if position <= start or begin >= stop:
+            continue
+        known, before = text[start:begin], text[begin:start]
+        for alternative, logprob in choice.alternatives.items():
+            if alternative != choice.text:
+                _spread(mass, known, alternative, before, weight * math.exp(logprob))
+        weight *= math.exp(choice.alternatives.get(choice.text, -math.inf))
+    _add(mass, consistent(number[0] + "}"), weight)
+    return distribution(mass)
+
+
+def _spread(mass: dict[str, float], known: str, token: str, before: str, weight: float) -> None:
+    if before.strip():
+        if not token.startswith(before):
+            return
+        token = token[len(before) :]
+    elif not known:
+        token = token.lstrip()
+    if token:
+        _add(mass, consistent(known + token), weight)
+
+
+def _add(mass: dict[str, float], ratings: Sequence[str], weight: float) -> None:
+    for rating in ratings:
+        mass[rating] = mass.get(rating, 0.0) + weight / len(ratings)
+
+
+def distribution(mass: Mapping[str, float]) -> RatingDistribution | None:
+    """Weights by rating text as a distribution, scaled to 1; None when there is no weight at all."""
+    total = sum(mass.values())
+    if not total > 0.0:
+        return None
+    ratings = sorted(rating for rating, weight in mass.items() if weight > 0.0)
+    return RatingDistribution(
+        np.array([float(rating) for rating in ratings]), np.array([mass[rating] / total for rating in ratings])
+    )
+
+
+def rating_by_expansion(
+    next_tokens: Callable[[tuple[int, ...]], Mapping[int, float]],
+    texts: Mapping[int, str],
+    least: float = 1e-3,
+) -> RatingDistribution | None:
+    """Follow every way to write a rating that has at least probability `least`.
+
+    `next_tokens` maps the token ids written so far, after `"rating":` and its white space, to probabilities of the
+    next token; `texts` gives the text of those tokens that can be part of a rating. None when no way leads to one.
+    """
+    mass: dict[str, float] = {}
+    waiting: list[tuple[tuple[int, ...], str, float]] = [((), "", 1.0)]
+    while waiting:
+        ids, known, weight = waiting.pop()
+        for token, probability in next_tokens(ids).items():
+            if token not in texts or weight * probability < least:
+                continue
+            text = known + (texts[token].lstrip() if not known else texts[token])
+            possible = consistent(text)
+            if len(possible) == 1:
+                _add(mass, possible, weight * probability)
+            elif possible and len(text) > len(known):
+                waiting.append(((*ids, token), text, weight * probability))
+    return distribution(mass)

@@ -1,0 +1,156 @@
+"""Vision-language models of the Hugging Face kind, from a local folder; needs the extra `hf`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from snellen.backend import BackendError, Conversation, RatingDistribution, Reply, Sampling
+from snellen.backends.rating_tokens import RATING_KEY, rating_by_expansion
+from snellen.image import View, resample
+
+if TYPE_CHECKING:
+    import torch
+
+
+class HfBackend:
+    """Replies from a checkpoint that `AutoModelForImageTextToText` opens; no code from the checkpoint is run.
+
+    `path` is a local folder (or the name of a model that is in the local cache). Conversations are asked one by one,
+    so that no padding can change a score. A view is cut from the picture's own pixels, at most `long_side` px. The
+    rating distribution is exact down to ways of writing a rating that have less than one in a thousand.
+    """
+
+    tokens_per_rating = 8
+
+    def __init__(self, path: str, *, long_side: int = 1024, device: str | None = None) -> None:
+        try:
+            import torch
+
+            transformers = _transformers()
+        except ImportError as error:
+            raise BackendError('hf: models need an extra; run: pip install "snellen[hf]"') from error
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.long_side = long_side
+        try:
+            self.processor: Any = transformers.AutoProcessor.from_pretrained(path, local_files_only=True)
+            model: Any = transformers.AutoModelForImageTextToText.from_pretrained(
+                path, dtype="auto", local_files_only=True
+            )
+        except (OSError, ValueError) as error:
+            raise BackendError(f"hf:{path} cannot be opened ({error}); give the folder of a checkpoint") from error
+        self.model = model.to(self.device).eval()
+        self.name = Path(path).name
+        self.version = str(getattr(self.model.config, "_commit_hash", None) or path)
+        self.tokenizer: Any = self.processor.tokenizer
+        self.number_texts = _number_texts(self.tokenizer)
+
+    def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        """One reply for each conversation, in order."""
+        return [self._reply(conversation, sampling) for conversation in conversations]
+
+    def _reply(self, conversation: Conversation, sampling: Sampling) -> Reply:
+        import torch
+
+        inputs = self._inputs(conversation, sampling.prefix)
+        prompt = inputs["input_ids"].shape[1]
+        cuda = [torch.device(self.device)] if self.device.startswith("cuda") else []
+        with torch.inference_mode(), torch.random.fork_rng(devices=cuda):
+            torch.manual_seed(sampling.seed)
+            output = self.model.generate(**inputs, generation_config=self._generation(sampling))
+        ids = tuple(int(token) for token in output.sequences[0, prompt:])
+        # scores are after temperature and top-p: what the tokens were really sampled from
+        logprobs = tuple(
+            float(torch.log_softmax(scores[0].float(), dim=-1)[token])
+            for scores, token in zip(output.scores, ids, strict=True)
+        )
+        text = sampling.prefix + self.tokenizer.decode(ids, skip_special_tokens=True)
+        ended = bool(ids) and ids[-1] in self._ends()
+        rating = self._rating(inputs, ids, sampling.prefix)
+        return Reply(text, ids, logprobs, rating, "stop" if ended else "length")
+
+    def _inputs(self, conversation: Conversation, prefix: str) -> dict[str, torch.Tensor]:
+        messages, images = [], []
+        for turn in conversation:
+            content: list[dict[str, str]] = []
+            for part in turn.parts():
+                if isinstance(part, View):
+                    images.append(Image.fromarray(resample(part.picture, part.region, self.long_side)))
+                    content.append({"type": "image"})
+                else:
+                    content.append({"type": "text", "text": part})
+            messages.append({"role": turn.role, "content": content})
+        text = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) + prefix
+        batch = self.processor(text=[text], images=images or None, return_tensors="pt").to(self.device)
+        return dict(batch)
+
+    def _generation(self, sampling: Sampling) -> Any:
+        # a configuration of our own: checkpoints bring top-k, penalties and lengths that nobody asked for
+        own = self.model.generation_config
+        sampled = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+        return _transformers().GenerationConfig(
+            max_new_tokens=sampling.max_tokens,
+            **(sampled if sampling.temperature > 0.0 else {"do_sample": False}),
+            eos_token_id=own.eos_token_id,
+            pad_token_id=own.pad_token_id if own.pad_token_id is not None else self.tokenizer.pad_token_id,
+            bos_token_id=own.bos_token_id,
+            return_dict_in_generate=True,
+            output_scores=True,
+        )
+
+    def _ends(self) -> tuple[int, ...]:
+        ends = self.model.generation_config.eos_token_id
+        return tuple(ends) if isinstance(ends, (list, tuple)) else (ends,)
+
+    def _rating(self, inputs: dict[str, torch.Tensor], ids: tuple[int, ...], prefix: str) -> RatingDistribution | None:
+        import torch
+
+        before = self._before_rating(ids, prefix)
+        if before is None:
+            return None
+
+        def next_tokens(written: tuple[int, ...]) -> Mapping[int, float]:
+            extra = torch.tensor([[*ids[:before], *written]], dtype=torch.long, device=self.device)
+            more = {"input_ids": extra, "attention_mask": torch.ones_like(extra)}
+            longer = {
+                # other inputs of one number per token say which are image; what was written is text, 0
+                name: torch.cat([value, more.get(name, torch.zeros_like(extra))], dim=1)
+                if value.shape == inputs["input_ids"].shape
+                else value
+                for name, value in inputs.items()
+            }
+            with torch.inference_mode():
+                logits = self.model(**longer, use_cache=False).logits[0, -1].float()
+            probs = torch.softmax(logits, dim=-1)
+            return {token: float(probs[token]) for token in self.number_texts}
+
+        return rating_by_expansion(next_tokens, self.number_texts)
+
+    def _before_rating(self, ids: tuple[int, ...], prefix: str) -> int | None:
+        """How many of the generated tokens come before the rating's first; None when the reply has no rating."""
+        text = prefix + self.tokenizer.decode(ids, skip_special_tokens=True)
+        keys = list(RATING_KEY.finditer(text))
+        if not keys:
+            return None
+        for count in range(len(ids) + 1):
+            if len(prefix + self.tokenizer.decode(ids[:count], skip_special_tokens=True)) > keys[-1].end():
+                return count - 1
+        return None
+
+
+def _transformers() -> Any:
+    return importlib.import_module("transformers")  # by name: it is an extra, which type checks do without
+
+
+def _number_texts(tokenizer: Any) -> dict[int, str]:
+    """The tokens that can be part of a written rating: digits, points, with or without a space before, , or } after."""
+    texts = {}
+    for token in range(len(tokenizer)):
+        text = tokenizer.decode([token])
+        if text in (",", "}") or (text.strip(" ,}") and len(text) <= 6 and not set(text) - set("0123456789. ,}")):
+            texts[token] = text
+    return texts

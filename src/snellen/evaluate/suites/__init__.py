@@ -1,0 +1,1 @@
+"""Suites: one module each, all of one shape."""

@@ -1,0 +1,1 @@
+"""Facts about a picture, worded: the four sections of a rationale."""

@@ -1,0 +1,1 @@
+"""The bundled model: its layout, its networks, its weights."""

@@ -1,0 +1,1 @@
+"""The training stages of the bundled model."""

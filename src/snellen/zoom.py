@@ -1,0 +1,82 @@
+"""Zoom policies: which crop is shown for the box that a model asks for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from snellen.image import OVERVIEW
+from snellen.region import Region
+
+
+@dataclass(frozen=True)
+class ZoomPolicy:
+    """Which crops a protocol allows.
+
+    Attributes:
+        min_area: smallest share of the picture.
+        max_area: largest share of the picture.
+        min_side_px: smallest side in native px (or the picture's side where that is shorter); stronger than max_area.
+        invalid: what an invalid box becomes: "error" raises, "central" is the central half of each side.
+        steps: a box is first widened to so many even steps along each side; None leaves it. A crop that begins a hair
+            elsewhere shows other native pixels and gets another rating; so it is mostly the same crop.
+    """
+
+    min_area: float
+    max_area: float
+    min_side_px: int
+    invalid: str
+    steps: int | None = None
+
+    def widened(self, region: Region) -> Region:
+        """The least region around it whose sides lie on even ``steps``."""
+        if self.steps is None:
+            return region
+        hair = 1e-6  # of a step: 0.3 is not quite three tenths
+        x0, y0 = (math.floor(side * self.steps + hair) / self.steps for side in (region.x0, region.y0))
+        x1, y1 = (math.ceil(side * self.steps - hair) / self.steps for side in (region.x1, region.y1))
+        return Region(x0, y0, x1, y1)
+
+    def settle(self, region: Region | None, width: int, height: int) -> Region:
+        """The allowed crop nearest to ``region`` on a picture of ``width`` x ``height`` px, on whole pixels.
+
+        The centre is kept unless the crop would leave the picture, the aspect ratio unless a side is used up.
+
+        Args:
+            region: the box that was asked for; None for an invalid one.
+            width: of the picture, px.
+            height: of the picture, px.
+
+        Raises:
+            ValueError: the box is invalid and the policy is "error".
+        """
+        if region is None:
+            if self.invalid == "error":
+                raise ValueError("the box to zoom into is invalid")
+            region = Region(0.25, 0.25, 0.75, 0.75)
+        left, top, right, bottom = self.widened(region).to_pixels(width, height)
+        w, h = right - left, bottom - top
+        total = width * height
+        if w * h > self.max_area * total:
+            shrink = math.sqrt(self.max_area * total / (w * h))
+            w, h = max(1, math.floor(w * shrink)), max(1, math.floor(h * shrink))
+        if w * h < self.min_area * total:
+            grow = math.sqrt(self.min_area * total / (w * h))
+            w = min(width, math.ceil(w * grow))
+            h = min(height, math.ceil(self.min_area * total / w))
+            w = min(width, max(w, math.ceil(self.min_area * total / h)))
+        least_w, least_h = min(width, self.min_side_px), min(height, self.min_side_px)
+        w, h = max(w, least_w), max(h, least_h)
+        if w * h > self.max_area * total:  # one side had to grow: the other gives way
+            h = max(least_h, math.floor(self.max_area * total / w))
+            w = max(least_w, min(w, math.floor(self.max_area * total / h)))
+        left = min(max(0, math.floor((left + right - w) / 2)), width - w)
+        top = min(max(0, math.floor((top + bottom - h) / 2)), height - h)
+        return Region.from_pixels((left, top, left + w, top + h), width, height)
+
+
+ZOOM_PRESETS = {
+    "snellen": ZoomPolicy(min_area=0.0, max_area=0.75, min_side_px=OVERVIEW, invalid="error", steps=10),
+    "zoom-iqa": ZoomPolicy(min_area=0.25, max_area=0.75, min_side_px=28, invalid="central"),
+}
+"""Zoom policies by name: crops down to what shows native pixels, and the Zoom-IQA authors' clamping."""
