@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "runs"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "runs"))
 
 from ablation import SETTINGS, read_log, train  # noqa: E402
 from ablation_page import (  # noqa: E402

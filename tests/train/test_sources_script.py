@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-SCRIPT = Path(__file__).parent.parent / "runs" / "sources.py"
+SCRIPT = Path(__file__).parents[2] / "runs" / "sources.py"
 SCORES = {"calm": 2.9, "sharp": 4.1, "again": 4.0, "known": 4.5, "unread": None}
 
 

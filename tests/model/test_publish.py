@@ -57,7 +57,7 @@ SUITES: dict[str, Any] = {
 @pytest.fixture
 def publish(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script, imported as it imports its neighbours."""
-    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "runs")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "runs")
     import publish as script  # type: ignore[import-not-found,unused-ignore]
 
     return script

@@ -8,7 +8,7 @@ import torch
 
 from snellen.snellen1.perception import Vision
 
-SCRIPT = Path(__file__).parent.parent / "runs" / "average.py"
+SCRIPT = Path(__file__).parents[2] / "runs" / "average.py"
 
 
 def test_the_mean_of_two_encoders_opens_and_lies_between_them(tmp_path: Path) -> None:

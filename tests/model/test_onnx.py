@@ -28,7 +28,7 @@ from snellen.protocol import RATING_PREFIX, parse_reply
 from snellen.region import FULL, Region
 from snellen.vocabulary import KINDS, SEVERITIES, named
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 Pixels = npt.NDArray[np.uint8]
 
 

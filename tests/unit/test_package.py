@@ -14,7 +14,7 @@ import pytest
 
 import snellen
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "snellen"
 
 DATA_PATH = ("region", "terms", "answer", "decode", "image", "protocol", "backends", "assess")
