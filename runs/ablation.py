@@ -2,7 +2,7 @@ r"""What each part of the reinforcement stage is worth: the same run without it,
 
     python runs/ablation.py --vision build/vision/vision.pt --sft build/sft --manifest build/biq2021.jsonl \
         --looks build/looks --steps 30 --real 6 --synthetic 2 --rollouts 6 --rate 3e-4 --workers 2 \
-        --out build/ablation --page docs/ablation.md
+        --out build/ablation --page docs/results/ablation.md
 
 Writes ablation.json and ablation.md: numbers of a validation pass on held-out pictures (never the test split), and the
 training logs. As many runs go on at a time as there are workers, on one thread each. A run that is there is not

@@ -1,4 +1,4 @@
-"""Last step of the recipe: put what was measured into README.md, the model card and docs/evaluation.md.
+"""Last step of the recipe: put what was measured into README.md, the model card and docs/results/evaluation.md.
 
     python runs/publish.py --runs build/biq build/local build/robust --checks build/calibrate build/agreement
 
@@ -13,7 +13,6 @@ import contextlib
 import json
 import re
 import shlex
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,8 @@ from snellen.evaluate.predict import weights_of
 
 ROOT = Path(__file__).parent.parent
 WEIGHTS = "src/snellen/snellen1/weights"
-PAGE = "docs/evaluation.md"
+PAGE = "docs/results/evaluation.md"
+CARD = "docs/model-card.md"
 BEGIN, END = "<!-- numbers -->", "<!-- /numbers -->"
 MISSING = "not measured for this version"
 SCRIPTS = ("calibrate", "agreement", "speed")
@@ -85,7 +85,7 @@ def short_table(found: Sequence[Found]) -> str:
     lines = ["| what | aim | measured |", "| --- | --- | --- |"]
     lines += [f"| {row.what} | {row.aim} | {measure(row, found)[0]} |" for row in ROWS if row.short]
     more = "Values in brackets are 95 % intervals. All numbers, with the command that made each and the figures: "
-    return "\n".join(lines) + f"\n\n{more}[docs/evaluation.md](docs/evaluation.md)."
+    return "\n".join(lines) + f"\n\n{more}[docs/results/evaluation.md](docs/results/evaluation.md)."
 
 
 def measure(row: Row, found: Sequence[Found]) -> tuple[str, str]:
@@ -141,7 +141,7 @@ def run_section(folder: Path, run: dict[str, Any], page: Path) -> str:
 
 
 def publish(root: Path, runs: Sequence[Path], checks: Sequence[Path]) -> None:
-    """Write README.md, the model card and docs/evaluation.md with its figures, all below `root`.
+    """Write README.md, the model card and docs/results/evaluation.md with its figures, all below `root`.
 
     runs, checks: folders as for the command. Everything is read before anything is written.
     """
@@ -153,11 +153,7 @@ def publish(root: Path, runs: Sequence[Path], checks: Sequence[Path]) -> None:
     checksums = "\n".join(f"| `{file}` | `{checksum}` |" for file, checksum in card["sha256"].items())
     numbers, page = numbers_table(found), root / PAGE
     put(root / "README.md", short_table(found))
-    put(
-        root / WEIGHTS / "MODEL_CARD.md",
-        f"Version {card['version']}.\n\n| file | sha256 |\n| --- | --- |\n{checksums}\n\n{numbers}",
-    )
-    shutil.copy(root / WEIGHTS / "MODEL_CARD.md", root / "docs" / "model-card.md")
+    put(root / CARD, f"Version {card['version']}.\n\n| file | sha256 |\n| --- | --- |\n{checksums}\n\n{numbers}")
     page.with_suffix("").mkdir(exist_ok=True)
     for old in page.with_suffix("").glob("*.svg"):
         old.unlink()

@@ -23,9 +23,9 @@ from snellen.zoom import ZOOM_PRESETS
 
 WIDER = 0.3
 """Of a box's sides, on each side of it: what is darker or flatter than the rest shows beside the rest, and of clean
-pictures the most suspicious part alone looks faulty twice as often as with its surroundings (docs/training-log.md)."""
+pictures the most suspicious part alone looks faulty twice as often as with its surroundings (docs/log)."""
 CLOSER = 0.1
-"""The same where a fault is known: of such pictures more than that is not needed (docs/training-log.md)."""
+"""The same where a fault is known: of such pictures more than that is not needed (docs/log)."""
 VARIANTS = {True: 1, False: 2}
 """Wordings per picture, by whether it is real: known faults teach grounding, real pictures mostly the rating."""
 

@@ -4,7 +4,7 @@ r"""Step 9 of the recipe: second rounds after first rounds that the model wrote 
         --out build/rationales-b.jsonl
 
 A teacher's first round is true; the model's own is not always. Taught on the teacher's only, it believes every word
-that it wrote, and the second look cannot help (docs/training-log.md). So the model of step 8 writes the first rounds,
+that it wrote, and the second look cannot help (docs/log). So the model of step 8 writes the first rounds,
 half of them greedily and half drawn, and the writer continues each from the truth. First rounds are taught as before.
 """
 

@@ -1,4 +1,4 @@
-"""The last step of the recipe: numbers of finished runs into README.md, the model card and docs/evaluation.md."""
+"""The last step of the recipe: numbers of finished runs into README.md, the model card and docs/results/evaluation.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from snellen.evaluate.predict import weights_of
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"><title>Bars</title></svg>'
-WRITTEN = ("README.md", "src/snellen/snellen1/weights/MODEL_CARD.md", "docs/evaluation.md")
+WRITTEN = ("README.md", "docs/model-card.md", "docs/results/evaluation.md")
 SUITES: dict[str, Any] = {
     "scores": {
         "biq2021": {
@@ -71,9 +71,10 @@ def root(tmp_path: Path) -> Path:
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         (top / name).write_text(f"{name} before\n<!-- numbers -->\nold\n<!-- /numbers -->\nafter \\1\n")
     card = {"name": "snellen-1", "version": "9.9.9", "sha256": {"encoder.onnx": "abc"}}
-    (top / WRITTEN[1]).with_name("card.json").write_text(json.dumps(card))
-    (top / "docs" / "evaluation").mkdir()
-    (top / "docs" / "evaluation" / "gone-scores-01.svg").write_text(SVG)
+    (top / "src/snellen/snellen1/weights").mkdir(parents=True)
+    (top / "src/snellen/snellen1/weights/card.json").write_text(json.dumps(card))
+    (top / "docs" / "results" / "evaluation").mkdir()
+    (top / "docs" / "results" / "evaluation" / "gone-scores-01.svg").write_text(SVG)
     return top
 
 
@@ -101,7 +102,7 @@ def cells(page: str) -> dict[str, str]:
 
 def test_every_suite_has_its_rows(publish: ModuleType, root: Path, tmp_path: Path) -> None:
     publish.publish(root, [run(tmp_path / "all", SUITES)], [])
-    page = (root / "docs" / "evaluation.md").read_text()
+    page = (root / "docs" / "results" / "evaluation.md").read_text()
     said = cells(page)
     assert said["BIQ2021 official test split, raw SRCC"] == "0.845 [0.830, 0.860]"
     assert said["replies that parse"] == "99.8 %"
@@ -125,7 +126,7 @@ def test_every_suite_has_its_rows(publish: ModuleType, root: Path, tmp_path: Pat
 
 def test_what_is_missing_says_so(publish: ModuleType, root: Path, tmp_path: Path) -> None:
     publish.publish(root, [run(tmp_path / "all", SUITES)], [])
-    said = cells((root / "docs" / "evaluation.md").read_text())
+    said = cells((root / "docs" / "results" / "evaluation.md").read_text())
     for row in ("the same, raw PLCC", "L-test, piqe", "90 % interval holds the MOS", "wheel, in MB"):
         assert said[row] == publish.MISSING, row
 
@@ -137,7 +138,6 @@ def test_the_pages_change_between_the_marks_only(publish: ModuleType, root: Path
         assert text.startswith(f"{name} before\n<!-- numbers -->\n") and "\nold\n" not in text
         assert text.endswith("\n<!-- /numbers -->\nafter \\1\n")
     card = (root / WRITTEN[1]).read_text()
-    assert (root / "docs" / "model-card.md").read_text() == card
     assert "Version 9.9.9." in card and "| `encoder.onnx` | `abc` |" in card
     short = (root / "README.md").read_text()
     assert "snellen evaluate" not in short and len(short.splitlines()) < 45, "the README's table stays short"
@@ -147,11 +147,11 @@ def test_the_pages_change_between_the_marks_only(publish: ModuleType, root: Path
 def test_the_page_has_command_circumstances_tables_and_figures(publish: ModuleType, root: Path, tmp_path: Path) -> None:
     folder = run(tmp_path / "some", {}, peers={"piqe": "piqe 1.2"}, peer_samples={"pristine": 15}, max_samples=3)
     publish.publish(root, [folder], [])
-    page = (root / "docs" / "evaluation.md").read_text()
+    page = (root / "docs" / "results" / "evaluation.md").read_text()
     assert "snellen evaluate 'two rounds'" in page and "#### A table" in page and "evaluation.md before" not in page
     assert "Peers: piqe 1.2." in page and "at most 15 of pristine" in page and "At most 3 pictures" in page
     assert "![scores-01](evaluation/some-scores-01.svg)" in page
-    assert [path.name for path in (root / "docs" / "evaluation").iterdir()] == ["some-scores-01.svg"]
+    assert [path.name for path in (root / "docs" / "results" / "evaluation").iterdir()] == ["some-scores-01.svg"]
 
 
 def test_scripts_are_read_where_there_are_any(publish: ModuleType, root: Path, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_scripts_are_read_where_there_are_any(publish: ModuleType, root: Path, t
     }  # fmt: skip
     (tmp_path / "speed.json").write_text(json.dumps(data))
     publish.publish(root, [], [tmp_path])
-    page = (root / "docs" / "evaluation.md").read_text()
+    page = (root / "docs" / "results" / "evaluation.md").read_text()
     assert cells(page)["wheel, in MB"] == "29" and "## Time" in page and "python runs/speed.py" in page
 
 

@@ -3,7 +3,7 @@
 Trained from scratch on rationales. A conversation is one row of tokens, and to each is added what is seen there: to the
 places of a look its vectors, one by one; to every word after it the look's last vector, which says in short what was
 found. So a word is always written with the finding in view; a small decoder did not learn to look it up on its own
-(docs/training-log.md).
+(docs/log).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 An encoder that is taught the ratings of a few thousand pictures learns many of them by heart, and with them to tell
 those pictures apart rather than good from bad. A network that is left alone has nothing to remember: what small heads
 with strong dropout read from all of its depths ranks new pictures better than the trained encoder does, and the two
-miss differently (docs/training-log.md). So the plain rating of a look is the mean of both.
+miss differently (docs/log). So the plain rating of a look is the mean of both.
 """
 
 from __future__ import annotations

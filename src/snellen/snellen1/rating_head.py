@@ -158,7 +158,7 @@ class RatingPointer(nn.Module):
     is, the decoder says from all that it has seen and written; how far to move, a small network says from the finding
     and that place alone: the chances of each kind, how severe, the area, and what was rated without them, for who rates
     a picture 2 has seen what is wrong with it. It may not say any number: free to, it learned the labels of the
-    training pictures by heart and moved the rating of the second round at random (docs/training-log.md).
+    training pictures by heart and moved the rating of the second round at random (docs/log).
     """
 
     def __init__(self, width: int) -> None:

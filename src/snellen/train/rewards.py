@@ -36,7 +36,7 @@ WEIGHTS: tuple[tuple[str, float], ...] = (
 )
 """Every reward and its weight in the sum; weight 0 only logs. The price of a crop is below what a second look brings to
 the refinement of an ordinary photograph, 0.3 times 0.004: at 0.005 to 0.05 the policy stopped looking at these
-(docs/training-log.md)."""
+(docs/log)."""
 
 LOCAL = 0.6
 """Faults over less of the picture than this are local, so that there is a place to look at."""
@@ -152,7 +152,7 @@ def grounding(said: Said, truth: Truth) -> float:
 
     To hold the fault counts twice as much as to show little else. (Share held + intersection over union) / 2, as it was
     first, paid as much for most of the picture as for the model's own box of the fault, so that crops grew to 0.6 of
-    the picture (docs/training-log.md).
+    the picture (docs/log).
     """
     local = [fault for fault in truth.faults or () if fault.region.area < LOCAL]
     if not local:

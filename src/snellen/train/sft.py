@@ -209,7 +209,7 @@ def _begin_from(model: Decoder, state: dict[str, Tensor]) -> None:
 
 def _optimizer(model: Decoder, options: SftOptions) -> torch.optim.AdamW:
     """Only matrices decay. What points at a rating has few weights that begin at nothing: it learns ten times as fast.
-    Not so the gates for words: with that they opened too far (docs/training-log.md)."""
+    Not so the gates for words: with that they opened too far (docs/log)."""
     rating = list(model.rater.parameters())
     known = {id(p) for p in rating}
     rest = [p for p in model.parameters() if id(p) not in known]
