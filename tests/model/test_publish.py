@@ -1,4 +1,4 @@
-"""The last step of the recipe: numbers of finished runs into README.md, the model card and docs/results/evaluation.md."""
+"""Numbers of finished runs go into README.md, the model card and docs/results/evaluation.md."""
 
 from __future__ import annotations
 

@@ -243,7 +243,8 @@ def test_what_is_found_in_a_crop_is_what_a_closer_look_finds(monkeypatch: pytest
     torch.manual_seed(0)
     views = [picture(0).view(), picture(0).view(PART), picture(1).view()]
     near = picture(0).view(Region(0.3, 0.4, 0.6, 0.7))
-    monkeypatch.setattr("snellen.train.snellen1.feature_cache.closer", lambda view, _: near if view is views[1] else None)
+    closer = "snellen.train.snellen1.feature_cache.closer"
+    monkeypatch.setattr(closer, lambda view, _: near if view is views[1] else None)
     cache = LookCache(Vision())
     seen, rated = cache.take(views), torch.zeros(1)
     far, close = (cache.vision.judge(*cache._read([view]), rated) for view in (views[1], near))

@@ -25,8 +25,8 @@ _NAME = "|".join(sorted({name.split()[0] for names in NAMES.values() for name in
 _CALLED = re.compile(rf"\b({_HOW}) (?:{_NAME})\b|\b(?:is|proves|as) ({_HOW})\b", re.IGNORECASE)
 
 NOTHING, UNLIKED, FAULT = "nothing", "unliked", "fault"
-"""What a look may find, beside one of KINDS: nothing wrong, in a picture that is liked (see `snellen.vocabulary.LIKED`) and
-in one that is not; and what suits a fault of any kind."""
+"""What a look may find, beside one of KINDS: nothing wrong, in a picture that is liked (see
+`snellen.vocabulary.LIKED`) and in one that is not; and what suits a fault of any kind."""
 CLEAR = frozenset((NOTHING, UNLIKED))
 FINDINGS = frozenset((FAULT, *CLEAR, *KINDS))
 RELATED = frozenset((*RELATIONS, *GONE.values(), STILL_NOTHING))

@@ -211,8 +211,8 @@ def regrid(cells: Tensor, rows: int, columns: int) -> Tensor:
 
 
 class Glance(nn.Module):
-    """What the encoder says of one look without words: the score. Together with `snellen.snellen1.imagenet_rater` it is the plain
-    regression head that the language model is held against."""
+    """What the encoder says of one look without words: the score. Together with `snellen.snellen1.imagenet_rater`
+    it is the plain regression head that the language model is held against."""
 
     def __init__(self) -> None:
         super().__init__()
