@@ -28,7 +28,8 @@ def compared_shares(first: Iterable[Line], second: Iterable[Line]) -> dict[str, 
 
     Of local faults of levels 3 to 5: a crop holds half of it; its kind is named. Of all of them: the last round is
     nearer than the first to what the fault costs (`snellen.evaluate.stats.fault_drop`).
-    Of clean pictures: a fault is claimed. Of rated pictures: a fault is claimed, by the verdict of their MOS; the last round is nearer to it than the first.
+    Of clean pictures: a fault is claimed.
+    Of rated pictures: a fault is claimed, by the verdict of their MOS; the last round is nearer to it than the first.
     """
     hits = [measured(lines) for lines in (first, second)]
     found = {}

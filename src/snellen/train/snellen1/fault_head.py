@@ -1,7 +1,7 @@
 """Between encoder and decoder: teach the fault heads, on what the trained encoder says of synthetic looks.
 
-They learn with the encoder first (`snellen.train.snellen1.encoder`). On MOS that is best after about three passes over the
-real pictures and worse after five (docs/log), when what says where a fault is, and of which kind, still gains.
+They learn with the encoder first (`snellen.train.snellen1.encoder`). On MOS that is best after about three passes over
+the real pictures and worse after five (docs/log), when what says where a fault is, and of which kind, still gains.
 So that goes on without it, and as the encoder no longer changes, what it says of every look is computed once
 (runs/cells.py).
 """

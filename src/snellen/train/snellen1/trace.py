@@ -1,8 +1,8 @@
 """A rollout as numbers: one row of tokens, and which of them were the policy's actions.
 
 The row is the conversation as `snellen.train.snellen1.batch` lays it out (<look>, four coordinates, LOOK_TOKENS places,
-the reply, <end>, and again), followed by one branch per round: the tokens of RATING_PREFIX, which see the conversation up
-to that round's look and nothing after it, so that one pass gives the rating of every round as it is read before the
+the reply, <end>, and again), followed by one branch per round: the tokens of RATING_PREFIX, which see the conversation
+up to that round's look and nothing after it, so that one pass gives the rating of every round as it is read before the
 words.
 
 Actions are words (all tokens of a reply but its written rating and those that were the only ones allowed) and ratings
