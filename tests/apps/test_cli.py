@@ -62,7 +62,7 @@ def test_assess_prints_the_whole_story_in_80_columns(
     assert told.index("blur severity 4 lower right [0.70, 0.70, 0.90, 0.90]") < told.index("noise severity 1")
     first, second = told.split("Round 1")[1].split("Round 2")
     assert "the whole picture" in first and "Unsure of the corner." in first
-    assert "looks closer: lower right [0.50, 0.50, 1.00, 1.00]" in first
+    assert "zooms in: lower right [0.50, 0.50, 1.00, 1.00]" in first
     assert "lower right" in second and "rating 2.50 ± 0.35 (+0.00)" in second and "It was 3.50" in second
     assert re.search(r"scripted [0-9a-f]{12}", told), "the model's name and version"
 
@@ -230,7 +230,7 @@ def test_data_build_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(["data", "show", "2", str(out), "--out", str(page)]) == 0
     assert page.read_text().count("<article>") == 2
     said, problems = capsys.readouterr()
-    assert said == "" and problems.splitlines() == [f"{out}: {len(lines)} rationales", f"page: {page.as_uri()}"]
+    assert said == "" and problems.splitlines() == [f"{out}: {len(lines)} conversations", f"page: {page.as_uri()}"]
 
     (tmp_path / "navy.png").write_bytes(b"")
     assert main(["data", "build", str(manifest), "--out", str(out)]) == 1

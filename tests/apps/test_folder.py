@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snellen.apps.folder import Settings, find_pictures, score_folder
-from snellen.apps.table import Row, UsageError, read_table
+from snellen.apps.folder import find_pictures, score_folder
 from snellen.backend import BackendError
 from snellen.cli import main
+from snellen.table import Row, read_table
+from snellen.usage import UsageError
 
 ISSUES = '[{"kind": "blur", "severity": 4, "bbox_2d": [0.50, 0.50, 0.75, 0.75]}]'
 ANSWER = f'{{"bbox_2d": [0.00, 0.00, 0.00, 0.00], "rating": 2.50, "tool": "final", "issues": {ISSUES}}}'
@@ -26,10 +27,11 @@ REPLY = f"<think></think><answer>{ANSWER}</answer>"
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def model(tmp_path: Path) -> str:
+    """Model that gives the same reply to every picture."""
     script = tmp_path / "replies.jsonl"
     script.write_text(json.dumps({"text": REPLY, "rating": {"values": [2.0, 3.0], "probs": [0.5, 0.5]}}) + "\n")
-    return Settings(f"scripted:{script}", batch_size=2)
+    return f"scripted:{script}"
 
 
 @pytest.fixture
@@ -53,14 +55,14 @@ def picture(path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 64, 3), np.uint8)).save(path)
 
 
-def test_every_picture_gets_a_row(photos: Path, settings: Settings, tmp_path: Path) -> None:
+def test_every_picture_gets_a_row(photos: Path, model: str, tmp_path: Path) -> None:
     out = tmp_path / "scores.csv"
     seen: list[tuple[int, int, str | None]] = []
 
     def watch(done: int, total: int, row: Row | None) -> None:
         seen.append((done, total, row["path"] if row else None))
 
-    rows = score_folder(photos, out, settings, watch=watch)
+    rows = score_folder(photos, out, model, watch=watch)
     assert [row["path"] for row in rows] == NAMES and read_table(out) == rows
     assert seen == [(0, 5, None), *((done, 5, name) for done, name in enumerate(NAMES, start=1))]
     good = rows[0]
@@ -74,22 +76,22 @@ def test_every_picture_gets_a_row(photos: Path, settings: Settings, tmp_path: Pa
     assert not (tmp_path / "scores.csv.partial").exists()
 
 
-def test_workers_write_the_same_table(photos: Path, settings: Settings, tmp_path: Path) -> None:
-    alone = score_folder(photos, tmp_path / "alone.jsonl", settings)
-    together = score_folder(photos, tmp_path / "together.jsonl", settings, workers=2)
+def test_workers_write_the_same_table(photos: Path, model: str, tmp_path: Path) -> None:
+    alone = score_folder(photos, tmp_path / "alone.jsonl", model)
+    together = score_folder(photos, tmp_path / "together.jsonl", model, workers=2, batch_size=2)
     assert together == alone
     assert (tmp_path / "together.jsonl").read_text() == (tmp_path / "alone.jsonl").read_text()
 
 
-def test_a_folder_without_pictures_is_an_empty_table(settings: Settings, tmp_path: Path) -> None:
+def test_a_folder_without_pictures_is_an_empty_table(model: str, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     for workers in (1, 2):
-        assert score_folder(tmp_path / "none", tmp_path / "scores.csv", settings, workers=workers) == []
+        assert score_folder(tmp_path / "none", tmp_path / "scores.csv", model, workers=workers) == []
     assert read_table(tmp_path / "scores.csv") == []
 
 
-def test_a_folder_that_cannot_be_listed_is_a_row(settings: Settings) -> None:
-    script = Path(settings.model.removeprefix("scripted:")).read_text()
+def test_a_folder_that_cannot_be_listed_is_a_row(model: str) -> None:
+    script = Path(model.removeprefix("scripted:")).read_text()
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         place.chmod(0o777)
@@ -102,7 +104,7 @@ def test_a_folder_that_cannot_be_listed_is_a_row(settings: Settings) -> None:
         if root:  # whom permissions do not bind
             os.seteuid(65534)
         try:
-            rows = score_folder(place / "photos", place / "scores.csv", Settings(f"scripted:{place}/replies.jsonl"))
+            rows = score_folder(place / "photos", place / "scores.csv", f"scripted:{place}/replies.jsonl")
         finally:
             if root:
                 os.seteuid(0)
@@ -118,61 +120,61 @@ def as_left(rows: list[Row], out: Path, torn: str = "") -> Path:
     return journal
 
 
-def test_a_killed_run_goes_on_where_it_stopped(photos: Path, settings: Settings, tmp_path: Path) -> None:
-    whole = score_folder(photos, tmp_path / "whole.csv", settings)
+def test_a_killed_run_goes_on_where_it_stopped(photos: Path, model: str, tmp_path: Path) -> None:
+    whole = score_folder(photos, tmp_path / "whole.csv", model)
     out = tmp_path / "scores.csv"
     marked = [{**whole[4], "score": 4.44}, {**whole[3], "problem": "as it was"}]
     journal = as_left(marked, out, '{"path": "b/c.P')
-    rows = score_folder(photos, out, settings, resume=True)
+    rows = score_folder(photos, out, model, resume=True)
     assert rows == [*whole[:3], marked[1], marked[0]], "what was scored, or had an error, is not looked at again"
     assert read_table(out) == rows and not journal.exists()
 
 
-def test_a_complete_table_takes_what_is_new(photos: Path, settings: Settings, tmp_path: Path) -> None:
+def test_a_complete_table_takes_what_is_new(photos: Path, model: str, tmp_path: Path) -> None:
     out = tmp_path / "scores.parquet"
-    before = score_folder(photos, out, settings)
+    before = score_folder(photos, out, model)
     picture(photos / "new.png")
     picture(photos / "a.jpg")
     done: list[str] = []
     rows = score_folder(
-        photos, out, settings, resume=True, watch=lambda _, __, row: done.append(row["path"]) if row else None
+        photos, out, model, resume=True, watch=lambda _, __, row: done.append(row["path"]) if row else None
     )
     assert done == ["new.png"] and len(rows) == 6
     assert [row for row in rows if row["path"] != "new.png"] == before
 
 
-def test_resume_without_anything_to_continue_starts(photos: Path, settings: Settings, tmp_path: Path) -> None:
-    assert len(score_folder(photos, tmp_path / "scores.csv", settings, resume=True)) == 5
+def test_resume_without_anything_to_continue_starts(photos: Path, model: str, tmp_path: Path) -> None:
+    assert len(score_folder(photos, tmp_path / "scores.csv", model, resume=True)) == 5
 
 
-def test_work_is_neither_overwritten_nor_mixed(photos: Path, settings: Settings, tmp_path: Path) -> None:
+def test_work_is_neither_overwritten_nor_mixed(photos: Path, model: str, tmp_path: Path) -> None:
     out = tmp_path / "scores.csv"
-    rows = score_folder(photos, tmp_path / "whole.csv", settings)
+    rows = score_folder(photos, tmp_path / "whole.csv", model)
     journal = as_left(rows[:1], out)
     left = journal.read_text()
     with pytest.raises(UsageError, match=r"scores\.csv\.partial .*--resume"):
-        score_folder(photos, out, settings)
+        score_folder(photos, out, model)
     with pytest.raises(UsageError, match="max_rounds 2, now it is 1"):
-        score_folder(photos, out, Settings(settings.model, max_rounds=1), resume=True)
+        score_folder(photos, out, model, max_rounds=1, resume=True)
     assert journal.read_text() == left and not out.exists()
     journal.write_text("damaged\n")
     with pytest.raises(UsageError, match="damaged"):
-        score_folder(photos, out, settings, resume=True)
+        score_folder(photos, out, model, resume=True)
 
 
-def test_what_is_scored_when_the_model_fails_is_kept(photos: Path, settings: Settings, tmp_path: Path) -> None:
-    script = Path(settings.model.removeprefix("scripted:"))
+def test_what_is_scored_when_the_model_fails_is_kept(photos: Path, model: str, tmp_path: Path) -> None:
+    script = Path(model.removeprefix("scripted:"))
     crop = REPLY.replace('"final"', '"crop"').replace("[0.00, 0.00, 0.00, 0.00]", "[0.10, 0.10, 0.50, 0.50]")
     big = photos / "b" / "big.png"
     Image.new("RGB", (900, 900), "tan").save(big)  # large enough to zoom into, for which there is no reply
     script.write_text(json.dumps(crop) + "\n")
     out = tmp_path / "scores.csv"
     with pytest.raises(BackendError, match="round 2"):
-        score_folder(photos, out, Settings(settings.model, batch_size=1), resume=False)
+        score_folder(photos, out, model, batch_size=1)
     kept = [json.loads(line)["path"] for line in (tmp_path / "scores.csv.partial").read_text().splitlines()]
     assert kept == ["a.jpg"]
     with pytest.raises(BackendError):
-        score_folder(big.parent / "d", tmp_path / "other.csv", Settings("scripted:gone.jsonl"))
+        score_folder(big.parent / "d", tmp_path / "other.csv", "scripted:gone.jsonl")
     assert not (tmp_path / "other.csv.partial").exists()
 
 
@@ -191,7 +193,7 @@ def run(*arguments: Any) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_stopping_it_loses_and_repeats_nothing(
-    settings: Settings, tmp_path: Path, workers: int, how: signal.Signals
+    model: str, tmp_path: Path, workers: int, how: signal.Signals
 ) -> None:
     folder, out = tmp_path / "many", tmp_path / "scores.csv"
     journal = tmp_path / "scores.csv.partial"
@@ -201,7 +203,7 @@ def test_stopping_it_loses_and_repeats_nothing(
     Image.fromarray(pixels).save(folder / names[0])
     for name in names[1:]:
         os.link(folder / names[0], folder / name)
-    arguments = (folder, "--out", out, "--model", settings.model, "--batch-size", 2, "--workers", workers)
+    arguments = (folder, "--out", out, "--model", model, "--batch-size", 2, "--workers", workers)
     process = run(*arguments)
     while process.poll() is None and (not journal.exists() or journal.read_text().count("\n") < 4):
         time.sleep(0.01)
@@ -221,14 +223,14 @@ def test_stopping_it_loses_and_repeats_nothing(
 
 
 def test_the_command(
-    photos: Path, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    photos: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "scores.csv"
-    assert main(["score", str(photos), "--out", str(out), "--model", settings.model]) == 1
+    assert main(["score", str(photos), "--out", str(out), "--model", model]) == 1
     said, problems = capsys.readouterr()
     complaint, summary = problems.splitlines()
     assert said == "" and complaint.startswith(f"snellen: {photos / 'b' / 'empty.tif'}: the file is empty; ")
     assert summary == f"{out}: 5 pictures, 1 without a score"
     (photos / "b" / "empty.tif").unlink()
-    assert main(["score", str(photos), "--out", str(out), "--model", settings.model, "--quiet"]) == 0
+    assert main(["score", str(photos), "--out", str(out), "--model", model, "--quiet"]) == 0
     assert capsys.readouterr() == ("", "") and len(read_table(out)) == 4

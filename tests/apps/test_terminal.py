@@ -5,7 +5,8 @@ import io
 import numpy as np
 from rich.console import Console, RenderableType
 
-from snellen.apps.terminal import GAUGE, assessment_text, brief_text, features_text, gauge, open_console
+from snellen.apps.assess import GAUGE, assessment_text, brief_text, gauge
+from snellen.apps.features import features_text
 from snellen.assessor import Assessment, Assessor
 from snellen.backend import Calibration, RatingDistribution, Reply
 from snellen.backends.scripted import ScriptedBackend
@@ -13,6 +14,7 @@ from snellen.features import features
 from snellen.image import Picture
 from snellen.protocol import Answer, Issue, Rationale, render_reply
 from snellen.region import FULL, Region
+from snellen.terminal import open_console
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (640, 800, 3), np.uint8)
 

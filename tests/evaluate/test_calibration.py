@@ -8,7 +8,6 @@ import pytest
 from evaluate_fakes import backend, rated_pictures
 from scipy import stats
 
-from snellen.apps.table import UsageError
 from snellen.backend import Calibration
 from snellen.data.sample import Sample
 from snellen.evaluate.modes import PLAIN, TWO
@@ -17,6 +16,7 @@ from snellen.evaluate.report.tables import Figure, Table
 from snellen.evaluate.rows import QUANTILES, Round, Row
 from snellen.evaluate.suites import calibration
 from snellen.region import FULL
+from snellen.usage import UsageError
 
 COUNT = 1000
 

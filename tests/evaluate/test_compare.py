@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snellen.apps.table import UsageError
 from snellen.data.sample import Sample
 from snellen.data.synthesize import Recipe
 from snellen.evaluate import DataSet, compare_runs
@@ -17,6 +16,7 @@ from snellen.evaluate.stats import correlation as metrics
 from snellen.evaluate.suites.grounding import variant_of
 from snellen.region import Region
 from snellen.reply import Issue
+from snellen.usage import UsageError
 
 KEYS = [f"d/{i}" for i in range(60)]
 MOS = np.round(np.random.default_rng(0).uniform(1, 5, 60), 2)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from evaluate_fakes import rated_pictures
 
-from snellen.apps.table import UsageError
 from snellen.cli import main
 from snellen.data.sample import Sample, write_manifest
 from snellen.evaluate.command import open_data
 from snellen.evaluate.suites.scores import rated
+from snellen.usage import UsageError
 
 TEXT = '<think></think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 2.50, "tool": "final", "issues": []}</answer>'
 DATA = {60: 1.5, 90: 1.6, 110: 2.4, 130: 2.2, 150: 3.9, 170: 3.0}

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from evaluate_rows import pristine_set, reply, row
 
-from snellen.apps.table import UsageError
 from snellen.backends.scripted import ScriptedBackend
 from snellen.data.sample import Fault, Sample
 from snellen.data.synthesize import Recipe, write_recipes
@@ -18,6 +17,7 @@ from snellen.evaluate.stats import correlation as metrics
 from snellen.evaluate.suites import grounding
 from snellen.region import FULL, Region
 from snellen.reply import Issue
+from snellen.usage import UsageError
 
 CORNER = Region(0.0, 0.0, 0.5, 0.5)
 OTHER = Region(0.5, 0.5, 1.0, 1.0)

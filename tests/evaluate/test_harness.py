@@ -10,7 +10,6 @@ import pytest
 from evaluate_fakes import backend, rated_pictures
 from PIL import Image
 
-from snellen.apps.table import UsageError
 from snellen.data.sample import Sample
 from snellen.evaluate import DataSet, Options, evaluate
 from snellen.evaluate.files import COLUMNS, plain, read_predictions, write_predictions
@@ -18,6 +17,7 @@ from snellen.evaluate.harness import described, spare_peers, thin
 from snellen.evaluate.modes import ONE, ONLY, TWO
 from snellen.evaluate.predict import Job, data_set
 from snellen.evaluate.report.tables import Table, percent, spread
+from snellen.usage import UsageError
 
 TONES = {60: 1.5, 90: 1.6, 110: 2.4, 130: 2.2, 150: 3.9, 170: 3.0, 190: 4.4, 210: 4.0, 250: 4.9}
 SUITES = ("scores", "calibration")

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from evaluate_fakes import backend, rated_pictures
 
-from snellen.apps.table import UsageError
 from snellen.backend import BackendError, Conversation, Reply
 from snellen.backends.onnx import LookVectors
 from snellen.backends.scripted import ScriptedBackend
@@ -19,6 +18,7 @@ from snellen.evaluate.predict import Job, Options, clean_source, data_set, ident
 from snellen.evaluate.rows import QUANTILES, row_from_dict
 from snellen.image import Picture, View
 from snellen.region import Region
+from snellen.usage import UsageError
 from snellen.zoom import ZOOM_PRESETS
 
 TONES = {60: 1.5, 100: 2.0, 150: 3.2, 200: 4.4}

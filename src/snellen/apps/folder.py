@@ -1,91 +1,122 @@
-"""Scores for every picture in a folder, as a table; a run that was killed can be continued.
+"""`snellen score`: a table with one row for every picture in a folder. A run that was killed can be continued.
 
-While it runs, rows go to a journal beside the table (`scores.csv.partial`), one JSON line for each picture, written as
-soon as it is known. At the end they are sorted by path, written as the table, and the journal is deleted.
+During a run, each row goes to a journal beside the table (`scores.csv.partial`), one JSON line per picture, as soon as
+the picture is scored. At the end the rows are sorted by path and written as the table, and the journal is deleted.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
-from snellen.apps.table import COLUMNS, SETTINGS, Row, UsageError, check_table, read_table, write_table
 from snellen.assessor import Assessment, Assessor
-from snellen.backend import Backend, open_backend
+from snellen.backend import BackendError, open_backend
 from snellen.imagefile import RAW_SUFFIXES
+from snellen.table import COLUMNS, SETTINGS, Row, check_table, read_table, write_table
+from snellen.terminal import Progress
+from snellen.usage import (
+    FAILED,
+    OK,
+    UsageError,
+    add_max_megapixels,
+    add_max_rounds,
+    add_model_options,
+    add_quiet,
+    complain,
+    positive,
+)
 from snellen.workers import cut_off_last_line, run_batches
 
 PICTURE_SUFFIXES = RAW_SUFFIXES | frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".dib", ".jp2",
      ".j2k", ".heic", ".heif", ".ppm", ".pgm", ".pbm", ".pnm")
 )  # fmt: skip
-"""Files that are taken for pictures; whatever is in them, they get a row."""
+"""Suffixes of pictures. Every file with one of these gets a row, readable or not."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to assess; see `Assessor`."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `snellen score`."""
+    parser.add_argument("folder", metavar="DIR", type=Path, help="searched with its subfolders, hidden ones left out")
+    parser.add_argument(
+        "--out", metavar="TABLE", type=Path, required=True, help="table to write: .csv, .jsonl or .parquet"
+    )
+    parser.add_argument("--resume", action="store_true", help="continue a run that did not end; add new pictures")
+    parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes (default: 1)")
+    add_model_options(parser)
+    add_max_rounds(parser)
+    add_max_megapixels(parser)
+    add_quiet(parser)
 
-    model: str = "snellen-1"
-    protocol: str = "snellen"
-    max_rounds: int = 2
-    batch_size: int = 8
-    score_only: bool = False
-    max_megapixels: float = 100.0
 
-    def assessor(self, threads: int | None = None) -> Assessor:
-        """An Assessor; `threads` as in `open_backend`. Raises UsageError for wrong settings, else as Assessor does."""
-        try:
-            return Assessor(
-                open_backend(self.model, threads),
-                self.protocol,
-                self.max_rounds,
-                self.batch_size,
-                self.score_only,
-                max_megapixels=self.max_megapixels,
+def run(args: argparse.Namespace) -> int:
+    """Score the folder; return the exit code."""
+    progress: Progress | None = None
+
+    def watch(done: int, total: int, row: Row | None) -> None:
+        nonlocal progress
+        if progress is None:
+            progress = closing.enter_context(Progress(total, done, args.quiet))
+        if row is None:
+            return
+        progress.advance()
+        if row["error"] is not None:
+            with progress.aside():
+                complain(f"{args.folder / row['path']}: {row['problem']}")
+
+    try:
+        with ExitStack() as closing:
+            rows = score_folder(
+                args.folder,
+                args.out,
+                args.model,
+                resume=args.resume,
+                workers=args.workers,
+                watch=watch,
+                protocol=args.protocol,
+                max_rounds=args.max_rounds,
+                batch_size=args.batch_size,
+                score_only=args.score_only,
+                max_megapixels=args.max_megapixels,
             )
-        except ValueError as error:
-            raise UsageError(str(error)) from error
-
-    def columns(self, backend: Backend) -> Row:
-        """The values of `SETTINGS`."""
-        rounds = 1 if self.score_only else self.max_rounds
-        return {
-            "model": f"{backend.name} {backend.version}",
-            "protocol": self.protocol,
-            "max_rounds": rounds,
-            "score_only": self.score_only,
-        }
+    except BackendError as error:
+        raise BackendError(f"{error}; rows that were written are kept, continue with --resume") from error
+    failed = sum(row["error"] is not None for row in rows)
+    if not args.quiet:
+        print(f"{args.out}: {len(rows)} pictures, {failed} without a score", file=sys.stderr)
+    return FAILED if failed else OK
 
 
 def score_folder(
     folder: Path,
     out: Path,
-    settings: Settings,
+    model: str = "snellen-1",
     *,
     resume: bool = False,
     workers: int = 1,
     watch: Callable[[int, int, Row | None], None] = lambda done, total, row: None,
+    **options: Any,
 ) -> list[Row]:
-    """Score every picture in `folder`, hidden files and folders left out, and write the table `out`; the rows by path.
+    """Score every picture in `folder` (hidden files and folders left out), write the table `out`, return its rows.
 
-    `resume` continues a run that did not end, or adds new pictures to a table that is complete; pictures that have a
-    row, be it an error, are not looked at again. `workers` processes share the work, each with its own model.
-    `watch(done, total, row)` is called at the start with None, and for every new row.
+    resume: continue a run that did not end, or add new pictures to a complete table; a picture that has a row, even one
+    with an error, is not assessed again. workers: processes that share the work, each with its own model. `watch(done,
+    total, row)` is called at the start with None, and for every new row. options: those of `Assessor`.
 
-    Raises UsageError, and BackendError when the model cannot be opened or does not answer (what is scored by then stays
-    in the journal).
+    Raises UsageError, and BackendError when the model cannot be opened or does not answer (rows made until then stay in
+    the journal).
     """
     check_table(out)
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; name one that holds pictures")
     names, problems = find_pictures(folder)
-    assessor = settings.assessor()
-    same = settings.columns(assessor.backend)
+    assessor = _open(model, options)
+    same = _settings(assessor)
     with _journal(out, resume, same) as (rows, write):
         known = set(rows)
         todo = [name for name in names if name not in known]
@@ -103,16 +134,36 @@ def score_folder(
             for name, row in zip(todo, _rows(assessor, folder, todo), strict=True):
                 keep({**_blank(), "path": name, **row, **same})
         else:
+            size = assessor.batch_size
             del assessor  # each worker has its own
-            for name, row in _rows_by_workers(settings, folder, todo, workers):
-                keep({**_blank(), "path": name, **row, **same})
+            batches = [todo[i : i + size] for i in range(0, len(todo), size)]
+            for batch, scored in run_batches(_work, batches, workers, _start_worker, (model, options, folder)):
+                for name, row in zip(batch, scored, strict=True):
+                    keep({**_blank(), "path": name, **row, **same})
         table = [rows[name] for name in sorted(rows)]
         write_table(table, out)
     return table
 
 
+def _open(model: str, options: dict[str, Any], threads: int | None = None) -> Assessor:
+    try:
+        return Assessor(open_backend(model, threads=threads), **options)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _settings(assessor: Assessor) -> Row:
+    """Return the values of the columns `SETTINGS`."""
+    return {
+        "model": f"{assessor.backend.name} {assessor.backend.version}",
+        "protocol": assessor.protocol.name,
+        "max_rounds": assessor.max_rounds,
+        "score_only": assessor.score_only,
+    }
+
+
 def find_pictures(folder: Path) -> tuple[list[str], dict[str, str]]:
-    """Paths of all pictures inside `folder`, sorted; and of folders that cannot be listed, with the reason."""
+    """Return the sorted paths of all pictures inside `folder`, and {path: reason} of folders that cannot be listed."""
     names = []
     problems = {}
 
@@ -129,7 +180,7 @@ def find_pictures(folder: Path) -> tuple[list[str], dict[str, str]]:
 
 
 def to_row(assessment: Assessment) -> Row:
-    """What the table says about one picture, without its path and without the settings."""
+    """Return the columns of one picture, without its path and without `SETTINGS`."""
     row: Row = {"rounds": len(assessment.steps)}
     if assessment.provenance is not None:
         row |= assessment.provenance["picture"]
@@ -162,19 +213,13 @@ def _rows(assessor: Assessor, folder: Path, names: Iterable[str]) -> Iterator[Ro
     return (to_row(assessment) for assessment in assessor.stream(str(folder / name) for name in names))
 
 
-def _rows_by_workers(settings: Settings, folder: Path, names: Sequence[str], workers: int) -> Iterator[tuple[str, Row]]:
-    batches = [names[i : i + settings.batch_size] for i in range(0, len(names), settings.batch_size)]
-    for batch, rows in run_batches(_work, batches, workers, _start_worker, (settings, folder)):
-        yield from zip(batch, rows, strict=True)
-
-
 _worker: tuple[Assessor, Path]
 
 
-def _start_worker(settings: Settings, folder: Path) -> None:
-    """One thread each, since the processes share the cores."""
+def _start_worker(model: str, options: dict[str, Any], folder: Path) -> None:
+    """Open the model in a worker process, with one thread, since the processes share the cores."""
     global _worker
-    _worker = settings.assessor(threads=1), folder
+    _worker = _open(model, options, threads=1), folder
 
 
 def _work(names: Sequence[str]) -> list[Row]:
@@ -183,10 +228,10 @@ def _work(names: Sequence[str]) -> list[Row]:
 
 @contextmanager
 def _journal(out: Path, resume: bool, same: Row) -> Iterator[tuple[dict[str, Row], Callable[[Row], None]]]:
-    """Rows so far by path, and how to add one. The journal is deleted where the block ends without an error."""
+    """Give the rows so far by path, and a function that adds one. The journal is deleted when the block succeeds."""
     path = out.with_name(out.name + ".partial")
     if path.exists() and not resume:
-        raise UsageError(f"{path} is left of a run that did not end; continue it with --resume, or delete it")
+        raise UsageError(f"{path} is left from a run that did not end; continue it with --resume, or delete it")
     rows: dict[str, Row] = {}
     if resume and path.exists():
         rows = {row["path"]: row for row in _read_journal(path)}
@@ -217,7 +262,7 @@ def _journal(out: Path, resume: bool, same: Row) -> Iterator[tuple[dict[str, Row
 
 
 def _read_journal(path: Path) -> list[Row]:
-    """The rows of a journal; a last line that was not written to its end is cut off."""
+    """Return the rows of a journal; an incomplete last line is cut off."""
     try:
         return [{**_blank(), **json.loads(line)} for line in cut_off_last_line(path)]
     except (ValueError, TypeError) as error:

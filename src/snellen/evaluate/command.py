@@ -6,25 +6,23 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from snellen.usage import UsageError, add_model_options, add_quiet, positive
 
 if TYPE_CHECKING:
     from snellen.evaluate.predict import DataSet
 
 
-def add_evaluate(parser: argparse.ArgumentParser, positive: Callable[[str], int], models: str) -> None:
-    """Give the parser of `snellen evaluate` its options. positive: reads a number; models: the forms of a model."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `snellen evaluate`, and its command `compare`."""
     parser.add_argument(
         "--data", metavar="DATA", nargs="+", action="extend", default=[],
         help="NAME=ROOT of a known data set (biq2021, koniq10k, ...); FILE or NAME=FILE: a manifest (.jsonl), a table "
         "image,mos,... (.csv) or pairs that people chose from, first,second,preferred (.csv)",
     )  # fmt: skip
-    parser.add_argument("--model", default="snellen-1", help=f"{models}, or a folder with a card.json")
-    parser.add_argument(
-        "--protocol", metavar="NAME", default="snellen", help="how it is asked: snellen (default) or zoom-iqa"
-    )
+    add_model_options(parser)
     parser.add_argument(
         "--suite", metavar="LIST", type=_list, help="comma-separated (default: scores,pairs,calibration,behaviour)"
     )
@@ -47,19 +45,17 @@ def add_evaluate(parser: argparse.ArgumentParser, positive: Callable[[str], int]
         help="pictures of a data set that peers are given at most, e.g. pristine=15: some are slow on large pictures",
     )  # fmt: skip
     parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes, one thread each (1)")
-    parser.add_argument("--batch-size", metavar="N", type=positive, default=8, help="pictures at a time (8)")
-    parser.add_argument("--score-only", action="store_true", help="one look and a score, no text: faster")
     parser.add_argument(
         "--official-fit", action="store_true", help="also as the authors' evaluator counts, beside the raw values"
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress bar, no tables")
-    parser.set_defaults(run=run_evaluate)
+    add_quiet(parser)
+    parser.set_defaults(task=run_evaluate)
     commands = parser.add_subparsers(metavar="compare")
     compare = commands.add_parser("compare", help="two runs side by side")
     compare.add_argument("first", metavar="A", type=Path, help="--out of a run")
     compare.add_argument("second", metavar="B", type=Path, help="--out of another, on the same data")
     compare.add_argument("--json", action="store_true", help="JSON on standard output instead of tables")
-    compare.set_defaults(run=run_compare)
+    compare.set_defaults(task=run_compare)
 
 
 def _list(text: str) -> list[str]:
@@ -74,15 +70,20 @@ def _counts(text: str) -> dict[str, int]:
     return counts
 
 
+def run(args: argparse.Namespace) -> int:
+    """Run the evaluation or the comparison; return the exit code."""
+    code: int = args.task(args)
+    return code
+
+
 def run_evaluate(args: argparse.Namespace) -> int:
     """`snellen evaluate`; the exit code. Raises UsageError and BackendError."""
     from contextlib import ExitStack
 
-    from snellen.apps.table import UsageError
-    from snellen.apps.terminal import Progress
     from snellen.backend import BackendError
     from snellen.evaluate.harness import DEFAULT_SUITES, evaluate
     from snellen.evaluate.predict import Options
+    from snellen.terminal import Progress
 
     if not args.data or args.out is None:
         raise UsageError("--data and --out are needed; see snellen evaluate --help")
@@ -140,7 +141,6 @@ def open_data(text: str) -> DataSet:
     """
     from dataclasses import replace
 
-    from snellen.apps.table import UsageError
     from snellen.data.sample import ManifestError
     from snellen.data.sets import SourceError, parse_data_option
     from snellen.evaluate.predict import data_set

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from snellen.apps.table import UsageError
 from snellen.evaluate import claims
 from snellen.evaluate.files import read_predictions
 from snellen.evaluate.modes import WAYS
@@ -17,6 +16,7 @@ from snellen.evaluate.report.tables import Table, number, spread
 from snellen.evaluate.stats import correlation as metrics
 from snellen.evaluate.suites.grounding import recipe_of
 from snellen.evaluate.suites.scores import FEWEST, SEED
+from snellen.usage import UsageError
 
 Known = dict[tuple[str, str], dict[str, tuple[float, float]]]
 """(set, way) -> key -> (score, MOS)."""

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from snellen import __version__
-from snellen.apps.table import UsageError
 from snellen.evaluate.predict import DataSet, Row
 from snellen.evaluate.report.plot import standalone
 from snellen.evaluate.report.tables import Figure
+from snellen.usage import UsageError
 
 COLUMNS: dict[str, type] = {
     "suite": str,

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from snellen.apps.table import UsageError
 from snellen.backend import Backend
 from snellen.data.sources import near_duplicates_across_splits
 from snellen.evaluate.files import checksum, surroundings, write_figures, write_json, write_predictions
@@ -20,6 +19,7 @@ from snellen.evaluate.predict import DataSet, Job, Options, Row, open_model, pre
 from snellen.evaluate.report.page import write_report
 from snellen.evaluate.report.tables import Figure, Table
 from snellen.evaluate.suites import scores
+from snellen.usage import UsageError
 
 SUITES = ("scores", "pairs", "calibration", "behaviour", "grounding", "robustness", "faithfulness", "consistency")
 """In the order of a report; each is a module of this package, see `snellen.evaluate.predict`."""

@@ -32,13 +32,13 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snellen.apps.table import UsageError
 from snellen.assessor import BATCH_MEGAPIXELS, Assessor
 from snellen.backend import Backend, Sampling, open_backend
 from snellen.data.sample import Sample
 from snellen.evaluate.modes import CONTROLS, HEADS, ONE, ONLY, PLAIN, WAYS, OneFirstLook, OtherCrop
 from snellen.evaluate.rows import QUANTILES, Round, Row, box, rounds_of, row_from_dict
 from snellen.image import ImageError, Picture, load
+from snellen.usage import UsageError
 from snellen.workers import cut_off_last_line, run_batches
 from snellen.zoom import ZOOM_PRESETS
 

@@ -11,7 +11,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from snellen.apps.report import article, header, page, write_page
 from snellen.assessor import KEPT_SIDE, Assessment, Step
 from snellen.backend import Reply
 from snellen.data.sample import Sample
@@ -22,6 +21,7 @@ from snellen.evaluate.suites import scores
 from snellen.image import ImageError, Picture, load, resample
 from snellen.protocol import Protocol, open_protocol
 from snellen.region import FULL
+from snellen.report import article, header, page, write_page
 
 _INTERVAL = re.compile(r"^(.*\S) (\[[^\]]*\])$")
 

@@ -164,7 +164,7 @@ def _svg(width: int, height: int, parts: Sequence[str], label: str) -> str:
 
 def standalone(svg: str, title: str) -> str:
     """A drawing as an SVG file of its own: on white, with the light colours of a report, named by its `title`."""
-    colours = re.search(r":root \{.*?\}", _text("snellen.apps", "report.css"), re.S)
+    colours = re.search(r":root \{.*?\}", _text("snellen", "report.css"), re.S)
     assert colours is not None
     rules = [line for line in _text("snellen.evaluate.report", "page.css").splitlines() if line.startswith(".plot ")]
     style = "\n".join([colours[0], "text { font-family: system-ui, sans-serif; }", *rules])

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snellen.apps.table import UsageError
 from snellen.backend import Calibration
 from snellen.data.sample import Sample
 from snellen.evaluate.modes import ONE, ONLY, TWO
@@ -22,6 +21,7 @@ from snellen.evaluate.report.plot import Axes, lines
 from snellen.evaluate.report.tables import Figure, Table, number, percent, spread
 from snellen.evaluate.stats import correlation as metrics
 from snellen.evaluate.suites import scores
+from snellen.usage import UsageError
 
 Floats = npt.NDArray[np.float64]
 SELF_WAYS = (TWO, ONE, ONLY)

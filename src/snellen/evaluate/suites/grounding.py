@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from snellen.apps.table import UsageError
 from snellen.data.sample import Fault
 from snellen.data.sources import Photograph
 from snellen.data.synthesize import Recipe, read_recipes, write_recipes
@@ -34,6 +33,7 @@ from snellen.evaluate.stats import correlation as metrics
 from snellen.evaluate.stats import fault_drop as cost
 from snellen.evaluate.stats import text as words
 from snellen.region import Region
+from snellen.usage import UsageError
 
 SUITE = "grounding"
 PER_PHOTOGRAPH = {"strong": 25, "mild": 5, "clean": 5}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from snellen.apps.table import COLUMNS, Row, UsageError, check_table, read_table, write_table
+from snellen.table import COLUMNS, Row, check_table, read_table, write_table
+from snellen.usage import UsageError
 
 SAME = {"model": "scripted 1", "protocol": "snellen", "max_rounds": 2, "score_only": False}
 GOOD: Row = {

@@ -1,48 +1,111 @@
-"""Assessments and features as text for a terminal, and the progress bar."""
+"""`snellen assess`: score, issues and reasoning of pictures, as text, JSON or an HTML report."""
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from snellen.assessor import Assessment, Assessor, Step
 from snellen.draw import place
-from snellen.features import hue_name
+from snellen.report import Report
+from snellen.terminal import Progress, is_ascii, open_console
+from snellen.usage import (
+    FAILED,
+    OK,
+    UsageError,
+    add_max_megapixels,
+    add_max_rounds,
+    add_model_options,
+    check_writable,
+    complain,
+)
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from snellen.assessor import Assessment, Assessor, Step
-    from snellen.features import Features
     from snellen.reply import Issue
 
-WIDEST = 100
-"""Lines longer than this are hard to read, however wide the terminal."""
 GAUGE = 33
 """Characters of the 1..5 scale: one for every eighth of a point."""
 
 _VERDICT_STYLES = {"bad": "bold red", "poor": "red", "fair": "yellow", "good": "green", "excellent": "bold green"}
 _SEVERITY_STYLES = ("yellow", "yellow", "bright_yellow", "red", "bold red")
 _SECTIONS = ("Quality", "Improve", "Avoid", "Decision")
-_MAPS_ABREAST = 3
 
 
-def open_console(stream: Any = None) -> Console:
-    """A console on standard output, or on `stream`: no wider than `WIDEST`, no colours unless it is a terminal."""
-    console = Console(file=stream, highlight=False, markup=False, emoji=False)
-    console.width = min(console.width, WIDEST)
-    return console
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `snellen assess`."""
+    parser.add_argument("paths", metavar="PATH", nargs="+", help="a picture")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per picture and line")
+    parser.add_argument("--report", metavar="FILE", type=Path, help="also write a report to open in a browser")
+    add_model_options(parser)
+    add_max_rounds(parser)
+    add_max_megapixels(parser)
+    parser.add_argument("--quiet", action="store_true", help="one line per picture, no progress bar")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Assess and print; return the exit code."""
+    if args.report:
+        check_writable(args.report)
+    assessor = _assessor(args)
+    console = open_console()
+    report = Report()
+    failed = 0
+    with Progress(len(args.paths), quiet=args.quiet) as progress:
+        for assessment in assessor.stream(args.paths):
+            with progress.aside():
+                _show(assessment, args, console)
+            progress.advance()
+            failed += assessment.error is not None
+            if args.report:
+                report.add(assessment)
+    if args.report:
+        report.write(args.report)
+    if not args.quiet:
+        if not args.json:
+            console.print(model_text(assessor))
+        if args.report:
+            print(f"report: {args.report.resolve().as_uri()}", file=sys.stderr)
+    return FAILED if failed else OK
+
+
+def _assessor(args: argparse.Namespace) -> Assessor:
+    try:
+        return Assessor(
+            args.model,
+            args.protocol,
+            args.max_rounds,
+            args.batch_size,
+            args.score_only,
+            max_megapixels=args.max_megapixels,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _show(assessment: Assessment, args: argparse.Namespace, console: Console) -> None:
+    if args.json:
+        print(json.dumps(assessment.to_dict()), flush=True)
+    if assessment.error is not None:
+        complain(f"{assessment.name}: {assessment.error.problem}; {assessment.error.remedy}")
+    elif args.json:
+        return
+    elif args.quiet or args.score_only:
+        console.print(brief_text(assessment), soft_wrap=True)
+    else:
+        console.print(assessment_text(assessment, is_ascii(console)))
 
 
 def assessment_text(assessment: Assessment, ascii_only: bool = False) -> RenderableType:
-    """The whole story of a picture that has a score: result, issues, then every round."""
+    """Render an assessment with a score: result, issues, then every round. ascii_only: no other characters."""
     rounds = assessment.steps
     parts: list[RenderableType] = [_title(assessment), _result(assessment, ascii_only)]
     parts += [Text(f"  note: {note}", style="dim") for note in assessment.notes]
@@ -54,13 +117,13 @@ def assessment_text(assessment: Assessment, ascii_only: bool = False) -> Rendera
 
 
 def model_text(assessor: Assessor) -> Text:
-    """Which model it was, exactly."""
+    """Render name and version of the model, and the protocol."""
     backend = assessor.backend
     return Text(f"{backend.name} {backend.version}, protocol {assessor.protocol.name}", style="dim")
 
 
 def brief_text(assessment: Assessment) -> Text:
-    """One line: score, interval, verdict word, name. It is never cut, so that a program can read it."""
+    """Render one line: score, interval, verdict, name. It is never wrapped or cut, so that a program can read it."""
     low, high = assessment.interval or (None, None)
     interval = f"{low:.2f}-{high:.2f}" if low is not None else "-"
     line = Text(f"{assessment.score:.2f}  {interval:<9}  ", no_wrap=True, overflow="ignore")
@@ -69,7 +132,7 @@ def brief_text(assessment: Assessment) -> Text:
 
 
 def gauge(score: float, interval: tuple[float, float] | None, ascii_only: bool = False) -> str:
-    """The scale from 1 to 5 with the score and its interval on it, `GAUGE` characters wide."""
+    """Return the scale from 1 to 5, `GAUGE` characters wide, with marks for the score and its interval."""
     rail, span, mark = "-=|" if ascii_only else "─━●"
 
     def at(value: float) -> int:
@@ -142,85 +205,5 @@ def _round(number: int, step: Step, before: Step | None, ascii_only: bool) -> Re
         parts.append(Text(f"    {step.note}", style="dim"))
     if step.zoom is not None:
         arrow = "->" if ascii_only else "→"
-        parts.append(Text(f"    {arrow} looks closer: {place(step.zoom)}", style="cyan"))
+        parts.append(Text(f"    {arrow} zooms in: {place(step.zoom)}", style="cyan"))
     return Group(*parts)
-
-
-def features_text(name: str, features: Features, ascii_only: bool = False) -> RenderableType:
-    """The global values in a table, and the maps in shades from their lowest to their highest value."""
-    table = Table.grid(padding=(0, 2))
-    for justify in ("left", "right", "left"):
-        table.add_column(justify=justify, no_wrap=justify == "right")
-    for key, feature in features.values.items():
-        hue = f" (nearest: {hue_name(feature.value)})" if key == "color_cast_hue" else ""
-        unit = Text(f"{feature.unit}{hue}", style="dim")
-        table.add_row(key.replace("_", " "), f"{feature.value:.4g}", unit)
-    maps = Table.grid(padding=(1, 3, 0, 0))
-    shown = [key for key in features.maps if key != "color_cast_hue"]  # a circle has no lowest and highest
-    for start in range(0, len(shown), _MAPS_ABREAST):
-        maps.add_row(*(_map_text(key, features.maps[key], ascii_only) for key in shown[start : start + _MAPS_ABREAST]))
-    indent = (0, 0, 0, 2)
-    return Group(Text(name, style="bold"), Padding(table, indent), Padding(maps, indent), Text())
-
-
-def _map_text(key: str, values: npt.NDArray[np.float32], ascii_only: bool) -> Text:
-    shades = " .:*#" if ascii_only else " ░▒▓█"
-    low, high = float(values.min()), float(values.max())
-    text = Text(key.replace("_", " "), style="bold")
-    for row in values:
-        steps = [min(4, int(5 * (float(v) - low) / (high - low))) if high > low else 0 for v in row]
-        text.append("\n" + "".join(2 * shades[step] for step in steps), "not bold")
-    return text.append(f"\n{low:.3g} to {high:.3g}", "not bold dim")
-
-
-class Progress:
-    """A bar on standard error with count, rate and remaining time, shown where there is more than one picture and
-    standard error is a terminal. A context manager."""
-
-    def __init__(self, total: int, done: int = 0, quiet: bool = False) -> None:
-        from rich import progress
-
-        class Rate(progress.ProgressColumn):
-            """Pictures per second, or seconds per picture where that is more than one."""
-
-            def render(self, task: progress.Task) -> Text:
-                speed = task.finished_speed or task.speed
-                if not speed:
-                    return Text("")
-                return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each")
-
-        self._bar = progress.Progress(
-            progress.BarColumn(),
-            progress.MofNCompleteColumn(),
-            Rate(),
-            progress.TextColumn("remaining"),
-            progress.TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            disable=quiet or total < 2 or not sys.stderr.isatty(),
-        )
-        self._task = self._bar.add_task("", total=total, completed=done)
-
-    def advance(self) -> None:
-        """One more is done."""
-        self._bar.advance(self._task)
-
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        """Out of the way while something else is printed: both may share a terminal."""
-        self._stop()
-        yield
-        self._bar.start()
-
-    def _stop(self) -> None:
-        if not self._bar.disable:  # it would print an empty line
-            self._bar.stop()
-
-    def __enter__(self) -> Progress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop()

@@ -1,4 +1,4 @@
-"""A table of scores: one row for each picture, as CSV, JSON lines or Parquet."""
+"""Table of scores: one row per picture, as CSV, JSON lines or Parquet."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from snellen.usage import MissingExtra, UsageError, check_writable
 
 Row = dict[str, Any]
 
@@ -36,12 +38,8 @@ SETTINGS = ("model", "protocol", "max_rounds", "score_only")
 TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 
-class UsageError(ValueError):
-    """What was asked for cannot be done: a folder, a table or a setting. The text names it and says what to do."""
-
-
 def check_table(out: Path) -> None:
-    """Raises UsageError when a table of that name could not be written."""
+    """Raise UsageError when a table of that name could not be written."""
     if out.suffix.lower() not in TABLE_SUFFIXES:
         raise UsageError(f"{out}: tables end in {', '.join(TABLE_SUFFIXES)}")
     check_writable(out)
@@ -49,14 +47,8 @@ def check_table(out: Path) -> None:
         _parquet()
 
 
-def check_writable(path: Path) -> None:
-    """Raises UsageError when a file of that name could not be written."""
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UsageError(f"{path} cannot be written; name a file in a folder that exists and that you may write to")
-
-
 def write_table(rows: Sequence[Row], out: Path) -> None:
-    """Write rows as CSV, JSON lines or Parquet, by the name's end. The file is replaced at once or not at all."""
+    """Write rows as CSV, JSON lines or Parquet, by the suffix of `out`. The file is replaced at once or not at all."""
     unfinished = out.with_name(out.name + ".tmp")
     suffix = out.suffix.lower()
     if suffix == ".csv":
@@ -73,7 +65,7 @@ def write_table(rows: Sequence[Row], out: Path) -> None:
 
 
 def read_table(out: Path) -> list[Row]:
-    """Read what `write_table` wrote; raises UsageError when it is something else."""
+    """Read a table that `write_table` wrote. Raises UsageError for any other file."""
     suffix = out.suffix.lower()
     try:
         if suffix == ".csv":
@@ -104,7 +96,7 @@ def _parquet() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise UsageError('Parquet needs an extra: pip install "snellen[parquet]"') from error
+        raise MissingExtra("Parquet tables need", "parquet") from error
     return pyarrow.parquet
 
 

@@ -95,7 +95,7 @@ class Report:
 def page(title: str, body: str, style: str = "") -> str:
     """A whole page around the HTML of its `body`, with the styles and the script of reports; `style` is added."""
     common, script = (
-        (resources.files("snellen.apps") / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
+        (resources.files("snellen") / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
     )
     tones = "".join(f"--s{severity}:{color};" for severity, color in enumerate(SEVERITY_COLORS, start=1))
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snellen.apps.report import Report
 from snellen.assessor import Assessment, Assessor
 from snellen.backend import Calibration, RatingDistribution, Reply
 from snellen.backends.scripted import ScriptedBackend
 from snellen.image import Picture
 from snellen.protocol import Answer, Issue, Rationale, render_reply
 from snellen.region import FULL, Region
+from snellen.report import Report
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)> & so on'
 VOID = {"meta", "img", "rect", "path", "circle", "br"}

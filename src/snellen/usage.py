@@ -1,0 +1,84 @@
+"""Wrong usage of a command, and the options and checks that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes: all well; a picture failed or the model did not answer; wrong usage; stopped by Ctrl-C."""
+
+MODELS = "snellen-1 (in the package), a FOLDER with a card.json, hf:PATH, openai:URL#MODEL or scripted:FILE"
+"""Forms of a model's name, for help texts."""
+
+
+class UsageError(ValueError):
+    """A request that cannot be met: a file, a folder or an option. The text names it and the remedy."""
+
+
+class MissingExtra(UsageError):
+    """A request that needs a package of an extra that is not installed."""
+
+    def __init__(self, task: str, extra: str) -> None:
+        """task: what needs the extra, the subject of the sentence ("Parquet tables need"); extra: its name."""
+        super().__init__(f'{task} an extra; run: pip install "snellen[{extra}]"')
+
+
+def complain(problem: str) -> None:
+    """Print one line on standard error."""
+    print("snellen: " + " ".join(problem.split()), file=sys.stderr, flush=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raise UsageError when a file of that name could not be written."""
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"{path} cannot be written; name a file in a folder that exists and that you may write to")
+
+
+def positive(text: str) -> int:
+    """Parse a whole number of at least 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"at least 1, not {text}")
+    return number
+
+
+def megapixels(text: str) -> float:
+    """Parse a number above 0, for argparse."""
+    number = float(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"more than 0, not {text}")
+    return number
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add --model, --protocol, --score-only and --batch-size."""
+    parser.add_argument("--model", default="snellen-1", help=f"{MODELS} (default: snellen-1)")
+    parser.add_argument(
+        "--protocol", metavar="NAME", default="snellen", help="wording of prompts and replies: snellen or zoom-iqa"
+    )
+    parser.add_argument("--score-only", action="store_true", help="one round and a score, no text: faster")
+    parser.add_argument(
+        "--batch-size", metavar="N", type=positive, default=8, help="pictures in a batch; changes no score (default: 8)"
+    )
+
+
+def add_max_rounds(parser: argparse.ArgumentParser) -> None:
+    """Add --max-rounds."""
+    parser.add_argument(
+        "--max-rounds", metavar="N", type=positive, default=2, help="rounds at most; all but the first zoom in (2)"
+    )
+
+
+def add_max_megapixels(parser: argparse.ArgumentParser) -> None:
+    """Add --max-megapixels."""
+    parser.add_argument(
+        "--max-megapixels", metavar="N", type=megapixels, default=100.0, help="refuse larger pictures (default: 100)"
+    )
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add --quiet."""
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
