@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from snellen.data.known import Known, conversation, quick_answer
 from snellen.data.sample import Fault
 from snellen.features import Feature, Features
-from snellen.rationale.compose import Known, quick, write
 from snellen.region import FULL, WHOLE_AREA, Region
 from snellen.reply import RATING_PREFIX, Answer, Rationale, render_reply
 from snellen.zoom import ZOOM_PRESETS
@@ -40,10 +40,7 @@ def known_of(row: dict[str, Any]) -> Known:
     if row["fault"]:
         distortion, kind, level, box = row["fault"]
         faults = (Fault(distortion, kind, level, Region(*box)),)
-    width, height = row["size"]
-    return Known(
-        row["mos"], row["first"], measured, width, height, row["first_std"], faults, row["real"], Region(*row["region"])
-    )
+    return Known(row["mos"], row["first"], measured, row["first_std"], faults, row["real"], Region(*row["region"]))
 
 
 def round_of(
@@ -74,11 +71,11 @@ def quick_round(row: dict[str, Any], number: int) -> dict[str, Any]:
     if "measured" not in row:
         return round_of(row, number, (None, Answer(None, row["mos"], "final")), row["mos"], "rating")
     known = known_of(row)
-    answer = quick(known) if number == 1 else Answer(None, known.label, "final", known.issues)
+    answer = quick_answer(known) if number == 1 else Answer(None, known.label, "final", known.issues)
     return round_of(row, number, (None, answer), known.label)
 
 
-def asked_of(known: Known, box: Sequence[float]) -> Region:
+def asked_of(known: Known, box: Sequence[float], width: int, height: int) -> Region:
     """What a first look asks for: the box that the fault heads named with WIDER of its sides around it, or CLOSER where
     a fault is known; a known fault of which that would miss half is asked for as it is known.
 
@@ -91,7 +88,7 @@ def asked_of(known: Known, box: Sequence[float]) -> Region:
     wanted = Region(max(0.0, x0 - dx), max(0.0, y0 - dy), min(1.0, x1 + dx), min(1.0, y1 + dy))
     if any(wanted.covers(fault.region) < 0.5 for fault in known.faults if fault.region.area < WHOLE_AREA):
         wanted = known.faults[0].region
-    return ZOOM_PRESETS["snellen"].settle(wanted, known.width, known.height)
+    return ZOOM_PRESETS["snellen"].settle(wanted, width, height)
 
 
 def conversations(row: dict[str, Any], box: Sequence[float]) -> list[dict[str, Any]]:
@@ -104,13 +101,13 @@ def conversations(row: dict[str, Any], box: Sequence[float]) -> list[dict[str, A
     if "measured" not in row:
         return lines
     known = known_of(row)
-    asking = replace(known, crop=asked_of(known, box))
+    asking = replace(known, crop=asked_of(known, box, *row["size"]))
     for variant in range(VARIANTS[row["real"]]):
-        said = write(known, np.random.default_rng([row["look"], variant]))
+        said = conversation(known, np.random.default_rng([row["look"], variant]))
         targets = [known.first_rating if answer.tool == "crop" else known.label for _, answer in said]
         rounds = [round_of(row, i, one, target) for i, (one, target) in enumerate(zip(said, targets, strict=True), 1)]
         if len(rounds) == 2:
-            first = write(asking, np.random.default_rng([row["look"], variant, 1]))[0]
+            first = conversation(asking, np.random.default_rng([row["look"], variant, 1]))[0]
             lines.append(about(row) | {"rounds": [round_of(row, 1, first, known.first_rating)]})
             rounds[0] |= {"teaches": "nothing"}
         lines.append(about(row) | {"rounds": rounds})

@@ -24,9 +24,9 @@ from tokenizers import Tokenizer
 
 from snellen.backend import Sampling
 from snellen.backends.taught import read_phrases
+from snellen.data.known import second_round
 from snellen.image import Picture, View
 from snellen.protocol import DEFAULT_QUESTION, SnellenProtocol
-from snellen.rationale.compose import second
 from snellen.region import FULL, Region
 from snellen.reply import Answer, ReplyError, parse_reply, to_grid
 from snellen.snellen1.decoder import Decoder
@@ -59,7 +59,7 @@ def first_replies(policy: Policy, rows: Sequence[dict[str, Any]], temperature: f
     return [reply.text for reply in policy.reply(asked, Sampling(temperature=temperature))]
 
 
-def continued(row: dict[str, Any], reply: str, drawn: bool) -> list[dict[str, Any]]:
+def continued(row: dict[str, Any], reply: str) -> list[dict[str, Any]]:
     """The lines for one picture after its own first reply; none where it asks for no crop or cannot be read.
 
     The stored second look is shown, so that is the region which the first reply is made to ask for.
@@ -76,7 +76,7 @@ def continued(row: dict[str, Any], reply: str, drawn: bool) -> list[dict[str, An
     lines = [about(row) | {"rounds": [first, quick_round(row, 2)]}]
     if "measured" in row:
         known = known_of(row)
-        last: tuple[Any, Answer] = second(known, said, np.random.default_rng([row["look"], 100 + drawn]))
+        last: tuple[Any, Answer] = second_round(known, said)
         lines.append(about(row) | {"rounds": [first, round_of(row, 2, last, known.label)]})
     return lines
 
@@ -110,7 +110,7 @@ def main() -> None:
             batch = [rows[i] for i in order[begin : begin + BATCH]]
             drawn = begin // BATCH % 2 == 1
             for row, reply in zip(batch, first_replies(policy, batch, float(drawn)), strict=True):
-                lines = continued(row, reply, drawn)
+                lines = continued(row, reply)
                 counts["pictures"] += 1
                 counts["continued"] += bool(lines)
                 out.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

@@ -7,11 +7,7 @@ from PIL import Image
 from snellen.data.distort import distort
 from snellen.features import CELLS, Feature, Features, features
 from snellen.rationale.evidence import (
-    LOW_MOS,
-    cluster,
-    derived_issues,
     evidence,
-    informative_region,
     inside,
     outside,
     strengths,
@@ -19,7 +15,6 @@ from snellen.rationale.evidence import (
     traits,
 )
 from snellen.region import FULL, Region
-from snellen.reply import Issue
 
 PART = Region(0.3, 0.3, 0.7, 0.7)
 
@@ -128,32 +123,3 @@ def test_strengths_and_traits_are_the_two_ends_of_the_same_measures() -> None:
     assert strengths(bad) == []
     assert traits(bad) == ["soft", "grainy", "blocky", "burnt", "blocked", "dark", "flat", "dull"]
     assert traits(bad, PART) == ["soft", "grainy", "blocky", "burnt", "blocked", "dark"]
-
-
-def test_derived_issues_follow_measurement_and_mos() -> None:
-    soft = measured(sharpness=0.3, blockiness=0.86, contrast=0.2, luminance=0.5)
-    found = derived_issues(soft, 2.1)
-    # Blur is further beyond its threshold than compression; (4.2 - 2.1) / 0.7 = 3, one less for the second.
-    assert found == (Issue("blur", 3, FULL), Issue("compression", 2, FULL))
-    assert derived_issues(soft, 1.0)[0].severity == 5
-    assert derived_issues(soft, LOW_MOS) == ()
-    assert derived_issues(measured(sharpness=0.6, contrast=0.2, luminance=0.5), 1.5) == ()
-
-
-def test_a_cluster_of_bad_cells_gives_the_box() -> None:
-    bad = np.zeros((CELLS, CELLS), dtype=bool)
-    bad[1:4, 2:5] = True
-    bad[8, 8] = True
-    assert cluster(bad) == Region(0.2, 0.1, 0.5, 0.4)
-    bad[:, :] = False
-    bad[0, :5] = True
-    assert cluster(bad) == FULL  # five cells are content, not a place
-    bad[:8] = True
-    assert cluster(bad) == FULL  # most of the picture
-
-
-def test_the_informative_region_has_the_most_contrast() -> None:
-    cells = np.full((CELLS, CELLS), 0.05, np.float32)
-    cells[7:, :3] = 0.3
-    region = informative_region(measured(contrast=cells), np.random.default_rng(1))
-    assert region.covers(Region(0.0, 0.7, 0.3, 1.0)) > 0.9

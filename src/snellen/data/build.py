@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from snellen.data.known import Known, conversation, quick_answer
 from snellen.data.sample import ManifestError, Sample, fault_to_row, read_manifest
 from snellen.features import Features, features
 from snellen.image import load
-from snellen.rationale.compose import Known, quick, write
 from snellen.region import FULL, Region
 from snellen.reply import RATING_PREFIX, parse_reply, render_reply
 
@@ -96,7 +96,7 @@ def rows(
         raise ManifestError(f"{sample.path}: no mos; a rationale needs to know how good the picture is")
     rng = np.random.default_rng(seed)
     real = not sample.faults and sample.reference is None
-    known = Known(sample.mos, first[0], measured, size[0], size[1], first[1], sample.faults, real)
+    known = Known(sample.mos, first[0], measured, first[1], sample.faults, real)
     about = {
         "path": sample.path,
         "split": sample.split,
@@ -108,13 +108,13 @@ def rows(
         "faults": [fault_to_row(fault) for fault in sample.faults],
     }
     region, rounds = FULL, []
-    for number, (rationale, answer) in enumerate(write(known, rng), 1):
+    for number, (rationale, answer) in enumerate(conversation(known, rng), 1):
         reply = render_reply(rationale, answer, number)
         rounds.append(_round(region, answer.rating, len(answer.issues), reply))
         region = answer.region or FULL
     lines = [{**about, "rounds": rounds}]
     if rng.random() < quick_share:
-        answer = quick(known)
+        answer = quick_answer(known)
         reply = render_reply(None, answer, 1)
         if not reply.startswith(RATING_PREFIX):
             raise ValueError(f"a quick reply does not begin as it is forced to: {reply}")

@@ -1,1 +1,5 @@
-"""Facts about a picture, worded: the four sections of a rationale."""
+"""The writer of rationales: facts about one round -> its four sections."""
+
+from snellen.rationale.compose import Facts, compose
+
+__all__ = ["Facts", "compose"]

@@ -1,388 +1,356 @@
-"""The procedural writer of grounded rationales: from what is known about a picture to the conversation about it.
+"""The writer: facts about one round -> the four sections of its rationale.
 
-Round 1 says what can be seen at a glance and rates it by an out-of-fold prediction from the small view; round 2, on
-the crop that round 1 asks for, tells the truth and rates it by the label. So a model learns to look closer where the
-first look was unsure, and to move its rating for a reason. Every claim is true: faults are known or measured, and
-what is said to be seen is checked against the measured maps (`snellen.rationale.evidence`).
+The text repeats the facts and adds two things only: measured strengths and weaknesses (`snellen.rationale.evidence`)
+and how a kind of fault looks by its nature. Kinds, severities, places, verdict, direction and tool are those of the
+facts.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from snellen.data.sample import Fault
 from snellen.features import Features
-from snellen.rationale import patterns as wording
-from snellen.rationale.evidence import derived_issues, evidence, informative_region, strengths, tint, traits
-from snellen.rationale.lexicon import EVIDENCE, KIND_WORDS, SEVERITY, STRENGTHS, TRAITS, name_of, say, sentence, where
+from snellen.rationale import sentences as patterns
+from snellen.rationale.evidence import evidence, strengths, tint, traits
+from snellen.rationale.lexicon import (
+    CROP_WORDS,
+    EVIDENCE,
+    KIND_WORDS,
+    SEVERITY,
+    STRENGTHS,
+    TRAITS,
+    names,
+    same_place,
+    sentence,
+    unmarked,
+    where,
+)
 from snellen.region import FULL, Region
-from snellen.reply import Answer, Issue, Rationale, to_grid
-from snellen.vocabulary import LIKED, STEADY, VERDICTS, direction, verdict
+from snellen.reply import Issue, Rationale
+from snellen.vocabulary import LIKED, VERDICTS, direction, verdict
 
-UNSURE_ERROR, UNSURE_STD = 0.35, 0.45
-"""The first look was unsure when it missed the label by more, or its own standard deviation is larger, in MOS."""
-
-_LOCAL = 0.6  # regions of less area are local
-_COMMON = ("blur", "noise", "compression", "oversharpening", "color cast")  # to avoid where nothing is wrong
-_TRAIT_KIND = {
-    "soft": "blur",
-    "grainy": "noise",
-    "blocky": "compression",
-    "burnt": "overexposure",
-    "blocked": "underexposure",
-    "dark": "underexposure",
-    "flat": "low contrast",
-    "dull": "saturation",
-}
+MOST_ISSUES = 4
+"""The text names at most so many issues, the worst first."""
+_TRIES = 10  # wordings drawn before one that repeats a pair of words is accepted
+_EFFECT = {"new": -1, "worse": -1, "confirmed": -1, "trait": -1, "milder": 1, "withdrawn": 1, "clean": 1}
+_PLAIN_GOALS = ("blur", "overexposure", "noise", "color cast")  # what lifts most pictures without a single fault
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known about one picture.
+class Facts:
+    """Everything that one round's text is written from.
 
-    label: MOS 1..5. first_rating: prediction from the small view by a model that did not learn from this picture,
-    1..5; first_std: its standard deviation. faults: what was applied, empty for clean and for real pictures.
-    measured: features of the whole picture. width, height: px. real: rated as found, so its faults are not known and
-    issues come from the measurements. crop: what the second look shows; None lets the writer choose.
+    Attributes:
+        number: round, from 1.
+        rating: MOS 1..5 of this round.
+        issues: claimed faults, worst first.
+        measured: features of the whole picture.
+        shown: region that this round's view shows.
+        crop: region that is asked for next; None in the last round.
+        earlier_rating: MOS 1..5 of the round before; needed from round 2 on.
+        earlier_issues: claimed faults of the round before.
+        unsure: a crop is asked for because the rating is uncertain.
     """
 
-    label: float
-    first_rating: float
+    number: int
+    rating: float
+    issues: tuple[Issue, ...]
     measured: Features
-    width: int
-    height: int
-    first_std: float = 0.3
-    faults: tuple[Fault, ...] = ()
-    real: bool = False
+    shown: Region = FULL
     crop: Region | None = None
+    earlier_rating: float | None = None
+    earlier_issues: tuple[Issue, ...] = ()
+    unsure: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("label", "first_rating"):
-            if not 1.0 <= getattr(self, name) <= 5.0:
-                raise ValueError(f"{name} {getattr(self, name)} is outside 1..5")
+        if self.number < 1:
+            raise ValueError(f"rounds count from 1, not {self.number}")
+        if not 1.0 <= self.rating <= 5.0:
+            raise ValueError(f"rating is from 1 to 5, not {self.rating!r}")
+        if (self.number > 1) != (self.earlier_rating is not None):
+            raise ValueError("the rating of the round before is given from round 2 on, and only then")
 
     @property
-    def issues(self) -> tuple[Issue, ...]:
-        """The truth: applied faults, or for real pictures what the measurements justify; the worst first."""
-        if self.real:
-            return derived_issues(self.measured, self.label)
-        found = [Issue(fault.kind, int(fault.severity + 0.5), to_grid(fault.region)) for fault in self.faults]
-        return tuple(sorted(found, key=lambda issue: (-issue.severity, -issue.region.area)))
+    def move(self) -> float:
+        """Change of the rating since the round before, between the printed values; 0 in round 1."""
+        return 0.0 if self.earlier_rating is None else round(self.rating, 2) - round(self.earlier_rating, 2)
 
-    @property
-    def unsure(self) -> bool:
-        """Whether the first look was unsure: wrong by more than UNSURE_ERROR, or not confident."""
-        return abs(self.first_rating - self.label) > UNSURE_ERROR or self.first_std > UNSURE_STD
-
-
-def at_a_glance(issue: Issue) -> str:
-    """How an issue shows in a small view: "visible", "hinted" or "hidden"; by severity and extent."""
-    if issue.severity >= 3 or (issue.severity == 2 and issue.region.area >= _LOCAL):
-        return "visible"
-    return "hinted" if issue.severity == 2 else "hidden"
+    def seed(self) -> int:
+        """Return a seed that is the same in every process: hash of the facts at the precision of a reply."""
+        facts = [
+            self.number, f"{self.rating:.2f}", _listed(self.issues), self.shown.to_list(),
+            self.crop and self.crop.to_list(), self.earlier_rating and f"{self.earlier_rating:.2f}",
+            _listed(self.earlier_issues), self.unsure, strengths(self.measured), traits(self.measured),
+        ]  # fmt: skip
+        return int.from_bytes(hashlib.sha256(json.dumps(facts).encode()).digest()[:8], "big")
 
 
-def crop_region(known: Known, rng: np.random.Generator) -> Region:
-    """What a good second look shows: the worst local fault with a margin of 5 to 15 %, else the most telling part."""
-    if known.crop is not None:
-        return to_grid(known.crop)
-    local = [issue.region for issue in known.issues if issue.region.area < _LOCAL]
-    if not local:
-        return to_grid(informative_region(known.measured, rng))
-    box = local[0]
-    left, top, right, bottom = rng.uniform(0.05, 0.15, 4) * [box.width, box.height, box.width, box.height]
-    return to_grid(
-        Region(max(0.0, box.x0 - left), max(0.0, box.y0 - top), min(1.0, box.x1 + right), min(1.0, box.y1 + bottom))
+def _listed(issues: Sequence[Issue]) -> list[list[object]]:
+    return [[issue.kind, issue.severity, issue.region.to_list()] for issue in issues]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One issue and what became of it since the round before.
+
+    `what`: confirmed, worse or milder (listed before, in view), new, partly or outside (the crop shows a part or
+    none of it), withdrawn (listed before, not any more).
+    """
+
+    issue: Issue
+    what: str
+
+
+def changes(facts: Facts) -> list[Change]:
+    """Return the changes of all issues of this round, worst first, then of those withdrawn.
+
+    Issues of one kind that overlap are the same issue.
+    """
+    left = list(facts.earlier_issues)
+    found = []
+    for issue in facts.issues:
+        same = [one for one in left if one.kind == issue.kind and one.region.intersect(issue.region) is not None]
+        before = max(same, key=lambda one: one.region.iou(issue.region), default=None)
+        if before is not None:
+            left.remove(before)
+        if facts.shown.intersect(issue.region) is None:
+            what = "outside"
+        elif not in_view(facts.shown, issue):
+            what = "partly"
+        elif before is None:
+            what = "new"
+        elif issue.severity == before.severity:
+            what = "confirmed"
+        else:
+            what = "worse" if issue.severity > before.severity else "milder"
+        found.append(Change(issue, what))
+    return found + [Change(issue, "withdrawn") for issue in left]
+
+
+def in_view(shown: Region, issue: Issue) -> bool:
+    """Return whether a view can judge an issue: it shows half of it, or half of the view is that issue."""
+    return shown.covers(issue.region) >= 0.5 or issue.region.covers(shown) >= 0.5
+
+
+def compose(facts: Facts) -> Rationale:
+    """Write the four sections of a round. The same facts give the same text in every process."""
+    pen = _Pen(facts)
+    first = facts.number == 1
+    summary = (_first_summary if first else _later_summary)(pen)
+    return Rationale(
+        summary=f"{summary} {_verdict(pen)}",
+        directions=_directions(pen),
+        avoid=_avoid(pen),
+        decision=(_first_decision if first else _later_decision)(pen),
     )
 
 
-def write(known: Known, rng: np.random.Generator) -> list[tuple[Rationale, Answer]]:
-    """The conversation: one round when the first look settles it, else two. The same `rng` state writes the same.
-
-    A crop is asked for when a fault is local, or the first look was unsure. The rating of a last round is the label.
-    """
-    truth = known.issues
-    glance = _glance(known, truth, rng)
-    if not (known.unsure or any(issue.region.area < _LOCAL for issue in truth)):
-        final = Answer(None, known.label, "final", glance)
-        return [(_first_text(known, truth, glance, None, rng), final)]
-    crop = crop_region(known, rng)
-    first = Answer(crop, known.first_rating, "crop", glance)
-    last = Answer(None, known.label, "final", truth)
-    return [
-        (_first_text(known, truth, glance, crop, rng), first),
-        (_later_text(known, truth, glance, crop, rng), last),
-    ]
-
-
-def second(known: Known, said: Answer, rng: np.random.Generator) -> tuple[Rationale, Answer]:
-    """The last round after a first round that a model wrote itself, `said`, on the crop `known.crop`.
-
-    What a model says at a glance is not always so: from the truth alone it would learn to believe every word of its
-    first round, and at inference repeat its own mistakes with more conviction.
-    """
-    seen = replace(known, first_rating=said.rating)
-    last = Answer(None, known.label, "final", known.issues)
-    return _later_text(seen, known.issues, said.issues, crop_region(known, rng), rng), last
-
-
-def quick(known: Known) -> Answer:
-    """The answer of one look without text: the label, and the issues that a glance can see."""
-    return Answer(None, known.label, "final", tuple(i for i in known.issues if at_a_glance(i) == "visible"))
-
-
-def _glance(known: Known, truth: Sequence[Issue], rng: np.random.Generator) -> tuple[Issue, ...]:
-    """The issues of round 1: those not hidden; if unsure, half of the time one severity off, as the rating was."""
-    seen = []
-    for issue in truth:
-        if at_a_glance(issue) == "hidden":
-            continue
-        if known.unsure and rng.random() < 0.5:
-            step = -1 if known.first_rating > known.label else 1
-            issue = replace(issue, severity=int(np.clip(issue.severity + step, 1, 5)))
-        seen.append(issue)
-    return tuple(seen)
-
-
 class _Pen:
-    """Draws wordings about one picture."""
+    """Draws wordings about one round and remembers which pairs of words it has used."""
 
-    def __init__(self, known: Known, rng: np.random.Generator) -> None:
-        self.known, self.rng = known, rng
-        kinds = tuple(issue.kind for issue in known.issues)
-        self.strong = self._shuffled(strengths(known.measured, kinds))
-        if "vivid" in self.strong and "neutral" in self.strong:
-            self.strong.remove("neutral")  # one word on color is enough
-        self.weak = self._shuffled(traits(known.measured))
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.issues = facts.issues[:MOST_ISSUES]
+        self.rng = np.random.default_rng(facts.seed())
+        kinds = tuple(issue.kind for issue in facts.issues)
+        self.strong = self._shuffled(strengths(facts.measured, kinds))
+        self.strong_here = self._shuffled(strengths(facts.measured, kinds, facts.shown))
+        withdrawn = {issue.kind for issue in facts.earlier_issues}
+        weak = traits(facts.measured, facts.shown) if not facts.issues and facts.rating < LIKED else []
+        self.trait = next((TRAITS[key] for key in self._shuffled(weak) if TRAITS[key].kind not in withdrawn), None)
+        self._used: set[tuple[str, str]] = set()
 
-    def _shuffled(self, keys: list[str]) -> list[str]:
-        return [keys[i] for i in self.rng.permutation(len(keys))]
+    def _shuffled(self, keys: Sequence[str]) -> list[str]:
+        chosen = [keys[i] for i in self.rng.permutation(len(keys))]
+        if "vivid" in chosen and "neutral" in chosen:
+            chosen.remove("neutral")  # one word on color is enough
+        return chosen
 
-    def pick(self, patterns: Sequence[str]) -> str:
-        return patterns[int(self.rng.integers(len(patterns)))]
+    def write(self, choices: Sequence[str], **values: str) -> str:
+        """Draw sentences, and again while they repeat a pair of words; the one that repeats least is kept."""
+        best, fewest = "", 1000
+        for _ in range(_TRIES):
+            text = sentence(choices[int(self.rng.integers(len(choices)))], self.rng, **values)
+            pairs = _pairs(text)
+            repeated = len(pairs) - len(set(pairs)) + sum(pair in self._used for pair in set(pairs))
+            if repeated < fewest:
+                best, fewest = text, repeated
+            if fewest == 0:
+                break
+        self._used.update(_pairs(best))
+        return best
 
-    def write(self, patterns: Sequence[str], **values: str) -> str:
-        return sentence(self.pick(patterns), self.rng, **values)
-
-    def clause(self, patterns: Sequence[str], **values: str) -> str:
-        return say(self.pick(patterns), self.rng, **values)
-
-    def good(self, region: Region = FULL) -> dict[str, str]:
-        """What is measured to be right in `region`, as one clause and as one or two; content that is complete speaks
-        where the numbers do not."""
-        keys = self.strong if region == FULL else self._shuffled(strengths(self.known.measured, (), region))
-        clauses = [say(STRENGTHS[key][0], self.rng) for key in (keys or ["whole"])]
-        return {"good": clauses[0], "goods": self._one_or_two(clauses)}
-
-    def keep(self) -> dict[str, str]:
-        """The same as noun phrases."""
-        nouns = [say(STRENGTHS[key][1], self.rng) for key in (*self.strong, "whole")]
-        return {"keep": nouns[0], "keeps": self._one_or_two(nouns, " the")}
-
-    def _one_or_two(self, phrases: list[str], article: str = "") -> str:
-        return phrases[0] if len(phrases) == 1 or self.rng.random() < 0.2 else f"{phrases[0]} and{article} {phrases[1]}"
-
-    def _two(self, first: str, second: str) -> dict[str, str]:
-        """Two different wordings of negative phrases."""
-        one = two = say(first, self.rng)
-        while one == two:
-            two = say(second, self.rng)
-        return {"shun": one, "shun2": two}
-
-    def about(self, issue: Issue) -> dict[str, str]:
-        """Values for patterns about one issue. `proof` is measured where the maps bear something out."""
+    def about(self, issue: Issue, before: Issue | None = None) -> dict[str, str]:
+        """Return the values of patterns about an issue; `before`: the issue of the sentence before."""
         words = KIND_WORDS[issue.kind]
-        proofs = evidence(issue.kind, issue.region, self.known.measured)
-        seen = words.seen
-        if proofs and self.rng.random() < 0.75:
-            seen = EVIDENCE[proofs[int(self.rng.integers(len(proofs)))]]
-        name, sev = name_of(issue.kind, self.rng), SEVERITY[issue.severity]
-        there = " there" if issue.region.area < _LOCAL else ""
+        proofs = evidence(issue.kind, issue.region, self.facts.measured)
+        proofs = [EVIDENCE[key].format(hue=tint(issue.region, self.facts.measured)) for key in proofs]
+        word = SEVERITY[issue.severity]
+        article = words.article and ("an " if word[0] in "aeiou" else words.article)
         return {
-            "name": name,
-            "sev": sev,
-            "thing": words.article + name,
-            "fault": f"{words.article}{sev} {name}",
-            "maybe": say(words.maybe, self.rng),
-            "goal": say(words.goal, self.rng),
-            **self._two(words.shun, words.shun),
-            "proof": say(seen, self.rng, there=there, hue=tint(issue.region, self.known.measured)),
-            "where": where(issue.region.place, self.rng),
+            "name": names(issue.kind),
+            "sev": word,
+            "fault": f"{article}{word} {names(issue.kind)}",
+            "shows": patterns.SHOWS[issue.severity],
+            "look": f"[{'|'.join([*proofs, *proofs, words.look])}]",
+            "where": where(issue.region) if before is None else same_place(issue.region, before.region),
         }
 
-    def with_verdict(self, summary: str, rating: float, issues: Sequence[Issue]) -> str:
-        """The summary and the verdict of the rating; "even so" where it does not follow."""
-        word = verdict(rating)
-        index = [name for _, name in VERDICTS].index(word)
-        worst = max((issue.severity for issue in issues), default=0)
-        patterns: Sequence[str]
-        if worst + index >= 7 or (index <= 1 and worst == 0):
-            patterns = wording.VERDICT_EVEN_SO
-        else:
-            patterns = wording.VERDICT if self.rng.random() < 0.1 else wording.VERDICT_JOINED
-        closing = self.write(patterns, verdict=word)
-        return f"{summary} {closing}" if closing[0].isalpha() else summary[:-1] + closing
 
-    def advice(self, issue: Issue | None, rating: float) -> tuple[str, str]:
-        """Directions (positive) and what to avoid (negative): about the issue, else about what is measured to be weak
-        in a picture rated low, else to keep it so."""
-        if issue is None and self.weak and rating < LIKED:
-            issue = Issue(_TRAIT_KIND[self.weak[0]], 2, FULL)
-        about = None if issue is None else self.about(issue)
-        return self._directions(about), self._avoid(about)
-
-    def _directions(self, about: dict[str, str] | None) -> str:
-        """Positive words only: the opposite of the worst issue, or what to keep."""
-        if about is None:
-            return self.write(wording.DIRECTIONS_CLEAN, **self.keep())
-        return self.write(wording.DIRECTIONS if self.strong else wording.DIRECTIONS_NO_KEEP, **about, **self.keep())
-
-    def _avoid(self, about: dict[str, str] | None) -> str:
-        """Negative words only: how the worst issue looks, or faults that are not there yet."""
-        if about is None:
-            one, two = self.rng.choice(_COMMON, 2, replace=False)
-            return self.write(wording.AVOID_CLEAN, **self._two(KIND_WORDS[one].shun, KIND_WORDS[two].shun))
-        return self.write(wording.AVOID, **about)
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """Return the pairs of neighbouring content words; names, severities and places are left out."""
+    parts = [part.split() for part in re.split(r"[^a-z -]+", unmarked(text.lower()))]
+    neighbours = [pair for words in parts for pair in zip(words, words[1:], strict=False)]
+    return [pair for pair in neighbours if min(map(len, pair)) > 3]
 
 
-def _first_text(
-    known: Known, truth: Sequence[Issue], glance: Sequence[Issue], crop: Region | None, rng: np.random.Generator
-) -> Rationale:
-    pen = _Pen(known, rng)
-    rating = known.label if crop is None else known.first_rating
-    issue = glance[0] if glance else None
-    state = "hidden" if truth and not glance else at_a_glance(truth[0]) if truth else "none"
-    about = pen.about(issue) if issue else None
-    if about is not None and state == "visible":
-        summary = pen.write(wording.GLANCE_VISIBLE, **about)
-    elif about is not None and issue is not None:
-        whole = issue.region.area >= _LOCAL
-        summary = pen.write(wording.GLANCE_HINTED_ALL if whole else wording.GLANCE_HINTED, **about)
-    elif rating < LIKED and not truth:
-        summary = _plain_summary(pen)
-    else:
-        summary = pen.write(wording.GLANCE_HIDDEN if truth else wording.GLANCE_CLEAN, **pen.good())
-    if len(glance) > 1:
-        summary += " " + pen.write(wording.SECOND_ISSUE, **pen.about(glance[1]))
-    summary = pen.with_verdict(summary, rating, glance)
-    directions, avoid = pen.advice(issue, rating)
-    return Rationale(summary, directions, avoid, _first_decision(pen, about, state, crop, truth))
+def _some(phrases: Sequence[str], most: int = 2) -> str:
+    """Return the first few phrases as a list in words."""
+    chosen = list(phrases[:most])
+    return chosen[0] if len(chosen) == 1 else f"{', '.join(chosen[:-1])} and {chosen[-1]}"
 
 
-def _plain_summary(pen: _Pen) -> str:
-    """For a picture that is not liked, with no fault known: what is measured to be weak in it."""
-    if not pen.weak:
-        return pen.write(wording.GLANCE_PLAIN)
-    trait = say(TRAITS[pen.weak[0]], pen.rng)
+def _goods(keys: Sequence[str], most: int = 2) -> str:
+    return _some([STRENGTHS[key].clause for key in keys], most)
+
+
+def _placed(issues: Sequence[Issue], phrases: Sequence[str]) -> str:
+    """Return a list of phrases, each with the place of its issue; neighbours in one place share it."""
+    parts: list[str] = []
+    for index, (issue, phrase) in enumerate(zip(issues, phrases, strict=True)):
+        shared = index + 1 < len(issues) and where(issues[index + 1].region) == where(issue.region)
+        parts.append(phrase if shared else f"{phrase} {where(issue.region)}")
+    return _some(parts, len(parts))
+
+
+def _first_summary(pen: _Pen) -> str:
+    facts = pen.facts
+    if not pen.issues:
+        return _clean_summary(pen)
+    worst = pen.issues[0]
+    doubted = facts.crop is not None and worst.severity <= 2 and in_view(facts.crop, worst)
+    lines = [pen.write(patterns.FAULT_DOUBTED if doubted else patterns.FAULT, **pen.about(worst))]
+    for before, issue in zip(pen.issues, pen.issues[1:], strict=False):
+        lines.append(pen.write(patterns.FAULT_MORE, **pen.about(issue, before)))
+    if pen.strong and facts.rating >= 2.0 and len(pen.issues) <= 2:
+        lines.append(pen.write(patterns.STRENGTH, good=_goods(pen.strong[-1:])))
+    return " ".join(lines)
+
+
+def _clean_summary(pen: _Pen) -> str:
+    if pen.trait is not None:
+        return pen.write(patterns.PLAIN_TRAIT, trait=pen.trait.clause)
+    if pen.facts.rating < LIKED:
+        return pen.write(patterns.PLAIN)
     if not pen.strong:
-        return pen.write(wording.GLANCE_TRAIT_ONLY, trait=trait)
-    return pen.write(wording.GLANCE_TRAIT, trait=trait, **pen.good())
+        return pen.write(patterns.CLEAN_BARE)
+    return pen.write(patterns.CLEAN, goods=_goods(pen.strong, 3))
 
 
-def _first_decision(
-    pen: _Pen, about: dict[str, str] | None, state: str, crop: Region | None, truth: Sequence[Issue]
-) -> str:
-    if crop is None:
-        return pen.write(wording.FINAL_FAULT, **about) if about else pen.write(wording.FINAL_CLEAN, **pen.good())
-    place = where(crop.place, pen.rng)
-    local = bool(truth) and truth[0].region.area < _LOCAL and in_sight(crop, truth[0])
-    if about is None or not local:
-        patterns = wording.CROP_HIDDEN if local else wording.CROP_UNSURE
-        return pen.write(patterns, place=place, where=place)
-    return pen.write(wording.CROP_VISIBLE if state == "visible" else wording.CROP_HINTED, **about)
+def _later_summary(pen: _Pen) -> str:
+    facts = pen.facts
+    lines: list[str] = []
+    before = None
+    for change in changes(facts):
+        if change.what != "withdrawn" and change.issue not in pen.issues:
+            continue
+        values = pen.about(change.issue, before)
+        if change.what == "withdrawn":
+            lines.append(pen.write(patterns.WITHDRAWN_MORE if lines else patterns.WITHDRAWN, **values))
+        else:
+            lines.append(pen.write((patterns.SEEN_MORE if lines else patterns.SEEN)[change.what], **values))
+        before = change.issue
+    return " ".join(lines) if lines else _close_clean(pen)
 
 
-def _later_text(
-    known: Known, truth: Sequence[Issue], glance: Sequence[Issue], crop: Region, rng: np.random.Generator
-) -> Rationale:
-    pen = _Pen(known, rng)
-    issue = truth[0] if truth else None
-    about = pen.about(issue) if issue else None
-    summary = _close_summary(pen, about, issue, glance, crop)
-    if len(truth) > 1:
-        summary += " " + pen.write(wording.SECOND_ISSUE, **pen.about(truth[1]))
-    summary = pen.with_verdict(summary, known.label, truth)
-    directions, avoid = pen.advice(issue, known.label)
-    # what was printed is what the reader compares
-    move = round(known.label, 2) - round(known.first_rating, 2)
-    reason, explains = _reason(pen, about, issue, glance, crop, move)
-    earlier = pen.clause(wording.EARLIER, first=f"{known.first_rating:.2f}")
-    decision = sentence(f"{earlier}; {reason}, {_outcome(pen, move, explains)}.", rng)
-    return Rationale(summary, directions, avoid, decision)
+def _close_clean(pen: _Pen) -> str:
+    place = where(pen.facts.shown)
+    if pen.trait is not None:
+        return pen.write(patterns.CLOSE_TRAIT, where=place, trait=pen.trait.clause)
+    if pen.facts.rating < LIKED:
+        return pen.write(patterns.CLOSE_PLAIN, where=place)
+    if not pen.strong_here:
+        return pen.write(patterns.CLOSE_CLEAN_BARE, where=place)
+    return pen.write(patterns.CLOSE_CLEAN, where=place, goods=_goods(pen.strong_here))
 
 
-def _close_summary(
-    pen: _Pen, about: dict[str, str] | None, issue: Issue | None, glance: Sequence[Issue], crop: Region
-) -> str:
-    """What the crop shows of the worst issue, or of nothing wrong."""
-    known, place = pen.known, where(crop.place, pen.rng)
-    if issue is not None and about is not None:
-        if not in_sight(crop, issue):
-            beside = crop.intersect(issue.region) is None
-            return pen.write(wording.CLOSE_ELSEWHERE if beside else wording.CLOSE_PARTLY, place=place, **about)
-        listed = any(seen.kind == issue.kind for seen in glance)
-        return pen.write(wording.CLOSE_CONFIRM if listed else wording.CLOSE_REVEAL, **about)
-    weak = traits(known.measured, crop)
-    if glance:
-        doubted = {"place": place, "name": name_of(glance[0].kind, pen.rng), **pen.good(crop)}
-        if not known.real:
-            return pen.write(wording.CLOSE_CLEARED, **doubted)
-        if weak and known.label < LIKED:  # of a real picture nobody knows that a fault is not there
-            return pen.write(wording.CLOSE_OPEN_TRAIT, trait=say(TRAITS[weak[0]], pen.rng), **doubted)
-        return pen.write(wording.CLOSE_OPEN, **doubted)
-    if known.label >= LIKED:
-        crisp = "sharp" in strengths(known.measured, (), crop)
-        return pen.write(wording.CLOSE_CRISP if crisp else wording.CLOSE_CLEAN, place=place, **pen.good(crop))
-    if not weak:
-        return pen.write(wording.CLOSE_PLAIN, place=place)
-    return pen.write(wording.CLOSE_TRAIT, place=place, trait=say(TRAITS[weak[0]], pen.rng))
+def _verdict(pen: _Pen) -> str:
+    """Write the verdict of the printed rating; "still" where the faults would not let one expect it."""
+    word = verdict(round(pen.facts.rating, 2))
+    index = [name for _, name in VERDICTS].index(word)
+    worst = max((issue.severity for issue in pen.issues), default=0)
+    surprising = worst + index >= 7 or (index == 0 and worst <= 2) or (index == 1 and worst == 0)
+    article = "an " if word[0] in "aeiou" else "a "
+    return pen.write(patterns.VERDICT_STILL if surprising else patterns.VERDICT, verdict=word, article=article)
 
 
-def _reason(
-    pen: _Pen, about: dict[str, str] | None, issue: Issue | None, glance: Sequence[Issue], crop: Region, move: float
-) -> tuple[str, int]:
-    """A clause on what the crop showed, and the direction that it explains: -1 lower, 1 higher, 0 none."""
-    known = pen.known
-    if issue is None or about is None:
-        if glance:
-            doubted = name_of(glance[0].kind, pen.rng)
-            return pen.clause(wording.WHY_OPEN if known.real else wording.WHY_CLEARED, name=doubted), 1 - known.real
-        weak = traits(known.measured, crop)
-        if known.label < LIKED:
-            if not weak:
-                return pen.clause(wording.WHY_NOTHING), 0
-            return pen.clause(wording.WHY_TRAIT, trait=say(TRAITS[weak[0]], pen.rng)), -1
-        if "sharp" in strengths(known.measured, (), crop):
-            return pen.clause(wording.WHY_CRISP), 1
-        return pen.clause(wording.WHY_CLEAN), 0 if known.real else 1
-    before = next((seen for seen in glance if seen.kind == issue.kind), None)
-    patterns: tuple[str, ...]
-    explains: int
-    if not in_sight(crop, issue):
-        beside = crop.intersect(issue.region) is None
-        patterns, explains = wording.WHY_ELSEWHERE if beside else wording.WHY_PARTLY, 0
-    elif before is None:
-        patterns, explains = wording.WHY_REVEAL, -1
-    elif before.severity < issue.severity:
-        patterns, explains = wording.WHY_WORSE, -1
-    elif before.severity > issue.severity:
-        patterns, explains = wording.WHY_MILDER, 1
-    elif move > STEADY and issue.region.area < _LOCAL and not known.real:
-        patterns, explains = wording.WHY_CONFINED, 1
+def _directions(pen: _Pen) -> str:
+    keeps = _some([STRENGTHS[key].noun for key in pen.strong]) if pen.strong else ""
+    if pen.issues:
+        worst = pen.issues[:2]
+        goals = _placed(worst, [KIND_WORDS[issue.kind].goal for issue in worst])
+    elif pen.trait is not None:
+        goals = KIND_WORDS[pen.trait.kind].goal
+    elif pen.facts.rating >= LIKED:
+        return pen.write(patterns.DIRECTIONS_KEEP if pen.strong else patterns.DIRECTIONS_BARE, keeps=keeps)
     else:
-        patterns, explains = wording.WHY_WEIGHS if move < -STEADY else wording.WHY_CONFIRM, -1
-    return pen.clause(patterns, **about), explains
+        chosen = pen.rng.permutation(len(_PLAIN_GOALS))[:2]
+        goals = _some([KIND_WORDS[_PLAIN_GOALS[i]].goal for i in chosen])
+        return pen.write(patterns.DIRECTIONS_PLAIN, goals=goals)
+    return pen.write(patterns.DIRECTIONS, goals=goals, keeping=patterns.KEEPING.format(keeps=keeps) if keeps else "")
 
 
-def in_sight(crop: Region, issue: Issue) -> bool:
-    """Whether a crop shows enough of an issue to judge it: half of it, or half of what it shows is that."""
-    return crop.covers(issue.region) >= 0.5 or issue.region.covers(crop) >= 0.5
+def _avoid(pen: _Pen) -> str:
+    if pen.issues:
+        return pen.write(patterns.AVOID, shuns=_placed(pen.issues, [KIND_WORDS[one.kind].shun for one in pen.issues]))
+    if pen.trait is not None:
+        return pen.write(patterns.AVOID, shuns=KIND_WORDS[pen.trait.kind].shun)
+    if pen.facts.rating < LIKED:
+        return pen.write(patterns.AVOID_PLAIN)
+    protect = _some([STRENGTHS[key].protect for key in pen.strong]) if pen.strong else patterns.LEAVE
+    return pen.write(patterns.AVOID_CLEAN, protect=protect)
 
 
-def _outcome(pen: _Pen, move: float, explains: int) -> str:
-    """Where the rating goes, in proportion; a direction is named only where the crop explains it."""
-    way = direction(move)
-    return pen.clause(wording.MOVES[way] if way == "same" or move * explains > 0 else wording.OPEN)
+def _first_decision(pen: _Pen) -> str:
+    facts = pen.facts
+    if facts.crop is not None:
+        zoom = patterns.ZOOM.format(crop=CROP_WORDS[facts.crop.place])
+        inside = [issue for issue in pen.issues if in_view(facts.crop, issue)]
+        if inside:
+            return pen.write(patterns.CROP_FAULT, zoom=zoom, name=names(inside[0].kind))
+        return pen.write(patterns.CROP_UNSURE if facts.unsure else patterns.CROP_CHECK, zoom=zoom)
+    if pen.issues:
+        return pen.write(patterns.FINAL_FAULT, name=names(pen.issues[0].kind))
+    return pen.write(patterns.FINAL_CLEAN if facts.rating >= LIKED else patterns.FINAL_PLAIN)
+
+
+def _later_decision(pen: _Pen) -> str:
+    facts = pen.facts
+    reason, values = _reason(pen)
+    way = direction(facts.move)
+    explained = way == "same" or facts.move * _EFFECT.get(reason, 0) > 0
+    patterns_of = patterns.EARLIER_FIRST if facts.number == 2 else patterns.EARLIER
+    outcome = (patterns.EXPLAINED if explained else patterns.WEIGHED).format(move=patterns.MOVES[way])
+    text = [f"{start}; {clause}, {outcome}." for start in patterns_of for clause in patterns.REASON[reason]]
+    decision = pen.write(text, earlier=f"{facts.earlier_rating:.2f}", **values)
+    if facts.crop is None:
+        return f"{decision} {pen.write(patterns.SETTLED)}"
+    return f"{decision} {pen.write(patterns.AGAIN, zoom=patterns.ZOOM.format(crop=CROP_WORDS[facts.crop.place]))}"
+
+
+def _reason(pen: _Pen) -> tuple[str, dict[str, str]]:
+    """Return what the crop showed that explains the move of the rating best, and the values of its pattern."""
+    found = changes(pen.facts)
+    if found:
+        explaining = [one for one in found if pen.facts.move * _EFFECT.get(one.what, 0) > 0]
+        chosen = (explaining or found)[0]
+        return chosen.what, pen.about(chosen.issue)
+    if pen.trait is not None:
+        return "trait", {"trait": pen.trait.clause}
+    return "clean" if pen.facts.rating >= LIKED else "nothing", {}

@@ -1,8 +1,7 @@
-"""The vocabulary of the procedural writer: how each kind of fault is called, how it looks, and what should be instead.
+"""Vocabulary of the writer: names, looks, goals and places, and the notation of its phrases.
 
-In a phrase `[a|b]` stands for one of a, b (nested at will, an empty choice allowed) and `{name}` for a value; see
-`say`.
-Few words on purpose: a decoder of a few million parameters has to learn them all.
+In a phrase, `[a|b]` stands for one of a and b (nested at will; an empty choice is allowed) and `{name}` for a value,
+which may hold choices itself; see `say`.
 """
 
 from __future__ import annotations
@@ -12,40 +11,51 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snellen.region import Region
 from snellen.vocabulary import NAMES, SEVERITIES, VERDICTS
 
 SEVERITY = dict(enumerate(SEVERITIES, 1))
+"""Severity 1..5 -> its word."""
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 
 
 def say(phrase: str, rng: np.random.Generator, **values: str) -> str:
-    """Draw one wording: innermost choices first, then the values, then single spaces and a capital letter."""
-    text = phrase
+    """Draw one wording of a phrase: values first, then choices from the inside out, then single spaces."""
+    text = phrase.format(**values)
     while (match := _CHOICE.search(text)) is not None:
         options = match[1].split("|")
         text = text[: match.start()] + options[int(rng.integers(len(options)))] + text[match.end() :]
-    text = " ".join(text.format(**values).split())
-    return re.sub(r" ([,.;:])", r"\1", text)
+    return re.sub(r" ([,.;:])", r"\1", " ".join(text.split()))
 
 
 def sentence(phrase: str, rng: np.random.Generator, **values: str) -> str:
-    """`say` with a capital letter at the start of each sentence."""
+    """Draw one wording with a capital letter at the start of each sentence."""
     text = say(phrase, rng, **values)
     return re.sub(r"(^|[.] )([a-z])", lambda match: match[1] + match[2].upper(), text)
 
 
+def wordings(phrase: str) -> list[str]:
+    """Return all wordings of a phrase without values, before spaces are tidied."""
+    match = _CHOICE.search(phrase)
+    if match is None:
+        return [phrase]
+    head, tail = phrase[: match.start()], phrase[match.end() :]
+    return [text for option in match[1].split("|") for text in wordings(head + option + tail)]
+
+
 @dataclass(frozen=True)
 class KindWords:
-    """One kind of fault in words. Each is a phrase.
+    """Phrases about one kind of fault.
 
-    seen: a clause with what it looks like, true by the nature of the fault.
-    maybe: what it could be mistaken for at a glance. goal: the opposite, a noun phrase in positive words.
-    shun: its look in negative words, a noun phrase. article: "a " before the name, where English wants one.
+    Attributes:
+        look: a clause on how the fault looks, true by its nature.
+        goal: the opposite, a noun phrase in positive words.
+        shun: its effect, a noun phrase in negative words that names no kind.
+        article: "a " where the name needs one.
     """
 
-    seen: str
-    maybe: str
+    look: str
     goal: str
     shun: str
     article: str = ""
@@ -54,150 +64,213 @@ class KindWords:
 KIND_WORDS: dict[str, KindWords] = {
     "blur": KindWords(
         "[edges|contours|outlines] [look|are] [soft|out of focus]",
-        "[soft content|shallow focus|a smooth surface]",
-        "[crisp|sharp|well defined] [edges|contours|outlines][ and fine texture||]",
+        "[crisp|sharp|well defined] [edges|contours|outlines]",
         "[soft|smeared] [edges|contours|outlines]",
     ),
     "motion blur": KindWords(
-        "[edges|contours|details] [look|are] [smeared|drawn out] [along one direction|in one direction]",
-        "[soft content|a moving subject]",
+        "[edges|contours|details] are [smeared|drawn out] in one direction",
         "[steady|firm], [crisp|sharp] [edges|contours|outlines]",
-        "[streaks|double contours|smeared edges|trails]",
+        "[streaks|double contours|smeared edges|motion trails]",
     ),
     "noise": KindWords(
-        "[random|fine|coarse] [speckle|grain] [covers|lies over] [smooth surfaces|the tones|detail]",
-        "[fine texture|a rough surface]",
-        "[smooth|clean] [tones|surfaces|areas][ with true texture||]",
-        "[speckle|coarse grain|random dots]",
+        "[random|fine] speckle [covers|lies over] [smooth surfaces|plain areas|the tones]",
+        "[smooth|clean] [tones|surfaces|areas]",
+        "[speckle|speckled tones|random dots|gritty surfaces]",
     ),
     "compression": KindWords(
-        "[texture|fine detail] [is|looks] [broken up|wiped out] [by the coding|in patches]",
-        "[flat texture|a smooth surface]",
-        "[intact|full|natural] [texture|detail] and [clean|smooth] [edges|tones]",
-        "[coding artifacts|blocks and ripples|wiped texture|mosquito noise]",
+        "[texture|fine detail] is [broken up|wiped out] [by the coding|in patches]",
+        "[intact|full|natural] [texture|detail]",
+        "[coding artifacts|blocks and ripples|wiped-out texture|block edges]",
     ),
     "pixelation": KindWords(
-        "[detail|texture] is [coarser|rougher] than the [pixels|pixel grid]",
-        "[coarse texture|a soft surface]",
-        "[true|full|native] resolution[ with smooth contours| and fine detail|]",
-        "[stair steps|coarse blocks|missing detail|jagged contours]",
+        "detail is [coarser|rougher] than the pixel grid",
+        "[true|full|native] resolution",
+        "[stair steps|coarse blocks|jagged contours]",
     ),
     "banding": KindWords(
-        "[smooth|soft] [tones|gradients|transitions] [break|fall] into [steps|bands]",
-        "[flat tones|a plain surface]",
+        "[smooth tones|soft gradients|gentle transitions] break into [steps|bands]",
         "[smooth|even|seamless] [gradients|transitions|tones]",
         "[tone steps|hard bands|broken gradients]",
     ),
     "oversharpening": KindWords(
-        "[edges|contours|outlines] [carry|have] [bright lines|halos|double lines]",
-        "[hard texture|strong edges]",
+        "[edges|contours|outlines] carry [bright lines|halos|double lines]",
         "[natural|gentle] [edges|contours|edge contrast]",
         "[halos|ringing|harsh outlines|hard edge lines]",
     ),
     "overexposure": KindWords(
-        "[tones|light parts] [are|look] [too bright|washed out|pale]",
-        "[a bright surface|strong light]",
-        "[balanced|even] light[ and full highlight detail||]",
-        "[burnt highlights|glare|washed out tones|bleached tones]",
+        "[light tones|bright parts] look [too bright|washed out|pale]",
+        "[balanced light|even light|full highlight detail]",
+        "[burnt highlights|glare|washed-out tones|bleached tones]",
     ),
     "underexposure": KindWords(
-        "[tones|parts|surfaces] [are|look] [too dark|sunk in shadow]",
-        "[a dark surface|deep shade]",
-        "[balanced|even|brighter] light[ and open shadows||]",
-        "[blocked shadows|murky darkness|sunken tones|sunken shadows]",
+        "[tones|dark parts|surfaces] [look too dark|sink into shadow]",
+        "[balanced light|brighter light|open shadows]",
+        "[blocked shadows|murky tones|sunken shadows]",
     ),
     "low contrast": KindWords(
-        "[tones|light and dark] [lie|sit] [too close together|close together]",
-        "[mist|haze|a pale scene]",
-        "[full|rich|clear] [contrast|tonal range][ and depth||]",
+        "light and dark [lie|sit] [too|] close together",
+        "[full|rich|clear] [contrast|tonal range]",
         "[flat tones|haze|dull gray tones]",
     ),
     "color cast": KindWords(
-        "[colors|hues] [look|are] [shifted|false|off]",
-        "[colored light|a colored surface]",
+        "[colors|hues] look [shifted|off]",
         "[neutral|true|natural] [color|colors|hues]",
-        "[false colors|tinted tones|color fringes|shifted hues]",
+        "[false colors|tinted tones|shifted hues]",
         "a ",
     ),
     "saturation": KindWords(
-        "[color strength|color] [looks|is] [off|wrong|unnatural]",
-        "[a pale subject|colored light]",
-        "[natural|balanced|lifelike] [color strength|saturation|color]",
-        "[unnatural color|wrong color strength|dull or gaudy color]",
+        "the [colors|hues] look unnatural",
+        "[natural|balanced|lifelike] [color|colors]",
+        "[unnatural color|wrong color strength]",
         "a ",
     ),
     "corruption": KindWords(
-        "[pieces|parts|patches] [are|look] [misplaced|overwritten|torn]",
-        "[an odd pattern|strange content]",
-        "[intact|complete] [content|structure|detail]",
-        "[misplaced patches|torn blocks|foreign patches|broken structure]",
+        "[pieces|parts|patches] are [misplaced|overwritten|torn]",
+        "[intact|complete] [content|structure]",
+        "[misplaced patches|torn blocks|broken structure]",
     ),
 }
 
 EVIDENCE: dict[str, str] = {
-    "soft": "[fine texture|fine detail|texture] is [soft|weak|lost]{there}",
-    "softer": "[edges|contours|details] [there|in it] [are|look] softer than [elsewhere|in the rest]",
-    "grainy": "even [smooth areas|plain surfaces|flat areas] [are|look] grainy",
-    "grainier": "[plain surfaces|smooth areas] there are [grainier|rougher] than [elsewhere|the rest]",
+    "soft": "[fine texture|fine detail] is [soft|weak|lost]",
+    "softer": "[edges|contours|details] are softer than [elsewhere|in the rest]",
+    "grainy": "even [smooth areas|plain surfaces|flat areas] look [grainy|gritty]",
+    "grainier": "[plain surfaces|smooth areas] are rougher than [elsewhere|in the rest]",
     "blocky": "[small square blocks|block edges|a square grid] can be seen",
     "burnt": "[highlights|the brightest parts] are clipped",
-    "bright": "[the tones|surfaces] are [very bright|close to white]",
-    "brighter": "it is [brighter|paler] than the rest",
+    "bright": "the [tones|surfaces] are [very bright|close to white]",
+    "brighter": "this part is [brighter|paler] than the rest",
     "blocked": "[shadows|the darkest parts] are clipped",
-    "dark": "[the tones|surfaces] are [very dark|close to black]",
-    "darker": "it is [darker|dimmer] than the rest",
-    "flat": "[tones|light and dark] [hardly differ|span a narrow range]",
+    "dark": "the [tones|surfaces] are [very dark|close to black]",
+    "darker": "this part is [darker|dimmer] than the rest",
+    "flat": "[tones hardly differ|light and dark span a narrow range]",
     "tinted": "[color|everything] [leans|drifts] [to|towards] {hue}",
     "dull": "[color is|colors are] [faint|dull|weak]",
     "gaudy": "[color is|colors are] [very strong|gaudy]",
 }
-"""What the measured maps show of a fault. Which of them may be said is decided by `snellen.rationale.evidence`."""
+"""Clause for each measured sign of a fault; `snellen.rationale.evidence` decides which of them holds."""
 
-STRENGTHS: dict[str, tuple[str, str]] = {
-    "sharp": ("[edges|details|contours] are [crisp|sharp]", "[crisp|sharp] [detail|edges|contours]"),
-    "calm": ("[smooth areas|plain surfaces] are clean", "clean [surfaces|tones|areas]"),
-    "light": ("[light|exposure] is [balanced|even|well held]", "[balanced|even] [light|exposure]"),
-    "range": ("[contrast|the tonal range] is [full|rich]", "[full|rich] [contrast|tonal range]"),
-    "vivid": ("[color is|colors are] [rich|lively]", "[rich|lively] color"),
-    "neutral": ("[color is|colors are] [natural|neutral]", "[natural|neutral] color"),
-    "whole": ("[content|structure] is [intact|complete]", "[intact|complete] [content|structure]"),
-}
-"""What the measured values show to be right: a clause, and a noun phrase."""
 
-TRAITS: dict[str, str] = {
-    "soft": "[detail|fine texture|focus] is [rather soft|soft|weak]",
-    "grainy": "[grain|speckle] [shows|is visible] in [smooth|plain] areas",
-    "blocky": "[small square blocks|block edges] [show|can be seen]",
-    "burnt": "[highlights|the brightest parts] are clipped",
-    "blocked": "[shadows|the darkest parts] are clipped",
-    "flat": "[contrast|the tonal range] is [narrow|low]",
-    "dull": "[color is|colors are] [faint|pale|weak]",
-    "dark": "[the light is|it is] [dim|low]",
+@dataclass(frozen=True)
+class StrengthWords:
+    """Phrases about one measured strength: a clause, a noun phrase, and a request in negative words to leave it."""
+
+    clause: str
+    noun: str
+    protect: str
+
+
+STRENGTHS: dict[str, StrengthWords] = {
+    "sharp": StrengthWords(
+        "[edges|details|contours] are [crisp|sharp]",
+        "[crisp|sharp] [detail|edges|contours]",
+        "[do not soften|never soften] the [edges|outlines]",
+    ),
+    "calm": StrengthWords(
+        "[smooth areas|plain surfaces] are clean",
+        "clean [surfaces|tones|areas]",
+        "do not [roughen|coarsen] plain areas",
+    ),
+    "light": StrengthWords(
+        "[the light|the exposure] is [balanced|even|well held]",
+        "[balanced|even] [light|exposure]",
+        "do not [burn|bleach] the highlights[| or block the shadows]",
+    ),
+    "range": StrengthWords(
+        "[contrast|the tonal range] is [full|rich]",
+        "[full|rich] [contrast|tonal range]",
+        "do not flatten the tones",
+    ),
+    "vivid": StrengthWords(
+        "colors are [rich|lively]",
+        "[rich|lively] color",
+        "do not [fade|dull|exaggerate] the colors",
+    ),
+    "neutral": StrengthWords(
+        "colors are [natural|neutral]",
+        "[natural|neutral] color",
+        "do not [tint|shift] the hues",
+    ),
 }
-"""What the measured values show to be weak in a picture as found, where no fault is known."""
+"""Measured strengths of a picture or of a part of it."""
+
+
+@dataclass(frozen=True)
+class TraitWords:
+    """Phrases about one measured weakness that is no claimed fault: a clause, and the kind of fault it resembles."""
+
+    clause: str
+    kind: str
+
+
+TRAITS: dict[str, TraitWords] = {
+    "soft": TraitWords("[fine detail|the focus] is [rather soft|a little weak]", "blur"),
+    "grainy": TraitWords("[smooth|plain] areas look [gritty|speckled]", "noise"),
+    "blocky": TraitWords("[small square blocks|block edges] [show|can be seen]", "compression"),
+    "burnt": TraitWords("[highlights|the brightest parts] are clipped", "overexposure"),
+    "blocked": TraitWords("[shadows|the darkest parts] are clipped", "underexposure"),
+    "flat": TraitWords("[contrast is modest|the tonal range is narrow]", "low contrast"),
+    "dull": TraitWords("[color is|colors are] [faint|pale]", "saturation"),
+    "dark": TraitWords("the light is [dim|low]", "underexposure"),
+}
+"""Measured weaknesses of a picture in which no fault is claimed."""
 
 PLACE_WORDS = {
-    "upper left": "in the upper left[ part| corner| area||]",
-    "top centre": "[at the top centre|in the top centre|at the top]",
-    "upper right": "in the upper right[ part| corner| area||]",
-    "left side": "[on the left side|on the left]",
-    "centre": "in the [centre|middle]",
-    "right side": "[on the right side|on the right]",
-    "lower left": "in the lower left[ part| corner| area||]",
-    "bottom centre": "[at the bottom centre|in the bottom centre|at the bottom]",
-    "lower right": "in the lower right[ part| corner| area||]",
-    "whole picture": "[across|all over|throughout] the [whole|entire] [picture|image|frame]",
+    "upper left": "[in the upper left|in the upper left part|at the upper left]",
+    "top centre": "[at the top|in the upper middle]",
+    "upper right": "[in the upper right|in the upper right part|at the upper right]",
+    "left side": "[on the left|on the left side]",
+    "centre": "[in the middle|around the middle]",
+    "right side": "[on the right|on the right side]",
+    "lower left": "[in the lower left|in the lower left part|at the lower left]",
+    "bottom centre": "[at the bottom|in the lower middle]",
+    "lower right": "[in the lower right|in the lower right part|at the lower right]",
+    "whole picture": "[across the whole picture|all over the picture|throughout the frame|across the entire frame]",
 }
+"""`Region.place` -> an adverb."""
+
+BAND_WORDS = {
+    "top centre": "along the top",
+    "bottom centre": "along the bottom",
+    "left side": "along the left side",
+    "right side": "along the right side",
+}
+"""The same for a region that spans the picture from side to side."""
+
+CROP_WORDS = {
+    "upper left": "the upper left[| part]",
+    "top centre": "the [top|upper middle]",
+    "upper right": "the upper right[| part]",
+    "left side": "the left side",
+    "centre": "the middle",
+    "right side": "the right side",
+    "lower left": "the lower left[| part]",
+    "bottom centre": "the [bottom|lower middle]",
+    "lower right": "the lower right[| part]",
+    "whole picture": "most of the picture",
+}
+"""`Region.place` of a crop -> a noun phrase."""
+
+_SPAN = 0.8
 
 
-def name_of(kind: str, rng: np.random.Generator) -> str:
-    """A kind of fault by name, without article."""
-    return str(rng.choice(NAMES[kind]))
+def where(region: Region) -> str:
+    """Return the phrase that places a region: "in the upper left part", "along the bottom"."""
+    place = region.place
+    across = region.width if place in ("top centre", "bottom centre") else region.height
+    return BAND_WORDS[place] if place in BAND_WORDS and across >= _SPAN else PLACE_WORDS[place]
 
 
-def where(place: str, rng: np.random.Generator) -> str:
-    """A `Region.place` as an adverb: "in the upper left corner"."""
-    return say(PLACE_WORDS[place], rng)
+def same_place(region: Region, before: Region) -> str:
+    """Return `where`, or a phrase that refers back where the region before has the same name of place."""
+    if where(region) != where(before):
+        return where(region)
+    return "over the same area" if region.place == "whole picture" else "in the same part"
+
+
+def names(kind: str) -> str:
+    """Return the phrase that names a kind of fault, without article."""
+    return f"[{'|'.join(NAMES[kind])}]"
 
 
 def places_in(text: str) -> frozenset[str]:
@@ -205,19 +278,24 @@ def places_in(text: str) -> frozenset[str]:
     return frozenset(place for place, named in _PLACE.items() if named.search(text))
 
 
-def wordings(phrase: str) -> list[str]:
-    """All that `say` may draw from a phrase without values, before it tidies spaces."""
-    match = _CHOICE.search(phrase)
-    if match is None:
-        return [phrase]
-    head, tail = phrase[: match.start()], phrase[match.end() :]
-    return [text for option in match[1].split("|") for text in wordings(head + option + tail)]
-
-
 _PLACE = {
     place: re.compile(rf"\b(?:{'|'.join(sorted({text.strip() for text in wordings(words)}))})\b")
     for place, words in PLACE_WORDS.items()
 }
+_MARKS = {
+    *SEVERITIES,
+    *(name for several in NAMES.values() for name in several),
+    *(text for words in (PLACE_WORDS, CROP_WORDS) for phrase in words.values() for text in wordings(phrase)),
+    *BAND_WORDS.values(),
+}
+_MARK = re.compile(r"\b(?:" + "|".join(sorted(_MARKS, key=len, reverse=True)) + r")\b")
+
+
+def unmarked(text: str) -> str:
+    """Return a lower-case text with a bar in place of each name of a kind, severity and place."""
+    return _MARK.sub("|", text)
+
+
 _CLAIMS = {
     *NAMES,
     *SEVERITY.values(),
