@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         extra = COMMANDS[name].extra
         if not extra or (error.name or "").partition(".")[0] == "snellen":
             raise
-        complain(str(MissingExtra(f"snellen {name} needs {error.name}, part of", extra)))
+        complain(str(MissingExtra(f"{name} needs {error.name}", extra)))
         return WRONG_USAGE
     except KeyboardInterrupt:
         complain("interrupted")

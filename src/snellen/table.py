@@ -96,7 +96,7 @@ def _parquet() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise MissingExtra("Parquet tables need", "parquet") from error
+        raise MissingExtra("Parquet tables need pyarrow", "parquet") from error
     return pyarrow.parquet
 
 

@@ -21,9 +21,9 @@ class UsageError(ValueError):
 class MissingExtra(UsageError):
     """A request that needs a package of an extra that is not installed."""
 
-    def __init__(self, task: str, extra: str) -> None:
-        """task: what needs the extra, the subject of the sentence ("Parquet tables need"); extra: its name."""
-        super().__init__(f'{task} an extra; run: pip install "snellen[{extra}]"')
+    def __init__(self, problem: str, extra: str) -> None:
+        """problem: what needs which package ("Parquet tables need pyarrow"); extra: the extra that installs it."""
+        super().__init__(f'{problem}; run: pip install "snellen[{extra}]"')
 
 
 def complain(problem: str) -> None:

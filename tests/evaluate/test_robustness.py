@@ -10,7 +10,8 @@ from evaluate_rows import pristine_set, reply, row
 
 from snellen.backend import Conversation, RatingDistribution, Reply
 from snellen.backends.scripted import ScriptedBackend
-from snellen.data.distort import DISTORTIONS, LEVELS, level_mos
+from snellen.data.distort import DISTORTIONS
+from snellen.data.levels import LEVELS, level_mos
 from snellen.data.testsets import LADDERS
 from snellen.evaluate.perturb import INVISIBLE
 from snellen.evaluate.predict import Options, predict

@@ -38,6 +38,7 @@ from snellen.backends.scripted import ScriptedBackend
 from snellen.image import Picture
 from snellen.protocol import RATING_PREFIX, open_protocol
 from snellen.region import Region
+from snellen.usage import MissingExtra
 
 
 def ask(text: str = "Hello?") -> Conversation:
@@ -123,7 +124,7 @@ def test_hf_without_its_extra_says_what_to_install() -> None:
     try:
         import transformers  # noqa: F401
     except ImportError:
-        with pytest.raises(BackendError, match=r"pip install .*snellen\[hf\]"):
+        with pytest.raises(MissingExtra, match=r"pip install .*snellen\[hf\]"):
             open_backend("hf:nowhere")
     else:
         with pytest.raises(BackendError, match="give the folder of a checkpoint"):

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from snellen.data.build import build, first_looks, show
-from snellen.data.distort import distort, level_mos
+from snellen.data.distort import distort
+from snellen.data.levels import level_mos
 from snellen.data.sample import Fault, ManifestError, Sample, write_manifest
 from snellen.features import features
 from snellen.image import ImageError

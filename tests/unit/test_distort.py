@@ -5,18 +5,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from snellen.data.distort import (
-    DISTORTIONS,
-    LEVELS,
-    NEAREST_KADID,
-    distort,
-    level_mos,
-    level_severity,
-    soft_mask,
-)
+from snellen.data.distort import DISTORTIONS, distort, soft_mask
 from snellen.data.distort.array import Pixels
 from snellen.data.distort.codec import encoded
 from snellen.data.distort.lab import lab_to_rgb, rgb_to_lab
+from snellen.data.levels import KADID_NAMES, LEVELS, NEAREST_KADID, level_mos, level_severity
 from snellen.region import Region
 from snellen.vocabulary import KINDS
 
@@ -122,8 +115,9 @@ def test_tiny_region_of_a_picture() -> None:
 def test_level_mos_is_kadids() -> None:
     assert level_mos("gaussian_blur", 3) == (2.911, 0.428)
     assert level_mos("avif", 3) == level_mos("jpeg2000", 3)
-    assert {d.name for d in DISTORTIONS.values() if d.kadid is None} == set(NEAREST_KADID)
-    assert len({d.kadid for d in DISTORTIONS.values() if d.kadid}) == 25
+    assert KADID_NAMES.keys().isdisjoint(NEAREST_KADID)
+    assert KADID_NAMES.keys() | NEAREST_KADID.keys() == DISTORTIONS.keys()
+    assert len(set(KADID_NAMES.values())) == 25
 
 
 def test_severity_is_what_people_mind() -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from snellen.data.distort import level_mos
+from snellen.data.levels import level_mos
 from snellen.data.sources import Photograph
 from snellen.data.synthesize import VISIBLE, Recipe, visible_change
 from snellen.data.testsets import (

@@ -12,6 +12,7 @@ from PIL import Image
 from snellen.backend import BackendError, Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.rating_tokens import RATING_KEY, rating_by_expansion
 from snellen.image import View, resample
+from snellen.usage import MissingExtra
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,7 @@ class HfBackend:
 
             transformers = _transformers()
         except ImportError as error:
-            raise BackendError('hf: models need an extra; run: pip install "snellen[hf]"') from error
+            raise MissingExtra(f"hf: models need {error.name}", "hf") from error
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.long_side = long_side
         try:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snellen.data.distort import DISTORTIONS, level_severity
+from snellen.data.levels import KADID_NAMES, NEAREST_KADID, level_severity
 from snellen.region import Region
 from snellen.vocabulary import KINDS
 
@@ -51,8 +51,9 @@ class Fault:
 
     @property
     def severity(self) -> float:
-        """How much people mind it, 1..5, see `level_severity`; of a rated set's own distortion the level."""
-        return level_severity(self.distortion, self.level) if self.distortion in DISTORTIONS else float(self.level)
+        """Severity, 1..5: `level_severity`, or the level for a distortion that only a rated set has."""
+        known = self.distortion in KADID_NAMES or self.distortion in NEAREST_KADID
+        return level_severity(self.distortion, self.level) if known else float(self.level)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from snellen.data.distort import DISTORTIONS, distort, level_mos, level_severity
+from snellen.data.distort import DISTORTIONS, distort
+from snellen.data.levels import level_mos, level_severity
 from snellen.image import Picture
 from snellen.region import FULL, Region
 

@@ -16,7 +16,7 @@ from snellen import __version__
 from snellen.evaluate.predict import DataSet, Row
 from snellen.evaluate.report.plot import standalone
 from snellen.evaluate.report.tables import Figure
-from snellen.usage import UsageError
+from snellen.usage import MissingExtra, UsageError
 
 COLUMNS: dict[str, type] = {
     "suite": str,
@@ -103,7 +103,7 @@ def read_predictions(out: Path) -> list[dict[str, Any]]:
         try:
             import pyarrow.parquet as parquet
         except ImportError as error:
-            raise UsageError(f'{out}: reading Parquet needs an extra: pip install "snellen[parquet]"') from error
+            raise MissingExtra(f"{out}: reading Parquet needs pyarrow", "parquet") from error
         lines: list[dict[str, Any]] = parquet.read_table(out / "predictions.parquet").to_pylist()
         return lines
     if (out / "predictions.jsonl").is_file():

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 def best_device() -> torch.device:
-    """A GPU when there is one, else the CPU."""
+    """Return a GPU where there is one, else the CPU."""
+    import torch  # here, so that `snellen train --help` needs no extra
+
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,10 +1,8 @@
 """Distortions of known kind and strength, for a picture or a region of it.
 
 The 25 of KADID-10k with its parameters (H. Lin, V. Hosu, D. Saupe, "KADID-10k: A Large-scale Artificially Distorted
-IQA Database", QoMEX 2019) and seven that it lacks. Strength is a level, 1 (least) to 5 (most). `level_mos` gives what
-people thought of each level: means over KADID's 81 pictures on its scale 1 (bad) to 5 (excellent), in
-`kadid_level_means.csv`. They were rated on pictures of 512 x 384, so they hold for about that size: blur, noise and
-codecs act on native pixels, and are seen less in a larger picture shown small.
+IQA Database", QoMEX 2019) and seven that it lacks. Strength is a level, 1 (least) to 5 (most); `snellen.data.levels`
+has the mean opinion of each level.
 
 Two of KADID's distortions go both ways, so that quality is best in the middle: `mean_shift` (levels 1, 2 brighter,
 3 unchanged, 4, 5 darker) and `contrast` (1 to 3 higher, ever less, 4, 5 lower). Some first levels change nothing that
@@ -14,107 +12,85 @@ shows, and None where it shows none that has a name.
 
 from __future__ import annotations
 
-import csv
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 
 import numpy as np
 
 from snellen.data.distort import blur, codec, color, corrupt, noise, tone
 from snellen.data.distort.array import Floats, Pixels
+from snellen.data.levels import check_level
 from snellen.region import Region
-
-LEVELS = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True)
 class Distortion:
     """One distortion.
 
-    kind: the issue kind it shows, one of `snellen.vocabulary.KINDS`. kadid: its name in KADID-10k, None if it is not
-    there. context: how many native px around a region its result depends on. kinds: the kind of each level, for a
-    distortion whose levels are not all of one kind.
+    kind: the issue kind it shows, one of `snellen.vocabulary.KINDS`. context: native px around a region that its result
+    depends on. kinds: the kind of each level, for a distortion whose levels are not all of one kind.
     """
 
     name: str
     kind: str
     apply: Callable[[Pixels, int, np.random.Generator], Pixels]
-    kadid: str | None
     context: int = 0
     kinds: tuple[str | None, ...] = ()
 
     def kind_at(self, level: int) -> str | None:
         """The issue kind that `level` shows; None if it shows nothing, or nothing the vocabulary names."""
-        _check_level(level)
+        check_level(level)
         return self.kinds[level - 1] if self.kinds else self.kind
 
 
 _ALL = (
-    Distortion("gaussian_blur", "blur", blur.gaussian_blur, "GBLUR", 16, (None, "blur", "blur", "blur", "blur")),
-    Distortion("lens_blur", "blur", blur.lens_blur, "Lens_Blur", 8),
-    Distortion("motion_blur", "motion blur", blur.motion_blur, "Motion_Blur", 6, (None, *["motion blur"] * 4)),
-    Distortion("color_diffusion", "color cast", color.color_diffusion, "Color_Diffusion", 40),
-    Distortion("color_shift", "color cast", color.color_shift, "Color_Shift", 16),
-    Distortion("color_quantization", "banding", color.color_quantization, "Color_Quantization"),
-    Distortion("saturation_hsv", "saturation", color.saturation_hsv, "Saturation_Dist._HSV"),
-    Distortion(
-        "saturation_lab", "saturation", color.saturation_lab, "Saturation_Dist._Lab", 0, (None, *["saturation"] * 4)
-    ),
-    Distortion("jpeg2000", "compression", codec.jpeg2000, "JP2K"),
-    Distortion("jpeg", "compression", codec.jpeg, "JPEG"),
-    Distortion("white_noise", "noise", noise.white_noise, "AWGN"),
-    Distortion("white_noise_ycbcr", "noise", noise.white_noise_ycbcr, "AWGN_YCbCr"),
-    Distortion("impulse_noise", "noise", noise.impulse_noise, "Impulse_Noise"),
-    Distortion("multiplicative_noise", "noise", noise.multiplicative_noise, "Multiplicative_Noise"),
-    Distortion("denoise", "blur", blur.denoise, "Denoising", 16),
-    Distortion("brighten", "overexposure", tone.brighten, "Brighten"),
-    Distortion("darken", "underexposure", tone.darken, "Darken"),
+    Distortion("gaussian_blur", "blur", blur.gaussian_blur, 16, (None, "blur", "blur", "blur", "blur")),
+    Distortion("lens_blur", "blur", blur.lens_blur, 8),
+    Distortion("motion_blur", "motion blur", blur.motion_blur, 6, (None, *["motion blur"] * 4)),
+    Distortion("color_diffusion", "color cast", color.color_diffusion, 40),
+    Distortion("color_shift", "color cast", color.color_shift, 16),
+    Distortion("color_quantization", "banding", color.color_quantization),
+    Distortion("saturation_hsv", "saturation", color.saturation_hsv),
+    Distortion("saturation_lab", "saturation", color.saturation_lab, 0, (None, *["saturation"] * 4)),
+    Distortion("jpeg2000", "compression", codec.jpeg2000),
+    Distortion("jpeg", "compression", codec.jpeg),
+    Distortion("white_noise", "noise", noise.white_noise),
+    Distortion("white_noise_ycbcr", "noise", noise.white_noise_ycbcr),
+    Distortion("impulse_noise", "noise", noise.impulse_noise),
+    Distortion("multiplicative_noise", "noise", noise.multiplicative_noise),
+    Distortion("denoise", "blur", blur.denoise, 16),
+    Distortion("brighten", "overexposure", tone.brighten),
+    Distortion("darken", "underexposure", tone.darken),
     Distortion(
         "mean_shift",
         "overexposure",
         tone.mean_shift,
-        "Mean_Shift",
         0,
         ("overexposure", "overexposure", None, "underexposure", "underexposure"),
     ),
-    Distortion("jitter", "corruption", corrupt.jitter, "Jitter", 8),
-    Distortion("patch_displacement", "corruption", corrupt.patch_displacement, "Non-eccentricity_patch"),
-    Distortion("pixelate", "pixelation", codec.pixelate, "Pixelate"),
-    Distortion("quantization", "banding", color.quantization, "Quantization"),
-    Distortion("color_block", "corruption", corrupt.color_block, "Color_Block"),
-    Distortion("sharpen", "oversharpening", tone.sharpen, "High_Sharpen", 6),
+    Distortion("jitter", "corruption", corrupt.jitter, 8),
+    Distortion("patch_displacement", "corruption", corrupt.patch_displacement),
+    Distortion("pixelate", "pixelation", codec.pixelate),
+    Distortion("quantization", "banding", color.quantization),
+    Distortion("color_block", "corruption", corrupt.color_block),
+    Distortion("sharpen", "oversharpening", tone.sharpen, 6),
     Distortion(
         "contrast",
         "low contrast",
         tone.contrast,
-        "Contrast Dist.",
         0,
         (None, None, None, "low contrast", "low contrast"),
     ),
-    Distortion("webp", "compression", codec.webp, None),
-    Distortion("avif", "compression", codec.avif, None),
-    Distortion("haze", "low contrast", tone.haze, None),
-    Distortion("low_light", "underexposure", tone.low_light, None),
-    Distortion("banding", "banding", color.banding, None, 8),
-    Distortion("ringing", "oversharpening", tone.ringing, None, 9),
-    Distortion("upscale", "pixelation", codec.upscale, None, 8),
+    Distortion("webp", "compression", codec.webp),
+    Distortion("avif", "compression", codec.avif),
+    Distortion("haze", "low contrast", tone.haze),
+    Distortion("low_light", "underexposure", tone.low_light),
+    Distortion("banding", "banding", color.banding, 8),
+    Distortion("ringing", "oversharpening", tone.ringing, 9),
+    Distortion("upscale", "pixelation", codec.upscale, 8),
 )
 
 DISTORTIONS: dict[str, Distortion] = {distortion.name: distortion for distortion in _ALL}
-
-# For what KADID-10k lacks: the distortion there that looks most alike at the same level.
-NEAREST_KADID = {
-    "webp": "JP2K",
-    "avif": "JP2K",
-    "haze": "Brighten",
-    "low_light": "Multiplicative_Noise",
-    "banding": "Quantization",
-    "ringing": "High_Sharpen",
-    "upscale": "Pixelate",
-}
-
 
 def distort(
     pixels: Pixels,
@@ -131,7 +107,7 @@ def distort(
     for an unknown name or level, other shapes or types, or a feather out of range.
     """
     distortion = _find(name)
-    _check_level(level)
+    check_level(level)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or min(pixels.shape[:2]) < 8:
         raise ValueError(
             f"distort needs (H, W, 3) uint8 pixels of at least 8 x 8, not {pixels.shape} {pixels.dtype}; "
@@ -174,39 +150,7 @@ def soft_mask(height: int, width: int, feather: float) -> Floats:
     return np.multiply.outer(profile(height), profile(width))
 
 
-def level_mos(name: str, level: int) -> tuple[float, float]:
-    """Mean opinion (1 bad to 5 excellent) of a distortion's level and its standard deviation over pictures.
-
-    From KADID-10k; what is not in it takes the row of the distortion named in NEAREST_KADID. Falls with the level,
-    save for `mean_shift` and `contrast` (best in the middle) and a plateau at the end of `color_shift`.
-    ValueError for an unknown name or level.
-    """
-    distortion = _find(name)
-    _check_level(level)
-    return _kadid_means()[distortion.kadid or NEAREST_KADID[name], level]
-
-
-def level_severity(name: str, level: int) -> float:
-    """How much people mind a distortion's level, 1 (hardly) to 5 (most): 6 - its mean opinion, see `level_mos`. Levels
-    of one distortion are strengths of its settings; levels of two have nothing in common, what people say has."""
-    return 6.0 - level_mos(name, level)[0]
-
-
-@functools.cache
-def _kadid_means() -> dict[tuple[str, int], tuple[float, float]]:
-    text = resources.files("snellen.data").joinpath("kadid_level_means.csv").read_text(encoding="utf-8")
-    return {
-        (row["distortion"], int(row["level"])): (float(row["mos_mean"]), float(row["mos_std_over_images"]))
-        for row in csv.DictReader(text.splitlines())
-    }
-
-
 def _find(name: str) -> Distortion:
     if name not in DISTORTIONS:
         raise ValueError(f"unknown distortion {name!r}; use one of {', '.join(DISTORTIONS)}")
     return DISTORTIONS[name]
-
-
-def _check_level(level: int) -> None:
-    if level not in LEVELS:
-        raise ValueError(f"distortion level {level!r} does not exist; use 1 (least), 2, 3, 4 or 5 (most)")

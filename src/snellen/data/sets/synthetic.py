@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from snellen.data.distort import DISTORTIONS
+from snellen.data.levels import KADID_NAMES
 from snellen.data.sample import Fault, Sample
 from snellen.data.sets.split import split_by_group
 from snellen.data.sets.tree import Row, Scale, Tree
@@ -25,8 +26,8 @@ KADID_RATERS = 30  # for each picture
 
 _NUMBERED = re.compile(r"(i\d\d)_(\d\d)_0?([1-5])\.(?:png|bmp)", re.IGNORECASE)
 
-# KADID-10k numbers its distortions from 1 in the order in which snellen.data.distort lists them.
-_KADID = tuple(distortion for distortion in DISTORTIONS.values() if distortion.kadid)
+# KADID-10k numbers its distortions from 1, in this order.
+_KADID = tuple(DISTORTIONS[name] for name in KADID_NAMES)
 
 # TID2013's number: our name (or its own) and the kind. Left out are those whose levels are no severity (15 blocks: the
 # first is rated worst; 16 mean shift and 17 contrast: they alternate in direction) and those that the vocabulary has

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from snellen.data.distort import DISTORTIONS, LEVELS, level_mos
+from snellen.data.distort import DISTORTIONS
+from snellen.data.levels import LEVELS, level_mos
 from snellen.data.sources import Photograph
 from snellen.data.testsets import LADDERS, native_detail
 from snellen.evaluate.perturb import distorted, realised_rung, reduced
