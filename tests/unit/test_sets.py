@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from snellen.data.sample import Fault, ManifestError, Sample, write_manifest
-from snellen.data.sets import OFFICIAL_SPLITS, SETS, SourceError, open_set, parse_data_option, read_csv
+from snellen.data.sets import SETS, SourceError, open_set, parse_data_option, read_csv
 from snellen.data.sets.split import split_by_group
 from snellen.data.sets.tree import Scale
 from snellen.region import FULL
@@ -225,9 +225,8 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path, l
     return request.param, tmp_path, open_set(request.param, tmp_path)
 
 
-def test_each_set_has_a_tree_here_or_in_test_sources() -> None:
+def test_each_set_has_a_tree_here_or_in_test_duplicates() -> None:
     assert set(SETS) == {*TREES, "BIQ2021"}
-    assert set(SETS) >= OFFICIAL_SPLITS
 
 
 def test_each_set_is_read_on_the_scale_of_mos(opened: tuple[str, Path, list[Sample]]) -> None:
@@ -252,19 +251,19 @@ def test_no_group_or_reference_is_in_two_splits(opened: tuple[str, Path, list[Sa
         places.setdefault(sample.group or sample.reference or sample.path, set()).add(sample.split)
     assert all(len(splits) == 1 for splits in places.values())
     assert "test" in {sample.split for sample in samples}
-    if name not in OFFICIAL_SPLITS:
+    if not SETS[name].official_split:
         assert [sample.split for sample in split_by_group(samples)] == [sample.split for sample in samples]
 
 
-def test_each_file_that_is_missing_is_named_with_where_the_set_is_had(opened: tuple[str, Path, list[Sample]]) -> None:
+def test_each_file_that_is_missing_is_named_with_the_address_of_the_set(opened: tuple[str, Path, list[Sample]]) -> None:
     name, root, samples = opened
     Path(samples[-1].path).unlink()
     with pytest.raises(SourceError, match="is missing; the copy is incomplete") as caught:
         open_set(name, root)
     assert Path(samples[-1].path).name.lower() in str(caught.value).lower()
-    assert SETS[name][1] in str(caught.value)
+    assert SETS[name].where in str(caught.value)
     assert re.search(r": (line|entry) \d+: ", str(caught.value))
-    with pytest.raises(SourceError, match=re.escape(SETS[name][1])):
+    with pytest.raises(SourceError, match=re.escape(SETS[name].where)):
         open_set(name, root / "elsewhere")
 
 
@@ -335,7 +334,7 @@ def test_rows_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match=re.escape(says)):
             open_set("KonIQ-10k", tmp_path)
     table.unlink()
-    with pytest.raises(SourceError, match=r"koniq10k_distributions_sets.csv: missing; KonIQ-10k is had from https"):
+    with pytest.raises(SourceError, match=r"koniq10k_distributions_sets.csv: missing; KonIQ-10k is published at https"):
         open_set("KonIQ-10k", tmp_path)
 
 

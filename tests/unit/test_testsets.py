@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from snellen.data.levels import level_mos
-from snellen.data.sources import Photograph
+from snellen.data.photographs import Photograph
 from snellen.data.synthesize import VISIBLE, Recipe, visible_change
 from snellen.data.testsets import (
     LADDERS,

@@ -17,7 +17,7 @@ from PIL import Image
 
 from snellen.data.distort.array import Floats, Pixels, bands, to_uint8
 from snellen.data.distort.blur import blurred
-from snellen.data.sources import Photograph
+from snellen.data.photographs import Photograph
 from snellen.data.synthesize import PRISTINE_MOS, VISIBLE, Recipe, plan, visible_change
 from snellen.image import Picture, load
 from snellen.region import FULL, Region

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from snellen.backend import Backend
-from snellen.data.sources import near_duplicates_across_splits
+from snellen.data.sets.duplicates import near_duplicates_across_splits
 from snellen.evaluate.files import checksum, surroundings, write_figures, write_json, write_predictions
 from snellen.evaluate.modes import HEADS, ONLY, WAYS
 from snellen.evaluate.predict import DataSet, Job, Options, Row, open_model, predict, weights_of

@@ -4,10 +4,10 @@ The 25 of KADID-10k with its parameters (H. Lin, V. Hosu, D. Saupe, "KADID-10k: 
 IQA Database", QoMEX 2019) and seven that it lacks. Strength is a level, 1 (least) to 5 (most); `snellen.data.levels`
 has the mean opinion of each level.
 
-Two of KADID's distortions go both ways, so that quality is best in the middle: `mean_shift` (levels 1, 2 brighter,
-3 unchanged, 4, 5 darker) and `contrast` (1 to 3 higher, ever less, 4, 5 lower). Some first levels change nothing that
-can be seen (`gaussian_blur`, `motion_blur`, `saturation_lab`). `Distortion.kind_at` says which kind of issue a level
-shows, and None where it shows none that has a name.
+Two of KADID's distortions go both ways, with the best quality in the middle: `mean_shift` (levels 1, 2 brighter,
+3 unchanged, 4, 5 darker) and `contrast` (1 to 3 higher, ever less, 4, 5 lower). Some first levels change nothing
+visible (`gaussian_blur`, `motion_blur`, `saturation_lab`). `Distortion.kind_at` gives the kind of issue that a level
+shows, None where it shows none in the vocabulary.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Distortion:
     kinds: tuple[str | None, ...] = ()
 
     def kind_at(self, level: int) -> str | None:
-        """The issue kind that `level` shows; None if it shows nothing, or nothing the vocabulary names."""
+        """Return the kind of issue that `level` shows; None if it is invisible or not in the vocabulary."""
         check_level(level)
         return self.kinds[level - 1] if self.kinds else self.kind
 
@@ -100,7 +100,7 @@ def distort(
     region: Region | None = None,
     feather: float = 0.15,
 ) -> Pixels:
-    """A distorted copy of `pixels` `(H, W, 3)` uint8 sRGB, H and W at least 8.
+    """Return a distorted copy of `pixels`, (H, W, 3) uint8 sRGB, H and W at least 8.
 
     With a `region` only that part changes: inside it the result fades in over `feather` (0 to 0.5) times its shorter
     side, and every pixel outside is the same byte for byte. The same `rng` state gives the same result. ValueError
@@ -138,7 +138,7 @@ def _widened(low: int, high: int, size: int, context: int) -> tuple[int, int]:
 
 
 def soft_mask(height: int, width: int, feather: float) -> Floats:
-    """`(height, width)` weights: 1 in the middle, a smooth fall to nearly 0 at the border over `feather` times the
+    """Return (height, width) weights: 1 in the middle, a smooth fall to nearly 0 at the border over `feather` times the
     shorter side; all 1 where that is less than a pixel."""
     ramp = feather * min(height, width)
 

@@ -1,4 +1,4 @@
-"""What the distortion families share: the pixel type and work in bands of rows.
+"""Array types and helpers of the distortion families: work in bands of rows, luma, scipy on demand.
 
 Pixels are `(H, W, 3)` uint8 arrays, sRGB. A band is a run of whole rows small enough to stay in cache, so that
 a 24 MP picture needs tens of megabytes of float scratch rather than gigabytes.
@@ -6,7 +6,9 @@ a 24 MP picture needs tens of megabytes of float scratch rather than gigabytes.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +22,16 @@ KADID_AREA = 512 * 384  # px: every picture of KADID-10k, so its counts and side
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 
+def scipy_module(name: str) -> Any:
+    """Import `scipy.NAME`, at the first use only: manifests and data sets are read without scipy."""
+    try:
+        return importlib.import_module(f"scipy.{name}")
+    except ImportError as error:
+        raise ImportError('this distortion needs scipy; run: pip install "snellen[evaluate]"') from error
+
+
 def bands(height: int, width: int) -> Iterator[slice]:
-    """Row slices that cover `height` rows in order, each of about BAND_PIXELS pixels."""
+    """Yield slices that cover `height` rows in order, each of about BAND_PIXELS pixels."""
     step = max(1, BAND_PIXELS // width)
     for top in range(0, height, step):
         yield slice(top, min(top + step, height))
@@ -44,7 +54,7 @@ def to_uint8(values: Floats | Pixels) -> Pixels:
 
 
 def luma(pixels: Pixels) -> Floats:
-    """BT.601 luma `(H, W)` float32, 0..255."""
+    """Return the BT.601 luma of (H, W, 3) pixels: `(H, W)` float32, 0..255."""
     out = np.empty(pixels.shape[:2], dtype=np.float32)
     for rows in bands(*pixels.shape[:2]):
         out[rows] = pixels[rows].astype(np.float32) @ LUMA
@@ -60,5 +70,5 @@ def add_to_luma(pixels: Pixels, change: Floats) -> Pixels:
 
 
 def kadid_scale(height: int, width: int) -> float:
-    """Side length relative to a KADID-10k picture, sqrt(area / (512 * 384))."""
+    """Return the side length relative to a KADID-10k picture: sqrt(area / (512 * 384))."""
     return float(np.sqrt(height * width / KADID_AREA))

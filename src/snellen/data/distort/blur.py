@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import Image, ImageFilter
-from scipy import ndimage
 
-from snellen.data.distort.array import LUMA, Floats, Pixels, add_to_luma, bands, luma, to_uint8
+from snellen.data.distort.array import LUMA, Floats, Pixels, add_to_luma, bands, luma, scipy_module, to_uint8
 
 
 def gaussian_blur(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
@@ -18,10 +17,10 @@ def gaussian_blur(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixel
 
 
 def blurred(pixels: Pixels, sigma: float) -> Pixels:
-    """`pixels` under a Gaussian of `sigma` px, borders repeated."""
+    """Return `pixels` filtered by a Gaussian of `sigma` px; borders are repeated."""
     if sigma >= 1:  # Pillow's three box passes: exact enough here and the cost does not grow with sigma
         return np.array(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma)))
-    out: Pixels = ndimage.gaussian_filter(pixels, (sigma, sigma, 0), mode="nearest", truncate=3.0)
+    out: Pixels = scipy_module("ndimage").gaussian_filter(pixels, (sigma, sigma, 0), mode="nearest", truncate=3.0)
     return out
 
 
@@ -108,9 +107,10 @@ def denoise(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
 
 def _wiener(values: Floats, size: int, noise: np.float32) -> Floats:
     """Local linear minimum mean square error estimate over `size` px windows; `noise` is the variance of the noise."""
+    uniform_filter = scipy_module("ndimage").uniform_filter
 
     def window_mean(array: Floats) -> Floats:
-        out: Floats = ndimage.uniform_filter(array, size, mode="nearest")
+        out: Floats = uniform_filter(array, size, mode="nearest")
         return out
 
     mean = window_mean(values)

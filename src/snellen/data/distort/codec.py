@@ -42,16 +42,16 @@ def avif(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     return encoded(pixels, "AVIF", "avif", kept=0.65 if level == 5 else 1.0, quality=quality, speed=9, max_threads=1)
 
 
-def encoded(pixels: Pixels, format: str, feature: str, kept: float = 1.0, **options: object) -> Pixels:
+def encoded(pixels: Pixels, codec: str, feature: str, kept: float = 1.0, **options: object) -> Pixels:
     """Encode and decode in memory, at `kept` times the sides. RuntimeError if this Pillow lacks the codec."""
     if not features.check(feature):
         raise RuntimeError(
-            f"this Pillow has no {format} codec; install a Pillow 11.3 or newer wheel from PyPI, "
-            f"or leave out the distortions that need {format}"
+            f"this Pillow has no {codec} codec; install a Pillow 11.3 or newer wheel from PyPI, "
+            f"or leave out the distortions that need {codec}"
         )
     buffer = io.BytesIO()
     picture = Image.fromarray(pixels)
-    picture.resize(_sides(picture, kept), Image.Resampling.BICUBIC).save(buffer, format, **options)
+    picture.resize(_sides(picture, kept), Image.Resampling.BICUBIC).save(buffer, codec, **options)
     buffer.seek(0)
     with Image.open(buffer) as decoded:
         return np.array(decoded.convert("RGB").resize(picture.size, Image.Resampling.BICUBIC))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
-from snellen.data.distort.array import Floats, Pixels, add_to_luma, bands, by_band, luma, to_uint8
+from snellen.data.distort.array import Floats, Pixels, add_to_luma, bands, by_band, luma, scipy_module, to_uint8
 from snellen.data.distort.lab import lab_to_rgb, rgb_to_lab
 
 
@@ -31,6 +30,7 @@ def color_diffusion(pixels: Pixels, level: int, rng: np.random.Generator) -> Pix
 def _smooth(plane: Floats, sigma: float) -> Floats:
     """Gaussian of a float plane by three box passes, whose cost does not grow with `sigma`."""
     size = max(1, 2 * round(sigma - 0.5) + 1)
+    ndimage = scipy_module("ndimage")
     for _ in range(3):
         plane = ndimage.uniform_filter(plane, size, mode="nearest")
     return plane
@@ -39,7 +39,7 @@ def _smooth(plane: Floats, sigma: float) -> Floats:
 def color_shift(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     """Move green by n px in a random direction and blend it in where the picture has edges."""
     amount = (1, 3, 6, 8, 12)[level - 1]
-    grey = luma(pixels)
+    grey, ndimage = luma(pixels), scipy_module("ndimage")
     edges = _smooth(np.hypot(ndimage.sobel(grey, 0, mode="nearest"), ndimage.sobel(grey, 1, mode="nearest")), 4.0)
     low, high = np.percentile(edges, (1, 99))
     weight = np.clip((edges - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Distortions of place: jitter, displaced patches, colored blocks.
+"""Distortions that corrupt places: jitter, displaced patches, colored blocks.
 
 Patches and blocks keep KADID's counts, and their sides grow with the picture, so that the spoilt share of the
 area is that of KADID-10k at every size.

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
-from scipy.interpolate import CubicSpline
 
-from snellen.data.distort.array import Floats, Pixels, add_to_luma, bands, by_band, luma
+from snellen.data.distort.array import Floats, Pixels, add_to_luma, bands, by_band, luma, scipy_module
 from snellen.data.distort.lab import SRGB_TO_LINEAR, lab_to_rgb, linear_to_srgb, rgb_to_lab
 
 _CODES: Floats = np.arange(256, dtype=np.float32) / np.float32(255)
@@ -54,7 +52,8 @@ def contrast(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     """A cubic tone curve through (0.3, 0.25 - c/4), the centre and (0.7, 0.75 + c/4): levels 1 to 3 raise contrast,
     ever less, and levels 4 and 5 lower it, as in KADID-10k."""
     amount = (0.3, 0.15, 0.0, -0.4, -0.6)[level - 1]
-    curve = CubicSpline([0, 0.3, 0.5, 0.7, 1], [0, 0.25 - amount / 4, 0.5, 0.75 + amount / 4, 1])
+    tones = [0, 0.25 - amount / 4, 0.5, 0.75 + amount / 4, 1]
+    curve = scipy_module("interpolate").CubicSpline([0, 0.3, 0.5, 0.7, 1], tones)
     return _mapped(pixels, curve(_CODES))
 
 
@@ -91,7 +90,7 @@ def sharpen(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     lightness = np.empty((height, width), dtype=np.float32)
     for rows in bands(height, width):
         lightness[rows] = rgb_to_lab(pixels[rows])[..., 0]
-    detail = lightness - ndimage.gaussian_filter(lightness, 3.0, mode="nearest", truncate=2.0)
+    detail = lightness - scipy_module("ndimage").gaussian_filter(lightness, 3.0, mode="nearest", truncate=2.0)
     out = np.empty_like(pixels)
     for rows in bands(height, width):
         lab = rgb_to_lab(pixels[rows])
@@ -107,7 +106,7 @@ def ringing(pixels: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     reach = np.arange(-9, 10)
     sinc = np.sinc(2 * cutoff * reach)
     sinc /= sinc.sum()
-    grey = luma(pixels)
+    grey, ndimage = luma(pixels), scipy_module("ndimage")
     sharp = ndimage.correlate1d(ndimage.correlate1d(grey, sinc, 0, mode="nearest"), sinc, 1, mode="nearest")
     smooth = ndimage.gaussian_filter(grey, 0.187 / cutoff, mode="nearest", truncate=3.0)
     return add_to_luma(pixels, amount * (sharp - smooth))

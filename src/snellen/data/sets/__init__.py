@@ -1,71 +1,81 @@
-"""Rated data sets of others, read from the folders that their authors publish. None is part of Snellen.
+"""Rated data sets, read from the folders that their authors publish. No picture of them is part of Snellen.
 
-Every set comes as samples with MOS 1 (bad) to 5 (excellent): a published scale is mapped linearly (`tree.Scale`),
-difference scores are inverted, standard deviations are scaled alike. Splits are the official ones where there are
-any, otherwise by reference (`split.split_by_group`). Importers say what they take in their docstrings.
+A set becomes samples with MOS 1 (bad) to 5 (excellent): published scales are mapped linearly (`tree.Scale`), difference
+scores are inverted, standard deviations are scaled alike. Splits are the official ones where they exist, otherwise by
+reference (`split.split_by_group`).
+
+To add a set: 1. write a function from `Tree` to samples in the file of its family (`authentic`, `synthetic`,
+`processed`); 2. add a row to `SETS`; 3. add a miniature folder of it to tests/unit/test_sets.py.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from snellen.data.sample import Sample, read_manifest
 from snellen.data.sets import authentic, processed, synthetic
-from snellen.data.sets.plain import read_csv
-from snellen.data.sets.tree import Tree
-from snellen.data.sources import SourceError, import_biq2021
+from snellen.data.sets.csv_table import read_csv
+from snellen.data.sets.tree import SourceError, Tree
 
-__all__ = ["OFFICIAL_SPLITS", "SETS", "SourceError", "open_set", "parse_data_option", "read_csv"]
-
-
-def _biq2021(tree: Tree) -> list[Sample]:
-    return import_biq2021(tree.root)
+__all__ = ["SETS", "RatedSet", "SourceError", "open_set", "parse_data_option", "read_csv"]
 
 
-SETS: dict[str, tuple[Callable[[Tree], list[Sample]], str]] = {
-    "BIQ2021": (_biq2021, "https://github.com/nisarahmedrana/BIQ2021"),
-    "KonIQ-10k": (
+@dataclass(frozen=True)
+class RatedSet:
+    """A data set that can be read. where: the address that it is published at. official_split: False for our own."""
+
+    read: Callable[[Tree], list[Sample]]
+    where: str
+    official_split: bool = False
+
+
+SETS = {
+    "BIQ2021": RatedSet(authentic.biq2021, "https://github.com/nisarahmedrana/BIQ2021", official_split=True),
+    "KonIQ-10k": RatedSet(
         authentic.koniq10k,
-        "https://database.mmsp-kn.de/koniq-10k-database.html (the table of sets: https://github.com/subpic/koniq)",
+        "https://database.mmsp-kn.de/koniq-10k-database.html (its table: https://github.com/subpic/koniq)",
+        official_split=True,
     ),
-    "SPAQ": (authentic.spaq, "https://github.com/h4nwei/SPAQ"),
-    "KADID-10k": (synthetic.kadid10k, "https://database.mmsp-kn.de/kadid-10k-database.html"),
-    "TID2013": (synthetic.tid2013, "https://www.ponomarenko.info/tid2013.htm"),
-    "CSIQ": (synthetic.csiq, "https://s2.smu.edu/~eclarson/csiq.html"),
-    "LIVE": (synthetic.live, "https://live.ece.utexas.edu/research/Quality/subjective.htm"),
-    "LIVE-Challenge": (authentic.live_challenge, "https://live.ece.utexas.edu/research/ChallengeDB/index.html"),
-    "PIPAL": (processed.pipal, "https://github.com/HaomingCai/PIPAL-dataset"),
-    "AGIQA-3K": (processed.agiqa3k, "https://github.com/lcysyzxdxc/AGIQA-3k-Database"),
-    "FLIVE": (authentic.flive, "https://github.com/baidut/PaQ-2-PiQ"),
-    "CID2013": (authentic.cid2013, "https://zenodo.org/record/2647033"),
-    "UHD-IQA": (authentic.uhd_iqa, "https://database.mmsp-kn.de/uhd-iqa-benchmark-database.html"),
+    "SPAQ": RatedSet(authentic.spaq, "https://github.com/h4nwei/SPAQ"),
+    "KADID-10k": RatedSet(synthetic.kadid10k, "https://database.mmsp-kn.de/kadid-10k-database.html"),
+    "TID2013": RatedSet(synthetic.tid2013, "https://www.ponomarenko.info/tid2013.htm"),
+    "CSIQ": RatedSet(synthetic.csiq, "https://s2.smu.edu/~eclarson/csiq.html"),
+    "LIVE": RatedSet(synthetic.live, "https://live.ece.utexas.edu/research/Quality/subjective.htm"),
+    "LIVE-Challenge": RatedSet(
+        authentic.live_challenge, "https://live.ece.utexas.edu/research/ChallengeDB/index.html"
+    ),
+    "PIPAL": RatedSet(processed.pipal, "https://github.com/HaomingCai/PIPAL-dataset"),
+    "AGIQA-3K": RatedSet(processed.agiqa3k, "https://github.com/lcysyzxdxc/AGIQA-3k-Database"),
+    "FLIVE": RatedSet(authentic.flive, "https://github.com/baidut/PaQ-2-PiQ", official_split=True),
+    "CID2013": RatedSet(authentic.cid2013, "https://zenodo.org/record/2647033"),
+    "UHD-IQA": RatedSet(
+        authentic.uhd_iqa, "https://database.mmsp-kn.de/uhd-iqa-benchmark-database.html", official_split=True
+    ),
 }
-"""The sets by name: the importer, and where the set is had."""
-
-OFFICIAL_SPLITS = frozenset({"BIQ2021", "KonIQ-10k", "FLIVE", "UHD-IQA"})
-"""The sets whose split is their authors'; that of the others is ours, by reference."""
+"""The sets by name."""
 
 
 def open_set(name: str, root: str | Path) -> list[Sample]:
-    """The rated pictures of the set called `name` (see SETS; case and hyphens do not matter) in the folder `root`.
+    """Return the rated pictures of the set `name` (a key of SETS; case and hyphens are ignored) in the folder `root`.
 
-    SourceError for an unknown name, and for what is missing or cannot be read: it names the file and the row, and
-    where the set is had.
+    SourceError for an unknown name, and for what is missing or cannot be read: it names the file, the row, and the
+    address that the set is published at.
     """
     known = _known(name)
     if known is None:
         raise SourceError(f"unknown data set {name!r}; use one of {', '.join(SETS)}")
-    importer, where = SETS[known]
-    return importer(Tree(known, where, Path(os.path.abspath(root))))
+    rated = SETS[known]
+    return rated.read(Tree(known, rated.where, Path(os.path.abspath(root))))
 
 
 def parse_data_option(text: str) -> list[Sample]:
-    """The samples that `NAME=ROOT` (a set and its folder), `manifest.jsonl` or `table.csv` stands for.
+    """Return the samples of `NAME=ROOT` (a set and its folder), of `manifest.jsonl` or of `table.csv`.
 
-    The files of a manifest or table must be there. SourceError for text that is none of the three; ManifestError for
-    a row that cannot be used; OSError for a file that cannot be opened.
+    The files of a manifest or table must exist. SourceError for text of none of the three forms; ManifestError for a
+    row that cannot be used; OSError for a file that cannot be opened.
     """
     name, equals, root = text.partition("=")
     if equals and _known(name) is not None:
@@ -79,7 +89,7 @@ def parse_data_option(text: str) -> list[Sample]:
 
 
 def _known(name: str) -> str | None:
-    """The name in SETS that is the same but for case and hyphens."""
+    """Return the key of SETS that equals `name` but for case, hyphens, underscores and spaces; None without one."""
     return {_bare(known): known for known in SETS}.get(_bare(name))
 
 

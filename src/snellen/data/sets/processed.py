@@ -1,4 +1,4 @@
-"""Pictures that algorithms restored or drew: PIPAL, AGIQA-3K."""
+"""Pictures that algorithms restored or generated: PIPAL, AGIQA-3K."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import os
 
 from snellen.data.sample import Sample
 from snellen.data.sets.split import split_by_group
-from snellen.data.sets.tree import Scale, Tree
-from snellen.data.sources import SourceError
+from snellen.data.sets.tree import Scale, SourceError, Tree
 
 PIPAL_ELO = Scale(900, 1850)
 AGIQA3K = Scale(0, 5)
@@ -30,8 +29,8 @@ def pipal(tree: Tree) -> list[Sample]:
     """PIPAL (Gu et al., ECCV 2020), its rated training part: `Train_Label/A0001.txt` and so on, `Train_Ref/`,
     `Distortion_1/` to `Distortion_4/`.
 
-    The score is an Elo rating with no natural ends. It runs from 917 to 1836; 900..1850 is mapped, so a MOS of PIPAL
-    orders its pictures, but does not say what a person would have answered. subset is the kind of algorithm.
+    The score is an Elo rating without natural ends. It runs from 917 to 1836; 900..1850 is mapped. So this MOS orders
+    the pictures of PIPAL, but is not comparable to that of other sets. subset is the kind of algorithm.
     """
     labels = tree.pictures("Train_Label")
     pristine = tree.pictures("Train_Ref")
@@ -61,8 +60,8 @@ def pipal(tree: Tree) -> list[Sample]:
 def agiqa3k(tree: Tree) -> list[Sample]:
     """AGIQA-3K (Li et al., IEEE TCSVT 2023): `data.csv` and the pictures, beside it or in `images/`.
 
-    mos_quality 0..5 with std_quality, of 21 people; mos_align, how well the prompt was met, is not quality and is not
-    read. subset is the generator. group is the prompt: no official split, it is by prompt.
+    mos_quality 0..5 with std_quality, of 21 people. mos_align rates how well the picture fits the prompt; it is not
+    read. subset is the generator, group the prompt. No official split; ours is by prompt.
     """
     pictures = tree.pictures("", "images", "Images")
     samples = []

@@ -11,10 +11,11 @@ from snellen.data.sample import Sample
 
 
 def split_by_group(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples with splits such that all pictures of one group, or else of one reference, are in the same.
+    """Return the samples with a split that keeps all pictures of one group, or else of one reference, together.
 
-    Groups in the order of their name's SHA-256: the first fifth (rounded up) is test, the next tenth (rounded down)
-    is val, the rest train. So the split is the same on every machine. A picture with neither is a group by itself.
+    Groups are ordered by the SHA-256 of their name: the first fifth (rounded up) is test, the next tenth (rounded
+    down) val, the rest train. So the split is the same on every machine. A picture with neither group nor reference is
+    a group by itself.
     """
     names = sorted({_group(sample) for sample in samples}, key=lambda name: hashlib.sha256(name.encode()).digest())
     test = -(-len(names) // 5)

@@ -1,8 +1,8 @@
 """Pristine pictures with one known distortion each: KADID-10k, TID2013, CSIQ, LIVE.
 
-A sample's fault is the distortion as published, if `snellen.vocabulary.KINDS` has a word for it, said of the whole
-picture (also where it falls on patches of it). Its level is the published one, 1 (least) to 5 (most). All pictures of
-one reference share a group and a split.
+The fault of a sample is the published distortion if `snellen.vocabulary.KINDS` names it. Its region is the whole
+picture (also for distortions of patches), its level the published one, 1 (least) to 5 (most). All pictures of one
+reference share a group and a split.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from snellen.data.distort import DISTORTIONS
 from snellen.data.levels import KADID_NAMES
 from snellen.data.sample import Fault, Sample
 from snellen.data.sets.split import split_by_group
-from snellen.data.sets.tree import Row, Scale, Tree
-from snellen.data.sources import SourceError
+from snellen.data.sets.tree import LabelRow, Scale, SourceError, Tree
 from snellen.region import FULL
 
 KADID = Scale(1, 5)
@@ -30,8 +29,8 @@ _NUMBERED = re.compile(r"(i\d\d)_(\d\d)_0?([1-5])\.(?:png|bmp)", re.IGNORECASE)
 _KADID = tuple(DISTORTIONS[name] for name in KADID_NAMES)
 
 # TID2013's number: our name (or its own) and the kind. Left out are those whose levels are no severity (15 blocks: the
-# first is rated worst; 16 mean shift and 17 contrast: they alternate in direction) and those that the vocabulary has
-# no word for: 20 comfort noise, 22 dithered color quantization, 23 chromatic aberrations, 24 sparse sampling.
+# first is rated worst; 16 mean shift and 17 contrast: they alternate in direction) and those that the vocabulary does
+# not name: 20 comfort noise, 22 dithered color quantization, 23 chromatic aberrations, 24 sparse sampling.
 _TID2013 = {
     1: ("white_noise", "noise"),
     2: ("white_noise_ycbcr", "noise"),
@@ -69,8 +68,8 @@ _LIVE = (("jp2k", 227), ("jpeg", 233), ("wn", 174), ("gblur", 174), ("fastfading
 def kadid10k(tree: Tree) -> list[Sample]:
     """KADID-10k (Lin, Hosu, Saupe, QoMEX 2019): `images/`, `dmos.csv`.
 
-    The column dmos is a mean of 30 opinions 1..5 where 5 is imperceptible, so it is MOS as it stands, for all its
-    name; and var is their standard deviation (4.57 with 0.496 is 17 fives and 13 fours). subset is the distortion.
+    The column dmos is a mean of 30 opinions 1..5 where 5 is imperceptible, so it is a MOS, despite its name. The column
+    var is their standard deviation (4.57 with 0.496 is 17 fives and 13 fours). subset is the distortion.
     """
     pictures = tree.pictures("images")
     samples = []
@@ -97,8 +96,8 @@ def tid2013(tree: Tree) -> list[Sample]:
     """TID2013 (Ponomarenko et al., Signal Processing: Image Communication 2015): `mos_with_names.txt` and the folders
     `distorted_images/` and `reference_images/`.
 
-    MOS 0..9, the wins in nine comparisons. `mos_std.txt` is not read: around 0.13, it is the uncertainty of the mean,
-    not the spread of the opinions. subset is the number of the distortion, 01 to 24.
+    MOS 0..9, the wins in nine comparisons. `mos_std.txt` is not read: at about 0.13 it is the standard error of the
+    mean, not the spread of the opinions. subset is the number of the distortion, 01 to 24.
     """
     distorted, pristine = tree.pictures("distorted_images"), tree.pictures("reference_images")
     samples = []
@@ -183,8 +182,8 @@ def live(tree: Tree) -> list[Sample]:
     return split_by_group(samples)
 
 
-def _numbers(row: Row, column: str, distortions: int) -> tuple[str, int, int]:
-    """Reference ("i01"), distortion's number and level that a file name such as I01_02_3.bmp or I01_02_03.png says."""
+def _numbers(row: LabelRow, column: str, distortions: int) -> tuple[str, int, int]:
+    """Parse a file name such as I01_02_3.bmp or I01_02_03.png into reference ("i01"), distortion number and level."""
     match = _NUMBERED.fullmatch(row.text(column))
     if match is None or not 1 <= int(match[2]) <= distortions:
         raise SourceError(f"{row.place}: {column} {row.text(column)!r} names no reference, distortion and level")

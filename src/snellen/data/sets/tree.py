@@ -1,4 +1,4 @@
-"""A data set's folder as its authors publish it: finding its files and reading its label tables, errors with names."""
+"""The folder of a data set as its authors publish it: find its files, read its label tables, name what is wrong."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from snellen.data.sources import SourceError
-
 T = TypeVar("T")
+
+
+class SourceError(ValueError):
+    """A data set folder that is not laid out as expected; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The published scale of a set's scores: `worst` becomes MOS 1, `best` becomes 5, linearly.
+    """The published scale of a set's scores, mapped linearly to MOS: `worst` becomes 1, `best` becomes 5.
 
     A difference score (DMOS), where less is better, has its `worst` above its `best`.
     """
@@ -29,28 +31,28 @@ class Scale:
     best: float
 
     def mos(self, score: float) -> float:
-        """MOS = 1 + 4 (score - worst) / (best - worst). ValueError for a score that is outside the scale, or NaN."""
+        """Return MOS = 1 + 4 (score - worst) / (best - worst). ValueError for a score outside the scale, or NaN."""
         low, high = sorted((self.worst, self.best))
         if not low <= score <= high:
             raise ValueError(f"{score} is outside {low:g}..{high:g}")
         return min(5.0, max(1.0, 1.0 + 4.0 * (score - self.worst) / (self.best - self.worst)))
 
     def std(self, deviation: float) -> float:
-        """A standard deviation of scores as one of MOS. ValueError if it is negative, infinite or NaN."""
+        """Return a standard deviation of scores in units of MOS. ValueError if it is negative, infinite or NaN."""
         if not 0.0 <= deviation < math.inf:
             raise ValueError(f"{deviation} is no standard deviation")
         return 4.0 * deviation / abs(self.best - self.worst)
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of a label table: `place` says where it stands ("dmos.csv: line 3"), `cells` maps column to value."""
+class LabelRow:
+    """One row of a label table. `place` locates it for errors ("dmos.csv: line 3"); `cells` maps column to value."""
 
     place: str
     cells: Mapping[str, object]
 
     def text(self, column: str) -> str:
-        """The cell as text; a whole number in a workbook reads "1600". SourceError if it is empty."""
+        """Return the cell as text, a whole number of a workbook without decimals ("1600"). SourceError if empty."""
         value = self.cells[column]
         if isinstance(value, float) and value.is_integer():
             value = int(value)
@@ -59,39 +61,39 @@ class Row:
         return str(value).strip()
 
     def number(self, column: str) -> float:
-        """The cell as a number. SourceError if it is none."""
+        """Return the cell as a number. SourceError if it is none."""
         try:
             return float(self.text(column))
         except ValueError as error:
             raise SourceError(f"{self.place}: {column} {self.cells[column]!r} is not a number") from error
 
     def whole(self, column: str) -> int:
-        """The cell as a whole number. SourceError if it is none."""
+        """Return the cell as a whole number. SourceError if it is none."""
         value = self.number(column)
         if not value.is_integer():
             raise SourceError(f"{self.place}: {column} {value} is not a whole number")
         return int(value)
 
     def choice(self, column: str, choices: Mapping[str, T]) -> T:
-        """What `choices` gives for the cell's text. SourceError if that is not one of them."""
+        """Return `choices[text]` for the text of the cell. SourceError if that is not a key."""
         name = self.text(column)
         if name not in choices:
             raise SourceError(f"{self.place}: {column} {name!r} is not one of {', '.join(choices)}")
         return choices[name]
 
     def mos(self, column: str, scale: Scale) -> float:
-        """The cell's score as MOS 1..5. SourceError if it is not on the scale."""
+        """Return the score in the cell as MOS 1..5. SourceError if it is not on the scale."""
         return self.scaled(scale, self.number(column), column)
 
     def scaled(self, scale: Scale, score: float, column: str) -> float:
-        """A score worked out from this row as MOS 1..5; `column` names it in the SourceError."""
+        """Return a score computed from this row as MOS 1..5; `column` names it in the SourceError."""
         try:
             return scale.mos(score)
         except ValueError as error:
             raise SourceError(f"{self.place}: {column} {error}") from error
 
     def std(self, column: str, scale: Scale) -> float:
-        """The cell's standard deviation on the scale of MOS. SourceError if it is none."""
+        """Return the standard deviation in the cell in units of MOS. SourceError if it is none."""
         deviation = self.number(column)
         try:
             return scale.std(deviation)
@@ -101,21 +103,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Tree:
-    """The folder `root` of the set `name`; `where` says where the set is had and is part of every error of a file."""
+    """The folder `root` of the set `name`. `where` is the address that the set is published at, named in errors."""
 
     name: str
     where: str
     root: Path
 
     def file(self, *parts: str) -> Path:
-        """A file below the root. SourceError if it is missing."""
+        """Return the path of a file below the root. SourceError if it is missing."""
         path = self.root.joinpath(*parts)
         if not path.is_file():
             raise self._missing(path)
         return path
 
     def pictures(self, *folders: str) -> Pictures:
-        """The files of those of `folders` that exist, found by name. SourceError if there is none of them."""
+        """Return the files of those of `folders` that exist, by name. SourceError if none of the folders exists."""
         present = [self.root / folder for folder in folders if (self.root / folder).is_dir()]
         if not present:
             raise self._missing(self.root / folders[0])
@@ -126,12 +128,12 @@ class Tree:
 
     def table(
         self, *parts: str, columns: Sequence[str], header: bool = True, delimiter: str = ",", sheet: str | None = None
-    ) -> Iterator[Row]:
-        """The rows of a text table or of a workbook's sheet, empty ones left out.
+    ) -> Iterator[LabelRow]:
+        """Yield the rows of a text table or of a sheet of a workbook; empty rows are skipped.
 
-        With a header, the rows begin after the first one that holds all `columns`, in any order and among others;
-        without, these are the columns in order. A workbook that was saved as CSV beside itself is read from there.
-        SourceError for a file or column that is missing.
+        With a header, rows begin after the first line that holds all `columns`, in any order and among others;
+        without, `columns` are the columns in order. If NAME.csv lies beside the workbook NAME.xlsx, it is read instead.
+        SourceError for a missing file or column.
         """
         path = self.root.joinpath(*parts)
         if path.suffix == ".xlsx":
@@ -142,10 +144,10 @@ class Tree:
             lines = _text_lines(self.file(*parts), delimiter)
         return _rows(path, lines, columns, header)
 
-    def arrays(self, columns: Mapping[str, tuple[str, str]]) -> Iterator[Row]:
-        """Rows of equally long arrays of MATLAB files: `columns` maps a column to a file below the root and a key.
+    def arrays(self, columns: Mapping[str, tuple[str, str]]) -> Iterator[LabelRow]:
+        """Yield the rows of equally long arrays in MATLAB files; `columns` maps a column to (file below the root, key).
 
-        SourceError for a file or key that is missing, and for lengths that differ.
+        SourceError for a missing file or key, and for arrays of different lengths.
         """
         loaded: dict[str, Mapping[str, Any]] = {}
         values: dict[str, list[object]] = {}
@@ -153,7 +155,7 @@ class Tree:
             if name not in loaded:
                 loaded[name] = _load_matlab(self.file(name))
             if key not in loaded[name]:
-                raise SourceError(f"{self.root / name}: holds no {key}; {self.name} is had from {self.where}")
+                raise SourceError(f"{self.root / name}: holds no {key}; {self.name} is published at {self.where}")
             # a cell array is an array of arrays of one text each
             array = np.asarray(loaded[name][key]).ravel()
             values[column] = [cell.item() if isinstance(cell, np.ndarray) else cell for cell in array.tolist()]
@@ -162,26 +164,26 @@ class Tree:
             raise SourceError(f"{self.root}: the arrays are not equally long: {lengths}")
         place = self.root / next(iter(columns.values()))[0]
         for number, cells in enumerate(zip(*values.values(), strict=True), 1):
-            yield Row(f"{place}: entry {number}", dict(zip(values, cells, strict=True)))
+            yield LabelRow(f"{place}: entry {number}", dict(zip(values, cells, strict=True)))
 
     def _missing(self, path: Path) -> SourceError:
-        return SourceError(f"{path}: missing; {self.name} is had from {self.where}; name the folder it unpacks to")
+        return SourceError(f"{path}: missing; {self.name} is published at {self.where}; name the folder it unpacks to")
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures of a tree, by file name without regard to case (TID2013 mixes i01 and I01, BIQ2021 .JPG, .jpg)."""
+    """The pictures of a tree by file name, ignoring case: TID2013 mixes i01 with I01, BIQ2021 .JPG with .jpg."""
 
     tree: Tree
     folder: Path
     files: Mapping[str, str]
 
     def find(self, name: str, listed: str) -> str:
-        """The path of a picture. SourceError, which says in which row it is `listed`, if it is missing."""
+        """Return the path of a picture. SourceError if it is missing; `listed` is the row that lists it."""
         found = self.files.get(name.lower())
         if found is None:
             raise SourceError(
-                f"{listed}: {self.folder / name} is missing; the copy is incomplete, {self.tree.name} is had from "
+                f"{listed}: {self.folder / name} is missing; the copy is incomplete, {self.tree.name} is published at "
                 f"{self.tree.where}"
             )
         return found
@@ -221,7 +223,7 @@ def _sheet_lines(path: Path, sheet: str | None) -> Iterator[tuple[int, Sequence[
 
 def _rows(
     path: Path, lines: Iterable[tuple[int, Sequence[object]]], columns: Sequence[str], header: bool
-) -> Iterator[Row]:
+) -> Iterator[LabelRow]:
     names: list[str] | None = None if header else list(columns)
     for number, line in lines:
         if all(cell is None or cell == "" for cell in line):
@@ -232,6 +234,6 @@ def _rows(
             continue
         if len(line) < len(columns):
             raise SourceError(f"{path}: line {number}: {len(line)} cells, expected {', '.join(columns)}")
-        yield Row(f"{path}: line {number}", dict.fromkeys(columns) | dict(zip(names, line, strict=False)))
+        yield LabelRow(f"{path}: line {number}", dict.fromkeys(columns) | dict(zip(names, line, strict=False)))
     if names is None:
         raise SourceError(f"{path}: no line holds the columns {', '.join(columns)}")

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from snellen.data.photographs import Photograph
 from snellen.data.sample import Fault
-from snellen.data.sources import Photograph
 from snellen.data.synthesize import Recipe, read_recipes, write_recipes
 from snellen.data.testsets import LOCAL_MEGAPIXELS, local_faults
 from snellen.evaluate.modes import TWO, WAYS

@@ -19,7 +19,7 @@ from PIL import Image
 
 from snellen.data.distort import DISTORTIONS
 from snellen.data.levels import LEVELS, level_mos
-from snellen.data.sources import Photograph
+from snellen.data.photographs import Photograph
 from snellen.data.testsets import LADDERS, native_detail
 from snellen.evaluate.perturb import distorted, realised_rung, reduced
 from snellen.evaluate.predict import DataSet, Job, Row

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 
 from snellen.data.sample import Sample
-from snellen.data.sources import leak_free
+from snellen.data.sets.duplicates import leak_free
 from snellen.data.synthesize import VISIBLE
 from snellen.image import GRID, OVERVIEW, TILE
 from snellen.image import load as load_picture

@@ -1,4 +1,4 @@
-"""A plain CSV table of rated pictures: `image,mos[,std,n,group,reference,split]`."""
+"""A CSV table of your own rated pictures: `image,mos[,std,n,group,reference,split]`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ COLUMNS = ("image", "mos", "std", "n", "group", "reference", "split")
 
 
 def read_csv(file: str | Path, *, check_files: bool = True) -> list[Sample]:
-    """The pictures of a CSV table with a header line. `image` and `mos` (1 bad to 5 excellent) are needed.
+    """Read a CSV table with a header line. The columns `image` and `mos` (1 bad to 5 excellent) are required.
 
-    std is on the same scale; n counts opinions; group names the scene; reference is the pristine picture. Relative
-    paths are taken from the table's folder. Without a column split the split is by group (see `split_by_group`).
+    std is in units of MOS, n the number of opinions, group the scene, reference the pristine picture. Relative paths
+    start at the folder of the table. Without a column split, the split is by group (see `split_by_group`).
     ManifestError names the first line that cannot be used: an unknown column, a value that is no number or out of
     range, a picture listed twice, and with `check_files` a file that is not there.
     """
@@ -27,7 +27,7 @@ def read_csv(file: str | Path, *, check_files: bool = True) -> list[Sample]:
         header = [name.strip() for name in next(reader, [])]
         _check_header(source, header)
         samples: list[Sample] = []
-        seen: dict[str, int] = {}
+        lines: dict[str, int] = {}
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
@@ -36,7 +36,7 @@ def read_csv(file: str | Path, *, check_files: bool = True) -> list[Sample]:
                     raise ValueError(f"{len(cells)} cells under {len(header)} columns")
                 row = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if cell.strip()}
                 sample = _sample(row, source.parent, check_files)
-                first = seen.setdefault(sample.path, reader.line_num)
+                first = lines.setdefault(sample.path, reader.line_num)
                 if first != reader.line_num:
                     raise ValueError(f"{sample.path} is listed in line {first} already")
             except ValueError as error:

@@ -1,3 +1,5 @@
+"""Near-duplicates, and BIQ2021, whose scenes lie in both of its splits."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -5,19 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
 
 from snellen.data.sample import Sample
-from snellen.data.sources import (
-    SourceError,
-    dhash,
-    find_photographs,
-    import_biq2021,
-    is_photograph,
-    leak_free,
-    near_duplicate_groups,
-    near_duplicates_across_splits,
-)
+from snellen.data.sets import SourceError, open_set
+from snellen.data.sets.duplicates import dhash, leak_free, near_duplicate_groups, near_duplicates_across_splits
 
 
 def scene(seed: int, size: tuple[int, int] = (96, 96), grain: float = 4.0) -> Image.Image:
@@ -45,7 +39,7 @@ def biq(tmp_path: Path) -> Path:
 
 
 def test_biq2021_is_read_with_mos_split_subset_and_groups(biq: Path) -> None:
-    samples = import_biq2021(biq)
+    samples = open_set("BIQ2021", biq)
     assert [sample.mos for sample in samples] == pytest.approx([2.1496, 5.0, 1.0, 3.0, 4.8588])
     assert [sample.split for sample in samples] == ["train"] * 3 + ["test"] * 2
     assert [sample.subset for sample in samples] == ["ss01"] * 4 + ["ss03"]
@@ -57,7 +51,7 @@ def test_biq2021_is_read_with_mos_split_subset_and_groups(biq: Path) -> None:
 
 
 def test_leak_free_drops_training_pictures_whose_scene_is_tested(biq: Path) -> None:
-    samples = import_biq2021(biq)
+    samples = open_set("BIQ2021", biq)
     assert leak_free(samples) == [samples[i] for i in (0, 2, 3, 4)]
     assert leak_free(samples, "test", "train") == samples[:4]
 
@@ -68,28 +62,28 @@ def test_pictures_without_a_group_leak_nothing() -> None:
 
 
 def test_biq2021_names_what_is_missing_or_wrong(biq: Path) -> None:
-    with pytest.raises(SourceError, match="Images: no such folder"):
-        import_biq2021(biq / "elsewhere")
+    with pytest.raises(SourceError, match="Images: missing; BIQ2021 is published at https"):
+        open_set("BIQ2021", biq / "elsewhere")
     (biq / "Images" / "ss01 (3).jpg").unlink()
-    with pytest.raises(SourceError, match=r"ss01 \(3\).jpg: listed in Train"):
-        import_biq2021(biq)
+    with pytest.raises(SourceError, match=r"Train .*line 4: .*ss01 \(3\).jpg is missing"):
+        open_set("BIQ2021", biq)
     table = biq / "Train (Images and MOS).csv"
     table.write_text("Image Name,MOS,,\nss01 (1).jpg,1.5,,\n")
-    with pytest.raises(SourceError, match="line 2: MOS 1.5 is outside"):
-        import_biq2021(biq)
+    with pytest.raises(SourceError, match="line 2: MOS 1.5 is outside 0..1"):
+        open_set("BIQ2021", biq)
     table.write_text("Image Name,MOS,,\nss01 (1).jpg\n")
     with pytest.raises(SourceError, match="line 2"):
-        import_biq2021(biq)
+        open_set("BIQ2021", biq)
     table.write_text("name,score\n")
-    with pytest.raises(SourceError, match="line 1: expected the columns"):
-        import_biq2021(biq)
+    with pytest.raises(SourceError, match="no line holds the columns Image Name, MOS"):
+        open_set("BIQ2021", biq)
     table.unlink()
     with pytest.raises(SourceError, match="Train .*missing"):
-        import_biq2021(biq)
+        open_set("BIQ2021", biq)
 
 
 def test_near_duplicates_are_reported_only_across_splits(biq: Path) -> None:
-    samples = import_biq2021(biq)
+    samples = open_set("BIQ2021", biq)
     assert near_duplicates_across_splits(samples) == [[samples[1], samples[4]]]
     assert near_duplicates_across_splits([replace(sample, split="test") for sample in samples]) == []
     assert near_duplicates_across_splits([]) == []
@@ -130,51 +124,3 @@ def test_groups_agree_with_a_plain_search() -> None:
     for i, row in enumerate(near):
         assert all(groups[i] == groups[j] for j, close in enumerate(row) if close)
     assert len(set(groups.tolist())) < len(hashes)
-
-
-def drawing() -> Image.Image:
-    canvas = Image.new("RGB", (600, 400), (30, 90, 160))
-    pen = ImageDraw.Draw(canvas)
-    for i in range(12):
-        pen.ellipse((40 * i, 20 * i, 40 * i + 150, 20 * i + 120), fill=(20 * i, 255 - 20 * i, 90))
-    return canvas
-
-
-def test_photographs_are_told_from_drawings_and_smooth_renders() -> None:
-    assert is_photograph(np.asarray(scene(1, (600, 400))))
-    assert not is_photograph(np.asarray(drawing()))
-    assert not is_photograph(np.asarray(scene(1, (600, 400), grain=0.0).filter(ImageFilter.GaussianBlur(12))))
-    assert not is_photograph(np.full((400, 600, 3), 128, dtype=np.uint8))
-    noise = np.random.default_rng(0).integers(0, 256, (400, 600, 3), dtype=np.uint8)
-    assert not is_photograph(noise)
-
-
-def test_find_photographs_walks_filters_and_keeps_the_largest(tmp_path: Path) -> None:
-    folder = tmp_path / "usr" / "share"
-    folder.mkdir(parents=True)
-    large = scene(3, (900, 600))
-    large.save(folder / "b.png")
-    large.resize((700, 467)).save(folder / "a.png")
-    scene(4, (800, 500)).save(tmp_path / "other.jpg", quality=95)
-    scene(5, (60, 60)).save(tmp_path / "icon.png")
-    drawing().save(tmp_path / "drawing.png")
-    (tmp_path / "readme.txt").write_text("not a picture")
-    (tmp_path / "link.png").symlink_to(folder / "b.png")
-    found = find_photographs([tmp_path])
-    assert [(Path(one.path).name, one.width, one.height) for one in found] == [
-        ("other.jpg", 800, 500),
-        ("b.png", 900, 600),
-    ]
-    assert [Path(one.path).name for one in find_photographs([tmp_path], max_megapixels=0.45)] == ["other.jpg", "a.png"]
-    with pytest.raises(ValueError, match="no such folder"):
-        find_photographs([tmp_path / "nowhere"])
-    assert find_photographs([]) == []
-
-
-def test_find_photographs_names_what_it_cannot_read_and_goes_on(tmp_path: Path) -> None:
-    scene(3, (900, 600)).save(tmp_path / "whole.jpg", quality=95)
-    data = (tmp_path / "whole.jpg").read_bytes()
-    (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
-    with pytest.warns(UserWarning, match=r"cut\.jpg.*cut off or damaged"):
-        found = find_photographs([tmp_path])
-    assert [Path(one.path).name for one in found] == ["whole.jpg"]
