@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from snellen.assessor import Assessment, Assessor
+from snellen.assessment import Assessment
+from snellen.assessor import Assessor
 from snellen.backend import Sampling
 from snellen.data.sample import Fault, Sample, read_manifest, write_manifest
 from snellen.data.synthesize import VISIBLE, Recipe, read_recipes, realise

@@ -16,7 +16,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snellen.assessor import Assessment, AssessmentError, Assessor, Source, Step
+    from snellen.assessment import Assessment, AssessmentError, Step
+    from snellen.assessor import Assessor, Source
     from snellen.backend import BackendError
     from snellen.features import features
     from snellen.image import ImageError, Picture, load
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
 __version__ = "0.14.0"
 
 _HOMES = {
-    "Assessment": "snellen.assessor",
-    "AssessmentError": "snellen.assessor",
+    "Assessment": "snellen.assessment",
+    "AssessmentError": "snellen.assessment",
     "Assessor": "snellen.assessor",
     "BackendError": "snellen.backend",
     "ImageError": "snellen.image",
     "Issue": "snellen.reply",
     "Picture": "snellen.image",
     "Region": "snellen.region",
-    "Step": "snellen.assessor",
+    "Step": "snellen.assessment",
     "features": "snellen.features",
     "load": "snellen.image",
 }

@@ -1,22 +1,21 @@
-"""The think - zoom - answer loop, and the Assessment it ends in. There is one loop: `Assessor`."""
+"""The assessment loop: view, reply, zoom, next view. `Assessor` holds the only copy of it."""
 
 from __future__ import annotations
 
-import re
-import typing
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snellen import __version__
-from snellen.backend import Backend, BackendError, RatingDistribution, Reply, Sampling, open_backend
+from snellen.assessment import Assessment, AssessmentError, Step
+from snellen.backend import Backend, BackendError, Reply, Sampling, open_backend
 from snellen.image import GRID, TILE, ImageError, Picture, View, load, resample
 from snellen.protocol import DEFAULT_QUESTION, open_protocol
 from snellen.region import FULL, Region
-from snellen.reply import RATING_PREFIX, Issue, Parsed, ReplyError
+from snellen.reply import ReplyError, parse_rating
 from snellen.vocabulary import verdict
-from snellen.zoom import ZOOM_PRESETS
+from snellen.zoom import ZOOM_PRESETS, Zoom
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,165 +27,34 @@ if TYPE_CHECKING:
 KEPT_SIDE = 1024
 """Long side, in px, of the copy of the picture that an Assessment keeps for drawing."""
 BATCH_MEGAPIXELS = 100.0
-"""A batch is cut short where its pictures have more, so that a batch of large ones fits in memory."""
-
-
-@dataclass(frozen=True)
-class AssessmentError:
-    """Why there is no score. `code` is one of `IMAGE_ERROR_CODES`, "unparsable_reply" or "invalid_box"."""
-
-    code: str
-    problem: str
-    remedy: str
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One round: what was shown, what was said, what was shown next.
-
-    `parsed` is None when the reply could not be read (`error` says why) or was not meant to be (score only). `rating`
-    is the one written in the reply. `zoom` is the region shown in the next round, after the zoom policy; what the model
-    asked for is `parsed.answer.region`. `note` says why a crop that was asked for is not shown, or was replaced.
-    """
-
-    view: View
-    reply: Reply
-    parsed: Parsed | None = None
-    rating: float | None = None
-    zoom: Region | None = None
-    error: str | None = None
-    note: str | None = None
-
-    @property
-    def region(self) -> Region:
-        """What was shown."""
-        return self.view.region
-
-    @property
-    def distribution(self) -> RatingDistribution | None:
-        """The model's distribution over this round's rating, None when the backend gives none."""
-        return self.reply.rating
-
-    @property
-    def score(self) -> float | None:
-        """This round's rating as the score counts it: the expectation where there is a distribution."""
-        return self.rating if self.distribution is None else self.distribution.mean
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able; the keys are described at `Assessment.to_dict`."""
-        rationale = self.parsed.rationale if self.parsed else None
-        answer = self.parsed.answer if self.parsed else None
-        spread = self.distribution
-        return {
-            "region": self.region.to_list(),
-            "rating": self.rating,
-            "distribution": None
-            if spread is None
-            else {
-                "mean": round(spread.mean, 4),
-                "std": round(spread.std, 4),
-                "entropy": round(spread.entropy, 4),
-                "quantiles": {str(q): spread.quantile(q) for q in (0.05, 0.5, 0.95)},
-            },
-            "tool": answer.tool if answer else None,
-            "asked": answer.region.to_list() if answer and answer.region else None,
-            "zoom": self.zoom.to_list() if self.zoom else None,
-            "rationale": asdict(rationale) if rationale else None,
-            "reply": self.reply.text,
-            "finish": self.reply.finish,
-            "tokens": len(self.reply.token_ids),
-            "note": self.note,
-            "error": self.error,
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Assessment:
-    """The answer for one picture. Without a score there is an `error`; what was said until then is in `steps`.
-
-    `score` 1..5 is the last round's expected rating. `interval` (low, high) holds the MOS with the coverage that the
-    model was calibrated for, None when it is not calibrated. `issues` are the last round's. `prompts` holds "positive"
-    and "negative" text for a restoration model. `notes` says what was done to the picture while reading it. `picture`
-    is a copy of at most `KEPT_SIDE` px, also in the views of the steps, so that many assessments fit in memory.
-    """
-
-    name: str
-    score: float | None = None
-    interval: tuple[float, float] | None = None
-    label: str | None = None
-    issues: tuple[Issue, ...] = ()
-    steps: tuple[Step, ...] = ()
-    prompts: dict[str, str] | None = None
-    notes: tuple[str, ...] = ()
-    provenance: dict[str, Any] | None = None
-    error: AssessmentError | None = None
-    picture: Picture | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able, always with the same keys; what is not there is null.
-
-        name; score; interval [low, high]; label; issues [{kind, severity, region, place}]; steps [{region, rating,
-        distribution {mean, std, entropy, quantiles}, tool, asked, zoom, rationale {summary, directions, avoid,
-        decision}, reply, finish, tokens, note, error}]; prompts {positive, negative}; notes; provenance; error {code,
-        problem, remedy}. Regions are [x0, y0, x1, y1] in fractions of the upright picture.
-        """
-        return {
-            "name": self.name,
-            "score": None if self.score is None else round(self.score, 4),
-            "interval": [round(end, 4) for end in self.interval] if self.interval else None,
-            "label": self.label,
-            "issues": [
-                {
-                    "kind": issue.kind,
-                    "severity": issue.severity,
-                    "region": issue.region.to_list(),
-                    "place": issue.region.place,
-                }
-                for issue in self.issues
-            ],
-            "steps": [step.to_dict() for step in self.steps],
-            "prompts": self.prompts,
-            "notes": list(self.notes),
-            "provenance": self.provenance,
-            "error": asdict(self.error) if self.error else None,
-        }
-
-    def draw(self) -> Image.Image:
-        """The picture with its issues (by severity), the crops that were looked at (dashed), score and legend."""
-        from snellen.draw import draw
-
-        return draw(self)
-
-    def _repr_html_(self) -> str:
-        from snellen.draw import html
-
-        return html(self)
-
-
-class Zoom(typing.Protocol):
-    """What is shown when a crop was asked for; `ZoomPolicy` is one."""
-
-    def settle(self, region: Region | None, width: int, height: int) -> Region:
-        """The crop to show for the box asked for (None: an invalid one) on a picture of that size, px; ValueError
-        when the box is refused."""
+"""A batch ends early where its pictures exceed this, so that a batch of large pictures fits in memory."""
 
 
 class Assessor:
-    """Loads a model once and assesses pictures in batches; the same picture scores the same whatever its batch.
+    """A model with its protocol and settings; assesses pictures in batches.
 
-    `model` is a name for `open_backend` or a Backend; `max_rounds` looks at most (the first sees the whole picture);
-    `zoom` replaces the protocol's own zoom policy. `score_only` is one look without any text: the reply is forced up to
-    its rating, whose distribution is all that is read.
+    A picture's score does not depend on its batch. A reply that cannot be parsed ends that picture with an error and
+    no score, in whatever round it is: the rating of an earlier round stays in its step and never becomes the score.
 
-    A reply that cannot be read ends that picture with an error and no score, in whatever round it is: an earlier
-    round's rating is still in its step, but is never passed off as the score.
+    Args:
+        model: a name or folder for `open_backend`, or an open Backend.
+        protocol: "snellen" or "zoom-iqa".
+        max_rounds: the most rounds; the first shows the whole picture.
+        batch_size: pictures per batch.
+        score_only: one round without a rationale, see `Backend.rate`; `max_rounds` and `sampling` have no effect.
+        sampling: decoding parameters; greedy by default.
+        zoom: zoom policy instead of the protocol's own.
+        question: the question that the first turn asks.
+        max_megapixels: larger pictures are refused.
 
-    Raises ValueError for unknown names or settings, BackendError when the model cannot be opened or does not answer.
+    Raises:
+        ValueError: unknown model or protocol, or settings out of range.
+        BackendError: the model cannot be opened; while assessing: it does not answer.
     """
 
     def __init__(
         self,
-        model: str | Backend = "snellen-1",
+        model: str | Path | Backend = "snellen-1",
         protocol: str = "snellen",
         max_rounds: int = 2,
         batch_size: int = 8,
@@ -202,31 +70,29 @@ class Assessor:
         self.protocol = open_protocol(protocol)
         if self.protocol.max_rounds is not None and max_rounds > self.protocol.max_rounds:
             raise ValueError(f"protocol {protocol} has at most {self.protocol.max_rounds} rounds, not {max_rounds}")
-        self.backend = open_backend(model) if isinstance(model, str) else model
+        self.backend = model if isinstance(model, Backend) else open_backend(model)
         self.max_rounds = 1 if score_only else max_rounds
         self.batch_size = batch_size
         self.score_only = score_only
         self.sampling = sampling or Sampling()
-        if score_only:
-            tokens = int(getattr(self.backend, "tokens_per_rating", 1))
-            self.sampling = replace(self.sampling, prefix=RATING_PREFIX, max_tokens=tokens)
         self.zoom: Zoom = zoom or ZOOM_PRESETS[protocol]
         self.question = question
         self.max_megapixels = max_megapixels
 
     def __call__(self, sources: Iterable[Source]) -> list[Assessment]:
-        """The same as `assess`."""
+        """Return the same as `assess`."""
         return self.assess(sources)
 
     def assess(self, sources: Iterable[Source]) -> list[Assessment]:
-        """One Assessment for each source, in order. A picture that cannot be used gives one with an error.
+        """Return one Assessment for each source, in order; a picture that cannot be read gives one with an error.
 
-        A source is whatever `load` takes, or a Picture, or the ImageError that loading it gave.
+        Args:
+            sources: whatever `load` takes, a Picture, or the ImageError that loading it raised.
         """
         return list(self.stream(sources))
 
     def stream(self, sources: Iterable[Source]) -> Iterator[Assessment]:
-        """As `assess`, batch by batch as they are done, reading no further ahead than one batch."""
+        """Yield what `assess` returns, batch by batch, reading at most one batch ahead."""
         batch: list[Picture | ImageError] = []
         megapixels = 0.0
         for source in sources:
@@ -252,15 +118,16 @@ class Assessor:
         pictures = [loaded for loaded in batch if isinstance(loaded, Picture)]
         runs = iter(self._loop(pictures))
         return [
-            self._conclude(loaded, next(runs)) if isinstance(loaded, Picture) else _failed(loaded) for loaded in batch
+            self._conclude(loaded, next(runs)) if isinstance(loaded, Picture) else _unreadable(loaded)
+            for loaded in batch
         ]
 
     def _loop(self, pictures: Sequence[Picture]) -> list[list[Step]]:
-        """The loop: look, reply, read, zoom; only pictures that are to be looked at again stay active."""
+        """Run the rounds of a batch; each round holds the pictures whose last reply asked for a crop."""
         runs: list[list[Step]] = [[] for _ in pictures]
-        looks = {index: picture.view(quick=self.score_only) for index, picture in enumerate(pictures)}
-        for round in range(1, self.max_rounds + 1):
-            if not looks:
+        views = {index: picture.view() for index, picture in enumerate(pictures)}
+        for number in range(1, self.max_rounds + 1):
+            if not views:
                 break
             conversations = [
                 self.protocol.conversation(
@@ -268,39 +135,49 @@ class Assessor:
                     [*(step.view for step in runs[index]), view],
                     [step.reply.turn() for step in runs[index]],
                 )
-                for index, view in looks.items()
+                for index, view in views.items()
             ]
-            replies = self.backend.reply(conversations, self.sampling)
+            if self.score_only:
+                replies = self.backend.rate(conversations)
+            else:
+                replies = self.backend.reply(conversations, self.sampling)
             if len(replies) != len(conversations):
                 raise BackendError(f"{self.backend.name}: {len(conversations)} conversations, {len(replies)} replies")
-            for (index, view), reply in zip(looks.items(), replies, strict=True):
-                runs[index].append(self._read(round, view, reply, runs[index]))
-            active = {index: runs[index][-1].zoom for index in looks}
-            looks = {index: pictures[index].view(zoom) for index, zoom in active.items() if zoom is not None}
+            for (index, view), reply in zip(views.items(), replies, strict=True):
+                runs[index].append(self._step(number, view, reply, runs[index]))
+            crops = {index: runs[index][-1].zoom for index in views}
+            views = {index: pictures[index].view(crop) for index, crop in crops.items() if crop is not None}
         return runs
 
-    def _read(self, round: int, view: View, reply: Reply, before: Sequence[Step]) -> Step:
-        if self.score_only:
-            return _read_rating(view, reply)
+    def _step(self, number: int, view: View, reply: Reply, before: Sequence[Step]) -> Step:
+        """Return round `number` (from 1): the parsed reply and the crop that it leads to."""
         try:
-            parsed = self.protocol.parse(reply.text, round)
+            if self.score_only:
+                rating = parse_rating(reply.text) if reply.rating is None else None
+                return Step(view, reply, rating=rating)
+            parsed = self.protocol.parse(reply.text, number)
         except ReplyError as error:
-            cut = f"; the reply was cut off at {self.sampling.max_tokens} tokens" if reply.finish == "length" else ""
-            return Step(view, reply, error=f"{error}{cut}")
+            return Step(view, reply, error=self._reply_error(error, reply))
         step = Step(view, reply, parsed, parsed.answer.rating)
         if parsed.answer.tool == "final":
             return step
-        if round == self.max_rounds:
+        if number == self.max_rounds:
             return replace(step, note=f"asked for a crop, but max_rounds is {self.max_rounds}")
         asked, picture = parsed.answer.region, view.picture
         try:
-            zoom = self.zoom.settle(asked, picture.width, picture.height)
+            crop = self.zoom.settle(asked, picture.width, picture.height)
         except ValueError as error:
-            return replace(step, error=f"invalid_box: {error}")
-        if not _shows_more(zoom, [*(earlier.view for earlier in before), view]):
+            return replace(step, error=AssessmentError("invalid_box", str(error), "use the protocol's own zoom policy"))
+        if not _shows_more(crop, [*(earlier.view for earlier in before), view]):
             return replace(step, note="asked for a crop that would show no new pixels")
         note = "asked for a crop with an invalid box; the zoom policy chose one" if asked is None else None
-        return replace(step, zoom=zoom, note=note)
+        return replace(step, zoom=crop, note=note)
+
+    def _reply_error(self, error: ReplyError, reply: Reply) -> AssessmentError:
+        if reply.finish == "length":
+            problem = f"{error.message}; the reply was cut off at {self.sampling.max_tokens} tokens"
+            return AssessmentError(error.code, problem, "allow more tokens")
+        return AssessmentError(error.code, error.message, "try another model, protocol or sampling seed")
 
     def _conclude(self, picture: Picture, steps: Sequence[Step]) -> Assessment:
         kept = Picture(resample(picture, FULL, KEPT_SIDE), picture.name, picture.notes)
@@ -312,12 +189,12 @@ class Assessor:
             provenance=self._provenance(picture, steps),
             picture=kept,
         )
-        if last.error is not None or last.score is None:
-            return replace(assessment, error=_reply_problem(last.error or "no rating in the reply", len(steps)))
-        calibration = getattr(self.backend, "calibration", None)
+        if last.error is not None:
+            return replace(assessment, error=_assessment_error(last.error, len(steps)))
+        assert last.score is not None  # a step without an error has a rating or a distribution
         interval = None
-        if calibration is not None and last.distribution is not None:
-            interval = calibration.interval(last.score, last.distribution.std)
+        if self.backend.calibration is not None and last.distribution is not None:
+            interval = self.backend.calibration.interval(last.score, last.distribution.std)
         rationale = last.parsed.rationale if last.parsed else None
         return replace(
             assessment,
@@ -338,43 +215,37 @@ class Assessor:
             "rounds": len(steps),
             "max_rounds": self.max_rounds,
             "score_only": self.score_only,
-            "score_source": "text" if steps[-1].distribution is None else "distribution",
+            "rating_source": steps[-1].rating_source,
             "zoom": asdict(self.zoom) if is_dataclass(self.zoom) else type(self.zoom).__name__,
-            "sampling": asdict(self.sampling),
+            "sampling": None if self.score_only else asdict(self.sampling),
             "picture": {"width": picture.width, "height": picture.height},
         }
 
 
-def _read_rating(view: View, reply: Reply) -> Step:
-    """Score only: the rating is what follows the forced prefix, and only needed where there is no distribution."""
-    match = re.match(r"\s*([1-5](?:\.\d{1,2})?)(?![\d.])", reply.text.removeprefix(RATING_PREFIX))
-    rating = float(match[1]) if match and float(match[1]) <= 5.0 else None
-    if rating is None and reply.rating is None:
-        return Step(view, reply, error="bad_rating: no rating follows the forced beginning of the reply")
-    return Step(view, reply, rating=rating)
+def _shows_more(crop: Region, views: Sequence[View]) -> bool:
+    """Return whether a crop shows pixels that no earlier view has shown at native resolution.
 
-
-def _shows_more(zoom: Region, views: Sequence[View]) -> bool:
-    """Whether a crop shows pixels that no view has shown: it is not one of them, nor inside one that was so small that
-    its fragments hold every native pixel."""
+    It does not where it equals one of them, or lies inside one so small that its fragments hold every native pixel.
+    """
     native = GRID * TILE
     for view in views:
         width, height = view.picture.width, view.picture.height
-        left, top, right, bottom = zoom.to_pixels(width, height)
-        seen = view.region.to_pixels(width, height)
-        inside = seen[0] <= left and seen[1] <= top and right <= seen[2] and bottom <= seen[3]
-        if seen == (left, top, right, bottom) or (inside and max(seen[2] - seen[0], seen[3] - seen[1]) <= native):
+        left, top, right, bottom = crop.to_pixels(width, height)
+        shown = view.region.to_pixels(width, height)
+        inside = shown[0] <= left and shown[1] <= top and right <= shown[2] and bottom <= shown[3]
+        small = max(shown[2] - shown[0], shown[3] - shown[1]) <= native
+        if shown == (left, top, right, bottom) or (inside and small):
             return False
     return True
 
 
-def _failed(error: ImageError) -> Assessment:
+def _unreadable(error: ImageError) -> Assessment:
     return Assessment(error.name, error=AssessmentError(error.code, error.problem, error.remedy))
 
 
-def _reply_problem(error: str, round: int) -> AssessmentError:
-    if error.startswith("invalid_box: "):
-        problem = f"round {round}: {error.removeprefix('invalid_box: ')}"
-        return AssessmentError("invalid_box", problem, "use the zoom policy of the protocol")
-    remedy = "allow more tokens" if "cut off" in error else "try another model, protocol or sampling seed"
-    return AssessmentError("unparsable_reply", f"the model's reply in round {round} cannot be read ({error})", remedy)
+def _assessment_error(error: AssessmentError, number: int) -> AssessmentError:
+    """Return the error of an assessment whose round `number` ended with `error`."""
+    if error.code == "invalid_box":
+        return replace(error, problem=f"round {number}: {error.problem}")
+    problem = f"the model's reply in round {number} cannot be read ({error})"
+    return AssessmentError("unparsable_reply", problem, error.remedy)

@@ -1,50 +1,67 @@
-"""Backends: whatever can continue a conversation. One method, batched, and a visible choice of implementations."""
+"""Backends: models that continue a conversation about a picture, and `open_backend`, the one opener."""
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from snellen.protocol import Conversation, Turn
 
+if TYPE_CHECKING:
+    import torch
+
+    from snellen.image import View
+
 __all__ = [
+    "RATING_GRID",
     "Backend",
     "BackendError",
     "Calibration",
     "Conversation",
+    "LogProbs",
+    "Policy",
     "RatingDistribution",
     "Reply",
     "Sampling",
     "Turn",
+    "model_folder",
     "open_backend",
 ]
 
-FloatArray = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
+
+RATING_GRID: Floats = np.round(np.arange(100, 501) / 100.0, 2)
+"""(401,) float64: the ratings that a reply can state, 1.00 to 5.00 in steps of 0.01. Read-only."""
+RATING_GRID.setflags(write=False)
+SNELLEN_1 = Path(__file__).parent / "snellen1" / "weights"
+"""Folder of the bundled model."""
 
 
 class BackendError(RuntimeError):
-    """A model could not be opened or did not answer; the text says what happened and what to do."""
+    """A model could not be opened or did not answer. The message states what happened and what to do."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to decode. `temperature` 0 is greedy, and `top_p` and `seed` then play no part.
+    """Decoding parameters.
 
-    `prefix` is a forced beginning of the reply: the reply's text starts with it, and only what follows is generated,
-    at most `max_tokens` tokens.
+    Attributes:
+        temperature: 0 is greedy decoding, and `top_p` and `seed` then have no effect.
+        top_p: nucleus sampling threshold, in (0, 1].
+        max_tokens: the most tokens of one reply.
+        seed: seed of the random generator.
     """
 
     temperature: float = 0.0
     top_p: float = 1.0
     max_tokens: int = 512
     seed: int = 0
-    prefix: str = ""
 
     def __post_init__(self) -> None:
         if not self.temperature >= 0.0:
@@ -57,10 +74,15 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False)
 class RatingDistribution:
-    """The model's own distribution over ratings: `values` (N,) ascending in 1..5, `probs` (N,) that sum to 1."""
+    """Probability distribution over ratings.
 
-    values: FloatArray
-    probs: FloatArray
+    Attributes:
+        values: (N,) float64, ascending, in 1..5.
+        probs: (N,) float64, non-negative, sum 1.
+    """
+
+    values: Floats
+    probs: Floats
 
     def __post_init__(self) -> None:
         values = np.array(self.values, dtype=np.float64)
@@ -79,7 +101,7 @@ class RatingDistribution:
 
     @property
     def mean(self) -> float:
-        """The expected rating, 1..5."""
+        """Expected rating, 1..5."""
         return float(np.dot(self.values, self.probs))
 
     @property
@@ -94,7 +116,7 @@ class RatingDistribution:
         return max(0.0, float(-np.dot(positive, np.log(positive))))
 
     def quantile(self, q: float) -> float:
-        """The smallest value with at least probability `q` (0..1) at or below it."""
+        """Return the smallest value whose cumulative probability reaches `q` (0..1)."""
         if not 0.0 <= q <= 1.0:
             raise ValueError(f"q is from 0 to 1, not {q}")
         # the tolerance keeps rounding in the sum (0.1 + 0.2 < 0.3 by an ulp) from skipping a value
@@ -104,11 +126,14 @@ class RatingDistribution:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A conformal interval, measured on held-out pictures: score +- `q` * max(std, `floor`), clipped to 1..5.
+    """Conformal prediction interval: score +- `q` * max(std, `floor`), clipped to 1..5.
 
-    `std` is that of the rating distribution; `floor` keeps a model that is too sure from an interval of no width.
-    Source: split conformal prediction with a normalised residual (Lei et al., JASA 2018). `coverage` is what share of
-    pictures has its MOS inside, for which `q` was chosen.
+    Source: split conformal prediction with a normalised residual (Lei et al., JASA 2018).
+
+    Attributes:
+        q: quantile of the normalised residuals on held-out pictures.
+        floor: smallest standard deviation that is used, in rating points, so that no interval has zero width.
+        coverage: share of pictures whose MOS lies in the interval, for which `q` was fitted.
     """
 
     q: float
@@ -116,75 +141,161 @@ class Calibration:
     coverage: float = 0.9
 
     def interval(self, score: float, std: float) -> tuple[float, float]:
-        """Lower and upper end, 1..5."""
+        """Return the lower and upper end, 1..5, for a score and the standard deviation of its distribution."""
         half = self.q * max(std, self.floor)
         return max(1.0, score - half), min(5.0, score + half)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a backend wrote, `Sampling.prefix` included in `text` but not in the tokens.
+    """Output of a backend for one conversation.
 
-    `token_ids` and `logprobs` (natural log, at the sampling temperature) go together, empty where a backend has none.
-    `rating` is the distribution at the place of the rating, at temperature 1, None when the model does not tell.
-    `finish`: "stop" it ended by itself, "length" `max_tokens` were used up, "prefix" nothing but the rating was read.
+    Attributes:
+        text: the reply. After `Backend.rate` only the written rating, or empty.
+        token_ids: generated tokens; empty where the backend has none.
+        logprobs: log-probability (natural log, at the sampling temperature) of each token; empty where unknown.
+        rating: distribution over the rating at temperature 1, None where the model gives none.
+        finish: "stop" the model ended the reply, "length" `Sampling.max_tokens` were used up, "rating" only the rating
+            was read (`Backend.rate`).
+        actions: for each token, True where the policy chose it; empty means that it chose all of them.
     """
 
     text: str
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     rating: RatingDistribution | None = None
-    finish: Literal["stop", "length", "prefix"] = "stop"
+    finish: Literal["stop", "length", "rating"] = "stop"
+    actions: tuple[bool, ...] = ()
 
     def turn(self) -> Turn:
-        """The reply as a turn of the conversation that goes on."""
+        """Return the reply as the assistant's turn of the conversation."""
         return Turn("assistant", self.text, (), self.token_ids, self.logprobs)
 
 
-class Backend(typing.Protocol):
-    """Anything that can continue conversations.
+class Backend(ABC):
+    """A model that continues conversations.
 
-    Two more attributes count where a backend has them: `calibration`, a `Calibration` for its scores, and
-    `tokens_per_rating`, how many tokens it needs to write one (otherwise 1).
+    Attributes:
+        name: name of the model, for provenance.
+        version: exact version or checksum, for provenance.
+        calibration: fitted conformal interval for its scores, None where it has none.
+        plain_ratings: names that `plain_rating` takes: regression outputs that evaluation uses as baselines.
     """
 
-    @property
-    def name(self) -> str:
-        """What the model is called, for provenance."""
+    name: str
+    version: str
+    calibration: Calibration | None = None
+    plain_ratings: tuple[str, ...] = ()
 
-    @property
-    def version(self) -> str:
-        """Which one it is exactly, for provenance."""
-
+    @abstractmethod
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
-        """One reply for each conversation, in order; each as if it were asked alone."""
+        """Return one reply for each conversation, in order; independent of the rest of the batch.
+
+        Raises:
+            BackendError: the model did not answer.
+        """
+
+    @abstractmethod
+    def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """Return the rating of each conversation's last view, without a rationale: the score-only mode.
+
+        `Reply.rating` is the distribution over the rating. Where the model gives none, `Reply.text` is the rating as
+        it wrote it. `Reply.finish` is "rating".
+
+        Raises:
+            BackendError: the model did not answer.
+        """
+
+    def plain_rating(self, view: View, name: str) -> float:
+        """Return the regression output called `name` (one of `plain_ratings`) for one view, 1..5."""
+        raise NotImplementedError(f"{self.name} has no plain rating {name!r}")
 
 
-def open_backend(model: str, threads: int | None = None) -> Backend:
-    """Open a model by name: "snellen-1" (in the package), "scripted:FILE", "hf:PATH" or "openai:URL#MODEL".
+@dataclass(frozen=True)
+class LogProbs:
+    """Log-probabilities of rollouts under the policy and the reference policy; each (rollouts, tokens), float32.
 
-    `threads` is for snellen-1, where several processes share the cores; None for all that it can use.
-
-    Raises ValueError for a name of no such form, BackendError when it cannot be opened.
+    Attributes:
+        policy: log-probability of each token under the current policy, with gradients.
+        reference: the same under the reference policy, without gradients.
+        entropy: entropy of the policy's next-token distribution, nats.
+        kl: KL divergence of the policy from the reference policy, nats.
+        actions: bool, True where the policy chose the token; False for context and padding.
     """
-    backend: Any
-    kind, _, rest = model.partition(":")
-    if model == "snellen-1":
+
+    policy: torch.Tensor
+    reference: torch.Tensor
+    entropy: torch.Tensor
+    kl: torch.Tensor
+    actions: torch.Tensor
+
+
+class Policy(Backend):
+    """A backend that can be trained: the one seam between the training loop and a model."""
+
+    @abstractmethod
+    def sample(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        """Return sampled replies with token ids, log-probabilities and actions.
+
+        Each conversation draws from its own random stream, so equal conversations of one batch get different replies.
+        """
+
+    @abstractmethod
+    def logprobs(self, rollouts: Sequence[Sequence[tuple[Conversation, Reply]]]) -> LogProbs:
+        """Return log-probabilities of rollouts; a rollout is its rounds in order, each a conversation and its reply."""
+
+    @abstractmethod
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """Return the parameters that training updates."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the trained weights to a folder."""
+
+    @abstractmethod
+    def resume(self, folder: Path) -> None:
+        """Load weights that `save` wrote."""
+
+
+def model_folder(model: str | Path) -> Path | None:
+    """Return the folder of a model of snellen-1's format ("snellen-1" or a path that holds card.json), or None."""
+    folder = SNELLEN_1 if model == "snellen-1" else Path(model)
+    return folder if (folder / "card.json").is_file() else None
+
+
+def open_backend(model: str | Path, *, threads: int | None = None) -> Backend:
+    """Open a model.
+
+    Args:
+        model: "snellen-1" (bundled), a folder with card.json (a model of the same format), "hf:PATH" (transformers),
+            "openai:URL#MODEL" (a chat completions server) or "scripted:FILE" (fixed replies).
+        threads: threads of a model of snellen-1's format, None for all that it can use; others ignore it.
+
+    Raises:
+        ValueError: `model` has none of these forms.
+        BackendError: the model cannot be opened.
+    """
+    kind, _, rest = str(model).partition(":")
+    if model == "snellen-1" or model_folder(model) is not None:
         from snellen.backends.onnx import BundledBackend
 
-        backend = BundledBackend(threads=threads)
-    elif kind == "scripted" and rest:
+        return BundledBackend(model_folder(model), threads)
+    if kind == "scripted" and rest:
         from snellen.backends.scripted import ScriptedBackend
 
-        backend = ScriptedBackend(Path(rest))
-    elif kind == "hf" and rest:
+        return ScriptedBackend(Path(rest))
+    if kind == "hf" and rest:
         from snellen.backends.transformers import HfBackend
 
-        backend = HfBackend(rest)
-    elif kind == "openai" and rest:
+        return HfBackend(rest)
+    if kind == "openai" and rest:
         from snellen.backends.openai import OpenAIBackend
 
-        backend = OpenAIBackend(rest)
-    else:
-        raise ValueError(f"unknown model {model!r}; use snellen-1, scripted:FILE, hf:PATH or openai:URL#MODEL")
-    return typing.cast(Backend, backend)
+        return OpenAIBackend(rest)
+    if model and Path(model).is_dir():
+        raise ValueError(f"folder {str(model)!r} holds no model: it has no card.json; for a checkpoint of transformers "
+                         f"use hf:{model}")
+    raise ValueError(
+        f"unknown model {str(model)!r}; use snellen-1, a folder with card.json, hf:PATH, openai:URL#MODEL or "
+        "scripted:FILE"
+    )

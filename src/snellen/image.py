@@ -72,9 +72,9 @@ class Picture:
         """Size in millions of px."""
         return self.width * self.height / 1e6
 
-    def view(self, region: Region = FULL, quick: bool = False) -> View:
+    def view(self, region: Region = FULL) -> View:
         """Return the view of a region that a model is shown; see ``View``."""
-        return View(region, self, quick)
+        return View(region, self)
 
 
 def load(
@@ -147,12 +147,10 @@ class View:
     Attributes:
         region: what part of the picture.
         picture: what is looked at, for backends that cut their own view; see ``resample``.
-        quick: for a score without words: a backend that would read it more than once may read it once only.
     """
 
     region: Region
     picture: Picture
-    quick: bool = False
 
     @cached_property
     def overview(self) -> NDArray[np.uint8]:

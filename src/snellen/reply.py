@@ -296,6 +296,14 @@ def _parse_rating(value: object) -> float:
     return float(value)
 
 
+def parse_rating(text: str) -> float:
+    """Read a rating that stands by itself: one digit and at most two decimals, 1..5; raises `ReplyError`."""
+    match = re.fullmatch(r"\s*([1-5](?:\.\d{1,2})?)\s*", text)
+    if match is None:
+        raise ReplyError("bad_rating", f"a rating from 1.00 to 5.00 is expected, not {text!r:.40}")
+    return _parse_rating(float(match[1]))
+
+
 def _parse_box(value: object, code: str) -> Region:
     if not isinstance(value, list) or len(value) != 4 or not all(_is_number(side) for side in value):
         raise ReplyError(code, f"bbox_2d is a list of four numbers, not {value!r}")

@@ -21,7 +21,7 @@ from snellen.vocabulary import VERDICTS
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from snellen.assessor import Assessment, Step
+    from snellen.assessment import Assessment, Step
     from snellen.backend import RatingDistribution
     from snellen.region import Region
 
@@ -265,7 +265,7 @@ def _next(step: Step) -> str:
     if step.note is not None:
         lines.append(f'<p class="note">{escape(step.note)}</p>')
     if step.error is not None:
-        lines.append(f'<p class="error">{escape(step.error)}</p>')
+        lines.append(f'<p class="error">{escape(str(step.error))}</p>')
     return "".join(lines)
 
 

@@ -1,17 +1,29 @@
-"""Zoom policies: which crop is shown for the box that a model asks for."""
+"""Zoom policies: the crop that is shown for the box that a model asks for."""
 
 from __future__ import annotations
 
 import math
+import typing
 from dataclasses import dataclass
 
 from snellen.image import OVERVIEW
 from snellen.region import Region
 
 
+class Zoom(typing.Protocol):
+    """Rule for the crop that follows a reply; `ZoomPolicy` is one."""
+
+    def settle(self, region: Region | None, width: int, height: int) -> Region:
+        """Return the crop to show for a requested box (None: an invalid one) on a picture of `width` x `height` px.
+
+        Raises:
+            ValueError: the box is refused.
+        """
+
+
 @dataclass(frozen=True)
 class ZoomPolicy:
-    """Which crops a protocol allows.
+    """Limits on the crops of a protocol.
 
     Attributes:
         min_area: smallest share of the picture.

@@ -7,7 +7,8 @@ from rich.console import Console, RenderableType
 
 from snellen.apps.assess import GAUGE, assessment_text, brief_text, gauge
 from snellen.apps.features import features_text
-from snellen.assessor import Assessment, Assessor
+from snellen.assessment import Assessment
+from snellen.assessor import Assessor
 from snellen.backend import Calibration, RatingDistribution, Reply
 from snellen.backends.scripted import ScriptedBackend
 from snellen.features import features

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 from evaluate_rows import one_round, pristine_set, reply, row
 
-from snellen.backend import Conversation, Reply, Sampling
+from snellen.backend import Backend, Conversation, Reply, Sampling
+from snellen.backends.scripted import ScriptedBackend
 from snellen.evaluate.predict import Options, predict
 from snellen.evaluate.suites import consistency
 
@@ -53,21 +55,24 @@ def test_runs_and_ratings_as_written() -> None:
     assert found[consistency.WRITTEN] == {"a": [1.5, 3.0], "b": [4.0, 4.0]}
 
 
-class Sampler:
+class Sampler(Backend):
     """Says something else in each sampled run, and the same in every greedy one."""
 
     name = "sampler"
     version = "1"
 
-    def reply(self, conversations: list[Conversation], sampling: Sampling) -> list[Reply]:
+    def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         said = []
         for conversation in conversations:
             pixels = conversation[0].views[0].picture.pixels.astype(float)
             level = 1.0 + float(np.abs(np.diff(pixels, axis=1)).mean()) / 20
             level += 0.1 * sampling.seed if sampling.temperature else 0.0
             text = reply(round(min(5.0, level), 2))
-            said.append(Reply(text if not sampling.prefix else f"{sampling.prefix}{min(5.0, level):.2f}"))
+            said.append(Reply(text))
         return said
+
+    def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        return ScriptedBackend(lambda turns: self.reply([turns], Sampling())[0]).rate(conversations)
 
 
 def test_from_pictures_to_tables(tmp_path: Path) -> None:
@@ -81,7 +86,7 @@ def test_from_pictures_to_tables(tmp_path: Path) -> None:
     # 0.1 to 1.0 in steps of 0.1: standard deviation 0.30277
     assert summary["sampled runs"]["two rounds"]["spread"] == pytest.approx(0.30277, abs=1e-3)
     assert summary["sampled runs"]["two rounds"]["largest difference"] == pytest.approx(0.9)
-    assert summary["sampled runs"]["score only"]["ratio"][0] == pytest.approx(1.0)
+    assert summary["sampled runs"]["score only"]["spread"] == 0.0
     assert summary["invisible changes"]["two rounds"]["spread"] < 0.1
     assert summary["invisible changes"]["peer"]["pictures"] == 0
     tables = consistency.show(summary, rows, sets)

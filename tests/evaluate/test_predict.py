@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,6 @@ import pytest
 from evaluate_fakes import backend, rated_pictures
 
 from snellen.backend import BackendError, Conversation, Reply
-from snellen.backends.onnx import LookVectors
 from snellen.backends.scripted import ScriptedBackend
 from snellen.data.sample import Sample
 from snellen.evaluate.modes import CENTRAL, ENSEMBLE, FULL_CROP, ONE, ONLY, PLAIN, RANDOM, TWO, other_region
@@ -81,6 +81,10 @@ def test_the_batches_do_not_depend_on_what_is_done(jobs: list[Job], tmp_path: Pa
                 asked.append([Path(c[0].views[0].picture.name).stem for c in conversations])
                 return super().reply(conversations, sampling)  # type: ignore[arg-type]
 
+            def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
+                asked.append([Path(c[0].views[0].picture.name).stem for c in conversations])
+                return super().rate(conversations)
+
         those = [replace(job, ways=ways) for job in jobs]
         predict(those, Options(Watched(backend().script), batch=2), out, resume=resume)
         return asked
@@ -118,17 +122,19 @@ def test_what_fails_is_a_row(jobs: list[Job], tmp_path: Path) -> None:
     assert rows[0].rounds[0].reply == "no idea" and rows[0].rounds[0].score is None and rows[0].issues == ()
 
 
-def test_both_plain_heads_read_one_quick_look(jobs: list[Job], tmp_path: Path) -> None:
+def test_both_plain_ratings_read_the_same_view(jobs: list[Job], tmp_path: Path) -> None:
     looks: list[View] = []
 
     class Headed(ScriptedBackend):
-        def see(self, view: View) -> LookVectors:
+        plain_ratings = (PLAIN, ENSEMBLE)
+
+        def plain_rating(self, view: View, name: str) -> float:
             looks.append(view)
-            return LookVectors(np.zeros((1, 1), np.float32), 2.0, 3.0)
+            return {PLAIN: 2.0, ENSEMBLE: 3.0}[name]
 
     rows = predict([replace(jobs[0], ways=(PLAIN, ENSEMBLE))], Options(Headed(backend().script)), tmp_path / "out")
     assert [(row.way, row.score) for row in rows] == [(PLAIN, 2.0), (ENSEMBLE, 3.0)]
-    assert looks[0] is looks[1] and looks[0].quick, "one way, as a plain head would"
+    assert looks[0] is looks[1]
 
 
 @pytest.mark.parametrize("asked", [Region(0.12, 0.31, 0.55, 0.7), Region(0.1, 0.1, 0.6, 0.6)])

@@ -17,15 +17,15 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from snellen.assessor import Assessment, Assessor, Step
-from snellen.backend import BackendError, Sampling, Turn
+from snellen.assessment import Assessment, Step
+from snellen.assessor import Assessor
+from snellen.backend import RATING_GRID, SNELLEN_1, BackendError, Sampling, Turn
 from snellen.backends.grammar import occasion
-from snellen.backends.onnx import BOX, FIRST_NUMBERS, RATINGS, WEIGHTS, BundledBackend, _said, closer
+from snellen.backends.onnx import BOX, FIRST_NUMBERS, BundledBackend, _said, closer
 from snellen.backends.taught import PLACED, RELATED, phrases_of, read_phrases, suits
 from snellen.data.distort import distort
 from snellen.image import Picture, glimpse, load
-from snellen.protocol import RATING_PREFIX, parse_reply
-from snellen.region import FULL, Region
+from snellen.region import Region
 from snellen.vocabulary import KINDS, SEVERITIES, named
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -90,7 +90,7 @@ def test_a_look_is_read_both_ways_and_a_quick_one_one_way(model: BundledBackend,
     seen, mirrored = (model.see(one.view()) for one in (picture, turned))
     assert mirrored.ensemble == pytest.approx(seen.ensemble, abs=1e-4)
     assert mirrored.head == pytest.approx(seen.head, abs=1e-4)
-    quick = [model.see(one.view(quick=True)) for one in (picture, turned)]
+    quick = [model.see(one.view(), mirrored=False) for one in (picture, turned)]
     assert abs(quick[0].ensemble - quick[1].ensemble) > 1e-3, "so it matters"
     view = picture.view()
     assert model.see(view) is model.see(view), "looked at once"
@@ -110,7 +110,6 @@ def test_what_is_suspected_in_a_crop_is_looked_at_closer(large: Picture) -> None
     assert near.region.to_list() == pytest.approx([0.6, 0.6, 0.8, 0.8], abs=1e-3), "widened as any crop is"
     assert near.scale > crop.scale
     assert closer(large.view(), box) is None, "the whole is not zoomed into before a crop is asked for"
-    assert closer(large.view(crop.region, quick=True), box) is None
     assert closer(crop, [0.3, 0.3, 0.9, 0.8]) is None, "it would show hardly less"
 
 
@@ -130,9 +129,10 @@ def test_what_is_in_a_crop_is_found_by_looking_closer(model: BundledBackend, lar
 
 
 def test_the_ensemble_is_the_mean_of_both_heads(model: BundledBackend, generated: list[Picture]) -> None:
-    view = generated[0].view(quick=True)
+    view = generated[0].view()
     (glimpsed,) = model._glimpse.run(None, {"picture": glimpse(view.overview)[None]})[0]
-    assert model.see(view).ensemble == pytest.approx((model.see(view).head + glimpsed) / 2, abs=1e-5)
+    seen = model.see(view, mirrored=False)
+    assert seen.ensemble == pytest.approx((seen.head + glimpsed) / 2, abs=1e-5)
 
 
 def test_every_reply_can_be_read_and_says_something(together: list[Assessment]) -> None:
@@ -152,7 +152,7 @@ def test_every_reply_can_be_read_and_says_something(together: list[Assessment]) 
 
 
 def test_only_phrases_that_were_taught_are_written(together: list[Assessment]) -> None:
-    taught = read_phrases(WEIGHTS)
+    taught = read_phrases(SNELLEN_1)
     for step in (step for assessment in together for step in assessment.steps):
         assert step.reply is not None
         assert phrases_of([step.reply.text]) <= taught.keys()
@@ -187,7 +187,7 @@ def test_the_fault_that_the_looks_show_is_listed(model: BundledBackend, together
 def test_verdict_direction_and_finding_in_the_words_are_those_of_the_round(
     model: BundledBackend, together: list[Assessment]
 ) -> None:
-    taught = read_phrases(WEIGHTS)
+    taught = read_phrases(SNELLEN_1)
     bound = 0
     for assessment in together:
         earlier = None
@@ -217,20 +217,19 @@ def test_the_score_is_the_mean_of_a_distribution_over_ratings(together: list[Ass
     for assessment in together:
         for step in assessment.steps:
             assert step.distribution is not None and step.rating is not None
-            np.testing.assert_array_equal(step.distribution.values, RATINGS)
+            np.testing.assert_array_equal(step.distribution.values, RATING_GRID)
             assert step.distribution.probs.sum() == pytest.approx(1.0)
         last = assessment.steps[-1].distribution
         assert last is not None and assessment.score == pytest.approx(float(last.values @ last.probs))
 
 
-def test_score_only_is_what_a_quick_look_is_rated_without_its_words(
+def test_score_only_is_the_rating_of_one_view(
     model: BundledBackend, scorer: Assessor, generated: list[Picture]
 ) -> None:
-    conversations = [(Turn("user", "", (picture.view(quick=True),)),) for picture in generated]
-    replies = model.reply(conversations, Sampling())
-    for quick, whole in zip(scorer.assess(generated), replies, strict=True):
-        assert len(quick.steps) == 1 and quick.steps[0].reply.finish == "prefix"
-        assert whole.rating is not None and quick.score == pytest.approx(whole.rating.mean, abs=1e-3)
+    replies = model.rate([(Turn("user", "", (picture.view(),)),) for picture in generated])
+    for assessment, reply in zip(scorer.assess(generated), replies, strict=True):
+        assert len(assessment.steps) == 1 and assessment.steps[0].reply.finish == "rating"
+        assert reply.rating is not None and assessment.score == pytest.approx(reply.rating.mean, abs=1e-3)
 
 
 def test_a_picture_scores_the_same_alone_and_in_a_batch(
@@ -304,28 +303,18 @@ def test_text_is_greedy_and_repeatable_and_can_be_drawn_otherwise(model: Bundled
     assert cut.finish == "length" and len(cut.token_ids) == 5 and first.text.startswith(cut.text)
 
 
-def test_a_forced_beginning_is_kept(model: BundledBackend) -> None:
-    conversation = (Turn("user", "", (load(EXAMPLES / "cat_compressed.jpg").view(FULL),)),)
-    (reply,) = model.reply([conversation], Sampling(prefix=RATING_PREFIX, max_tokens=64))
-    assert reply.text.startswith(RATING_PREFIX) and reply.rating is not None
-    assert parse_reply(reply.text, 1).rationale is None
-    (short,) = model.reply([conversation], Sampling(prefix=RATING_PREFIX, max_tokens=1))
-    assert short.finish == "prefix" and short.rating is not None
-    assert short.rating.mean == pytest.approx(reply.rating.mean, abs=1e-3)
-
-
 def test_the_card_names_what_is_there() -> None:
-    card = json.loads((WEIGHTS / "card.json").read_text(encoding="utf-8"))
+    card = json.loads((SNELLEN_1 / "card.json").read_text(encoding="utf-8"))
     assert card["name"] == "snellen-1" and card["version"]
     assert card["calibration"]["coverage"] == pytest.approx(0.9)
     for name, checksum in card["sha256"].items():
-        assert hashlib.sha256((WEIGHTS / name).read_bytes()).hexdigest() == checksum
+        assert hashlib.sha256((SNELLEN_1 / name).read_bytes()).hexdigest() == checksum
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "model"
-    shutil.copytree(WEIGHTS, folder)
+    shutil.copytree(SNELLEN_1, folder)
     yield folder
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from tiny_policy import picture, replies, tiny_policy
 
-from snellen.assessor import Assessor, Step
+from snellen.assessment import Step
+from snellen.assessor import Assessor
 from snellen.backend import Sampling, Turn
 from snellen.backends.onnx import LOOK_TOKENS, RATING_MARK, turn_ids
 from snellen.region import FULL, Region
@@ -109,8 +110,8 @@ def test_a_rating_is_drawn_before_the_words(policy: Policy, rollouts: list[list[
     for steps in rollouts:
         view, reply = steps[0].view, steps[0].reply
         assert isinstance(reply, Draft)
-        (quick,) = policy.reply([(Turn("user", "", (view,)),)], Sampling(prefix=RATING_PREFIX, max_tokens=1))
-        assert quick.rating is not None and quick.finish == "prefix"
+        (quick,) = policy.rate([(Turn("user", "", (view,)),)])
+        assert quick.rating is not None and quick.finish == "rating"
         assert reply.rated is not None and reply.masks[reply.rated] == ONLY_RATINGS
         chance = quick.rating.probs[reply.token_ids[reply.rated] - first]
         assert reply.logprobs[reply.rated] == pytest.approx(np.log(chance), abs=1e-4)
@@ -142,7 +143,8 @@ def test_the_row_is_laid_out_as_in_supervised_training(policy: Policy) -> None:
     ids = policy.tokenizer.encode(reply).ids
     place = ids.index(policy.tokenizer.token_to_id("3.47"))
     view = picture(0).view()
-    said = Draft(reply, tuple(ids), tuple([-1.0] * len(ids)), None, "stop", (ONLY_RATINGS,) * len(ids), place)
+    masks = (ONLY_RATINGS,) * len(ids)
+    said = Draft(reply, tuple(ids), tuple([-1.0] * len(ids)), None, "stop", masks=masks, rated=place)
     one = trace(policy, [Step(view, said)])
     row = encode_rounds(policy.tokenizer, [Round(0, FULL, reply, 3.47, 0)])
     main = one.segment == 0
@@ -178,8 +180,6 @@ def test_draws_repeat_with_their_seed_and_differ_between_rows(policy: Policy) ->
     assert texts(5) == texts(5) != texts(6) and len({*texts(5), *texts(6)}) > 3
     with pytest.raises(ValueError, match="at temperature 1 and top_p 1"):
         policy.reply(conversations, Sampling(temperature=0.7))
-    with pytest.raises(ValueError, match="begins its replies itself"):
-        policy.reply(conversations, Sampling(prefix="<think>"))
 
 
 def test_greedy_replies_do_not_depend_on_the_batch_and_write_the_expected_rating(policy: Policy) -> None:

@@ -130,15 +130,15 @@ def probability(backend: HfBackend, rating: str) -> float:
     return math.exp(sum(float(logprobs[place - 1, ids[place]]) for place in range(len(ids) - len(rating), len(ids))))
 
 
-def test_the_batch_and_the_prefix_change_nothing(folder: Path) -> None:
+def test_batch_and_score_only_give_the_same_rating(folder: Path) -> None:
     backend = open_backend(f"hf:{folder}")
     assert (backend.name, backend.version) == (folder.name, str(folder))
     alone, again = backend.reply([conversation()] * 2, Sampling(max_tokens=200))
     assert (alone.text, alone.token_ids, alone.logprobs) == (again.text, again.token_ids, again.logprobs)
-    (forced,) = backend.reply([conversation()], Sampling(max_tokens=8, prefix=REPLIES[0].partition("3.47")[0]))
-    assert REPLIES[0].startswith(forced.text) and forced.finish == "length" and len(forced.token_ids) == 8
-    assert alone.rating is not None and forced.rating is not None
-    assert forced.rating.mean == pytest.approx(alone.rating.mean, abs=1e-4)
+    (rated,) = backend.rate([conversation()])
+    assert (rated.text, rated.finish) == ("3.47", "rating")
+    assert alone.rating is not None and rated.rating is not None
+    assert rated.rating.mean == pytest.approx(alone.rating.mean, abs=1e-4)
 
 
 def test_sampling_follows_the_seed(folder: Path) -> None:

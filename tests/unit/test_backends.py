@@ -144,11 +144,17 @@ def test_script_of_one_reply_for_each_round() -> None:
         backend.reply([(*second, Turn("assistant", "two"), *ask())], Sampling())
 
 
-def test_script_as_a_function_and_a_forced_prefix() -> None:
+def test_script_as_a_function() -> None:
     backend = ScriptedBackend(lambda conversation: conversation[-1].text.upper())
     assert [reply.text for reply in backend.reply([ask("a"), ask("b")], Sampling())] == ["A", "B"]
-    assert backend.reply([ask("a")], Sampling(prefix="A"))[0].text == "A"
-    assert backend.reply([ask("a")], Sampling(prefix="so "))[0].text == "so A"
+
+
+def test_a_script_is_rated_by_the_rating_of_its_reply() -> None:
+    scored = Reply('<answer>{"rating": 3.50}</answer>', rating=spread([3.0, 4.0], [0.5, 0.5]))
+    for scripted, text in ((scored, ""), ('{"rating": 2.25, "tool": "final"}', "2.25"), ("2.5", "2.5"), ("no", "no")):
+        (reply,) = ScriptedBackend([scripted]).rate([ask()])
+        assert (reply.text, reply.finish) == (text, "rating")
+        assert reply.rating is (scored.rating if scripted is scored else None)
 
 
 def test_script_from_a_file(tmp_path: Path) -> None:
@@ -375,14 +381,14 @@ def test_rating_from_top_logprobs(server: Server) -> None:
 
 
 @pytest.mark.parametrize("repeat", [False, True])
-def test_a_forced_prefix_goes_as_an_unfinished_message(server: Server, repeat: bool) -> None:
+def test_score_only_forces_the_reply_up_to_its_rating(server: Server, repeat: bool) -> None:
     content = [{"token": text, "logprob": 0.0, "top_logprobs": []} for text in ("4.25", ",")]
     server.say(RATING_PREFIX * repeat + "4.25,", logprobs={"content": content})
-    (reply,) = client(server).reply([ask()], Sampling(prefix=RATING_PREFIX, max_tokens=8))
+    (reply,) = client(server).rate([ask()])
     (sent,) = server.requests
     assert sent["messages"][-1] == {"role": "assistant", "content": RATING_PREFIX}
     assert (sent["continue_final_message"], sent["add_generation_prompt"]) == (True, False)
-    assert reply.text == RATING_PREFIX + "4.25,"
+    assert (reply.text, reply.finish) == ("4.25", "rating")
     assert reply.rating is not None and reply.rating.mean == 4.25
 
 

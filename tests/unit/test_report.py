@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snellen.assessor import Assessment, Assessor
+from snellen.assessment import Assessment
+from snellen.assessor import Assessor
 from snellen.backend import Calibration, RatingDistribution, Reply
 from snellen.backends.scripted import ScriptedBackend
 from snellen.image import Picture

@@ -14,7 +14,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from snellen.assessor import Assessment, Assessor, Step
+from snellen.assessment import Assessment, Step
+from snellen.assessor import Assessor
 from snellen.draw import place
 from snellen.report import Report
 from snellen.terminal import Progress, is_ascii, open_console

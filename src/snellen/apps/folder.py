@@ -15,7 +15,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from snellen.assessor import Assessment, Assessor
+from snellen.assessment import Assessment
+from snellen.assessor import Assessor
 from snellen.backend import BackendError, open_backend
 from snellen.imagefile import RAW_SUFFIXES
 from snellen.table import COLUMNS, SETTINGS, Row, check_table, read_table, write_table

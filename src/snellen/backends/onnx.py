@@ -22,7 +22,17 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
-from snellen.backend import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
+from snellen.backend import (
+    RATING_GRID,
+    SNELLEN_1,
+    Backend,
+    BackendError,
+    Calibration,
+    Conversation,
+    RatingDistribution,
+    Reply,
+    Sampling,
+)
 from snellen.backends.grammar import Grammar, called_places
 from snellen.backends.pieces import Pieces
 from snellen.backends.taught import PLACED, read_phrases
@@ -47,12 +57,10 @@ SEVERE = BOX.start - 1
 """Where it says how severe that is, in fifths: before its box."""
 CLOSER = 0.8
 """A closer look shows at most so much of what the view shows; else there is nothing new to see."""
-WEIGHTS = Path(__file__).parent.parent / "snellen1" / "weights"
 GRAPHS = ("encoder", "glimpse", "connector", "decoder")
 FILES = (*(f"{graph}.onnx" for graph in GRAPHS), "tokenizer.json", "phrases.txt")
 """What lies in a model's folder beside its card."""
 RATING_MARK = '"rating": '
-RATINGS = np.round(np.arange(100, 501) / 100.0, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +94,8 @@ def _part(box: npt.ArrayLike) -> Region:
 
 def closer(view: View, box: npt.ArrayLike) -> View | None:
     """A look at that part of a crop in which a fault is suspected, `box`, x0 y0 x1 y1 of the picture. None after a look
-    at the whole picture, which is what a crop is asked for, for a quick one, and where it would show hardly less."""
-    if view.region == FULL or view.quick:
+    at the whole picture, which is what a crop is asked for, and where it would show hardly less."""
+    if view.region == FULL:
         return None
     picture = view.picture
     part = ZOOM_PRESETS["snellen"].settle(_part(box), picture.width, picture.height)
@@ -106,12 +114,14 @@ def earlier(conversation: Conversation) -> Answer | None:
     return parse_reply(said[-1], len(said)).answer if said else None
 
 
-class BundledBackend:
+class BundledBackend(Backend):
     """snellen-1, or a model of its make in another `folder`. `threads`: so many small pictures are read at a time; None
     for as many as there are processors, of the three in a look."""
 
+    plain_ratings = ("plain head", "plain ensemble")
+
     def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
-        folder = folder or WEIGHTS
+        folder = folder or SNELLEN_1
         if not (folder / "card.json").is_file():
             raise BackendError(f"{folder} holds no model (no card.json); reinstall snellen, or export a model there")
         card = json.loads((folder / "card.json").read_text(encoding="utf8"))
@@ -146,7 +156,7 @@ class BundledBackend:
         )
         self._pieces = texts_of(self.tokenizer)
         self._form = Pieces(self._pieces, token_id(self.tokenizer, "0.00"), self._end, read_phrases(folder))
-        self._seen: weakref.WeakKeyDictionary[View, LookVectors] = weakref.WeakKeyDictionary()
+        self._seen: weakref.WeakKeyDictionary[View, dict[bool, LookVectors]] = weakref.WeakKeyDictionary()
 
     def cells(self, picture: npt.NDArray[np.uint8], mirrored: bool = False) -> Floats:
         """All numbers of the cells of one small picture (h, w, 3), (C, GRID, GRID). One at a time, so there are no
@@ -155,13 +165,14 @@ class BundledBackend:
         said = regrid(self._encoder.run(None, {"picture": shown[None]})[0][0], GRID, GRID)
         return said[..., ::-1] if mirrored else said
 
-    def see(self, view: View) -> LookVectors:
-        """Look once; kept as long as the view lives. Both small pictures and the glimpse are read as they lie and, but
-        for a quick look, mirrored too, and what is said is averaged: what an encoder makes of a picture lying one way
-        rather than the other cancels."""
-        if view not in self._seen:
-            self._seen[view] = self._look(view, (False,) if view.quick else (False, True))
-        return self._seen[view]
+    def see(self, view: View, mirrored: bool = True) -> LookVectors:
+        """Look once; kept as long as the view lives. Both small pictures and the glimpse are read as they lie and, if
+        `mirrored`, mirrored too, and what is said is averaged: what an encoder makes of a picture lying one way rather
+        than the other cancels."""
+        seen = self._seen.setdefault(view, {})
+        if mirrored not in seen:
+            seen[mirrored] = self._look(view, (False, True) if mirrored else (False,))
+        return seen[mirrored]
 
     def _look(self, view: View, ways: Sequence[bool]) -> LookVectors:
         reads = self._reads(view, ways)  # what takes longest begins first
@@ -173,7 +184,8 @@ class BundledBackend:
         seen = _said(view, reads)
         rated = np.array([one.result()[0] for one in glimpses], np.float32).mean(axis=0)
         vectors, rating = self._connect(*seen, rated, *seen)
-        if near := closer(view, vectors[-1, BOX]):  # what is in a crop is found by looking closer still
+        # what is in a crop is found by looking closer still
+        if near := closer(view, vectors[-1, BOX]) if len(ways) > 1 else None:
             vectors, rating = self._connect(*seen, rated, *_said(near, self._reads(near, ways)))
         head, ensemble = (float(np.clip(one, 1.0, 5.0)) for one in (2.0 * rating - rated[0], rating))
         return LookVectors(vectors, head, ensemble)
@@ -193,11 +205,11 @@ class BundledBackend:
         vectors, rating = self._connector.run(None, inputs)
         return vectors[0], float(rating[0])
 
-    def vectors(self, view: View) -> Floats:
+    def vectors(self, view: View, mirrored: bool = True) -> Floats:
         """What the decoder reads of a look, (LOOK_TOKENS, look_width)."""
-        return self.see(view).vectors
+        return self.see(view, mirrored).vectors
 
-    def encode(self, conversation: Conversation) -> tuple[list[int], Floats]:
+    def encode(self, conversation: Conversation, mirrored: bool = True) -> tuple[list[int], Floats]:
         """A conversation as token ids (T,) and the vectors of its looks in order (n LOOK_TOKENS, look_width)."""
         ids: list[int] = []
         vectors = []
@@ -207,7 +219,7 @@ class BundledBackend:
                 continue
             for view in turn.views:
                 ids += turn_ids(self.tokenizer, view.region)
-                vectors.append(self.vectors(view))
+                vectors.append(self.vectors(view, mirrored))
         return ids, np.concatenate(vectors) if vectors else np.zeros((0, self.look_width), np.float32)
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
@@ -220,19 +232,10 @@ class BundledBackend:
             return []
         batch, past = self._batch(conversations), self._no_past(len(conversations))
         forced = self._more(batch, [self.tokenizer.encode(RATING_PREFIX).ids] * len(conversations))
-        if sampling.prefix == RATING_PREFIX and sampling.max_tokens == 1:
-            rated = self._step(_joined(batch, forced), past)[1]
-            return [Reply(sampling.prefix, rating=rating, finish="prefix") for rating in _distributions(rated)]
         logits, _, past = self._step(batch, past)
         ratings = _distributions(self._step(forced, past)[1])  # only looked up: the words follow the conversation
-        if sampling.prefix:
-            batch = self._more(batch, [self.tokenizer.encode(sampling.prefix).ids] * len(conversations))
-            logits, _, past = self._step(batch, past)
         self._form.forget()
-        grammars = [
-            None if sampling.prefix else self.grammar(turns, rating.mean)
-            for turns, rating in zip(conversations, ratings, strict=True)
-        ]
+        grammars = [self.grammar(turns, rating.mean) for turns, rating in zip(conversations, ratings, strict=True)]
         writers = [_Writer(self, sampling, *both) for both in zip(ratings, grammars, strict=True)]
         while True:
             chosen = [writer.write(row) for writer, row in zip(writers, logits, strict=True)]
@@ -240,6 +243,20 @@ class BundledBackend:
                 return [writer.reply() for writer in writers]
             batch = self._more(batch, [[token] for token in chosen])
             logits, _, past = self._step(batch, past)
+
+    def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """See `Backend.rate`; views are read unmirrored, in half the time."""
+        if not conversations:
+            return []
+        batch = self._batch(conversations, mirrored=False)
+        forced = self._more(batch, [self.tokenizer.encode(RATING_PREFIX).ids] * len(conversations))
+        rated = self._step(_joined(batch, forced), self._no_past(len(conversations)))[1]
+        return [Reply("", rating=rating, finish="rating") for rating in _distributions(rated)]
+
+    def plain_rating(self, view: View, name: str) -> float:
+        """See `Backend.plain_rating`; the view is read unmirrored."""
+        seen = self.see(view, mirrored=False)
+        return {"plain head": seen.head, "plain ensemble": seen.ensemble}[name]
 
     def grammar(self, conversation: Conversation, rating: float) -> Grammar:
         """What the next reply of a conversation can be, which gives this rating."""
@@ -267,9 +284,9 @@ class BundledBackend:
             return None, None, frozenset[str]().union(*(region.places for region in shown)) or PLACED
         return kind, int(np.clip(np.rint(5.0 * last[SEVERE]), 1, 5)), called_places(_part(last[BOX]), views[-1].region)
 
-    def _batch(self, conversations: Sequence[Conversation]) -> dict[str, npt.NDArray[Any]]:
+    def _batch(self, conversations: Sequence[Conversation], mirrored: bool = True) -> dict[str, npt.NDArray[Any]]:
         """The decoder's inputs for whole conversations, padded on the left to one length."""
-        rows = [self.encode(conversation) for conversation in conversations]
+        rows = [self.encode(conversation, mirrored) for conversation in conversations]
         longest = max(len(ids) for ids, _ in rows)
         ids = np.zeros((len(rows), longest), np.int64)
         keys = np.zeros((len(rows), longest), bool)
@@ -316,10 +333,10 @@ class _Writer:
     """
 
     def __init__(
-        self, backend: BundledBackend, sampling: Sampling, rating: RatingDistribution, grammar: Grammar | None
+        self, backend: BundledBackend, sampling: Sampling, rating: RatingDistribution, grammar: Grammar
     ) -> None:
         self.backend, self.sampling, self.rating, self.grammar = backend, sampling, rating, grammar
-        self.tail = sampling.prefix[-64:]
+        self.tail = ""
         self.random = np.random.default_rng(sampling.seed)
         self.ids: list[int] = []
         self.logprobs: list[float] = []
@@ -329,8 +346,7 @@ class _Writer:
         """Take the logits (V,) of the next place, return the token that stands there."""
         if self.finish:
             return self.backend._end
-        if self.grammar is not None:
-            logits = np.where(self.grammar.allowed(), logits, np.float32(-np.inf))
+        logits = np.where(self.grammar.allowed(), logits, np.float32(-np.inf))
         token, logprob = _choose(logits, self.sampling, self.random)
         if self.sampling.temperature == 0.0 and self.tail.endswith(RATING_MARK):
             token = self.backend._first_rating + round(100 * (self.rating.mean - 1.0))
@@ -342,15 +358,14 @@ class _Writer:
         self.logprobs.append(logprob)
         piece = self.backend._pieces[token]
         self.tail = (self.tail + piece)[-64:]
-        if self.grammar is not None:
-            self.grammar.add(token)
+        self.grammar.add(token)
         if len(self.ids) >= self.sampling.max_tokens:
             self.finish = "length"
         return token
 
     def reply(self) -> Reply:
         """The finished reply; <end> is kept out of text and tokens."""
-        text = self.sampling.prefix + self.backend.tokenizer.decode(self.ids, skip_special_tokens=False)
+        text = self.backend.tokenizer.decode(self.ids, skip_special_tokens=False)
         finish: Any = self.finish
         return Reply(text, tuple(self.ids), tuple(self.logprobs), self.rating, finish)
 
@@ -371,7 +386,7 @@ def _joined(batch: dict[str, npt.NDArray[Any]], more: dict[str, npt.NDArray[Any]
 
 
 def _distributions(rated: Floats) -> list[RatingDistribution]:
-    return [RatingDistribution(RATINGS, _softmax(row)) for row in rated]
+    return [RatingDistribution(RATING_GRID, _softmax(row)) for row in rated]
 
 
 def _softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

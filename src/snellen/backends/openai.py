@@ -16,15 +16,16 @@ from typing import Any
 
 from PIL import Image
 
-from snellen.backend import BackendError, Conversation, Reply, Sampling
-from snellen.backends.rating_tokens import Choice, rating_from_choices
+from snellen.backend import Backend, BackendError, Conversation, Reply, Sampling
+from snellen.backends.rating_tokens import RATING_TOKENS, Choice, leading_number, rating_from_choices
 from snellen.image import View, resample
+from snellen.reply import RATING_PREFIX
 
 TOP_LOGPROBS = 20  # the most that OpenAI and vLLM give by default
 RETRIED = (408, 409, 429, 500, 502, 503, 504)
 
 
-class OpenAIBackend:
+class OpenAIBackend(Backend):
     """Replies from a server.
 
     `address` is URL#MODEL, for example `http://localhost:8000/v1#Qwen/Qwen2.5-VL-7B-Instruct`; the key is taken from
@@ -35,11 +36,9 @@ class OpenAIBackend:
     BackendError: there is never a reply that the server did not give.
 
     The rating distribution is read from the server's top log-probabilities (see `rating_from_choices`: exact along the
-    number that was written, spread evenly where it was not); None where the server gives none. A `Sampling.prefix`
-    goes as an unfinished assistant message with the flags that vLLM knows.
+    number that was written, spread evenly where it was not); None where the server gives none. `rate` sends the
+    beginning of the reply as an unfinished assistant message, with the flags that vLLM knows.
     """
-
-    tokens_per_rating = 8
 
     def __init__(
         self,
@@ -65,11 +64,20 @@ class OpenAIBackend:
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """One reply for each conversation, in order; BackendError as soon as one of them cannot be had."""
-        with ThreadPoolExecutor(max_workers=self.parallel) as pool:
-            return list(pool.map(lambda conversation: self._reply(conversation, sampling), conversations))
+        return self._replies(conversations, sampling, "")
 
-    def _reply(self, conversation: Conversation, sampling: Sampling) -> Reply:
-        said = self._post(self.request(conversation, sampling))
+    def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """See `Backend.rate`; the reply is forced up to its rating."""
+        forced = self._replies(conversations, Sampling(max_tokens=RATING_TOKENS), RATING_PREFIX)
+        return [Reply(leading_number(reply.text), rating=reply.rating, finish="rating") for reply in forced]
+
+    def _replies(self, conversations: Sequence[Conversation], sampling: Sampling, prefix: str) -> list[Reply]:
+        with ThreadPoolExecutor(max_workers=self.parallel) as pool:
+            return list(pool.map(lambda conversation: self._reply(conversation, sampling, prefix), conversations))
+
+    def _reply(self, conversation: Conversation, sampling: Sampling, prefix: str) -> Reply:
+        """Request what follows a forced `prefix` of the reply; the prefix is no part of the returned text."""
+        said = self._post(self.request(conversation, sampling, prefix))
         try:
             choice = said["choices"][0]
             text = choice["message"]["content"] or ""
@@ -82,18 +90,17 @@ class OpenAIBackend:
             raise BackendError(f"{self.url}: the answer is no chat completion ({error!r}): {excerpt}") from error
         if not isinstance(text, str):
             raise BackendError(f"{self.url}: the message's content is no text: {text!r:.200}")
-        repeated = text.startswith(sampling.prefix)  # some servers give the prefix back, others only what follows
         generated = "".join(part.text for part in choices)
-        start = "" if generated.startswith(sampling.prefix) else sampling.prefix
+        start = "" if generated.startswith(prefix) else prefix
         return Reply(
-            text if repeated else sampling.prefix + text,
+            text.removeprefix(prefix),  # some servers return the prefix too, others only what follows
             logprobs=logprobs,
             rating=rating_from_choices(start, choices) if choices else None,
             finish="length" if finish == "length" else "stop",
         )
 
-    def request(self, conversation: Conversation, sampling: Sampling) -> dict[str, Any]:
-        """The JSON object that is sent."""
+    def request(self, conversation: Conversation, sampling: Sampling, prefix: str = "") -> dict[str, Any]:
+        """Return the JSON object of a request."""
         messages = [
             {"role": turn.role, "content": turn.text if turn.role == "assistant" else self._content(turn.parts())}
             for turn in conversation
@@ -108,8 +115,8 @@ class OpenAIBackend:
             "logprobs": True,
             "top_logprobs": TOP_LOGPROBS,
         }
-        if sampling.prefix:
-            messages.append({"role": "assistant", "content": sampling.prefix})
+        if prefix:
+            messages.append({"role": "assistant", "content": prefix})
             body |= {"continue_final_message": True, "add_generation_prompt": False}
         return body
 

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snellen.backend import RatingDistribution
+from snellen.backend import RATING_GRID, RatingDistribution
 
-RATINGS = tuple(f"{cents / 100:.2f}" for cents in range(100, 501))
-"""Every rating as it is written."""
+RATINGS = tuple(f"{rating:.2f}" for rating in RATING_GRID)
+"""The ratings of RATING_GRID as a reply writes them."""
+
+RATING_TOKENS = 8
+"""Most tokens that a written rating takes."""
 
 RATING_KEY = re.compile(r'"rating"\s*:\s*')
 
@@ -42,6 +45,16 @@ def consistent(text: str) -> tuple[str, ...]:
     if re.fullmatch(r"\d(\.\d{1,2})?", number) and 1.0 <= float(number) <= 5.0:
         return (f"{float(number):.2f}",)
     return ()
+
+
+def leading_number(text: str) -> str:
+    """Return the number that a text begins with; the whole text where it begins with none.
+
+    >>> leading_number(' 3.47, "tool"'), leading_number("good")
+    ('3.47', 'good')
+    """
+    match = re.match(r"\s*([0-9.]+)", text)
+    return match[1] if match else text
 
 
 def rating_from_choices(prefix: str, choices: Sequence[Choice]) -> RatingDistribution | None:

@@ -1,33 +1,30 @@
-"""A backend that says what it is told to: for tests, demonstrations and dry runs. Public, and no mock."""
+"""Backend with fixed replies."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from snellen.backend import BackendError, Conversation, RatingDistribution, Reply, Sampling
+from snellen.backend import Backend, BackendError, Conversation, RatingDistribution, Reply, Sampling
 
 Script = Path | Sequence[str | Reply] | Callable[[Conversation], str | Reply]
 
 
-class ScriptedBackend:
-    """Replies from a script.
+class ScriptedBackend(Backend):
+    """Backend with fixed replies, for tests, demonstrations and dry runs.
 
-    `script` is one reply for each round (the same for every picture), or a function from the conversation so far to
-    the reply, or a JSONL file with one reply for each round: a JSON string, or an object with "text" and, optionally,
-    "rating": {"values": [...], "probs": [...]} and "finish".
-
-    A `Sampling.prefix` is put before the text of a reply that does not begin with it. `tokens_per_rating` is one: the
-    whole rest of the scripted reply counts as one token.
+    Args:
+        script: one reply for each round (the same for every picture), or a function from the conversation so far to the
+            reply, or a JSONL file with one reply for each round: a JSON string, or an object with "text" and,
+            optionally, "rating": {"values": [...], "probs": [...]} and "finish".
     """
 
     name = "scripted"
-    tokens_per_rating = 1
 
     def __init__(self, script: Script) -> None:
         self.version = "1"
@@ -37,23 +34,32 @@ class ScriptedBackend:
         self.script = script
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
-        """One reply for each conversation; BackendError when the script has no reply for that round."""
-        return [self._reply(conversation, sampling.prefix) for conversation in conversations]
+        """Return one reply for each conversation; BackendError when the script has no reply for that round."""
+        return [self._reply(conversation) for conversation in conversations]
 
-    def _reply(self, conversation: Conversation, prefix: str) -> Reply:
-        round = 1 + sum(turn.role == "assistant" for turn in conversation)
+    def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """Return the ratings of the scripted replies; a text without `"rating":` counts as the rating itself."""
+        return [_rating_only(self._reply(conversation)) for conversation in conversations]
+
+    def _reply(self, conversation: Conversation) -> Reply:
+        number = 1 + sum(turn.role == "assistant" for turn in conversation)
         if callable(self.script):
-            said = self.script(conversation)
-        elif round <= len(self.script):
-            said = self.script[round - 1]
+            scripted = self.script(conversation)
+        elif number <= len(self.script):
+            scripted = self.script[number - 1]
         else:
-            raise BackendError(f"the script has {len(self.script)} replies, but round {round} is asked for")
-        reply = said if isinstance(said, Reply) else Reply(said)
-        return reply if reply.text.startswith(prefix) else replace(reply, text=prefix + reply.text)
+            raise BackendError(f"the script has {len(self.script)} replies, but round {number} is asked for")
+        return scripted if isinstance(scripted, Reply) else Reply(scripted)
+
+
+def _rating_only(reply: Reply) -> Reply:
+    match = re.search(r'"rating"\s*:\s*([^,}\s]*)', reply.text)
+    text = match[1] if match else reply.text
+    return Reply("" if reply.rating is not None else text, rating=reply.rating, finish="rating")
 
 
 def read_script(path: Path) -> list[Reply]:
-    """The replies of a JSONL file, see `ScriptedBackend`; BackendError names the file and the line that is wrong."""
+    """Return the replies of a JSONL file, see `ScriptedBackend`; BackendError names the file and the wrong line."""
     replies = []
     for number, line in enumerate(_read(path).splitlines(), start=1):
         if not line.strip():
@@ -84,8 +90,8 @@ def _reply_from_json(value: object) -> Reply:
         raise TypeError("neither a string nor an object with a text")
     rating = value.get("rating")
     finish = value.get("finish", "stop")
-    if finish not in ("stop", "length", "prefix"):
-        raise ValueError(f"finish is stop, length or prefix, not {finish!r}")
+    if finish not in ("stop", "length", "rating"):
+        raise ValueError(f"finish is stop, length or rating, not {finish!r}")
     distribution = None
     if rating is not None:
         distribution = RatingDistribution(np.asarray(rating["values"], float), np.asarray(rating["probs"], float))

@@ -9,24 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from snellen.backend import BackendError, Conversation, RatingDistribution, Reply, Sampling
-from snellen.backends.rating_tokens import RATING_KEY, rating_by_expansion
+from snellen.backend import Backend, BackendError, Conversation, RatingDistribution, Reply, Sampling
+from snellen.backends.rating_tokens import RATING_KEY, RATING_TOKENS, leading_number, rating_by_expansion
 from snellen.image import View, resample
+from snellen.reply import RATING_PREFIX
 from snellen.usage import MissingExtra
 
 if TYPE_CHECKING:
     import torch
 
 
-class HfBackend:
+class HfBackend(Backend):
     """Replies from a checkpoint that `AutoModelForImageTextToText` opens; no code from the checkpoint is run.
 
     `path` is a local folder (or the name of a model that is in the local cache). Conversations are asked one by one,
     so that no padding can change a score. A view is cut from the picture's own pixels, at most `long_side` px. The
     rating distribution is exact down to ways of writing a rating that have less than one in a thousand.
     """
-
-    tokens_per_rating = 8
 
     def __init__(self, path: str, *, long_side: int = 1024, device: str | None = None) -> None:
         try:
@@ -51,13 +50,20 @@ class HfBackend:
         self.number_texts = _number_texts(self.tokenizer)
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
-        """One reply for each conversation, in order."""
+        """See `Backend.reply`."""
         return [self._reply(conversation, sampling) for conversation in conversations]
 
-    def _reply(self, conversation: Conversation, sampling: Sampling) -> Reply:
+    def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """See `Backend.rate`; the reply is forced up to its rating."""
+        sampling = Sampling(max_tokens=RATING_TOKENS)
+        forced = [self._reply(conversation, sampling, RATING_PREFIX) for conversation in conversations]
+        return [Reply(leading_number(reply.text), rating=reply.rating, finish="rating") for reply in forced]
+
+    def _reply(self, conversation: Conversation, sampling: Sampling, prefix: str = "") -> Reply:
+        """Generate what follows a forced `prefix` of the reply; the prefix is no part of the returned text."""
         import torch
 
-        inputs = self._inputs(conversation, sampling.prefix)
+        inputs = self._inputs(conversation, prefix)
         prompt = inputs["input_ids"].shape[1]
         cuda = [torch.device(self.device)] if self.device.startswith("cuda") else []
         with torch.inference_mode(), torch.random.fork_rng(devices=cuda):
@@ -69,9 +75,9 @@ class HfBackend:
             float(torch.log_softmax(scores[0].float(), dim=-1)[token])
             for scores, token in zip(output.scores, ids, strict=True)
         )
-        text = sampling.prefix + self.tokenizer.decode(ids, skip_special_tokens=True)
+        text = self.tokenizer.decode(ids, skip_special_tokens=True)
         ended = bool(ids) and ids[-1] in self._ends()
-        rating = self._rating(inputs, ids, sampling.prefix)
+        rating = self._rating(inputs, ids, prefix)
         return Reply(text, ids, logprobs, rating, "stop" if ended else "length")
 
     def _inputs(self, conversation: Conversation, prefix: str) -> dict[str, torch.Tensor]:

@@ -15,7 +15,7 @@ from snellen.backend import Backend
 from snellen.data.sets.duplicates import near_duplicates_across_splits
 from snellen.evaluate.files import checksum, surroundings, write_figures, write_json, write_predictions
 from snellen.evaluate.modes import HEADS, ONLY, WAYS
-from snellen.evaluate.predict import DataSet, Job, Options, Row, open_model, predict, weights_of
+from snellen.evaluate.predict import DataSet, Job, Options, Row, open_once, predict, weights_of
 from snellen.evaluate.report.page import write_report
 from snellen.evaluate.report.tables import Figure, Table
 from snellen.evaluate.suites import scores
@@ -62,7 +62,7 @@ def evaluate(
     """
     options = options or Options()
     modules = {name: _suite(name) for name in suites}
-    model = open_model(options.model)
+    model = open_once(options.model)
     chosen = (*_ways(model, ways, score_only), *_peers(peers))
     todo = {name: thin(module.jobs(sets, chosen, out), max_samples) for name, module in modules.items()}
     todo = {name: spare_peers(jobs, sets, peer_samples or {}) for name, jobs in todo.items()}

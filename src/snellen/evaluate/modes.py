@@ -29,7 +29,7 @@ WAYS = (TWO, ONE, ONLY, *HEADS, *CONTROLS)
 """Everything but peers."""
 
 
-class OneFirstLook:
+class OneFirstLook(Backend):
     """A backend that looks at each picture, and answers its first round, once, so that the ways to go on share it.
 
     Nothing changes but time: a first reply does not depend on what comes after it. Keeps every picture it saw, so use
@@ -39,26 +39,33 @@ class OneFirstLook:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.name, self.version = backend.name, backend.version
-        self.tokens_per_rating = getattr(backend, "tokens_per_rating", 1)
-        self.calibration = getattr(backend, "calibration", None)
-        self.views: dict[tuple[Picture, bool], View] = {}
+        self.calibration, self.plain_ratings = backend.calibration, backend.plain_ratings
+        self.views: dict[Picture, View] = {}
         self.replies: dict[Picture, Reply] = {}
 
-    def view(self, picture: Picture, quick: bool) -> View:
-        """The look at the whole picture that everyone shares."""
-        if (picture, quick) not in self.views:
-            self.views[picture, quick] = picture.view(quick=quick)
-        return self.views[picture, quick]
+    def view(self, picture: Picture) -> View:
+        """Return the view of the whole picture that all modes share."""
+        if picture not in self.views:
+            self.views[picture] = picture.view()
+        return self.views[picture]
+
+    def plain_rating(self, view: View, name: str) -> float:
+        """See `Backend.plain_rating`."""
+        return self.backend.plain_rating(view, name)
+
+    def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """See `Backend.rate`."""
+        return self.backend.rate([self._shared(conversation) for conversation in conversations])
+
+    def _shared(self, conversation: Conversation) -> Conversation:
+        first, *rest = conversation
+        return (replace(first, views=(self.view(first.views[0].picture),)), *rest)
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """See `Backend.reply`."""
-        views = [conversation[0].views[0] for conversation in conversations]
-        pictures = [view.picture for view in views]
-        shown: list[Conversation] = [
-            (replace(first, views=(self.view(view.picture, view.quick),)), *rest)
-            for view, (first, *rest) in zip(views, conversations, strict=True)
-        ]
-        if sampling.prefix or any(len(conversation) > 1 for conversation in shown):
+        pictures = [conversation[0].views[0].picture for conversation in conversations]
+        shown = [self._shared(conversation) for conversation in conversations]
+        if any(len(conversation) > 1 for conversation in shown):
             return self.backend.reply(shown, sampling)
         unknown = [i for i, picture in enumerate(pictures) if picture not in self.replies]
         if unknown:
@@ -67,7 +74,7 @@ class OneFirstLook:
         return [self.replies[picture] for picture in pictures]
 
 
-class OtherCrop:
+class OtherCrop(Backend):
     """A control: where the first reply asks for a crop, one at another `place` is asked for instead.
 
     RANDOM and CENTRAL have the size that would be shown (`zoom` says how a box is widened); RANDOM is drawn from
@@ -81,7 +88,11 @@ class OtherCrop:
             raise ValueError(f"place is one of {', '.join(CONTROLS)}, not {place!r}")
         self.backend, self.place, self.zoom = backend, place, zoom
         self.name, self.version = backend.name, backend.version
-        self.calibration = getattr(backend, "calibration", None)
+        self.calibration = backend.calibration
+
+    def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """See `Backend.rate`."""
+        return self.backend.rate(conversations)
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """See `Backend.reply`."""

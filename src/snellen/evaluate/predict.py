@@ -33,9 +33,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snellen.assessor import BATCH_MEGAPIXELS, Assessor
-from snellen.backend import Backend, Sampling, open_backend
+from snellen.backend import Backend, Sampling, model_folder, open_backend
 from snellen.data.sample import Sample
-from snellen.evaluate.modes import CONTROLS, HEADS, ONE, ONLY, PLAIN, WAYS, OneFirstLook, OtherCrop
+from snellen.evaluate.modes import CONTROLS, HEADS, ONE, ONLY, WAYS, OneFirstLook, OtherCrop
 from snellen.evaluate.rows import QUANTILES, Round, Row, box, rounds_of, row_from_dict
 from snellen.image import ImageError, Picture, load
 from snellen.usage import UsageError
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "QUANTILES", "DataSet", "Job", "Options", "Round", "Row",
-    "box", "clean_source", "data_set", "identity", "open_model", "predict", "row_from_dict",
+    "box", "clean_source", "data_set", "identity", "open_once", "predict", "row_from_dict",
 ]  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def clean_source(path: str) -> Picture:
 
 @dataclass(frozen=True)
 class Options:
-    """How to run. model: a name for `open_model`, or a Backend (with one worker only). batch: pictures at a time."""
+    """How to run. model: a name for `open_backend`, or a Backend (with one worker only). batch: pictures at a time."""
 
     model: str | Backend = "snellen-1"
     protocol: str = "snellen"
@@ -128,48 +128,38 @@ class Options:
     max_megapixels: float = 100.0
 
 
-def open_model(model: str | Backend, threads: int = 1) -> Backend:
-    """A model by its name, from a folder with a card.json, or one that is open already; opened once in a process."""
-    if not isinstance(model, str):
+def open_once(model: str | Backend, threads: int = 1) -> Backend:
+    """Return a model, opened once per process by `open_backend`; UsageError for an unknown name."""
+    if isinstance(model, Backend):
         return model
-    return _open(model, threads if _is_ours(model) else 1)
+    return _open(model, 1 if model_folder(model) is None else threads)
 
 
 @lru_cache(maxsize=2)
 def _open(model: str, threads: int) -> Backend:
-    if model != "snellen-1" and _is_ours(model):
-        from snellen.backends.onnx import BundledBackend
-
-        return BundledBackend(Path(model), threads)
     try:
-        return open_backend(model, threads)
+        return open_backend(model, threads=threads)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
 
-def _is_ours(model: str) -> bool:
-    return model == "snellen-1" or (Path(model) / "card.json").is_file()
-
-
 def forget_models() -> None:
-    """Open models anew from now on: what lies in their folders has changed."""
+    """Clear the cache of `open_once`, after the files of a model have changed."""
     _open.cache_clear()
 
 
 def identity(backend: Backend, options: Options) -> str:
     """What tells the rows of one run from another's: model, weights, calibration, protocol and batch size."""
-    known = [weights_of(options.model) or "", str(getattr(backend, "calibration", None))]
+    known = [weights_of(options.model) or "", str(backend.calibration)]
     mark = hashlib.sha256(" ".join(known).encode()).hexdigest()[:12]
     return f"{backend.name} {backend.version} ({mark}), protocol {options.protocol}, batch {options.batch}"
 
 
 def weights_of(model: str | Backend) -> str | None:
     """SHA-256 over the files of a model of our make; None for others, which are known by name and version only."""
-    from snellen.backends.onnx import WEIGHTS
-
-    if not isinstance(model, str) or not _is_ours(model):
+    folder = model_folder(model) if isinstance(model, str) else None
+    if folder is None:
         return None
-    folder = WEIGHTS if model == "snellen-1" else Path(model)
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     return hashlib.sha256(json.dumps(card["sha256"], sort_keys=True).encode()).hexdigest()
 
@@ -197,7 +187,7 @@ def predict(
         raise ValueError("several workers need a model by name, as each opens its own")
     jobs = _unique(jobs)
     journal = out / "journal.jsonl"
-    known = _read(journal, identity(open_model(options.model), options), resume)
+    known = _read(journal, identity(open_once(options.model), options), resume)
     total = sum(len(job.ways) for job in jobs)
     wanted = {id for job in jobs for id in _ids(job)}
     done = len(wanted & known.keys())
@@ -309,7 +299,7 @@ def _failed(job: Job, way: str, code: str, problem: str) -> Row:
 def _assess(part: Sequence[tuple[Job, Picture]], reading: float) -> list[Row]:
     """Rows of pictures of one kind. `reading`: seconds that it took to load them."""
     kind = part[0][0]
-    shared = OneFirstLook(open_model(_options.model, kind.threads))
+    shared = OneFirstLook(open_once(_options.model, kind.threads))
     rows: list[Row] = []
     for number, way in enumerate(kind.ways):
         began = time.perf_counter()
@@ -353,16 +343,14 @@ def _by_model(part: Sequence[tuple[Job, Picture]], way: str, shared: OneFirstLoo
 
 
 def _by_head(part: Sequence[tuple[Job, Picture]], way: str, shared: OneFirstLook) -> list[Row]:
-    see = getattr(shared.backend, "see", None)
-    if see is None:
+    if way not in shared.plain_ratings:
         problem = f"{shared.name} has no plain regression head; leave this way out"
         return [_failed(job, way, "no_plain_head", problem) for job, _ in part]
-    seen = [see(shared.view(picture, quick=True)) for _, picture in part]
     model = f"{shared.name} {shared.version}"
     return [
-        Row(job.suite, job.key, job.variant, way, model, one.head if way == PLAIN else one.ensemble,
+        Row(job.suite, job.key, job.variant, way, model, shared.plain_rating(shared.view(picture), way),
             width=picture.width, height=picture.height)
-        for (job, picture), one in zip(part, seen, strict=True)
+        for job, picture in part
     ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from snellen.assessor import Assessment, Step
+from snellen.assessment import Assessment, Step
 from snellen.region import Region
 from snellen.reply import Issue
 
@@ -136,6 +136,6 @@ def _round(step: Step) -> Round:
         tokens=len(step.reply.token_ids),
         reply=step.reply.text,
         finish=step.reply.finish,
-        error=step.error,
+        error=str(step.error) if step.error else None,
         note=step.note,
     )

@@ -23,7 +23,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from snellen.assessor import Assessment, Assessor
+from snellen.assessment import Assessment
+from snellen.assessor import Assessor
 from snellen.backend import Sampling
 from snellen.backends.taught import write_phrases
 from snellen.data.sample import Sample

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snellen.assessor import Assessment
+from snellen.assessment import Assessment
 from snellen.train.rewards import Truth
 
 FIFTHS = 5

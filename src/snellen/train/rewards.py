@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from snellen.assessor import Assessment
+from snellen.assessment import Assessment
 from snellen.data.sample import Fault, Sample
 from snellen.region import Region
 from snellen.reply import Issue

@@ -11,7 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from snellen.assessor import KEPT_SIDE, Assessment, Step
+from snellen.assessment import Assessment, AssessmentError, Step
+from snellen.assessor import KEPT_SIDE
 from snellen.backend import Reply
 from snellen.data.sample import Sample
 from snellen.evaluate.modes import ONLY, WAYS
@@ -167,5 +168,6 @@ def _step(row: Row, number: int, round: Round, picture: Picture, kept: Picture, 
     view = replace(picture.view(round.region), picture=kept)
     parsed = None if round.error is not None or row.way == ONLY else protocol.parse(round.reply, number)
     finish: Any = round.finish
+    error = AssessmentError("unparsable_reply", round.error, "") if round.error else None
     rating = round.score if round.error is None else round.rating
-    return Step(view, Reply(round.reply, finish=finish), parsed, rating, error=round.error, note=round.note)
+    return Step(view, Reply(round.reply, finish=finish), parsed, rating, error=error, note=round.note)

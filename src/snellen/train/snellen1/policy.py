@@ -28,9 +28,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from snellen.backend import Conversation, RatingDistribution, Reply, Sampling
+from snellen.backend import RATING_GRID, Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.grammar import Grammar
-from snellen.backends.onnx import RATINGS, BundledBackend, texts_of, token_id
+from snellen.backends.onnx import BundledBackend, texts_of, token_id
 from snellen.backends.pieces import Pieces
 from snellen.backends.taught import Mask, Phrase, read_phrases
 from snellen.image import View
@@ -127,7 +127,7 @@ class Policy(BundledBackend):
             module.to(device)
         return self
 
-    def vectors(self, view: View) -> Floats:
+    def vectors(self, view: View, mirrored: bool = True) -> Floats:
         """The connector changes from step to step, so only what the encoder says is kept."""
         return self._shown[view.picture.name, view.region]
 
@@ -145,22 +145,7 @@ class Policy(BundledBackend):
             return []
         if sampling.temperature not in (0.0, 1.0) or sampling.top_p != 1.0:
             raise ValueError("a policy answers greedily, or draws at temperature 1 and top_p 1: as it is trained")
-        if sampling.prefix not in ("", RATING_PREFIX) or (sampling.prefix and sampling.max_tokens > 1):
-            raise ValueError("a policy begins its replies itself; a forced beginning is for reading the rating only")
-        self._see_all(conversations)
-        batch = {name: torch.from_numpy(a).to(self.device) for name, a in self._batch(conversations).items()}
-        cache = _Cache(self.model, batch["keys"], max(len(self.prefix), sampling.max_tokens))
-        hidden = cache.read(batch["ids"], batch["looks"], batch["positions"])
-        prefix = torch.tensor([self.prefix], device=self.device).expand(cache.rows, -1)
-        logprobs = as_tokens(
-            self.model.ratings(cache.read(prefix)[:, -1], cache.found[:, 0]), self._first_rating, self.model
-        )
-        logprobs = torch.log_softmax(logprobs, dim=1)
-        cache.back(len(self.prefix))  # the rating was only looked up; the words follow the conversation
-        chances = logprobs.double().exp()[:, self._first_rating : self._first_rating + len(RATINGS)]
-        ratings = [RatingDistribution(RATINGS, row / row.sum()) for row in chances.cpu().numpy()]
-        if sampling.prefix:
-            return [Reply(sampling.prefix, rating=rating, finish="prefix") for rating in ratings]
+        cache, hidden, logprobs, ratings = self._rated(conversations, sampling.max_tokens)
         drawn = sampling.temperature > 0.0
         if drawn:
             tokens = self._draw(logprobs)
@@ -176,6 +161,32 @@ class Policy(BundledBackend):
         self._write(cache, writers, hidden, drawn)
         # a drawn reply's rating is the one drawn; a distribution would take its place as the score
         return [w.draft(None if drawn else rating) for w, rating in zip(writers, ratings, strict=True)]
+
+    @torch.no_grad()
+    def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """See `Backend.rate`."""
+        if not conversations:
+            return []
+        return [Reply("", rating=rating, finish="rating") for rating in self._rated(conversations, 1)[3]]
+
+    def _rated(
+        self, conversations: Sequence[Conversation], max_tokens: int
+    ) -> tuple[_Cache, Tensor, Tensor, list[RatingDistribution]]:
+        """Read the conversations and their ratings: the cache and hidden states after the conversations, the ratings'
+        log-probabilities over the vocabulary, and their distributions."""
+        self._see_all(conversations)
+        batch = {name: torch.from_numpy(a).to(self.device) for name, a in self._batch(conversations).items()}
+        cache = _Cache(self.model, batch["keys"], max(len(self.prefix), max_tokens))
+        hidden = cache.read(batch["ids"], batch["looks"], batch["positions"])
+        prefix = torch.tensor([self.prefix], device=self.device).expand(cache.rows, -1)
+        logprobs = as_tokens(
+            self.model.ratings(cache.read(prefix)[:, -1], cache.found[:, 0]), self._first_rating, self.model
+        )
+        logprobs = torch.log_softmax(logprobs, dim=1)
+        cache.back(len(self.prefix))  # the rating was only looked up; the words follow the conversation
+        chances = logprobs.double().exp()[:, self._first_rating : self._first_rating + len(RATING_GRID)]
+        ratings = [RatingDistribution(RATING_GRID, row / row.sum()) for row in chances.cpu().numpy()]
+        return cache, hidden, logprobs, ratings
 
     def _write(self, cache: _Cache, writers: Sequence[_Writer], hidden: Tensor, drawn: bool) -> None:
         """Word by word, until every reply has ended; rows that have are dropped from the cache now and then."""
@@ -323,4 +334,5 @@ class _Writer:
         """The finished reply."""
         text = self.policy.tokenizer.decode(self.ids, skip_special_tokens=False)
         finish: Any = self.finish
-        return Draft(text, tuple(self.ids), tuple(self.logprobs), rating, finish, tuple(self.masks), self.rated)
+        masks = tuple(self.masks)
+        return Draft(text, tuple(self.ids), tuple(self.logprobs), rating, finish, masks=masks, rated=self.rated)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from snellen.assessor import Step
+from snellen.assessment import Step
 from snellen.backends.onnx import turn_ids
 from snellen.image import View
 from snellen.reply import FIRST_LABELS
