@@ -55,6 +55,13 @@ def test_every_public_name_is_there() -> None:
         snellen.nonsense  # noqa: B018
 
 
+def test_assess_and_score_are_functions_whichever_modules_are_loaded() -> None:
+    import snellen.assessment
+    import snellen.assessor  # noqa: F401
+
+    assert callable(snellen.assess) and callable(snellen.score)
+
+
 def test_score_and_assess_take_any_backend(tmp_path: Path) -> None:
     from snellen.backends.scripted import ScriptedBackend
 
