@@ -20,7 +20,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "underexposure": ("underexposure",),
     "low contrast": ("low contrast", "contrast loss"),
     "color cast": ("color cast", "color error"),
-    "saturation": ("saturation error",),
+    "saturation": ("saturation problem",),
     "corruption": ("corruption",),
 }
 """The closed vocabulary of issue kinds, and what a text calls each."""

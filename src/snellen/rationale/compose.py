@@ -25,7 +25,6 @@ from snellen.rationale.lexicon import (
     SEVERITY,
     STRENGTHS,
     TRAITS,
-    names,
     same_place,
     sentence,
     unmarked,
@@ -160,11 +159,12 @@ class _Pen:
         self.rng = np.random.default_rng(facts.seed())
         kinds = tuple(issue.kind for issue in facts.issues)
         self.strong = self._shuffled(strengths(facts.measured, kinds))
-        self.strong_here = self._shuffled(strengths(facts.measured, kinds, facts.shown))
+        self.strong_in_view = self._shuffled(strengths(facts.measured, kinds, facts.shown))
         withdrawn = {issue.kind for issue in facts.earlier_issues}
         weak = traits(facts.measured, facts.shown) if not facts.issues and facts.rating < LIKED else []
         self.trait = next((TRAITS[key] for key in self._shuffled(weak) if TRAITS[key].kind not in withdrawn), None)
         self._used: set[tuple[str, str]] = set()
+        self._patterns: set[str] = set()
 
     def _shuffled(self, keys: Sequence[str]) -> list[str]:
         chosen = [keys[i] for i in self.rng.permutation(len(keys))]
@@ -172,19 +172,29 @@ class _Pen:
             chosen.remove("neutral")  # one word on color is enough
         return chosen
 
-    def write(self, choices: Sequence[str], **values: str) -> str:
-        """Draw sentences, and again while they repeat a pair of words; the one that repeats least is kept."""
-        best, fewest = "", 1000
+    def write(self, choices: str | Sequence[str], **values: str) -> str:
+        """Draw sentences, and again while they repeat words; the draw that repeats least is kept."""
+        options = (choices,) if isinstance(choices, str) else choices
+        best, used, fewest = "", "", 1000
         for _ in range(_TRIES):
-            text = sentence(choices[int(self.rng.integers(len(choices)))], self.rng, **values)
-            pairs = _pairs(text)
-            repeated = len(pairs) - len(set(pairs)) + sum(pair in self._used for pair in set(pairs))
+            pattern = options[int(self.rng.integers(len(options)))]
+            text = sentence(pattern, self.rng, **values)
+            repeated = self._repeats(text) + (pattern in self._patterns)
             if repeated < fewest:
-                best, fewest = text, repeated
+                best, used, fewest = text, pattern, repeated
             if fewest == 0:
                 break
-        self._used.update(_pairs(best))
+        self._patterns.add(used)
+        self._used.update(_pairs(_content(best)))
         return best
+
+    def _repeats(self, text: str) -> int:
+        """Count the content words that a text repeats, and the pairs of neighbours that it or the reply so far has."""
+        content = _content(text)
+        words = [word for part in content for word in part if len(word) > 3]
+        pairs = _pairs(content)
+        again = sum(pair in self._used for pair in pairs)
+        return len(words) - len(set(words)) + len(pairs) - len(set(pairs)) + again
 
     def about(self, issue: Issue, before: Issue | None = None) -> dict[str, str]:
         """Return the values of patterns about an issue; `before`: the issue of the sentence before."""
@@ -194,39 +204,45 @@ class _Pen:
         word = SEVERITY[issue.severity]
         article = words.article and ("an " if word[0] in "aeiou" else words.article)
         return {
-            "name": names(issue.kind),
+            "name": words.name,
             "sev": word,
-            "fault": f"{article}{word} {names(issue.kind)}",
+            "fault": f"{article}{word} {words.name}",
             "shows": patterns.SHOWS[issue.severity],
             "look": f"[{'|'.join([*proofs, *proofs, words.look])}]",
             "where": where(issue.region) if before is None else same_place(issue.region, before.region),
         }
 
 
-def _pairs(text: str) -> list[tuple[str, str]]:
-    """Return the pairs of neighbouring content words; names, severities and places are left out."""
-    parts = [part.split() for part in re.split(r"[^a-z -]+", unmarked(text.lower()))]
-    neighbours = [pair for words in parts for pair in zip(words, words[1:], strict=False)]
+def _content(text: str) -> list[list[str]]:
+    """Return the words of a text, cut at punctuation and at names of kinds, severities and places."""
+    return [part.split() for part in re.split(r"[^a-z -]+", unmarked(text.lower()))]
+
+
+def _pairs(content: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+    """Return the pairs of neighbouring words of four letters or more."""
+    neighbours = [pair for words in content for pair in zip(words, words[1:], strict=False)]
     return [pair for pair in neighbours if min(map(len, pair)) > 3]
 
 
-def _some(phrases: Sequence[str], most: int = 2) -> str:
-    """Return the first few phrases as a list in words."""
-    chosen = list(phrases[:most])
-    return chosen[0] if len(chosen) == 1 else f"{', '.join(chosen[:-1])} and {chosen[-1]}"
+def _joined(phrases: Sequence[str], last: str = "and") -> str:
+    """Return phrases as a list in words."""
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} {last} {phrases[-1]}"
 
 
-def _goods(keys: Sequence[str], most: int = 2) -> str:
-    return _some([STRENGTHS[key].clause for key in keys], most)
+def _goods(keys: Sequence[str]) -> str:
+    return _joined([STRENGTHS[key].clause for key in keys])
 
 
 def _placed(issues: Sequence[Issue], phrases: Sequence[str]) -> str:
-    """Return a list of phrases, each with the place of its issue; neighbours in one place share it."""
-    parts: list[str] = []
-    for index, (issue, phrase) in enumerate(zip(issues, phrases, strict=True)):
-        shared = index + 1 < len(issues) and where(issues[index + 1].region) == where(issue.region)
-        parts.append(phrase if shared else f"{phrase} {where(issue.region)}")
-    return _some(parts, len(parts))
+    """Return one phrase per issue as a list in words, with the places; those of one place share its name. What
+    concerns the whole picture alone needs no place."""
+    groups: dict[str, list[str]] = {}
+    for issue, phrase in zip(issues, phrases, strict=True):
+        groups.setdefault(where(issue.region), []).append(phrase)
+    if len(groups) == 1 and issues[0].region.place == "whole picture":
+        return _joined(phrases)
+    last = "and" if len(groups) == len(issues) else ", and"  # a comma where a group holds an "and" of its own
+    return _joined([f"{_joined(group)} {place}" for place, group in groups.items()], last)
 
 
 def _first_summary(pen: _Pen) -> str:
@@ -239,7 +255,7 @@ def _first_summary(pen: _Pen) -> str:
     for before, issue in zip(pen.issues, pen.issues[1:], strict=False):
         lines.append(pen.write(patterns.FAULT_MORE, **pen.about(issue, before)))
     if pen.strong and facts.rating >= 2.0 and len(pen.issues) <= 2:
-        lines.append(pen.write(patterns.STRENGTH, good=_goods(pen.strong[-1:])))
+        lines.append(pen.write(patterns.STRENGTH, good=_goods([pen.strong.pop()])))
     return " ".join(lines)
 
 
@@ -250,23 +266,28 @@ def _clean_summary(pen: _Pen) -> str:
         return pen.write(patterns.PLAIN)
     if not pen.strong:
         return pen.write(patterns.CLEAN_BARE)
-    return pen.write(patterns.CLEAN, goods=_goods(pen.strong, 3))
+    return pen.write(patterns.CLEAN, goods=_goods(pen.strong[:3]))
 
 
 def _later_summary(pen: _Pen) -> str:
     facts = pen.facts
     lines: list[str] = []
     before = None
-    for change in changes(facts):
+    found = changes(facts)
+    for change in found:
         if change.what != "withdrawn" and change.issue not in pen.issues:
             continue
         values = pen.about(change.issue, before)
         if change.what == "withdrawn":
             lines.append(pen.write(patterns.WITHDRAWN_MORE if lines else patterns.WITHDRAWN, **values))
         else:
-            lines.append(pen.write((patterns.SEEN_MORE if lines else patterns.SEEN)[change.what], **values))
+            lines.append(pen.write((patterns.CHANGED_MORE if lines else patterns.CHANGED)[change.what], **values))
         before = change.issue
-    return " ".join(lines) if lines else _close_clean(pen)
+    if not lines:
+        return _close_clean(pen)
+    if pen.strong_in_view and all(change.what in ("outside", "withdrawn") for change in found):
+        lines.append(pen.write(patterns.WITHIN, goods=_goods(pen.strong_in_view[:2])))
+    return " ".join(lines)
 
 
 def _close_clean(pen: _Pen) -> str:
@@ -275,9 +296,9 @@ def _close_clean(pen: _Pen) -> str:
         return pen.write(patterns.CLOSE_TRAIT, where=place, trait=pen.trait.clause)
     if pen.facts.rating < LIKED:
         return pen.write(patterns.CLOSE_PLAIN, where=place)
-    if not pen.strong_here:
+    if not pen.strong_in_view:
         return pen.write(patterns.CLOSE_CLEAN_BARE, where=place)
-    return pen.write(patterns.CLOSE_CLEAN, where=place, goods=_goods(pen.strong_here))
+    return pen.write(patterns.CLOSE_CLEAN, where=place, goods=_goods(pen.strong_in_view[:2]))
 
 
 def _verdict(pen: _Pen) -> str:
@@ -291,30 +312,34 @@ def _verdict(pen: _Pen) -> str:
 
 
 def _directions(pen: _Pen) -> str:
-    keeps = _some([STRENGTHS[key].noun for key in pen.strong]) if pen.strong else ""
+    keeps = [STRENGTHS[key].noun for key in pen.strong[:2]]
     if pen.issues:
-        worst = pen.issues[:2]
-        goals = _placed(worst, [KIND_WORDS[issue.kind].goal for issue in worst])
+        goals = _placed(pen.issues[:2], [KIND_WORDS[issue.kind].goal for issue in pen.issues[:2]])
     elif pen.trait is not None:
         goals = KIND_WORDS[pen.trait.kind].goal
-    elif pen.facts.rating >= LIKED:
-        return pen.write(patterns.DIRECTIONS_KEEP if pen.strong else patterns.DIRECTIONS_BARE, keeps=keeps)
-    else:
+    elif pen.facts.rating < LIKED:
         chosen = pen.rng.permutation(len(_PLAIN_GOALS))[:2]
-        goals = _some([KIND_WORDS[_PLAIN_GOALS[i]].goal for i in chosen])
-        return pen.write(patterns.DIRECTIONS_PLAIN, goals=goals)
-    return pen.write(patterns.DIRECTIONS, goals=goals, keeping=patterns.KEEPING.format(keeps=keeps) if keeps else "")
+        return pen.write(patterns.DIRECTIONS_PLAIN, goals=_joined([KIND_WORDS[_PLAIN_GOALS[i]].goal for i in chosen]))
+    elif keeps:
+        several = len(keeps) > 1
+        return pen.write(patterns.DIRECTIONS_KEEP if several else patterns.DIRECTIONS_KEEP_ONE, keeps=_joined(keeps))
+    else:
+        return pen.write(patterns.DIRECTIONS_BARE)
+    if not keeps:
+        return pen.write(patterns.DIRECTIONS_ALONE, goals=goals)
+    return pen.write(patterns.DIRECTIONS, goals=goals, keeps=_joined(keeps))
 
 
 def _avoid(pen: _Pen) -> str:
     if pen.issues:
-        return pen.write(patterns.AVOID, shuns=_placed(pen.issues, [KIND_WORDS[one.kind].shun for one in pen.issues]))
+        shuns = _placed(pen.issues, [KIND_WORDS[issue.kind].shun for issue in pen.issues])
+        return pen.write(patterns.AVOID, shuns=shuns, harmed=patterns.HARMED[pen.issues[0].severity])
     if pen.trait is not None:
-        return pen.write(patterns.AVOID, shuns=KIND_WORDS[pen.trait.kind].shun)
+        return pen.write(patterns.AVOID, shuns=KIND_WORDS[pen.trait.kind].shun, harmed=patterns.HARMED[2])
     if pen.facts.rating < LIKED:
         return pen.write(patterns.AVOID_PLAIN)
-    protect = _some([STRENGTHS[key].protect for key in pen.strong]) if pen.strong else patterns.LEAVE
-    return pen.write(patterns.AVOID_CLEAN, protect=protect)
+    spoils = [STRENGTHS[key].spoil for key in pen.strong[:2]] or [patterns.OVERWORK]
+    return pen.write(patterns.AVOID_CLEAN, spoil=_joined(spoils, "or"))
 
 
 def _first_decision(pen: _Pen) -> str:
@@ -323,10 +348,11 @@ def _first_decision(pen: _Pen) -> str:
         zoom = patterns.ZOOM.format(crop=CROP_WORDS[facts.crop.place])
         inside = [issue for issue in pen.issues if in_view(facts.crop, issue)]
         if inside:
-            return pen.write(patterns.CROP_FAULT, zoom=zoom, name=names(inside[0].kind))
+            choices = patterns.CROP_FAULT_UNSURE if facts.unsure else patterns.CROP_FAULT
+            return pen.write(choices, zoom=zoom, name=KIND_WORDS[inside[0].kind].name)
         return pen.write(patterns.CROP_UNSURE if facts.unsure else patterns.CROP_CHECK, zoom=zoom)
     if pen.issues:
-        return pen.write(patterns.FINAL_FAULT, name=names(pen.issues[0].kind))
+        return pen.write(patterns.FINAL_FAULT, name=KIND_WORDS[pen.issues[0].kind].name)
     return pen.write(patterns.FINAL_CLEAN if facts.rating >= LIKED else patterns.FINAL_PLAIN)
 
 

@@ -49,12 +49,14 @@ class KindWords:
     """Phrases about one kind of fault.
 
     Attributes:
+        name: its names in the text, all of them among `vocabulary.NAMES`.
         look: a clause on how the fault looks, true by its nature.
         goal: the opposite, a noun phrase in positive words.
         shun: its effect, a noun phrase in negative words that names no kind.
         article: "a " where the name needs one.
     """
 
+    name: str
     look: str
     goal: str
     shun: str
@@ -63,71 +65,84 @@ class KindWords:
 
 KIND_WORDS: dict[str, KindWords] = {
     "blur": KindWords(
+        "[blur|softness]",
         "[edges|contours|outlines] [look|are] [soft|out of focus]",
         "[crisp|sharp|well defined] [edges|contours|outlines]",
         "[soft|smeared] [edges|contours|outlines]",
     ),
     "motion blur": KindWords(
+        "motion blur",
         "[edges|contours|details] are [smeared|drawn out] in one direction",
-        "[steady|firm], [crisp|sharp] [edges|contours|outlines]",
+        "[crisp|sharp|steady] [edges|contours|outlines]",
         "[streaks|double contours|smeared edges|motion trails]",
     ),
     "noise": KindWords(
+        "[noise|grain]",
         "[random|fine] speckle [covers|lies over] [smooth surfaces|plain areas|the tones]",
         "[smooth|clean] [tones|surfaces|areas]",
         "[speckle|speckled tones|random dots|gritty surfaces]",
     ),
     "compression": KindWords(
+        "[compression|compression damage]",
         "[texture|fine detail] is [broken up|wiped out] [by the coding|in patches]",
         "[intact|full|natural] [texture|detail]",
         "[coding artifacts|blocks and ripples|wiped-out texture|block edges]",
     ),
     "pixelation": KindWords(
+        "pixelation",
         "detail is [coarser|rougher] than the pixel grid",
-        "[true|full|native] resolution",
+        "[full|native] resolution",
         "[stair steps|coarse blocks|jagged contours]",
     ),
     "banding": KindWords(
+        "banding",
         "[smooth tones|soft gradients|gentle transitions] break into [steps|bands]",
         "[smooth|even|seamless] [gradients|transitions|tones]",
         "[tone steps|hard bands|broken gradients]",
     ),
     "oversharpening": KindWords(
+        "oversharpening",
         "[edges|contours|outlines] carry [bright lines|halos|double lines]",
         "[natural|gentle] [edges|contours|edge contrast]",
         "[halos|ringing|harsh outlines|hard edge lines]",
     ),
     "overexposure": KindWords(
+        "overexposure",
         "[light tones|bright parts] look [too bright|washed out|pale]",
         "[balanced light|even light|full highlight detail]",
         "[burnt highlights|glare|washed-out tones|bleached tones]",
     ),
     "underexposure": KindWords(
+        "underexposure",
         "[tones|dark parts|surfaces] [look too dark|sink into shadow]",
         "[balanced light|brighter light|open shadows]",
         "[blocked shadows|murky tones|sunken shadows]",
     ),
     "low contrast": KindWords(
+        "contrast loss",
         "light and dark [lie|sit] [too|] close together",
-        "[full|rich|clear] [contrast|tonal range]",
+        "[full contrast|rich contrast|a full tonal range|a rich tonal range]",
         "[flat tones|haze|dull gray tones]",
     ),
     "color cast": KindWords(
+        "color cast",
         "[colors|hues] look [shifted|off]",
-        "[neutral|true|natural] [color|colors|hues]",
+        "[neutral|true|natural] [colors|hues]",
         "[false colors|tinted tones|shifted hues]",
         "a ",
     ),
     "saturation": KindWords(
+        "saturation problem",
         "the [colors|hues] look unnatural",
-        "[natural|balanced|lifelike] [color|colors]",
-        "[unnatural color|wrong color strength]",
+        "[natural|balanced|lifelike] colors",
+        "[unnatural colors|wrong color strength]",
         "a ",
     ),
     "corruption": KindWords(
-        "[pieces|parts|patches] are [misplaced|overwritten|torn]",
-        "[intact|complete] [content|structure]",
-        "[misplaced patches|torn blocks|broken structure]",
+        "corruption",
+        "[pieces|parts|patches] of the image are [misplaced|overwritten|broken]",
+        "[intact|complete] [content|image content]",
+        "[misplaced patches|torn blocks|broken pieces]",
     ),
 }
 
@@ -153,43 +168,49 @@ EVIDENCE: dict[str, str] = {
 
 @dataclass(frozen=True)
 class StrengthWords:
-    """Phrases about one measured strength: a clause, a noun phrase, and a request in negative words to leave it."""
+    """Phrases about one measured strength.
+
+    Attributes:
+        clause: states it.
+        noun: names it, in positive words.
+        spoil: what would spoil it, a verb with its object in negative words.
+    """
 
     clause: str
     noun: str
-    protect: str
+    spoil: str
 
 
 STRENGTHS: dict[str, StrengthWords] = {
     "sharp": StrengthWords(
         "[edges|details|contours] are [crisp|sharp]",
-        "[crisp|sharp] [detail|edges|contours]",
-        "[do not soften|never soften] the [edges|outlines]",
+        "[crisp|sharp] [details|edges|contours]",
+        "[soften|smear] the [edges|outlines]",
     ),
     "calm": StrengthWords(
         "[smooth areas|plain surfaces] are clean",
         "clean [surfaces|tones|areas]",
-        "do not [roughen|coarsen] plain areas",
+        "[roughen|coarsen] plain areas",
     ),
     "light": StrengthWords(
         "[the light|the exposure] is [balanced|even|well held]",
         "[balanced|even] [light|exposure]",
-        "do not [burn|bleach] the highlights[| or block the shadows]",
+        "[burn the highlights|block the shadows]",
     ),
     "range": StrengthWords(
         "[contrast|the tonal range] is [full|rich]",
         "[full|rich] [contrast|tonal range]",
-        "do not flatten the tones",
+        "flatten the tones",
     ),
     "vivid": StrengthWords(
         "colors are [rich|lively]",
-        "[rich|lively] color",
-        "do not [fade|dull|exaggerate] the colors",
+        "[rich|lively] colors",
+        "[fade|dull|exaggerate] the colors",
     ),
     "neutral": StrengthWords(
         "colors are [natural|neutral]",
-        "[natural|neutral] color",
-        "do not [tint|shift] the hues",
+        "[natural|neutral] colors",
+        "[tint|shift] the hues",
     ),
 }
 """Measured strengths of a picture or of a part of it."""
@@ -266,11 +287,6 @@ def same_place(region: Region, before: Region) -> str:
     if where(region) != where(before):
         return where(region)
     return "over the same area" if region.place == "whole picture" else "in the same part"
-
-
-def names(kind: str) -> str:
-    """Return the phrase that names a kind of fault, without article."""
-    return f"[{'|'.join(NAMES[kind])}]"
 
 
 def places_in(text: str) -> frozenset[str]:

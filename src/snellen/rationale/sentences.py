@@ -2,7 +2,7 @@
 
 Values about an issue: name, fault (article, severity and name), sev, where, look (how it shows), shows (a verb for its
 severity). Others: good, goods (clauses on strengths), keeps (strengths as nouns), trait (clause on a weakness), goals,
-shuns (lists with their places), protect (what to leave alone), crop (noun phrase of a crop), verdict, earlier.
+shuns (lists with their places), spoil (what not to do), zoom (a request for a crop), verdict, earlier (rating), move.
 """
 
 from __future__ import annotations
@@ -15,6 +15,14 @@ SHOWS = {
     5: "[stands out at once|is impossible to miss]",
 }
 """Severity -> a verb for it."""
+HARMED = {
+    1: "[slightly weakened|held back a little]",
+    2: "[slightly weakened|held back a little]",
+    3: "[weakened|held back]",
+    4: "[harmed|held back]",
+    5: "[spoiled|badly harmed]",
+}
+"""Severity -> a participle for it."""
 
 # Round 1: Image Quality Summary
 FAULT = (
@@ -22,32 +30,33 @@ FAULT = (
     "{where}, {fault} {shows}: {look}.",
     "The [main fault|weak point|first thing to notice] is {fault} {where}; {look}.",
     "There is {fault} {where}: {look}.",
+    "The picture suffers from {fault} {where}; {look}.",
 )
 FAULT_DOUBTED = (
-    "There [seems|appears] to be {fault} {where}, [though this size makes it hard to be sure|hard to confirm here].",
-    "{fault} [seems to show|may be present] {where}; [at this size it is hard to tell|a larger view would tell].",
+    "There [seems|appears] to be {fault} {where}, [though|but] it is hard to be sure at this size.",
+    "{fault} [seems to show|may be present] {where}; it is hard to [tell|be sure] at this size.",
 )
 FAULT_MORE = (
     "There is also {fault} {where}.",
     "{fault} {shows} {where} as well.",
-    "[Added to this is|Next comes] {fault} {where}.",
+    "{fault} {where} adds to it.",
 )
-STRENGTH = ("[On the plus side|At least|As for the rest], {good}.", "[To its credit|In its favour], {good}.")
+STRENGTH = "[On the plus side|Otherwise|To its credit], {good}."
 CLEAN = (
     "{goods}; no fault [stands out|shows|is visible].",
     "[No fault|Nothing wrong] [stands out|shows|is visible]: {goods}.",
     "[At first glance|At this size|Seen as a whole], {goods}, and no fault [shows|stands out].",
 )
 CLEAN_BARE = (
-    "No fault [stands out|shows|is visible] [at this size|in the picture as a whole].",
-    "[At this size|At first glance] the picture shows no fault.",
+    "No fault [stands out|shows|is visible][| at this size| at first glance].",
+    "[At this size|At first glance], the picture shows no fault.",
 )
 PLAIN_TRAIT = (
     "No single fault stands out, but {trait}.",
     "[At first glance|Seen as a whole], {trait}, though no single fault stands out.",
 )
 PLAIN = (
-    "No single fault [stands out|can be pinned down][| at this size].",
+    "No single fault [stands out|can be pinned down][| at this size| at first glance].",
     "[At first glance|Seen as a whole], no single fault [stands out|can be named].",
 )
 
@@ -63,132 +72,138 @@ VERDICT_STILL = (
 
 # Directions for Improvement: positive words only
 DIRECTIONS = (
-    "[Aim for|Work towards] {goals}{keeping}.",
-    "[Restore|Bring back|Recover] {goals}{keeping}.",
-    "The picture would [gain|benefit|profit] from {goals}{keeping}.",
+    "[Aim for|Work towards] {goals}[, and|;] keep the {keeps}.",
+    "[Restore|Bring back|Recover] {goals}[, and|;] keep the {keeps}.",
+    "The picture would [gain|benefit] from {goals}; keep the {keeps}.",
+    "Keep the {keeps}, and [aim for|work towards|restore|bring back] {goals}.",
 )
-KEEPING = "[, and keep the {keeps}|; keep the {keeps}|; the {keeps} should stay]"
+DIRECTIONS_ALONE = (
+    "[Aim for|Work towards] {goals}.",
+    "[Restore|Bring back|Recover] {goals}.",
+    "The picture would [gain|benefit] from {goals}.",
+)
+DIRECTIONS_KEEP_ONE = ("[Keep|Preserve|Hold on to] the {keeps}.", "The {keeps} should stay.")
 DIRECTIONS_KEEP = (
-    "Keep the {keeps} [as seen here|just as now].",
-    "[Preserve|Hold on to] the {keeps}[| as seen here].",
-    "The {keeps} should stay [as seen here|just as now].",
+    "[Keep|Preserve] the {keeps} [as they are|just as they are].",
+    "[Preserve|Hold on to] the {keeps}.",
+    "The {keeps} [should stay as they are|deserve to be kept].",
 )
-DIRECTIONS_BARE = (
-    "[Keep|Preserve] the picture [as it is|in its present state].",
-    "The picture can stay [as it is|in its present state].",
-)
+DIRECTIONS_BARE = ("[Keep|Preserve|Leave] the picture as it is.", "The picture can stay as it is.")
 DIRECTIONS_PLAIN = (
-    "[Lift|Improve] the picture as a whole: {goals} would [both help|help most].",
-    "[Aim for|Work towards] {goals} [across the picture|in the picture as a whole].",
+    "[Lift|Improve] the picture as a whole: {goals} would [help|help most].",
+    "[Aim for|Work towards] {goals} in the picture as a whole.",
 )
 
 # Issues to Avoid: negative words only
 AVOID = (
-    "Avoid {shuns}.",
-    "Get rid of {shuns}.",
-    "The picture is [weakened|held back|harmed] by {shuns}.",
+    "[Avoid|Get rid of|Remove|Reduce] {shuns}.",
+    "The picture is {harmed} by {shuns}.",
 )
 AVOID_CLEAN = (
-    "[Nothing needs removing|There is nothing to remove|No fault needs removing]; {protect}.",
-    "There is no fault to remove: {protect}.",
-    "Nothing has to be removed; {protect}.",
+    "[Nothing needs removing|There is nothing to remove|No fault needs removing]; do not {spoil}.",
+    "There is no fault to remove: do not {spoil}.",
+    "Nothing has to be removed, but do not {spoil}.",
 )
 AVOID_PLAIN = (
     "There is no single fault to remove; [avoid any further loss of detail|lose no more detail].",
-    "No single fault needs removing, but avoid [further|any more] damage to the detail.",
+    "No single fault needs removing, but avoid [further|any more] loss of detail.",
 )
-LEAVE = "do not [overwork|over-process] the picture"
+OVERWORK = "[overwork|over-process] the picture"
 
 # Round 1: Decision & Rationale
 FINAL_FAULT = (
-    "The {name} is [plain to see|clear enough] at this size, so [no crop is needed|the rating is final].",
-    "A crop would add little: the {name} can be judged at this size.",
-    "[The {name} leaves no doubt|Nothing about the {name} is left open], so the rating is final.",
+    "The {name} is [plain to see|clear enough|easy to judge] at this size, so [no crop is needed|the rating is final].",
+    "A crop would add little, as the {name} can be judged at this size.",
+    "The {name} leaves no doubt, so [no crop is needed|the rating is final].",
 )
 FINAL_CLEAN = (
     "[Nothing|No part] calls for a closer look, so the rating is final.",
-    "No crop is needed: [no part looks doubtful|nothing is left in doubt].",
-    "[No part looks doubtful|Nothing is left in doubt], so [no crop is needed|the rating is final].",
+    "No crop is needed, as [no part looks doubtful|nothing is in doubt].",
+    "[No part looks doubtful|Nothing is in doubt], so [no crop is needed|the rating is final].",
 )
 FINAL_PLAIN = (
     "A crop would [hardly change the impression|add little], so the rating is final.",
-    "No crop is needed: the [impression|result] would hardly change.",
+    "No crop is needed, as it would hardly change the impression.",
 )
 CROP_FAULT = (
-    "[The strength of the {name}|The extent of the {name}] is [uncertain|hard to judge] at this size, so {zoom}.",
+    "The [strength|extent] of the {name} is [uncertain|hard to judge] at this size, so {zoom}.",
     "{zoom} to [judge|check] how strong the {name} [is|really is].",
-    "The {name} [should be checked|needs checking] at full resolution: {zoom}.",
+    "The {name} [should be checked|needs checking] up close: {zoom}.",
+)
+CROP_FAULT_UNSURE = (
+    "The rating depends on how strong the {name} really is, so {zoom}.",
+    "How much the {name} matters is still uncertain: {zoom}.",
 )
 CROP_UNSURE = (
     "The rating is still uncertain, so {zoom} to check the [fine detail|texture].",
-    "[Fine detail|Texture] is hard to judge at this size: {zoom}.",
-    "{zoom} before settling the rating, [as fine detail decides it|since this size hides fine detail].",
+    "{zoom} before settling on a rating, as [fine detail decides it|this size hides fine detail].",
 )
 CROP_CHECK = (
     "[Fine detail|Texture] is hard to judge at this size: {zoom}.",
-    "{zoom} to [check|judge] the [fine detail|texture] at full resolution.",
+    "{zoom} to [check|judge] the [fine detail|texture].",
 )
 ZOOM = "[zoom in on|look closer at] {crop}"
 
 # Later rounds: Crop Inspection Summary, by what became of a fault
-SEEN: dict[str, tuple[str, ...]] = {
+CHANGED: dict[str, tuple[str, ...]] = {
     "confirmed": (
-        "[Up close|At full resolution], {fault} is confirmed {where}: {look}.",
+        "[Up close|Seen closer], {fault} is confirmed {where}: {look}.",
         "The crop confirms {fault} {where}: {look}.",
         "{fault} {where} is confirmed [up close|in the crop]; {look}.",
     ),
     "worse": (
         "The crop shows {fault} {where}, [worse|stronger] than it looked at first: {look}.",
-        "[Up close|At full resolution], {fault} shows {where}, [worse|stronger] than it first looked; {look}.",
+        "[Up close|Seen closer], {fault} shows {where}, [worse|stronger] than it first looked; {look}.",
     ),
     "milder": (
         "The crop shows {fault} {where}, [milder|weaker] than it looked at first: {look}.",
-        "[Up close|At full resolution], {fault} shows {where}, [milder|weaker] than it first looked; {look}.",
+        "[Up close|Seen closer], {fault} shows {where}, [milder|weaker] than it first looked; {look}.",
     ),
     "new": (
         "The crop [reveals|uncovers|brings out] {fault} {where}: {look}.",
-        "[Up close|At full resolution], {fault} [appears|comes to light] {where}: {look}.",
+        "[Up close|Seen closer], {fault} [appears|comes to light] {where}: {look}.",
     ),
     "partly": (
         "{fault} {where} is only partly in view: {look}.",
-        "Only a part of {fault} {where} is in view; {look}.",
+        "{fault} {where} reaches beyond this crop: {look}.",
     ),
     "outside": (
         "{fault} {where} lies outside this crop.",
-        "{fault} {where} is not part of this crop.",
+        "This crop does not reach {fault} {where}.",
     ),
 }
-SEEN_MORE: dict[str, tuple[str, ...]] = {
-    "confirmed": ("{fault} {where} is confirmed as well.", "There is again {fault} {where}, as at first."),
-    "worse": ("{fault} {where} is [worse|stronger] than it looked.", "Also [worse|stronger] now is {fault} {where}."),
-    "milder": ("{fault} {where} is [milder|weaker] than it looked.", "[Milder|Weaker] now is {fault} {where}."),
-    "new": ("Newly found is {fault} {where}.", "{fault} {where} [appears too|comes to light as well]."),
-    "partly": ("{fault} {where} is partly in view.", "A part of {fault} {where} is in view."),
-    "outside": ("{fault} {where} lies outside the crop.", "{fault} {where} is not in the crop."),
+CHANGED_MORE: dict[str, tuple[str, ...]] = {
+    "confirmed": ("{fault} {where} is confirmed as well.", "The crop also confirms {fault} {where}."),
+    "worse": ("{fault} {where} also looks [worse|stronger] than before.",),
+    "milder": ("{fault} {where} also looks [milder|weaker] than before.",),
+    "new": ("The crop also [reveals|uncovers] {fault} {where}.", "{fault} {where} comes to light as well."),
+    "partly": ("{fault} {where} is partly in view.",),
+    "outside": ("{fault} {where} lies outside the crop.", "The crop does not reach {fault} {where}."),
 }
 WITHDRAWN = (
-    "[Up close|At full resolution], the {name} suspected {where} is not confirmed.",
+    "[Up close|Seen closer], the {name} suspected {where} is not confirmed.",
     "The crop does not confirm the {name} suspected {where}.",
 )
 WITHDRAWN_MORE = (
     "The {name} suspected {where} is not confirmed.",
     "The earlier suspicion of {name} {where} is not borne out.",
 )
+WITHIN = "[Within the crop|In the crop itself], {goods}."
 CLOSE_CLEAN = (
-    "[Up close|At full resolution], no fault appears {where}: {goods}.",
+    "[Up close|Seen closer], no fault appears {where}: {goods}.",
     "The crop shows no fault {where}: {goods}.",
-    "[Up close|At full resolution], {goods} {where}, and no fault appears.",
+    "[Up close|Seen closer], {goods} {where}, and no fault appears.",
 )
 CLOSE_CLEAN_BARE = (
-    "[Up close|At full resolution], no fault appears {where}.",
+    "[Up close|Seen closer], no fault appears {where}.",
     "The crop shows no fault {where}.",
 )
 CLOSE_TRAIT = (
-    "[Up close|At full resolution], no new fault appears {where}, but {trait}.",
-    "The crop [shows|brings] nothing new {where}: {trait}.",
+    "[Up close|Seen closer], no new fault appears {where}, but {trait}.",
+    "The crop [shows|brings] nothing new {where}, but {trait}.",
 )
 CLOSE_PLAIN = (
-    "[Up close|At full resolution], no new fault appears {where}.",
+    "[Up close|Seen closer], no new fault appears {where}.",
     "The crop [shows|brings] nothing new {where}.",
 )
 
@@ -196,10 +211,10 @@ CLOSE_PLAIN = (
 EARLIER_FIRST = ("The first rating was {earlier}", "The first view was rated {earlier}")
 EARLIER = ("The rating before was {earlier}", "The previous view was rated {earlier}")
 REASON: dict[str, tuple[str, ...]] = {
-    "confirmed": ("the crop confirms the {name}", "the {name} is as {sev} as it looked"),
+    "confirmed": ("the crop confirms the {name}", "the {name} is confirmed up close"),
     "worse": ("the {name} is [worse|stronger] than it looked",),
     "milder": ("the {name} is [milder|weaker] than it looked",),
-    "new": ("the crop reveals {fault}", "{fault} comes to light"),
+    "new": ("the crop adds {fault}", "{fault} has come to light"),
     "partly": ("the crop shows only a part of the {name}",),
     "outside": ("the {name} lies outside the crop",),
     "withdrawn": ("the {name} is not confirmed", "the crop does not bear out the {name}"),
@@ -219,5 +234,5 @@ MOVES = {
     "down far": "the rating [goes down clearly|drops clearly|is much lower]",
 }
 """`snellen.vocabulary.direction` of the move -> its clause."""
-SETTLED = ("[The rating is now final|No further crop is needed|This settles the rating].",)
-AGAIN = ("{zoom} next.", "One more crop is needed: {zoom}.")
+SETTLED = "[The rating is now final|No further crop is needed|This settles the rating]."
+AGAIN = ("{zoom} next.", "One more crop is needed, so {zoom}.")
