@@ -191,37 +191,48 @@ class _Pen:
     def _repeats(self, text: str) -> int:
         """Count the content words that a text repeats, and the pairs of neighbours that it or the reply so far has."""
         content = _content(text)
-        words = [word for part in content for word in part if len(word) > 3]
+        words = [word for part in content for word in part]
         pairs = _pairs(content)
         again = sum(pair in self._used for pair in pairs)
         return len(words) - len(set(words)) + len(pairs) - len(set(pairs)) + again
 
-    def about(self, issue: Issue, before: Issue | None = None) -> dict[str, str]:
-        """Return the values of patterns about an issue; `before`: the issue of the sentence before."""
+    def about(self, issue: Issue) -> dict[str, str]:
+        """Return the values of patterns about one issue; its look is measured more often than taken from its kind."""
         words = KIND_WORDS[issue.kind]
-        proofs = evidence(issue.kind, issue.region, self.facts.measured)
-        proofs = [EVIDENCE[key].format(hue=tint(issue.region, self.facts.measured)) for key in proofs]
-        word = SEVERITY[issue.severity]
-        article = words.article and ("an " if word[0] in "aeiou" else words.article)
+        hue = tint(issue.region, self.facts.measured)
+        proofs = [EVIDENCE[key].format(hue=hue) for key in evidence(issue.kind, issue.region, self.facts.measured)]
         return {
             "name": words.name,
-            "sev": word,
-            "fault": f"{article}{word} {words.name}",
+            "sev": SEVERITY[issue.severity],
+            "fault": _fault(issue),
             "shows": patterns.SHOWS[issue.severity],
             "look": f"[{'|'.join([*proofs, *proofs, words.look])}]",
-            "where": where(issue.region) if before is None else same_place(issue.region, before.region),
+            "where": where(issue.region),
         }
+
+    def about_several(self, issues: Sequence[Issue], withdrawn: bool = False) -> dict[str, str]:
+        """Return the values of patterns about all issues but the first, which the sentence before is about."""
+        listed = [
+            f"{f'the suspected {KIND_WORDS[issue.kind].name}' if withdrawn else _fault(issue)} "
+            f"{same_place(issue.region, before.region)}"
+            for before, issue in zip(issues, issues[1:], strict=False)
+        ]
+        single = len(listed) == 1
+        return {"faults": _joined(listed), "be": "is" if single else "are", "s": "s" if single else ""}
+
+
+def _fault(issue: Issue) -> str:
+    """Return the phrase that names an issue with its severity: "a mild color cast"."""
+    return f"{KIND_WORDS[issue.kind].article}{SEVERITY[issue.severity]} {KIND_WORDS[issue.kind].name}"
 
 
 def _content(text: str) -> list[list[str]]:
-    """Return the words of a text, cut at punctuation and at names of kinds, severities and places."""
-    return [part.split() for part in re.split(r"[^a-z -]+", unmarked(text.lower()))]
+    """Return the words of four letters or more, cut at punctuation and at names of kinds, severities and places."""
+    return [re.findall("[a-z]{4,}", part) for part in re.split("[|.,;:]", unmarked(text.lower()))]
 
 
 def _pairs(content: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
-    """Return the pairs of neighbouring words of four letters or more."""
-    neighbours = [pair for words in content for pair in zip(words, words[1:], strict=False)]
-    return [pair for pair in neighbours if min(map(len, pair)) > 3]
+    return [pair for words in content for pair in zip(words, words[1:], strict=False)]
 
 
 def _joined(phrases: Sequence[str], last: str = "and") -> str:
@@ -252,8 +263,8 @@ def _first_summary(pen: _Pen) -> str:
     worst = pen.issues[0]
     doubted = facts.crop is not None and worst.severity <= 2 and in_view(facts.crop, worst)
     lines = [pen.write(patterns.FAULT_DOUBTED if doubted else patterns.FAULT, **pen.about(worst))]
-    for before, issue in zip(pen.issues, pen.issues[1:], strict=False):
-        lines.append(pen.write(patterns.FAULT_MORE, **pen.about(issue, before)))
+    if len(pen.issues) > 1:
+        lines.append(pen.write(patterns.FAULT_MORE, **pen.about_several(pen.issues)))
     if pen.strong and facts.rating >= 2.0 and len(pen.issues) <= 2:
         lines.append(pen.write(patterns.STRENGTH, good=_goods([pen.strong.pop()])))
     return " ".join(lines)
@@ -271,18 +282,14 @@ def _clean_summary(pen: _Pen) -> str:
 
 def _later_summary(pen: _Pen) -> str:
     facts = pen.facts
-    lines: list[str] = []
-    before = None
-    found = changes(facts)
-    for change in found:
-        if change.what != "withdrawn" and change.issue not in pen.issues:
-            continue
-        values = pen.about(change.issue, before)
-        if change.what == "withdrawn":
-            lines.append(pen.write(patterns.WITHDRAWN_MORE if lines else patterns.WITHDRAWN, **values))
-        else:
-            lines.append(pen.write((patterns.CHANGED_MORE if lines else patterns.CHANGED)[change.what], **values))
-        before = change.issue
+    found = [one for one in changes(facts) if one.what == "withdrawn" or one.issue in pen.issues]
+    lines = [pen.write(patterns.CHANGED[one.what], **pen.about(one.issue)) for one in found[:1]]
+    last = found[:1]
+    for what in dict.fromkeys(one.what for one in found[1:]):  # one sentence for all of which the same became
+        group = [one for one in found[1:] if one.what == what]
+        values = pen.about_several([one.issue for one in last[-1:] + group], withdrawn=what == "withdrawn")
+        lines.append(pen.write(patterns.CHANGED_MORE[what], **values))
+        last = group
     if not lines:
         return _close_clean(pen)
     if pen.strong_in_view and all(change.what in ("outside", "withdrawn") for change in found):

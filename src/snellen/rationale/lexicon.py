@@ -272,6 +272,9 @@ CROP_WORDS = {
 }
 """`Region.place` of a crop -> a noun phrase."""
 
+SAME_WHOLE, SAME_PART = "over the same area", "in the same part"
+"""Phrases that refer back to the place of the fault before."""
+
 _SPAN = 0.8
 
 
@@ -286,7 +289,7 @@ def same_place(region: Region, before: Region) -> str:
     """Return `where`, or a phrase that refers back where the region before has the same name of place."""
     if where(region) != where(before):
         return where(region)
-    return "over the same area" if region.place == "whole picture" else "in the same part"
+    return SAME_WHOLE if region.place == "whole picture" else SAME_PART
 
 
 def places_in(text: str) -> frozenset[str]:
@@ -303,6 +306,8 @@ _MARKS = {
     *(name for several in NAMES.values() for name in several),
     *(text for words in (PLACE_WORDS, CROP_WORDS) for phrase in words.values() for text in wordings(phrase)),
     *BAND_WORDS.values(),
+    SAME_WHOLE,
+    SAME_PART,
 }
 _MARK = re.compile(r"\b(?:" + "|".join(sorted(_MARKS, key=len, reverse=True)) + r")\b")
 

@@ -1,8 +1,9 @@
 """Sentence patterns of the writer, in the notation of `snellen.rationale.lexicon`.
 
-Values about an issue: name, fault (article, severity and name), sev, where, look (how it shows), shows (a verb for its
-severity). Others: good, goods (clauses on strengths), keeps (strengths as nouns), trait (clause on a weakness), goals,
-shuns (lists with their places), spoil (what not to do), zoom (a request for a crop), verdict, earlier (rating), move.
+Values about one issue: name, fault (article, severity and name), sev, where, look (how it shows), shows (a verb for its
+severity); about several: faults (a list with places), be and s (the verb's number). Others: good, goods (clauses on
+strengths), keeps (strengths as nouns), trait (clause on a weakness), goals, shuns (lists with their places), harmed (a
+participle), spoil (what not to do), zoom (a request for a crop), verdict, article, earlier (rating), move.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ FAULT_DOUBTED = (
     "{fault} [seems to show|may be present] {where}; it is hard to [tell|be sure] at this size.",
 )
 FAULT_MORE = (
-    "There is also {fault} {where}.",
-    "{fault} {shows} {where} as well.",
-    "{fault} {where} adds to it.",
+    "There is also {faults}.",
+    "{faults} [{be} visible|can be seen] as well.",
+    "{faults} add{s} to it.",
 )
 STRENGTH = "[On the plus side|Otherwise|To its credit], {good}."
 CLEAN = (
@@ -171,23 +172,20 @@ CHANGED: dict[str, tuple[str, ...]] = {
         "{fault} {where} lies outside this crop.",
         "This crop does not reach {fault} {where}.",
     ),
+    "withdrawn": (
+        "[Up close|Seen closer], the {name} suspected {where} is not confirmed.",
+        "The crop does not confirm the {name} suspected {where}.",
+    ),
 }
 CHANGED_MORE: dict[str, tuple[str, ...]] = {
-    "confirmed": ("{fault} {where} is confirmed as well.", "The crop also confirms {fault} {where}."),
-    "worse": ("{fault} {where} also looks [worse|stronger] than before.",),
-    "milder": ("{fault} {where} also looks [milder|weaker] than before.",),
-    "new": ("The crop also [reveals|uncovers] {fault} {where}.", "{fault} {where} comes to light as well."),
-    "partly": ("{fault} {where} is partly in view.",),
-    "outside": ("{fault} {where} lies outside the crop.", "The crop does not reach {fault} {where}."),
+    "confirmed": ("{faults} {be} confirmed as well.", "The crop also confirms {faults}."),
+    "worse": ("{faults} also look{s} [worse|stronger] than before.", "{faults} now look{s} [worse|stronger]."),
+    "milder": ("{faults} also look{s} [milder|weaker] than before.", "{faults} now look{s} [milder|weaker]."),
+    "new": ("The crop also [reveals|uncovers] {faults}.", "{faults} come{s} to light as well."),
+    "partly": ("{faults} {be} partly in view.", "The crop shows a part of {faults}."),
+    "outside": ("{faults} lie{s} outside the crop.", "The crop does not reach {faults}."),
+    "withdrawn": ("{faults} {be} not confirmed.", "The crop does not bear out {faults}."),
 }
-WITHDRAWN = (
-    "[Up close|Seen closer], the {name} suspected {where} is not confirmed.",
-    "The crop does not confirm the {name} suspected {where}.",
-)
-WITHDRAWN_MORE = (
-    "The {name} suspected {where} is not confirmed.",
-    "The earlier suspicion of {name} {where} is not borne out.",
-)
 WITHIN = "[Within the crop|In the crop itself], {goods}."
 CLOSE_CLEAN = (
     "[Up close|Seen closer], no fault appears {where}: {goods}.",
