@@ -12,8 +12,9 @@ from PIL import Image
 
 from snellen.features import Features, features
 from snellen.rationale import Facts, compose
-from snellen.rationale.compose import MOST_ISSUES, changes
+from snellen.rationale.compose import MOST_ISSUES
 from snellen.rationale.evidence import strengths, traits
+from snellen.rationale.facts import changes
 from snellen.rationale.lexicon import (
     BAND_WORDS,
     CROP_WORDS,

@@ -7,17 +7,14 @@ facts.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from snellen.features import Features
 from snellen.rationale import sentences as patterns
 from snellen.rationale.evidence import evidence, strengths, tint, traits
+from snellen.rationale.facts import Facts, changes, in_view
 from snellen.rationale.lexicon import (
     CROP_WORDS,
     EVIDENCE,
@@ -30,111 +27,14 @@ from snellen.rationale.lexicon import (
     unmarked,
     where,
 )
-from snellen.region import FULL, Region
 from snellen.reply import Issue, Rationale
-from snellen.vocabulary import LIKED, VERDICTS, direction, verdict
+from snellen.vocabulary import VERDICTS, direction, verdict
 
 MOST_ISSUES = 4
 """The text names at most so many issues, the worst first."""
 _TRIES = 10  # wordings drawn before one that repeats a pair of words is accepted
 _EFFECT = {"new": -1, "worse": -1, "confirmed": -1, "trait": -1, "milder": 1, "withdrawn": 1, "clean": 1}
 _PLAIN_GOALS = ("blur", "overexposure", "noise", "color cast")  # what lifts most pictures without a single fault
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Everything that one round's text is written from.
-
-    Attributes:
-        number: round, from 1.
-        rating: MOS 1..5 of this round.
-        issues: claimed faults, worst first.
-        measured: features of the whole picture.
-        shown: region that this round's view shows.
-        crop: region that is asked for next; None in the last round.
-        earlier_rating: MOS 1..5 of the round before; needed from round 2 on.
-        earlier_issues: claimed faults of the round before.
-        unsure: a crop is asked for because the rating is uncertain.
-    """
-
-    number: int
-    rating: float
-    issues: tuple[Issue, ...]
-    measured: Features
-    shown: Region = FULL
-    crop: Region | None = None
-    earlier_rating: float | None = None
-    earlier_issues: tuple[Issue, ...] = ()
-    unsure: bool = False
-
-    def __post_init__(self) -> None:
-        if self.number < 1:
-            raise ValueError(f"rounds count from 1, not {self.number}")
-        if not 1.0 <= self.rating <= 5.0:
-            raise ValueError(f"rating is from 1 to 5, not {self.rating!r}")
-        if (self.number > 1) != (self.earlier_rating is not None):
-            raise ValueError("the rating of the round before is given from round 2 on, and only then")
-
-    @property
-    def move(self) -> float:
-        """Change of the rating since the round before, between the printed values; 0 in round 1."""
-        return 0.0 if self.earlier_rating is None else round(self.rating, 2) - round(self.earlier_rating, 2)
-
-    def seed(self) -> int:
-        """Return a seed that is the same in every process: hash of the facts at the precision of a reply."""
-        facts = [
-            self.number, f"{self.rating:.2f}", _listed(self.issues), self.shown.to_list(),
-            self.crop and self.crop.to_list(), self.earlier_rating and f"{self.earlier_rating:.2f}",
-            _listed(self.earlier_issues), self.unsure, strengths(self.measured), traits(self.measured),
-        ]  # fmt: skip
-        return int.from_bytes(hashlib.sha256(json.dumps(facts).encode()).digest()[:8], "big")
-
-
-def _listed(issues: Sequence[Issue]) -> list[list[object]]:
-    return [[issue.kind, issue.severity, issue.region.to_list()] for issue in issues]
-
-
-@dataclass(frozen=True)
-class Change:
-    """One issue and what became of it since the round before.
-
-    `what`: confirmed, worse or milder (listed before, in view), new, partly or outside (the crop shows a part or
-    none of it), withdrawn (listed before, not any more).
-    """
-
-    issue: Issue
-    what: str
-
-
-def changes(facts: Facts) -> list[Change]:
-    """Return the changes of all issues of this round, worst first, then of those withdrawn.
-
-    Issues of one kind that overlap are the same issue.
-    """
-    left = list(facts.earlier_issues)
-    found = []
-    for issue in facts.issues:
-        same = [one for one in left if one.kind == issue.kind and one.region.intersect(issue.region) is not None]
-        before = max(same, key=lambda one: one.region.iou(issue.region), default=None)
-        if before is not None:
-            left.remove(before)
-        if facts.shown.intersect(issue.region) is None:
-            what = "outside"
-        elif not in_view(facts.shown, issue):
-            what = "partly"
-        elif before is None:
-            what = "new"
-        elif issue.severity == before.severity:
-            what = "confirmed"
-        else:
-            what = "worse" if issue.severity > before.severity else "milder"
-        found.append(Change(issue, what))
-    return found + [Change(issue, "withdrawn") for issue in left]
-
-
-def in_view(shown: Region, issue: Issue) -> bool:
-    """Return whether a view can judge an issue: it shows half of it, or half of the view is that issue."""
-    return shown.covers(issue.region) >= 0.5 or issue.region.covers(shown) >= 0.5
 
 
 def compose(facts: Facts) -> Rationale:
@@ -160,9 +60,9 @@ class _Pen:
         kinds = tuple(issue.kind for issue in facts.issues)
         self.strong = self._shuffled(strengths(facts.measured, kinds))
         self.strong_in_view = self._shuffled(strengths(facts.measured, kinds, facts.shown))
-        withdrawn = {issue.kind for issue in facts.earlier_issues}
-        weak = traits(facts.measured, facts.shown) if not facts.issues and facts.rating < LIKED else []
-        self.trait = next((TRAITS[key] for key in self._shuffled(weak) if TRAITS[key].kind not in withdrawn), None)
+        earlier = {issue.kind for issue in facts.earlier_issues}
+        weak = traits(facts.measured, facts.shown) if not (facts.issues or facts.liked) else []
+        self.trait = next((TRAITS[key] for key in self._shuffled(weak) if TRAITS[key].kind not in earlier), None)
         self._used: set[tuple[str, str]] = set()
         self._patterns: set[str] = set()
 
@@ -245,8 +145,7 @@ def _goods(keys: Sequence[str]) -> str:
 
 
 def _placed(issues: Sequence[Issue], phrases: Sequence[str]) -> str:
-    """Return one phrase per issue as a list in words, with the places; those of one place share its name. What
-    concerns the whole picture alone needs no place."""
+    """Return one phrase per issue as a list, grouped by place; no place where all concern the whole picture."""
     groups: dict[str, list[str]] = {}
     for issue, phrase in zip(issues, phrases, strict=True):
         groups.setdefault(where(issue.region), []).append(phrase)
@@ -266,14 +165,14 @@ def _first_summary(pen: _Pen) -> str:
     if len(pen.issues) > 1:
         lines.append(pen.write(patterns.FAULT_MORE, **pen.about_several(pen.issues)))
     if pen.strong and facts.rating >= 2.0 and len(pen.issues) <= 2:
-        lines.append(pen.write(patterns.STRENGTH, good=_goods([pen.strong.pop()])))
+        lines.append(pen.write(patterns.STRENGTH, good=_goods([pen.strong.pop()])))  # the directions name others
     return " ".join(lines)
 
 
 def _clean_summary(pen: _Pen) -> str:
     if pen.trait is not None:
         return pen.write(patterns.PLAIN_TRAIT, trait=pen.trait.clause)
-    if pen.facts.rating < LIKED:
+    if not pen.facts.liked:
         return pen.write(patterns.PLAIN)
     if not pen.strong:
         return pen.write(patterns.CLEAN_BARE)
@@ -294,6 +193,10 @@ def _later_summary(pen: _Pen) -> str:
         return _close_clean(pen)
     if pen.strong_in_view and all(change.what in ("outside", "withdrawn") for change in found):
         lines.append(pen.write(patterns.WITHIN, goods=_goods(pen.strong_in_view[:2])))
+    if pen.trait is not None:
+        lines.append(pen.write(patterns.LEFT_TRAIT, trait=pen.trait.clause))
+    elif not facts.issues:
+        lines.append(pen.write(patterns.LEFT_PLAIN))
     return " ".join(lines)
 
 
@@ -301,7 +204,7 @@ def _close_clean(pen: _Pen) -> str:
     place = where(pen.facts.shown)
     if pen.trait is not None:
         return pen.write(patterns.CLOSE_TRAIT, where=place, trait=pen.trait.clause)
-    if pen.facts.rating < LIKED:
+    if not pen.facts.liked:
         return pen.write(patterns.CLOSE_PLAIN, where=place)
     if not pen.strong_in_view:
         return pen.write(patterns.CLOSE_CLEAN_BARE, where=place)
@@ -324,7 +227,7 @@ def _directions(pen: _Pen) -> str:
         goals = _placed(pen.issues[:2], [KIND_WORDS[issue.kind].goal for issue in pen.issues[:2]])
     elif pen.trait is not None:
         goals = KIND_WORDS[pen.trait.kind].goal
-    elif pen.facts.rating < LIKED:
+    elif not pen.facts.liked:
         chosen = pen.rng.permutation(len(_PLAIN_GOALS))[:2]
         return pen.write(patterns.DIRECTIONS_PLAIN, goals=_joined([KIND_WORDS[_PLAIN_GOALS[i]].goal for i in chosen]))
     elif keeps:
@@ -343,7 +246,7 @@ def _avoid(pen: _Pen) -> str:
         return pen.write(patterns.AVOID, shuns=shuns, harmed=patterns.HARMED[pen.issues[0].severity])
     if pen.trait is not None:
         return pen.write(patterns.AVOID, shuns=KIND_WORDS[pen.trait.kind].shun, harmed=patterns.HARMED[2])
-    if pen.facts.rating < LIKED:
+    if not pen.facts.liked:
         return pen.write(patterns.AVOID_PLAIN)
     spoils = [STRENGTHS[key].spoil for key in pen.strong[:2]] or [patterns.OVERWORK]
     return pen.write(patterns.AVOID_CLEAN, spoil=_joined(spoils, "or"))
@@ -360,7 +263,7 @@ def _first_decision(pen: _Pen) -> str:
         return pen.write(patterns.CROP_UNSURE if facts.unsure else patterns.CROP_CHECK, zoom=zoom)
     if pen.issues:
         return pen.write(patterns.FINAL_FAULT, name=KIND_WORDS[pen.issues[0].kind].name)
-    return pen.write(patterns.FINAL_CLEAN if facts.rating >= LIKED else patterns.FINAL_PLAIN)
+    return pen.write(patterns.FINAL_CLEAN if facts.liked else patterns.FINAL_PLAIN)
 
 
 def _later_decision(pen: _Pen) -> str:
@@ -386,4 +289,4 @@ def _reason(pen: _Pen) -> tuple[str, dict[str, str]]:
         return chosen.what, pen.about(chosen.issue)
     if pen.trait is not None:
         return "trait", {"trait": pen.trait.clause}
-    return "clean" if pen.facts.rating >= LIKED else "nothing", {}
+    return "clean" if pen.facts.liked else "nothing", {}

@@ -73,7 +73,7 @@ KIND_WORDS: dict[str, KindWords] = {
     "motion blur": KindWords(
         "motion blur",
         "[edges|contours|details] are [smeared|drawn out] in one direction",
-        "[crisp|sharp|steady] [edges|contours|outlines]",
+        "[crisp|sharp], steady [edges|contours|outlines]",
         "[streaks|double contours|smeared edges|motion trails]",
     ),
     "noise": KindWords(

@@ -97,7 +97,7 @@ DIRECTIONS_PLAIN = (
 
 # Issues to Avoid: negative words only
 AVOID = (
-    "[Avoid|Get rid of|Remove|Reduce] {shuns}.",
+    "[Avoid|Get rid of|Watch out for] {shuns}.",
     "The picture is {harmed} by {shuns}.",
 )
 AVOID_CLEAN = (
@@ -186,6 +186,8 @@ CHANGED_MORE: dict[str, tuple[str, ...]] = {
     "outside": ("{faults} lie{s} outside the crop.", "The crop does not reach {faults}."),
     "withdrawn": ("{faults} {be} not confirmed.", "The crop does not bear out {faults}."),
 }
+LEFT_TRAIT = "[Still|All the same], {trait}."
+LEFT_PLAIN = "No other fault [stands out|appears]."
 WITHIN = "[Within the crop|In the crop itself], {goods}."
 CLOSE_CLEAN = (
     "[Up close|Seen closer], no fault appears {where}: {goods}.",

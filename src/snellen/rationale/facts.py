@@ -1,0 +1,115 @@
+"""Facts about one round, and what became of each issue since the round before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from snellen.features import Features
+from snellen.rationale.evidence import strengths, traits
+from snellen.region import FULL, Region
+from snellen.reply import Issue
+from snellen.vocabulary import LIKED
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that one round's text is written from.
+
+    Attributes:
+        number: round, from 1.
+        rating: MOS 1..5 of this round.
+        issues: claimed faults, worst first.
+        measured: features of the whole picture.
+        shown: region that this round's view shows.
+        crop: region that is asked for next; None in the last round.
+        earlier_rating: MOS 1..5 of the round before; needed from round 2 on.
+        earlier_issues: claimed faults of the round before.
+        unsure: a crop is asked for because the rating is uncertain.
+    """
+
+    number: int
+    rating: float
+    issues: tuple[Issue, ...]
+    measured: Features
+    shown: Region = FULL
+    crop: Region | None = None
+    earlier_rating: float | None = None
+    earlier_issues: tuple[Issue, ...] = ()
+    unsure: bool = False
+
+    def __post_init__(self) -> None:
+        if self.number < 1:
+            raise ValueError(f"rounds count from 1, not {self.number}")
+        if not 1.0 <= self.rating <= 5.0:
+            raise ValueError(f"rating is from 1 to 5, not {self.rating!r}")
+        if (self.number > 1) != (self.earlier_rating is not None):
+            raise ValueError("the rating of the round before is given from round 2 on, and only then")
+
+    @property
+    def move(self) -> float:
+        """Change of the rating since the round before, between the printed values; 0 in round 1."""
+        return 0.0 if self.earlier_rating is None else round(self.rating, 2) - round(self.earlier_rating, 2)
+
+    @property
+    def liked(self) -> bool:
+        """True where the printed rating is at least LIKED."""
+        return round(self.rating, 2) >= LIKED
+
+    def seed(self) -> int:
+        """Return a seed that is the same in every process: hash of the facts at the precision of a reply."""
+        facts = [
+            self.number, f"{self.rating:.2f}", _listed(self.issues), self.shown.to_list(),
+            self.crop and self.crop.to_list(), self.earlier_rating and f"{self.earlier_rating:.2f}",
+            _listed(self.earlier_issues), self.unsure, strengths(self.measured), traits(self.measured),
+        ]  # fmt: skip
+        return int.from_bytes(hashlib.sha256(json.dumps(facts).encode()).digest()[:8], "big")
+
+
+def _listed(issues: Sequence[Issue]) -> list[list[object]]:
+    return [[issue.kind, issue.severity, issue.region.to_list()] for issue in issues]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One issue and what became of it since the round before.
+
+    `what`: confirmed, worse or milder (listed before, in view), new, partly or outside (the crop shows a part or
+    none of it), withdrawn (listed before, not any more).
+    """
+
+    issue: Issue
+    what: str
+
+
+def changes(facts: Facts) -> list[Change]:
+    """Return the changes of all issues of this round, worst first, then of those withdrawn.
+
+    Issues of one kind that overlap are the same issue.
+    """
+    left = list(facts.earlier_issues)
+    found = []
+    for issue in facts.issues:
+        same = [one for one in left if one.kind == issue.kind and one.region.intersect(issue.region) is not None]
+        before = max(same, key=lambda one: one.region.iou(issue.region), default=None)
+        if before is not None:
+            left.remove(before)
+        if facts.shown.intersect(issue.region) is None:
+            what = "outside"
+        elif not in_view(facts.shown, issue):
+            what = "partly"
+        elif before is None:
+            what = "new"
+        elif issue.severity == before.severity:
+            what = "confirmed"
+        else:
+            what = "worse" if issue.severity > before.severity else "milder"
+        found.append(Change(issue, what))
+    return found + [Change(issue, "withdrawn") for issue in left]
+
+
+def in_view(shown: Region, issue: Issue) -> bool:
+    """Return whether a view can judge an issue: it shows half of it, or half of the view is that issue."""
+    return shown.covers(issue.region) >= 0.5 or issue.region.covers(shown) >= 0.5
