@@ -21,9 +21,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from snellen.data.synthesize import read_recipes
 from snellen.evaluate.stats import correlation as metrics
-from snellen.image import glimpse
 from snellen.snellen1.encoder import encode_mixed, load_imagenet
 from snellen.snellen1.imagenet_rater import Glimpse
+from snellen.snellen1.imagenet_view import imagenet_view
 from snellen.snellen1.perception import Vision
 from snellen.train import best_device
 from snellen.train.snellen1.imagenet_rater import GlimpseOptions, Glimpses, fold_of, ratings, train_glimpse
@@ -37,7 +37,7 @@ def numbers(taught: Glimpse, looks: Dataset[Pixels]) -> torch.Tensor:
     taught.to(device).eval()
     rows: list[torch.Tensor] = []
     for batch in DataLoader(looks, batch_size=16, num_workers=1, prefetch_factor=4, collate_fn=flat):
-        small = [glimpse(overview) for overview, _ in batch]
+        small = [imagenet_view(overview) for overview, _ in batch]
         with torch.autocast(device.type, torch.bfloat16):
             rows += [row.float().cpu() for row in encode_mixed(taught.numbers, device, small)]
     return torch.stack(rows)

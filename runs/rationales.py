@@ -17,7 +17,7 @@ import numpy as np
 from snellen.data.known import Known, conversation, quick_answer
 from snellen.data.sample import Fault
 from snellen.features import Feature, Features
-from snellen.region import FULL, WHOLE_AREA, Region
+from snellen.region import FULL, LOCAL_AREA, Region
 from snellen.reply import RATING_PREFIX, Answer, Rationale, render_reply
 from snellen.zoom import ZOOM_PRESETS
 
@@ -86,7 +86,7 @@ def asked_of(known: Known, box: Sequence[float], width: int, height: int) -> Reg
     margin = CLOSER if known.faults else WIDER
     dx, dy = margin * (x1 - x0), margin * (y1 - y0)
     wanted = Region(max(0.0, x0 - dx), max(0.0, y0 - dy), min(1.0, x1 + dx), min(1.0, y1 + dy))
-    if any(wanted.covers(fault.region) < 0.5 for fault in known.faults if fault.region.area < WHOLE_AREA):
+    if any(wanted.covers(fault.region) < 0.5 for fault in known.faults if fault.region.area < LOCAL_AREA):
         wanted = known.faults[0].region
     return ZOOM_PRESETS["snellen"].settle(wanted, width, height)
 

@@ -27,11 +27,12 @@ from snellen.data.sample import Fault, Sample, read_manifest, write_manifest
 from snellen.data.synthesize import VISIBLE, Recipe, read_recipes, realise
 from snellen.evaluate.stats import correlation as metrics
 from snellen.image import Picture, load
+from snellen.region import LOCAL_AREA
 from snellen.train import best_device
 from snellen.train.config import RlConfig, real_samples, run_rl
 from snellen.train.grpo import RlOptions
 from snellen.train.log import bias_by_fifth, distinct_2, mos_edges, think_texts
-from snellen.train.rewards import LOCAL, Floats
+from snellen.train.rewards import Floats
 from snellen.train.snellen1.policy import Policy, open_policy
 from snellen.train.snellen1.views import HELD_OUT, HELD_OUT_RECIPE
 
@@ -150,7 +151,7 @@ def faults_found(done: list[Assessment], samples: list[Sample]) -> dict[str, flo
             blamed.append(len(one.issues) > 0)
         for fault in sample.faults:
             named.append(any(issue.kind == fault.kind for issue in one.issues))
-            if fault.region.area < LOCAL:
+            if fault.region.area < LOCAL_AREA:
                 covered.append(any(step.region.covers(fault.region) >= 0.5 for step in one.steps[1:]))
                 areas += [step.region.area for step in one.steps[1:]]
     shares = {"fault_covered": covered, "crop_area": areas, "kind_named": named, "false_alarm": blamed}

@@ -1,24 +1,27 @@
-"""Snellen: an eye test for images. How good is a picture, why, and where; zooms in when unsure.
+"""Snellen: an eye test for images. It rates a picture, explains the rating, and zooms in when unsure.
 
     import snellen
     assessment = snellen.assess("photo.jpg")
     assessment.score, assessment.interval, assessment.label, assessment.issues
 
-Importing this module loads nothing else; every name below is loaded when it is first used.
+Importing this module loads no other; each name below is loaded at first use.
 """
 
 from __future__ import annotations
 
 import importlib
+import threading
 import warnings
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from snellen.assessment import Assessment, AssessmentError, Step
     from snellen.assessor import Assessor, Source
-    from snellen.backend import BackendError
+    from snellen.backend import Backend, BackendError
     from snellen.features import features
     from snellen.image import ImageError, Picture, load
     from snellen.region import Region
@@ -58,22 +61,27 @@ __all__ = [
 
 
 def assess(source: Source, **options: Any) -> Assessment:
-    """Assess one picture: a path, the bytes of a file, a PIL image, or an array (H, W) or (H, W, C).
+    """Assess one picture.
 
-    `options` are those of `Assessor` (model, protocol, max_rounds, ...); the model is loaded on the first call and kept
-    for the next ones with the same options. A picture that cannot be used, or a reply that cannot be read, gives an
-    Assessment with an `error` and no score.
+    A picture that cannot be read, or a reply that cannot be parsed, gives an Assessment with an `error` and no score.
 
-    Raises ValueError for wrong options, BackendError when the model cannot be opened or does not answer.
+    Args:
+        source: a path, the bytes of a file, a PIL image, or an array (H, W) or (H, W, C).
+        options: those of `Assessor` (model, protocol, max_rounds, ...). The model is loaded on the first call and kept
+            for later calls, whatever their other options.
+
+    Raises:
+        ValueError: wrong options.
+        BackendError: the model cannot be opened or does not answer.
     """
     return _assessor(**options).assess([source])[0]
 
 
 def score(sources: Iterable[Source], **options: Any) -> list[float | None]:
-    """The scores (1..5) of many pictures, in order: the same numbers as `assess` gives.
+    """Return the scores (1..5) of many pictures, in order: the same numbers as `assess` gives.
 
-    Pass `score_only=True` for the faster one look without any text. A picture without a score is None in the list,
-    and a UserWarning names it and says why. Options and errors are those of `assess`.
+    `score_only=True` is faster: one round without a rationale. A picture without a score is None in the list, and a
+    UserWarning names it with the reason. Options and errors are those of `assess`.
     """
     scores = []
     for assessment in _assessor(**options).stream(sources):
@@ -84,11 +92,24 @@ def score(sources: Iterable[Source], **options: Any) -> list[float | None]:
     return scores
 
 
-@lru_cache(maxsize=1)
-def _assessor(**options: Any) -> Assessor:
-    from snellen.assessor import Assessor
+_opening = threading.Lock()
 
-    return Assessor(**options)
+
+def _assessor(model: str | Path | Backend = "snellen-1", **options: Any) -> Assessor:
+    from snellen.assessor import Assessor
+    from snellen.backend import Backend
+
+    if not isinstance(model, Backend):
+        with _opening:  # else threads that start together would each load the model
+            model = _opened(str(model))
+    return Assessor(model, **options)
+
+
+@lru_cache(maxsize=4)
+def _opened(model: str) -> Backend:
+    from snellen.backend import open_backend
+
+    return open_backend(model)
 
 
 def __getattr__(name: str) -> Any:

@@ -98,6 +98,7 @@ class Step:
             "asked": answer.region.to_list() if answer and answer.region else None,
             "zoom": self.zoom.to_list() if self.zoom else None,
             "rationale": asdict(rationale) if rationale else None,
+            "repaired": list(self.parsed.repaired) if self.parsed else [],
             "reply": self.reply.text,
             "finish": self.reply.finish,
             "tokens": len(self.reply.token_ids),
@@ -152,8 +153,9 @@ class Assessment:
 
         name; score; interval [low, high]; label; issues [{kind, severity, region, place}]; steps [{region, rating,
         rating_source, distribution {mean, std, entropy, quantiles}, tool, asked, zoom, rationale {summary, directions,
-        avoid, decision}, reply, finish, tokens, note, error}]; prompts {positive, negative}; notes; provenance; error
-        {code, problem, remedy}. Regions are [x0, y0, x1, y1] in fractions of the upright picture.
+        avoid, decision}, repaired, reply, finish, tokens, note, error}]; prompts {positive, negative}; notes;
+        provenance; error {code, problem, remedy}. `repaired` lists repairs of form, see `REPAIRS`. Regions are
+        [x0, y0, x1, y1] in fractions of the upright picture.
         """
         return {
             "name": self.name,

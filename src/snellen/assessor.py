@@ -155,7 +155,8 @@ class Assessor:
             if self.score_only:
                 rating = parse_rating(reply.text) if reply.rating is None else None
                 return Step(view, reply, rating=rating)
-            parsed = self.protocol.parse(reply.text, number)
+            whole = before[0].view if before else view
+            parsed = self.protocol.parse(reply.text, number, self.backend.box_scale(whole))
         except ReplyError as error:
             return Step(view, reply, error=self._reply_error(error, reply))
         step = Step(view, reply, parsed, parsed.answer.rating)

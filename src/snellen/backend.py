@@ -206,6 +206,14 @@ class Backend(ABC):
             BackendError: the model did not answer.
         """
 
+    def box_scale(self, view: View) -> tuple[float, float] | None:
+        """Return (width, height) of the whole picture in the box units of the model; None for fractions.
+
+        Args:
+            view: the view of the whole picture.
+        """
+        return None
+
     def plain_rating(self, view: View, name: str) -> float:
         """Return the regression output called `name` (one of `plain_ratings`) for one view, 1..5."""
         raise NotImplementedError(f"{self.name} has no plain rating {name!r}")

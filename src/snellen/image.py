@@ -30,13 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GRID", "IMAGE_ERROR_CODES", "OVERVIEW", "TILE",
-    "GLIMPSE", "ImageError", "Picture", "View", "glimpse", "load", "resample",
+    "ImageError", "Picture", "View", "load", "resample",
 ]  # fmt: skip
 
 OVERVIEW = 320
 """Longest side of an overview, in px."""
-GLIMPSE = 224
-"""Longest side of a glimpse, in px: what networks are commonly trained at on ImageNet."""
 TILE = 32
 """Side of one fragment tile, in native px."""
 GRID = 10
@@ -198,15 +196,6 @@ def resample(picture: Picture, region: Region, long_side: int) -> NDArray[np.uin
     size = (max(1, round(cut.shape[1] * shrink)), max(1, round(cut.shape[0] * shrink)))
     image = Image.fromarray(np.ascontiguousarray(cut))
     return np.array(image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0))
-
-
-def glimpse(overview: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """An overview, smaller: (h, w, 3) uint8, each side GLIMPSE / OVERVIEW of it, to the nearest multiple of 32 and at
-    least 64 px."""
-    height, width = (max(64, 32 * math.floor(side * GLIMPSE / OVERVIEW / 32 + 0.5)) for side in overview.shape[:2])
-    if (height, width) == overview.shape[:2]:
-        return overview
-    return np.array(Image.fromarray(overview).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def _overview_side(native: int, shrink: float) -> int:

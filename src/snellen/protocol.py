@@ -1,4 +1,4 @@
-"""How a conversation is worded: a `Protocol` puts views and replies into the turns that a backend continues."""
+"""Protocols: the wording of a conversation, and the parser of its replies."""
 
 from __future__ import annotations
 
@@ -8,58 +8,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from snellen.reply import (
-    RATING_PREFIX,
-    REPLY_ERROR_CODES,
-    TAGS,
-    VIEW_MARK,
-    Answer,
-    Issue,
-    Parsed,
-    Rationale,
-    ReplyError,
-    parse_reply,
-    render_box,
-    render_reply,
-    to_grid,
-)
+from snellen.reply import TAGS, VIEW_MARK, Parsed, parse_reply, render_box
 from snellen.vocabulary import KINDS
 
 if TYPE_CHECKING:
     from snellen.image import View
     from snellen.region import Region
 
-__all__ = [
-    "DEFAULT_QUESTION",
-    "RATING_PREFIX",
-    "REPLY_ERROR_CODES",
-    "VIEW_MARK",
-    "Answer",
-    "Conversation",
-    "Issue",
-    "Parsed",
-    "Protocol",
-    "Rationale",
-    "ReplyError",
-    "Turn",
-    "first_prompt",
-    "later_prompt",
-    "open_protocol",
-    "parse_reply",
-    "render_box",
-    "render_reply",
-    "to_grid",
-]
-
 DEFAULT_QUESTION = "How good is the technical quality of this picture?"
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One message. A model's turn keeps the token ids and log-probabilities (natural log) it was sampled with.
+    """One message of a conversation.
 
-    A user turn's text holds `VIEW_MARK` once for each view, where that view is shown; without any mark the views come
-    before the text.
+    Attributes:
+        role: "user" or "assistant".
+        text: a user's text holds `VIEW_MARK` once for each view, at its place; without marks the views come first.
+        views: the views of a user turn.
+        token_ids: tokens that an assistant turn was sampled as; empty where unknown.
+        logprobs: their log-probabilities (natural log); empty where unknown.
     """
 
     role: Literal["user", "assistant"]
@@ -69,7 +37,7 @@ class Turn:
     logprobs: tuple[float, ...] = ()
 
     def parts(self) -> list[str | View]:
-        """Text and views in the order in which the model reads them; marks and empty texts left out."""
+        """Return texts and views in reading order, without marks and empty texts."""
         if self.role == "assistant":
             return [self.text]
         pieces = self.text.split(VIEW_MARK)
@@ -87,29 +55,35 @@ class Turn:
 
 
 Conversation = tuple[Turn, ...]
-"""Turns in order, user first; a backend writes the assistant's turn that comes next."""
+"""Turns in order, user first; a backend writes the next assistant turn."""
 
 
 class Protocol(typing.Protocol):
-    """How one kind of model is asked and read. `name` is also the name of its zoom preset."""
+    """Wording of the turns for one kind of model, and the parser of its replies."""
 
     @property
     def name(self) -> str:
-        """The name given to `open_protocol`."""
+        """Name for `open_protocol`, and of the zoom preset."""
 
     @property
     def max_rounds(self) -> int | None:
-        """The most rounds that the protocol knows; None without limit."""
+        """The most rounds that the protocol allows; None without limit."""
 
     def conversation(self, question: str, views: Sequence[View], replies: Sequence[Turn]) -> Conversation:
-        """What to ask next: `views` in the order shown, the newest last; one reply for each view before it."""
+        """Return the conversation for the next reply.
 
-    def parse(self, text: str, round: int) -> Parsed:
-        """Read the reply of a round (counted from 1); raises `ReplyError`."""
+        Args:
+            question: the user's question.
+            views: all views so far, the newest last.
+            replies: one reply for each view before the newest.
+        """
+
+    def parse(self, text: str, number: int, box_scale: tuple[float, float] | None = None) -> Parsed:
+        """Parse the reply of round `number` (from 1); see `parse_reply`."""
 
 
 class SnellenProtocol:
-    """Our own wording, our strict parser, the whole history in every round."""
+    """Our own wording and parser; every round repeats the whole history."""
 
     name = "snellen"
     max_rounds: int | None = None
@@ -122,16 +96,16 @@ class SnellenProtocol:
             turns += [reply, Turn("user", later_prompt(question, view.region), (view,))]
         return tuple(turns)
 
-    def parse(self, text: str, round: int) -> Parsed:
+    def parse(self, text: str, number: int, box_scale: tuple[float, float] | None = None) -> Parsed:
         """See `Protocol.parse`."""
-        return parse_reply(text, round)
+        return parse_reply(text, number, box_scale=box_scale)
 
 
 class ZoomIqaProtocol:
-    """The Zoom-IQA authors' wording, for their checkpoint; their prompts come from their installed package.
+    """The wording of the Zoom-IQA authors, for their checkpoint. The prompts come from their installed package.
 
-    As there, the second round's history has the bare question for the first turn, the second prompt is sent as it is
-    (with its unfilled placeholder: the model was trained on that), and shows the whole picture again beside the crop.
+    As in their code, the history of the second round has the bare question as its first turn; the second prompt keeps
+    its unfilled placeholder, as in training; and the second turn shows the whole picture beside the crop.
     """
 
     name = "zoom-iqa"
@@ -161,14 +135,18 @@ class ZoomIqaProtocol:
         shown = f"{self.later_prompt}Original image: {VIEW_MARK}Cropped Image: {VIEW_MARK}"
         return (Turn("user", question), replies[0], Turn("user", shown, tuple(views)))
 
-    def parse(self, text: str, round: int) -> Parsed:
+    def parse(self, text: str, number: int, box_scale: tuple[float, float] | None = None) -> Parsed:
         """See `Protocol.parse`; as permissive as the authors' own parser, see `parse_reply`."""
-        return parse_reply(text, round, official=True)
+        return parse_reply(text, number, official=True, box_scale=box_scale)
 
 
 def open_protocol(name: str) -> Protocol:
-    """The protocol called "snellen" or "zoom-iqa"; ValueError for another name, ModuleNotFoundError with the remedy
-    when the authors' package is needed and not installed."""
+    """Return the protocol "snellen" or "zoom-iqa".
+
+    Raises:
+        ValueError: unknown name.
+        ModuleNotFoundError: "zoom-iqa" without the authors' package; the message states the remedy.
+    """
     if name == "snellen":
         return SnellenProtocol()
     if name == "zoom-iqa":
@@ -195,7 +173,7 @@ where, in fractions of the whole picture."""
 
 
 def first_prompt(question: str) -> str:
-    """What the first round asks; the mark shows where the whole picture is seen."""
+    """Return the prompt of the first round; the mark is the place of the whole picture."""
     return f"""\
 {VIEW_MARK}
 This is a whole picture, reduced in size. Examine its technical quality as an optician examines an eye: sharpness, \
@@ -216,7 +194,7 @@ Inside answer write one JSON object with four keys:
 
 
 def later_prompt(question: str, region: Region) -> str:
-    """What a later round asks; the mark shows where the crop is seen, `region` is the part of the picture it shows."""
+    """Return the prompt of a later round; the mark is the place of the crop, `region` the part that it shows."""
     return f"""\
 {VIEW_MARK}
 This is the part {render_box(region)} of the same picture, closer. Compare it with what you expected.

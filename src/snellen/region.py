@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WHOLE_AREA = 0.6
+LOCAL_AREA = 0.6
+"""Share of the picture's area below which a region is local; larger regions count as the whole picture."""
 NEAR = 0.1
 """Of the picture: a box that nearly lies in another place may be called either."""
 PLACES = (
@@ -59,7 +60,7 @@ class Region:
     @property
     def place(self) -> str:
         """Where the box lies, in words: one of nine places by its centre, or "whole picture" (area >= 0.6)."""
-        if self.area >= WHOLE_AREA:
+        if self.area >= LOCAL_AREA:
             return "whole picture"
         x, y = self.center
         return PLACES[min(2, int(3 * y))][min(2, int(3 * x))]
@@ -69,8 +70,8 @@ class Region:
         """What words may call the place of the box: `place`, and what it would be called moved by NEAR, or with as much
         more or less area."""
         near = [[min(2, max(0, int(3 * (at + off)))) for off in (-NEAR, 0.0, NEAR)] for at in self.center]
-        cells = {PLACES[row][column] for row in near[1] for column in near[0]} if self.area < WHOLE_AREA + NEAR else ()
-        return frozenset({*cells, *(["whole picture"] if self.area >= WHOLE_AREA - NEAR else [])})
+        cells = {PLACES[row][column] for row in near[1] for column in near[0]} if self.area < LOCAL_AREA + NEAR else ()
+        return frozenset({*cells, *(["whole picture"] if self.area >= LOCAL_AREA - NEAR else [])})
 
     def intersect(self, other: Region) -> Region | None:
         """The part in both boxes; None where they share no area (touching edges do not count)."""

@@ -1,6 +1,10 @@
-"""What a reply says, and how it is written and read: `render_reply` and `parse_reply` are inverse of each other.
+"""The reply format: `render_reply` writes it and `parse_reply` reads it; they are inverse of each other.
 
-Nothing is repaired: a reply that does not say exactly what the protocol asks for raises `ReplyError` with a code.
+    <think> four labelled sections </think><answer>{"bbox_2d": [...], "rating": 3.47, "tool": "crop", "issues": [...]}
+    </answer>
+
+The parser repairs form only (code fence, text around the reply, quoted rating, box units) and lists each repair. It
+never repairs content: a rating that is missing or outside 1..5 raises `ReplyError`.
 """
 
 from __future__ import annotations
@@ -29,19 +33,19 @@ LATER_LABELS = (
     "Final Decision & Rationale",
 )
 RATING_PREFIX = '<think></think><answer>{"bbox_2d": [0.00, 0.00, 0.00, 0.00], "rating": '
-"""The forced beginning of a reply after which the next token is the rating (a score without a text)."""
+"""Beginning of a reply without a rationale, up to its rating: forced on a model to read its rating alone."""
 
 VIEW_MARK = "<image>"
-"""Where in a user turn's text a view is shown; see `snellen.protocol.Turn`."""
+"""Placeholder of a view in the text of a user turn; see `snellen.protocol.Turn`."""
 TAGS = ("<think>", "</think>", "<answer>", "</answer>", VIEW_MARK)
 
 REPLY_ERROR_CODES: tuple[str, ...] = (
     "no_think",  # no <think>...</think>
-    "two_thinks",
+    "two_thinks",  # more than one <think> or </think>
     "bad_sections",  # the think text is not the four labelled sections of this round
     "no_answer",  # no complete <answer>...</answer>, for example because the reply was cut short
     "two_answers",
-    "extra_text",  # anything but white space before, between or after think and answer
+    "bad_order",  # the tags are not in the order think, answer
     "bad_json",
     "not_object",
     "missing_key",
@@ -50,10 +54,18 @@ REPLY_ERROR_CODES: tuple[str, ...] = (
     "bad_tool",
     "bad_issues",
 )
+REPAIRS = ("code fence", "text around the reply", "quoted rating", "box units", "invalid box")
+"""Repairs that `Parsed.repaired` can list. "invalid box" occurs with protocol zoom-iqa only: its zoom policy replaces
+the box."""
 
 
 class ReplyError(ValueError):
-    """A reply that cannot be read. `code` is one of `REPLY_ERROR_CODES`, `message` says what is wrong."""
+    """A reply that cannot be parsed.
+
+    Attributes:
+        code: one of `REPLY_ERROR_CODES`.
+        message: what is wrong.
+    """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -63,7 +75,13 @@ class ReplyError(ValueError):
 
 @dataclass(frozen=True)
 class Issue:
-    """One fault: `kind` out of `KINDS`, `severity` 1 (just visible) to 5 (ruins it), `region` of the whole picture."""
+    """A fault that an answer claims.
+
+    Attributes:
+        kind: one of `KINDS`.
+        severity: 1 (just visible) to 5 (ruins the picture).
+        region: box of the fault, in fractions of the whole picture.
+    """
 
     kind: str
     severity: int
@@ -78,10 +96,14 @@ class Issue:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a reply decides. `rating` 1..5; `region` is what to look at next (None when `tool` is "final").
+    """The decision of a reply.
 
-    `region` None with `tool` "crop" means that a crop was asked for with a box that is none; only the zoom-iqa
-    protocol lets that through, and the zoom policy then decides what to show.
+    Attributes:
+        region: region of the next crop. None when `tool` is "final", or when the box is invalid: only protocol zoom-iqa
+            accepts that, and its zoom policy then chooses the crop.
+        rating: 1..5.
+        tool: "crop" or "final".
+        issues: claimed faults.
     """
 
     region: Region | None
@@ -100,7 +122,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Rationale:
-    """The four sections of a think text, each one non-empty paragraph with single spaces and no protocol tags."""
+    """The four sections of a think text.
+
+    Each is one non-empty paragraph with single spaces and without protocol tags; ValueError otherwise.
+    """
 
     summary: str
     directions: str
@@ -116,20 +141,27 @@ class Rationale:
 
     @property
     def sections(self) -> tuple[str, str, str, str]:
-        """summary, directions, avoid, decision."""
+        """The sections in order: summary, directions, avoid, decision."""
         return (self.summary, self.directions, self.avoid, self.decision)
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """A reply that was read; `rationale` is None when the think text is empty."""
+    """A parsed reply.
+
+    Attributes:
+        rationale: None when the think text is empty.
+        answer: the decision.
+        repaired: repairs of form that parsing took, each one of `REPAIRS`; empty for a well-formed reply.
+    """
 
     rationale: Rationale | None
     answer: Answer
+    repaired: tuple[str, ...] = ()
 
 
 def to_grid(region: Region) -> Region:
-    """The region that two decimals can say: rounded to 0.01, never less than 0.01 wide or high."""
+    """Return the region rounded to 0.01, at least 0.01 wide and high: what two decimals can state."""
 
     def side(low: float, high: float) -> tuple[float, float]:
         start, stop = round(low * 100), round(high * 100)
@@ -143,28 +175,28 @@ def to_grid(region: Region) -> Region:
     return Region(x0, y0, x1, y1)
 
 
-def labels(round: int) -> tuple[str, str, str, str]:
-    """The section labels of round 1 or of a later round (rounds count from 1)."""
-    if round < 1:
-        raise ValueError(f"rounds count from 1, not {round}")
-    return FIRST_LABELS if round == 1 else LATER_LABELS
+def labels(number: int) -> tuple[str, str, str, str]:
+    """Return the section labels of round `number` (from 1)."""
+    if number < 1:
+        raise ValueError(f"rounds count from 1, not {number}")
+    return FIRST_LABELS if number == 1 else LATER_LABELS
 
 
 def render_box(region: Region | None) -> str:
-    """`[0.10, 0.20, 0.60, 0.80]`: always two decimals; None is the all-zero box."""
+    """Return a box with two decimals, e.g. `[0.10, 0.20, 0.60, 0.80]`; the all-zero box for None."""
     if region is None:
         return "[0.00, 0.00, 0.00, 0.00]"
     snapped = to_grid(region)
     return f"[{snapped.x0:.2f}, {snapped.y0:.2f}, {snapped.x1:.2f}, {snapped.y1:.2f}]"
 
 
-def render_reply(rationale: Rationale | None, answer: Answer, round: int) -> str:
-    """Write a reply of round 1, 2, ...; `parse_reply` reads back the same to two decimals."""
+def render_reply(rationale: Rationale | None, answer: Answer, number: int) -> str:
+    """Return the text of a reply of round `number` (from 1); `parse_reply` reads it back, to two decimals."""
     if answer.tool == "crop" and answer.region is None:
         raise ValueError("a crop needs a region")
     think = ""
     if rationale is not None:
-        pairs = zip(labels(round), rationale.sections, strict=True)
+        pairs = zip(labels(number), rationale.sections, strict=True)
         think = "\n".join(f"{label}: {section}" for label, section in pairs)
     issues = ", ".join(
         f'{{"kind": "{issue.kind}", "severity": {issue.severity}, "bbox_2d": {render_box(issue.region)}}}'
@@ -176,50 +208,91 @@ def render_reply(rationale: Rationale | None, answer: Answer, round: int) -> str
     )
 
 
-def parse_reply(text: str, round: int, *, official: bool = False) -> Parsed:
-    """Read a reply of round 1, 2, ...; raises `ReplyError`.
+def parse_reply(
+    text: str, number: int, *, official: bool = False, box_scale: tuple[float, float] | None = None
+) -> Parsed:
+    """Parse a reply of round `number` (from 1).
 
-    Replies with only the three official keys are read (no issues), numbers before labels and remarks in brackets after
-    them are allowed, line breaks inside a section count as spaces, and unknown keys are passed over. A final answer's
-    box is not used. `official=True` is as permissive as the Zoom-IQA authors' parser: the think text may be anything,
-    text around the answer is allowed, an all-zero box is a final answer, and a box that is none gives region None.
+    Accepted without repair: replies with only the three official keys (no issues), numbers before labels and remarks in
+    brackets after them, line breaks inside a section, unknown keys. The box of a final answer is ignored.
+
+    Args:
+        text: the reply.
+        number: number of the round, which decides the section labels.
+        official: be as permissive as the Zoom-IQA authors' parser: any think text or none, an all-zero box is a final
+            answer, an invalid box gives region None.
+        box_scale: (width, height) of the model's own box units; a box with a side over 1 is divided by them. None
+            rejects such a box.
+
+    Raises:
+        ReplyError: the reply cannot be parsed.
     """
     opened, closed = text.count("<answer>"), text.count("</answer>")
     if opened == 0 or closed == 0:
         raise ReplyError("no_answer", "the reply holds no <answer>...</answer>")
     if opened > 1 or closed > 1:
         raise ReplyError("two_answers", "the reply holds more than one <answer> or </answer>")
+    repaired: list[str] = []
     if official:
-        return _parse_official(text, round)
+        rationale, payload = _split_official(text, number, repaired)
+    else:
+        rationale, payload = _split(text, number, repaired)
+    answer = _parse_answer(_unfenced(payload, repaired), official, box_scale, repaired)
+    return Parsed(rationale, answer, tuple(dict.fromkeys(repaired)))
+
+
+def _split(text: str, number: int, repaired: list[str]) -> tuple[Rationale | None, str]:
+    """Return the rationale and the text of the answer."""
     opened, closed = text.count("<think>"), text.count("</think>")
     if opened == 0 or closed == 0:
         raise ReplyError("no_think", "the reply holds no <think>...</think>")
     if opened > 1 or closed > 1:
         raise ReplyError("two_thinks", "the reply holds more than one <think> or </think>")
-    match = re.fullmatch(r"\s*<think>(.*)</think>\s*<answer>(.*)</answer>\s*", text, re.DOTALL)
+    match = re.fullmatch(r"(.*)<think>(.*)</think>(.*)<answer>(.*)</answer>(.*)", text, re.DOTALL)
     if match is None:
-        raise ReplyError("extra_text", "a reply is <think>...</think><answer>...</answer> and nothing else")
-    return Parsed(_parse_think(match[1], round), _parse_answer(match[2], official=False))
+        raise ReplyError("bad_order", "a reply is <think>...</think><answer>...</answer>, in this order")
+    _drop(match[1] + match[3] + match[5], repaired)
+    return _parse_think(match[2], number), match[4]
 
 
-def _parse_official(text: str, round: int) -> Parsed:
+def _split_official(text: str, number: int, repaired: list[str]) -> tuple[Rationale | None, str]:
+    """Return the same as `_split`; the authors' parser does not read the think text, so any is accepted."""
     match = re.search(r"<answer>(.*)</answer>", text, re.DOTALL)
     if match is None:
         raise ReplyError("no_answer", "</answer> comes before <answer>")
-    rationale = None
-    think = re.search(r"<think>(.*?)</think>", text, re.DOTALL)
-    if think is not None:
-        try:
-            rationale = _parse_think(think[1], round)
-        except ReplyError:
-            rationale = None  # the authors' parser never reads the think text; the reply itself keeps it
-    return Parsed(rationale, _parse_answer(match[1], official=True))
+    outside = text[: match.start()] + text[match.end() :]
+    think = re.search(r"<think>(.*?)</think>", outside, re.DOTALL)
+    if think is None:
+        _drop(outside, repaired)
+        return None, match[1]
+    _drop(outside[: think.start()] + outside[think.end() :], repaired)
+    try:
+        return _parse_think(think[1], number), match[1]
+    except ReplyError:
+        return None, match[1]
 
 
-def _parse_think(think: str, round: int) -> Rationale | None:
+def _drop(outside: str, repaired: list[str]) -> None:
+    """Record what is dropped with the text outside the tags."""
+    if "```" in outside:
+        repaired.append("code fence")
+    if re.sub(r"```\w*", "", outside).strip():
+        repaired.append("text around the reply")
+
+
+def _unfenced(payload: str, repaired: list[str]) -> str:
+    """Return the answer without a code fence around it."""
+    match = re.fullmatch(r"\s*```\w*\s(.*)```\s*", payload, re.DOTALL)
+    if match is None:
+        return payload
+    repaired.append("code fence")
+    return match[1]
+
+
+def _parse_think(think: str, number: int) -> Rationale | None:
     if not think.strip():
         return None
-    names = labels(round)
+    names = labels(number)
     found = _find_labels(think, names, anchor=r"^\s*") or _find_labels(think, names, anchor=r"(?<!Final )(?<!\w)")
     if found is None:
         raise ReplyError("bad_sections", f"the think text does not hold, once each and in order: {', '.join(names)}")
@@ -234,7 +307,7 @@ def _parse_think(think: str, round: int) -> Rationale | None:
 
 
 def _find_labels(think: str, names: Sequence[str], anchor: str) -> list[re.Match[str]] | None:
-    """The four labels, or None unless each stands there exactly once and in order."""
+    """Return the matches of the four labels; None unless each occurs exactly once, in order."""
     found: list[re.Match[str]] = []
     for name in names:
         wording = re.escape(name).replace(r"\&", "&").replace("&", "(?:&|and)")
@@ -249,35 +322,41 @@ def _find_labels(think: str, names: Sequence[str], anchor: str) -> list[re.Match
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise ValueError("a key stands there twice")
+        raise ValueError("a key occurs twice")
     return result
 
 
-def _parse_answer(payload: str, *, official: bool) -> Answer:
+def _parse_answer(
+    payload: str, official: bool, box_scale: tuple[float, float] | None, repaired: list[str]
+) -> Answer:
     try:
         value = json.loads(payload, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:  # ValueError covers JSONDecodeError and numbers of absurd length
         raise ReplyError("bad_json", f"the answer is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise ReplyError("not_object", "the answer is JSON, but no object")
+        raise ReplyError("not_object", "the answer is JSON, but not an object")
     for key in ("bbox_2d", "rating", "tool"):
         if key not in value:
             raise ReplyError("missing_key", f"the answer has no {key!r}")
-    rating = _parse_rating(value["rating"])
+    rating = _parse_rating(value["rating"], repaired)
     tool = value["tool"]
     if tool not in ("crop", "final"):
         raise ReplyError("bad_tool", f'tool is "crop" or "final", not {tool!r}')
-    region: Region | None
+    box = value["bbox_2d"]
+    region: Region | None = None
     if official:
-        tool = "final" if _is_zero(value["bbox_2d"]) else tool
-        region = None if tool == "final" else _region_or_none(value["bbox_2d"])
-    elif _is_zero(value["bbox_2d"]):
+        tool = "final" if _is_zero(box) else tool
         if tool == "crop":
-            raise ReplyError("bad_bbox", "a crop is asked for, but the box is all zero")
-        region = None
-    else:
-        region = _parse_box(value["bbox_2d"], "bad_bbox")
-    return Answer(None if tool == "final" else region, rating, tool, _parse_issues(value.get("issues", [])))
+            try:
+                region = _parse_box(box, "bad_bbox", box_scale, repaired)
+            except ReplyError:
+                repaired.append("invalid box")
+    elif not _is_zero(box):
+        region = _parse_box(box, "bad_bbox", box_scale, repaired)
+    elif tool == "crop":
+        raise ReplyError("bad_bbox", "the answer asks for a crop, but its box is all zero")
+    issues = _parse_issues(value.get("issues", []), box_scale, repaired)
+    return Answer(None if tool == "final" else region, rating, tool, issues)
 
 
 def _is_number(value: object) -> bool:
@@ -288,7 +367,10 @@ def _is_zero(box: object) -> bool:
     return isinstance(box, list) and len(box) == 4 and all(_is_number(side) and side == 0 for side in box)
 
 
-def _parse_rating(value: object) -> float:
+def _parse_rating(value: object, repaired: list[str]) -> float:
+    if isinstance(value, str) and re.fullmatch(r"\s*\d(?:\.\d+)?\s*", value):
+        repaired.append("quoted rating")
+        value = float(value)
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise ReplyError("bad_rating", f"rating is a number, not {value!r}")
     if not 1 <= value <= 5:  # also false for NaN
@@ -297,39 +379,40 @@ def _parse_rating(value: object) -> float:
 
 
 def parse_rating(text: str) -> float:
-    """Read a rating that stands by itself: one digit and at most two decimals, 1..5; raises `ReplyError`."""
+    """Parse a rating without a reply around it: 1..5 with at most two decimals; raises `ReplyError`."""
     match = re.fullmatch(r"\s*([1-5](?:\.\d{1,2})?)\s*", text)
     if match is None:
         raise ReplyError("bad_rating", f"a rating from 1.00 to 5.00 is expected, not {text!r:.40}")
-    return _parse_rating(float(match[1]))
+    return _parse_rating(float(match[1]), [])
 
 
-def _parse_box(value: object, code: str) -> Region:
+def _parse_box(
+    value: object, code: str, box_scale: tuple[float, float] | None, repaired: list[str]
+) -> Region:
     if not isinstance(value, list) or len(value) != 4 or not all(_is_number(side) for side in value):
         raise ReplyError(code, f"bbox_2d is a list of four numbers, not {value!r}")
+    if box_scale is not None and any(side > 1 for side in value) and all(0 <= side <= max(box_scale) for side in value):
+        repaired.append("box units")
+        width, height = box_scale
+        value = [value[0] / width, value[1] / height, value[2] / width, value[3] / height]
     if not all(0 <= side <= 1 for side in value):  # also false for NaN; before float(), which overflows for huge ints
         raise ReplyError(code, "bbox_2d is in fractions of the picture, 0 to 1")
     try:
         return Region(*(float(side) for side in value))
     except ValueError as error:
-        raise ReplyError(code, f"bbox_2d is no region: {error}") from error
+        raise ReplyError(code, f"bbox_2d is not a region: {error}") from error
 
 
-def _region_or_none(value: object) -> Region | None:
-    try:
-        return _parse_box(value, "bad_bbox")
-    except ReplyError:
-        return None
-
-
-def _parse_issues(value: object) -> tuple[Issue, ...]:
+def _parse_issues(
+    value: object, box_scale: tuple[float, float] | None, repaired: list[str]
+) -> tuple[Issue, ...]:
     if not isinstance(value, list):
         raise ReplyError("bad_issues", "issues is a list")
     issues = []
     for item in value:
         if not isinstance(item, dict) or not {"kind", "severity", "bbox_2d"} <= item.keys():
             raise ReplyError("bad_issues", 'an issue is an object with "kind", "severity" and "bbox_2d"')
-        region = _parse_box(item["bbox_2d"], "bad_issues")
+        region = _parse_box(item["bbox_2d"], "bad_issues", box_scale, repaired)
         try:
             issues.append(Issue(item["kind"], item["severity"], region))
         except ValueError as error:

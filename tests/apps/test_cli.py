@@ -16,8 +16,8 @@ from PIL import Image
 
 import snellen
 from snellen.cli import main
-from snellen.protocol import Answer, Issue, Rationale, render_reply
 from snellen.region import FULL, Region
+from snellen.reply import Answer, Issue, Rationale, render_reply
 
 CORNER = Region(0.5, 0.5, 1.0, 1.0)
 FIRST = render_reply(

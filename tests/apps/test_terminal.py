@@ -13,8 +13,8 @@ from snellen.backend import Calibration, RatingDistribution, Reply
 from snellen.backends.scripted import ScriptedBackend
 from snellen.features import features
 from snellen.image import Picture
-from snellen.protocol import Answer, Issue, Rationale, render_reply
 from snellen.region import FULL, Region
+from snellen.reply import Answer, Issue, Rationale, render_reply
 from snellen.terminal import open_console
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (640, 800, 3), np.uint8)

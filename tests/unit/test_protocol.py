@@ -9,10 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from snellen.backends.box_units import box_scale
 from snellen.image import Picture, View
-from snellen.protocol import (
-    DEFAULT_QUESTION,
+from snellen.protocol import DEFAULT_QUESTION, Turn, first_prompt, later_prompt, open_protocol
+from snellen.region import FULL, Region
+from snellen.reply import (
     RATING_PREFIX,
+    REPAIRS,
     REPLY_ERROR_CODES,
     VIEW_MARK,
     Answer,
@@ -20,16 +23,11 @@ from snellen.protocol import (
     Parsed,
     Rationale,
     ReplyError,
-    Turn,
-    first_prompt,
-    later_prompt,
-    open_protocol,
     parse_reply,
     render_box,
     render_reply,
     to_grid,
 )
-from snellen.region import FULL, Region
 from snellen.vocabulary import KINDS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -164,16 +162,14 @@ GOOD = answer()
         (GOOD.removeprefix(THINK), "no_think"),
         (GOOD.removeprefix("<think>"), "no_think"),
         (THINK + GOOD, "two_thinks"),
-        (GOOD + " Thank you.", "extra_text"),
-        ("Sure! " + GOOD, "extra_text"),
-        (GOOD.replace("<answer>", "so <answer>"), "extra_text"),
-        (GOOD.removeprefix(THINK) + THINK, "extra_text"),
-        ("<answer>{}<think></think></answer>", "extra_text"),
-        ("</answer><think></think><answer>", "extra_text"),
+        (GOOD.removeprefix(THINK) + THINK, "bad_order"),
+        ("<answer>{}<think></think></answer>", "bad_order"),
+        ("</answer><think></think><answer>", "bad_order"),
         (GOOD.replace(THINK, "<think>It is soft.</think>"), "bad_sections"),
         (THINK + "<answer>{'rating': 3.5}</answer>", "bad_json"),
         (THINK + "<answer></answer>", "bad_json"),
-        (THINK + "<answer>```json\n{}\n```</answer>", "bad_json"),
+        (THINK + "<answer>```json\n{}\n```</answer>", "missing_key"),
+        (THINK + "<answer>```json {}</answer>", "bad_json"),
         (THINK + '<answer>{"rating": 3.5,}</answer>', "bad_json"),
         (GOOD.replace('"rating": 3.47', '"rating": 3.47, "rating": 1.0'), "bad_json"),
         (GOOD.replace("3.47", "1" * 5000), "bad_json"),
@@ -188,7 +184,9 @@ GOOD = answer()
         (answer(rating=7), "bad_rating"),
         (answer(rating=0.99), "bad_rating"),
         (answer(rating=10**400), "bad_rating"),
-        (answer(rating="3.47"), "bad_rating"),
+        (answer(rating="7.00"), "bad_rating"),
+        (answer(rating="good"), "bad_rating"),
+        (answer(rating="3.47 of 5"), "bad_rating"),
         (answer(rating=True), "bad_rating"),
         (answer(rating=None), "bad_rating"),
         (answer(tool="zoom"), "bad_tool"),
@@ -225,6 +223,56 @@ GOOD = answer()
 )
 def test_malformed_replies_have_their_code(text: str, code: str) -> None:
     assert code_of(text) == code
+
+
+CROP = Answer(BOX, 3.47, "crop")
+
+
+@pytest.mark.parametrize(
+    ("text", "repaired"),
+    [
+        (GOOD, ()),
+        (f"```xml\n{GOOD}\n```", ("code fence",)),
+        (f"Sure!\n```\n{GOOD}\n```\nThank you.", ("code fence", "text around the reply")),
+        (GOOD + " Thank you.", ("text around the reply",)),
+        (GOOD.replace("<answer>", "so <answer>"), ("text around the reply",)),
+        (GOOD.replace("<answer>", "<answer>```json\n").replace("</answer>", "\n```</answer>"), ("code fence",)),
+        (answer(rating="3.47"), ("quoted rating",)),
+        (f"Sure! {answer(rating=' 3.47 ')}", ("text around the reply", "quoted rating")),
+    ],
+)
+def test_repairs_of_form_are_listed(text: str, repaired: tuple[str, ...]) -> None:
+    assert parse_reply(text, 1) == Parsed(None, CROP, repaired)
+    assert parse_reply(text, 1, official=True) == Parsed(None, CROP, repaired)
+    assert set(repaired) <= set(REPAIRS)
+
+
+def test_boxes_in_other_units_are_scaled_where_the_unit_is_known() -> None:
+    blur = {"kind": "blur", "severity": 3, "bbox_2d": [100, 200, 600, 800]}
+    thousandths = answer(bbox_2d=[100, 200, 600, 800], issues=[blur])
+    expected = Answer(BOX, 3.47, "crop", (Issue("blur", 3, BOX),))
+    assert parse_reply(thousandths, 1, box_scale=(1000, 1000)) == Parsed(None, expected, ("box units",))
+    pixels = answer(bbox_2d=[64, 96, 384, 384])
+    assert parse_reply(pixels, 1, box_scale=(640, 480)) == Parsed(None, CROP, ("box units",))
+    assert parse_reply(GOOD, 1, box_scale=(640, 480)) == Parsed(None, CROP)  # fractions stay fractions
+    assert code_of(thousandths) == "bad_bbox"
+    for box in ([64, 96, 384, 500], [0, 0, 641, 100], [-1, 0, 100, 100], [384, 96, 64, 384]):
+        with pytest.raises(ReplyError, match="bad_bbox"):
+            parse_reply(answer(bbox_2d=box), 1, box_scale=(640, 480))
+
+
+@pytest.mark.parametrize(
+    ("model", "scale"),
+    [
+        ("Qwen/Qwen2.5-VL-7B-Instruct", (640, 480)),
+        ("qwen2_5_vl", (640, 480)),
+        ("qwen3_vl", (1000, 1000)),
+        ("OpenGVLab/InternVL3-8B", (1000, 1000)),
+        ("llava", None),
+    ],
+)
+def test_box_units_of_model_families(model: str, scale: tuple[float, float] | None) -> None:
+    assert box_scale(model, (640, 480)) == scale
 
 
 FULL_REPLY = render_reply(RATIONALE, Answer(BOX, 3.47, "crop"), 1)
@@ -280,6 +328,7 @@ def test_official_mode_is_as_permissive_as_the_authors() -> None:
     for box in ([0.6, 0.2, 0.1, 0.8], [64, 48, 320, 240], [0.1, 0.2, 0.6], "none", None):
         parsed = parse_reply(f"Sure. {answer(bbox_2d=box)} Done.", 1, official=True)
         assert parsed.answer == Answer(None, 3.47, "crop")
+        assert parsed.repaired == ("text around the reply", "invalid box")
     assert parse_reply(answer(bbox_2d=[5, 5, 2, 2], tool="final"), 1, official=True).answer.tool == "final"
     assert code_of("<think></think>", official=True) == "no_answer"
     assert code_of("</answer><answer>", official=True) == "no_answer"

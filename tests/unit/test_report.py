@@ -17,8 +17,8 @@ from snellen.assessor import Assessor
 from snellen.backend import Calibration, RatingDistribution, Reply
 from snellen.backends.scripted import ScriptedBackend
 from snellen.image import Picture
-from snellen.protocol import Answer, Issue, Rationale, render_reply
 from snellen.region import FULL, Region
+from snellen.reply import Answer, Issue, Rationale, render_reply
 from snellen.report import Report
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)> & so on'

@@ -36,9 +36,10 @@ from snellen.backend import (
 from snellen.backends.grammar import Grammar, called_places
 from snellen.backends.pieces import Pieces
 from snellen.backends.taught import PLACED, read_phrases
-from snellen.image import GRID, View, glimpse
+from snellen.image import GRID, View
 from snellen.region import FULL, Region
 from snellen.reply import RATING_PREFIX, Answer, labels, parse_reply
+from snellen.snellen1.imagenet_view import imagenet_view
 from snellen.snellen1.pooling import Floats, regrid
 from snellen.vocabulary import KINDS
 from snellen.zoom import ZOOM_PRESETS
@@ -176,7 +177,7 @@ class BundledBackend(Backend):
 
     def _look(self, view: View, ways: Sequence[bool]) -> LookVectors:
         reads = self._reads(view, ways)  # what takes longest begins first
-        small = glimpse(view.overview)
+        small = imagenet_view(view.overview)
         glimpses = [
             self._readers.submit(self._glimpse.run, None, {"picture": _turned(small, mirrored)[None]})
             for mirrored in ways

@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image
 
 from snellen.backend import Backend, BackendError, Conversation, Reply, Sampling
+from snellen.backends.box_units import box_scale
 from snellen.backends.rating_tokens import RATING_TOKENS, Choice, leading_number, rating_from_choices
 from snellen.image import View, resample
 from snellen.reply import RATING_PREFIX
@@ -70,6 +71,11 @@ class OpenAIBackend(Backend):
         """See `Backend.rate`; the reply is forced up to its rating."""
         forced = self._replies(conversations, Sampling(max_tokens=RATING_TOKENS), RATING_PREFIX)
         return [Reply(leading_number(reply.text), rating=reply.rating, finish="rating") for reply in forced]
+
+    def box_scale(self, view: View) -> tuple[float, float] | None:
+        """See `Backend.box_scale`; by the model's name."""
+        height, width = resample(view.picture, view.region, self.long_side).shape[:2]
+        return box_scale(self.name, (width, height))
 
     def _replies(self, conversations: Sequence[Conversation], sampling: Sampling, prefix: str) -> list[Reply]:
         with ThreadPoolExecutor(max_workers=self.parallel) as pool:

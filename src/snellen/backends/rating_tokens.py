@@ -18,6 +18,8 @@ from snellen.backend import RATING_GRID, RatingDistribution
 RATINGS = tuple(f"{rating:.2f}" for rating in RATING_GRID)
 """The ratings of RATING_GRID as a reply writes them."""
 
+MIN_MASS = 0.8
+"""Least probability that has to be recovered for a distribution; with less, the written rating counts."""
 RATING_TOKENS = 8
 """Most tokens that a written rating takes."""
 
@@ -63,7 +65,7 @@ def rating_from_choices(prefix: str, choices: Sequence[Choice]) -> RatingDistrib
     Along the written number the alternatives of each token branch off. What would have followed on another branch is
     not known, so its probability is spread evenly over the ratings that it can still become. Alternatives that begin
     no rating, and those that the server did not list, are left out and the rest is scaled to 1. None where the reply
-    holds no rating or the listed alternatives none.
+    holds no rating, or the recovered probability is below MIN_MASS.
     """
     text = prefix + "".join(choice.text for choice in choices)
     keys = list(RATING_KEY.finditer(text))
@@ -104,9 +106,9 @@ def _add(mass: dict[str, float], ratings: Sequence[str], weight: float) -> None:
 
 
 def distribution(mass: Mapping[str, float]) -> RatingDistribution | None:
-    """Weights by rating text as a distribution, scaled to 1; None when there is no weight at all."""
+    """Return probabilities by rating text as a distribution, scaled to 1; None when they sum to less than MIN_MASS."""
     total = sum(mass.values())
-    if not total > 0.0:
+    if not total >= MIN_MASS:
         return None
     ratings = sorted(rating for rating, weight in mass.items() if weight > 0.0)
     return RatingDistribution(
@@ -122,7 +124,8 @@ def rating_by_expansion(
     """Follow every way to write a rating that has at least probability `least`.
 
     `next_tokens` maps the token ids written so far, after `"rating":` and its white space, to probabilities of the
-    next token; `texts` gives the text of those tokens that can be part of a rating. None when no way leads to one.
+    next token; `texts` gives the text of those tokens that can be part of a rating. None when the recovered probability
+    is below MIN_MASS.
     """
     mass: dict[str, float] = {}
     waiting: list[tuple[tuple[int, ...], str, float]] = [((), "", 1.0)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from snellen.backend import Backend, BackendError, Conversation, RatingDistribution, Reply, Sampling
+from snellen.backends.box_units import box_scale
 from snellen.backends.rating_tokens import RATING_KEY, RATING_TOKENS, leading_number, rating_by_expansion
 from snellen.image import View, resample
 from snellen.reply import RATING_PREFIX
@@ -58,6 +59,11 @@ class HfBackend(Backend):
         sampling = Sampling(max_tokens=RATING_TOKENS)
         forced = [self._reply(conversation, sampling, RATING_PREFIX) for conversation in conversations]
         return [Reply(leading_number(reply.text), rating=reply.rating, finish="rating") for reply in forced]
+
+    def box_scale(self, view: View) -> tuple[float, float] | None:
+        """See `Backend.box_scale`; by the model type of the checkpoint."""
+        height, width = resample(view.picture, view.region, self.long_side).shape[:2]
+        return box_scale(str(self.model.config.model_type), (width, height))
 
     def _reply(self, conversation: Conversation, sampling: Sampling, prefix: str = "") -> Reply:
         """Generate what follows a forced `prefix` of the reply; the prefix is no part of the returned text."""

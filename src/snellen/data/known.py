@@ -18,7 +18,7 @@ from snellen.data.sample import Fault
 from snellen.features import CELLS, Features
 from snellen.rationale import Facts, compose
 from snellen.rationale.evidence import BLOCKY, CAST, CLIPPED_MUCH, DARK, FLAT, GRAINY, SOFT
-from snellen.region import FULL, WHOLE_AREA, Region
+from snellen.region import FULL, LOCAL_AREA, Region
 from snellen.reply import Answer, Issue, Rationale, to_grid
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def conversation(known: Known, rng: np.random.Generator) -> list[tuple[Rationale
     A crop is asked for where a fault is local or the first view unsure. rng: draws crops and round 1's mistakes.
     """
     listed = _first_issues(known, rng)
-    if not known.unsure and all(issue.region.area >= WHOLE_AREA for issue in known.issues):
+    if not known.unsure and all(issue.region.area >= LOCAL_AREA for issue in known.issues):
         answer = Answer(None, known.label, "final", listed)
         return [(compose(Facts(1, known.label, listed, known.measured)), answer)]
     first = Answer(crop_region(known, rng), known.first_rating, "crop", listed)
@@ -113,7 +113,7 @@ def second_round(known: Known, first: Answer) -> tuple[Rationale, Answer]:
 
 def quick_answer(known: Known) -> Answer:
     """Return the answer of one round without text: the label, and the issues that are plain in a small view."""
-    plain = [one for one in known.issues if one.severity >= (2 if one.region.area >= WHOLE_AREA else 3)]
+    plain = [one for one in known.issues if one.severity >= (2 if one.region.area >= LOCAL_AREA else 3)]
     return Answer(None, known.label, "final", tuple(plain))
 
 
@@ -135,7 +135,7 @@ def crop_region(known: Known, rng: np.random.Generator) -> Region:
     the part with the highest contrast."""
     if known.crop is not None:
         return to_grid(known.crop)
-    local = [issue.region for issue in known.issues if issue.region.area < WHOLE_AREA]
+    local = [issue.region for issue in known.issues if issue.region.area < LOCAL_AREA]
     if not local:
         return to_grid(informative_region(known.measured, rng))
     box = local[0]
@@ -183,7 +183,7 @@ def cluster(bad: NDArray[np.bool_]) -> Region:
         return FULL
     rows, columns = [y for y, _ in best], [x for _, x in best]
     box = Region(min(columns) / CELLS, min(rows) / CELLS, (max(columns) + 1) / CELLS, (max(rows) + 1) / CELLS)
-    return FULL if box.area >= WHOLE_AREA else box
+    return FULL if box.area >= LOCAL_AREA else box
 
 
 def _groups(bad: NDArray[np.bool_]) -> Sequence[list[tuple[int, int]]]:

@@ -49,6 +49,10 @@ class OneFirstLook(Backend):
             self.views[picture] = picture.view()
         return self.views[picture]
 
+    def box_scale(self, view: View) -> tuple[float, float] | None:
+        """See `Backend.box_scale`."""
+        return self.backend.box_scale(view)
+
     def plain_rating(self, view: View, name: str) -> float:
         """See `Backend.plain_rating`."""
         return self.backend.plain_rating(view, name)
@@ -93,6 +97,10 @@ class OtherCrop(Backend):
     def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
         """See `Backend.rate`."""
         return self.backend.rate(conversations)
+
+    def box_scale(self, view: View) -> tuple[float, float] | None:
+        """See `Backend.box_scale`."""
+        return self.backend.box_scale(view)
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """See `Backend.reply`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snellen.features import CELLS, Features, hue_name
-from snellen.region import FULL, WHOLE_AREA, Region
+from snellen.region import FULL, LOCAL_AREA, Region
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def _mask(region: Region) -> NDArray[np.bool_]:
 
 def evidence(kind: str, region: Region, measured: Features) -> list[str]:
     """Return the keys of `lexicon.EVIDENCE` that the maps bear out for a fault of a kind in a region; may be empty."""
-    local = region.area < WHOLE_AREA
+    local = region.area < LOCAL_AREA
 
     def here(name: str) -> float:
         return float(inside(measured.maps[name], region).mean())
@@ -116,7 +116,7 @@ def tint(region: Region, measured: Features) -> str:
 
 
 def _tint(region: Region, measured: Features) -> str | None:
-    if region.area >= WHOLE_AREA:
+    if region.area >= LOCAL_AREA:
         cast = measured.values["color_cast"].value
         return hue_name(measured.values["color_cast_hue"].value) if cast > CAST / 2 else None
     strength = inside(measured.maps["color_cast"], region)

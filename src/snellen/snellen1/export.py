@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from snellen.image import GLIMPSE, GRID
+from snellen.image import GRID
 from snellen.snellen1.decoder import Decoder
 from snellen.snellen1.encoder import SAID, Encoder
+from snellen.snellen1.imagenet_view import IMAGENET_SIDE
 from snellen.snellen1.perception import Vision
 from snellen.snellen1.rating_head import TOLD
 
@@ -65,7 +66,7 @@ def export_onnx(vision: Vision, decoder: Decoder, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     vision.eval(), decoder.eval()
     export_encoder(_Everything(vision.encoder), out / "encoder.onnx")
-    picture = torch.zeros(1, GLIMPSE, GLIMPSE, 3, dtype=torch.uint8)
+    picture = torch.zeros(1, IMAGENET_SIDE, IMAGENET_SIDE, 3, dtype=torch.uint8)
     sizes = {"picture": {0: "n", 1: "height", 2: "width"}, "glimpse": {0: "n"}}
     _save(vision.glimpse, (picture,), out / "glimpse.onnx", ["picture"], ["glimpse"], sizes)
     place = torch.zeros(1, 2, SAID, GRID, GRID), torch.tensor([[0.0, 0.0, 1.0, 1.0]])

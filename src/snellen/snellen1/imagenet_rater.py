@@ -26,7 +26,7 @@ _ENDS = frozenset(sum(stage[0] for stage in STAGES[: i + 1]) - 1 for i in range(
 
 
 class Glimpse(Lite0):
-    """Overviews at most GLIMPSE px long (`snellen.image.glimpse`) to ratings.
+    """Overviews at most IMAGENET_SIDE px long (`imagenet_view`) to ratings.
 
     Input: (N, H, W, 3) uint8 or float in 0..255, H and W multiples of 32. Output: MOS on 1..5, unclipped.
     """

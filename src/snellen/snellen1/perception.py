@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snellen.backends.onnx import GRID_SIDE
-from snellen.image import GRID, glimpse
+from snellen.image import GRID
 from snellen.snellen1.encoder import SUMMARY, WIDTH, Encoder, Glance, encode_mixed, regrid
 from snellen.snellen1.fault_head import FaultHeads
 from snellen.snellen1.imagenet_rater import Glimpse
+from snellen.snellen1.imagenet_view import imagenet_view
 from snellen.vocabulary import KINDS
 
 CELLS = GRID_SIDE * GRID_SIDE
@@ -88,7 +89,7 @@ class Vision(nn.Module):
 
     def glimpses(self, overviews: Sequence[np.ndarray]) -> Tensor:
         """What the glimpse rates the overviews of N looks, (N,)."""
-        small = [glimpse(np.ascontiguousarray(overview)) for overview in overviews]
+        small = [imagenet_view(np.ascontiguousarray(overview)) for overview in overviews]
         return torch.stack(encode_mixed(self.glimpse, self.encoder.cell.weight.device, small))
 
     def rate(self, cells: Tensor) -> Tensor:

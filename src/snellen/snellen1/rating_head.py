@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from snellen.rationale.lexicon import PLACE_WORDS, SEVERITY, wordings
-from snellen.region import PLACES, WHOLE_AREA
+from snellen.region import LOCAL_AREA, PLACES
 from snellen.vocabulary import KINDS, NAMES
 
 PARTS = (len(KINDS) + 1, 1, 4, 1, 1, len(KINDS) + 1, 1)
@@ -206,7 +206,7 @@ def in_favour(told: Tensor) -> Tensor:
     near = -0.5 * (apart / PLACE_SPREAD) ** 2
     place = (near[:, 1, :, None] + near[:, 0, None, :]).flatten(1)  # rows first
     place = place - place.amax(dim=1, keepdim=True)
-    whole = (look.area - WHOLE_AREA) / 0.05  # log odds of being called the whole picture
+    whole = (look.area - LOCAL_AREA) / 0.05  # log odds of being called the whole picture
     place = torch.cat([place - nn.functional.softplus(whole), whole - nn.functional.softplus(whole)], dim=1)
     parts = [part - part.amax(dim=1, keepdim=True) for part in (kind, severity, place)]
     # a severity is only named with a fault: where none is likely, all are held back, and with them the naming

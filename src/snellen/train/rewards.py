@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from snellen.assessment import Assessment
 from snellen.data.sample import Fault, Sample
-from snellen.region import Region
+from snellen.region import LOCAL_AREA, Region
 from snellen.reply import Issue
 
 Floats = npt.NDArray[np.float64]
@@ -37,9 +37,6 @@ WEIGHTS: tuple[tuple[str, float], ...] = (
 """Every reward and its weight in the sum; weight 0 only logs. The price of a crop is below what a second look brings to
 the refinement of an ordinary photograph, 0.3 times 0.004: at 0.005 to 0.05 the policy stopped looking at these
 (docs/log)."""
-
-LOCAL = 0.6
-"""Faults over less of the picture than this are local, so that there is a place to look at."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +83,12 @@ def said_by(assessment: Assessment) -> Said:
     ratings = tuple(step.rating for step in assessment.steps if step.rating is not None)
     expected = tuple(step.score for step in assessment.steps if step.score is not None)
     crops = tuple(step.region for step in assessment.steps[1:])
-    return Said(assessment.error is None, ratings, expected, crops, assessment.issues)
+    readable = assessment.error is None and not any(step.parsed and step.parsed.repaired for step in assessment.steps)
+    return Said(readable, ratings, expected, crops, assessment.issues)
 
 
 def format(readable: npt.ArrayLike) -> Floats:
-    """1 where every reply of the rollout can be read, else 0. Strict: see `snellen.reply.parse_reply`."""
+    """1 where every reply of the rollout could be parsed without a repair, else 0; see `snellen.reply.parse_reply`."""
     return np.asarray(readable, np.float64)
 
 
@@ -154,7 +152,7 @@ def grounding(said: Said, truth: Truth) -> float:
     first, paid as much for most of the picture as for the model's own box of the fault, so that crops grew to 0.6 of
     the picture (docs/log).
     """
-    local = [fault for fault in truth.faults or () if fault.region.area < LOCAL]
+    local = [fault for fault in truth.faults or () if fault.region.area < LOCAL_AREA]
     if not local:
         return math.nan
     place = max(local, key=lambda fault: fault.severity).region

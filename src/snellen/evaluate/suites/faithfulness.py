@@ -24,13 +24,11 @@ from snellen.evaluate.report.tables import Table, percent, spread
 from snellen.evaluate.stats import correlation as metrics
 from snellen.evaluate.suites import grounding
 from snellen.image import Picture
-from snellen.region import Region
+from snellen.region import LOCAL_AREA, Region
 
 SUITE = "faithfulness"
 MARGIN = 0.05
 """MOS points: what a score must rise by to count as risen."""
-LOCAL = 0.6
-"""A fault of a larger share of the picture has no other place to be told from."""
 LEAST = 0.25
 """Of the area named: a smaller other place says nothing."""
 SEED = 0
@@ -85,7 +83,7 @@ def _tested(rows: Sequence[Row], sets: Sequence[DataSet]) -> list[Row]:
             continue
         faults = grounding.truth(row, sets).faults
         known = bool(row.variant) or _sample(row, sets).reference is not None
-        if known and len(faults) == 1 and faults[0].region.area <= LOCAL:
+        if known and len(faults) == 1 and faults[0].region.area < LOCAL_AREA:
             found.append(row)
     return found
 

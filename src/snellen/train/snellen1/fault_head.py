@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snellen.region import WHOLE_AREA, Region
+from snellen.region import LOCAL_AREA, Region
 from snellen.snellen1.fault_head import FaultHeads, Faults
 from snellen.train import best_device
 from snellen.train.checkpoint import follow, keep, rate_at, resume
@@ -160,7 +160,7 @@ def validate_heads(heads: FaultHeads, looks: Sequence[Look], cells: Tensor) -> d
     strong = (worst > 0) & (severity >= 3)
     held = []
     for look, box in zip(looks, faults.box.numpy(), strict=True):
-        if look.fault is None or look.fault[1] < 3 or not SLIVER <= look.fault[2].area < WHOLE_AREA:
+        if look.fault is None or look.fault[1] < 3 or not SLIVER <= look.fault[2].area < LOCAL_AREA:
             continue
         held.append(Region(*map(float, box)).covers(look.fault[2]) >= 0.5)
 
