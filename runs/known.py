@@ -20,7 +20,7 @@ import numpy as np
 import onnxruntime
 from torch import Tensor
 
-from snellen.data.build import FOLDS, out_of_fold
+from snellen.data.first_rating import FOLDS, out_of_fold
 from snellen.data.sample import Sample, read_manifest
 from snellen.data.synthesize import Recipe, read_recipes
 from snellen.features import features

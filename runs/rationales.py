@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from snellen.data.known import Known, conversation, quick_answer
+from snellen.data.known import Known, conversation, score_only_answer
 from snellen.data.sample import Fault
 from snellen.features import Feature, Features
 from snellen.region import FULL, LOCAL_AREA, Region
@@ -71,7 +71,7 @@ def quick_round(row: dict[str, Any], number: int) -> dict[str, Any]:
     if "measured" not in row:
         return round_of(row, number, (None, Answer(None, row["mos"], "final")), row["mos"], "rating")
     known = known_of(row)
-    answer = quick_answer(known) if number == 1 else Answer(None, known.label, "final", known.issues)
+    answer = score_only_answer(known) if number == 1 else Answer(None, known.label, "final", known.issues)
     return round_of(row, number, (None, answer), known.label)
 
 

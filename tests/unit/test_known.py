@@ -14,7 +14,7 @@ from snellen.data.known import (
     crop_region,
     derived_issues,
     informative_region,
-    quick_answer,
+    score_only_answer,
     second_round,
     shows_at_first,
 )
@@ -148,13 +148,13 @@ def test_a_second_round_needs_a_crop() -> None:
         second_round(faulty(), Answer(None, 3.0, "final"))
 
 
-def test_a_quick_answer_is_final_and_lists_what_is_plain() -> None:
-    answer = quick_answer(faulty(level=4, label=2.7))
+def test_a_score_only_answer_is_final_and_lists_what_is_plain() -> None:
+    answer = score_only_answer(faulty(level=4, label=2.7))
     assert (answer.rating, answer.tool, answer.region) == (2.7, "final", None)
     assert [(issue.kind, issue.severity) for issue in answer.issues] == [("blur", 4)]
     assert render_reply(None, answer, 1).startswith(RATING_PREFIX)
-    assert quick_answer(faulty(level=2)).issues == ()
-    assert len(quick_answer(faulty(level=2, region=FULL)).issues) == 1
+    assert score_only_answer(faulty(level=2)).issues == ()
+    assert len(score_only_answer(faulty(level=2, region=FULL)).issues) == 1
 
 
 def test_boxes_are_on_the_grid_of_two_decimals() -> None:

@@ -66,7 +66,7 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from snellen.data.build import show
+    from snellen.data.page import show
 
     check_writable(args.out)
     try:

@@ -111,7 +111,7 @@ def second_round(known: Known, first: Answer) -> tuple[Rationale, Answer]:
     return compose(facts), last
 
 
-def quick_answer(known: Known) -> Answer:
+def score_only_answer(known: Known) -> Answer:
     """Return the answer of one round without text: the label, and the issues that are plain in a small view."""
     plain = [one for one in known.issues if one.severity >= (2 if one.region.area >= LOCAL_AREA else 3)]
     return Answer(None, known.label, "final", tuple(plain))
