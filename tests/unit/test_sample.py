@@ -23,7 +23,7 @@ def full_sample(folder: Path) -> Sample:
     )
 
 
-def test_a_fault_is_as_severe_as_people_say_or_else_its_level() -> None:
+def test_severity_is_that_of_the_level_mean_or_else_the_level() -> None:
     whole = Region(0.0, 0.0, 1.0, 1.0)
     assert Fault("gaussian_blur", "blur", 3, whole).severity == pytest.approx(6 - 2.911)
     assert Fault("a rated set's own", "blur", 3, whole).severity == 3.0

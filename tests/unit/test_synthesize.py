@@ -1,5 +1,3 @@
-"""Pictures with known faults: opinion arithmetic by hand, recipes that come back, pixels that are made again."""
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -27,20 +25,20 @@ def picture() -> np.ndarray:
     return np.stack([x * 2, y * 2, 128 + 60 * np.sin(x) * np.cos(y)], axis=2).astype(np.uint8)
 
 
-def test_whole_fault_on_a_pristine_picture_costs_what_people_said() -> None:
+def test_a_whole_fault_lowers_a_pristine_picture_to_the_level_mean() -> None:
     assert synthetic_mos(PRISTINE_MOS, 2.0, 1.0) == pytest.approx(2.0)
 
 
-def test_a_quarter_of_the_picture_by_hand() -> None:
+def test_the_mos_of_a_fault_in_a_quarter_by_hand() -> None:
     # from 4.65 to 2.0 costs 2.65; a quarter costs 0.3 + 0.7 * 0.5 = 0.65 of it
     assert synthetic_mos(PRISTINE_MOS, 2.0, 0.25) == pytest.approx(4.65 - 0.65 * 2.65)
 
 
-def test_a_fault_never_helps() -> None:
+def test_a_fault_never_raises_the_mos() -> None:
     assert synthetic_mos(3.0, 5.0, 1.0) == pytest.approx(3.0)
 
 
-def test_recipes_come_back_from_disk_and_make_the_same_pixels(tmp_path: Path) -> None:
+def test_recipes_read_back_and_make_the_same_pixels(tmp_path: Path) -> None:
     sources = [("a.png", 128, 96, 4.5), ("b.png", 128, 96, 4.2)]
     recipes = plan(sources, 24, seed=3, min_megapixels=0.005, develop=0.5)
     assert 0 < sum(recipe.develop is not None for recipe in recipes) < 24
@@ -62,7 +60,7 @@ def test_outside_the_region_nothing_changes() -> None:
     assert not np.array_equal(made, source.pixels)
 
 
-def test_a_picture_developed_anew_is_another_but_little_changed() -> None:
+def test_a_developed_picture_differs_but_little() -> None:
     y, x = np.mgrid[0:900, 0:1200]
     pixels = np.stack([x / 5, y / 4, 128 + 60 * np.sin(x / 9) * np.cos(y / 7)], axis=2).astype(np.uint8)
     sizes, means, gray, toned = set(), [], 0, 0
@@ -92,7 +90,7 @@ def test_a_whole_picture_without_color_is_no_fault_and_a_part_of_one_is() -> Non
     assert np.ptp(made.astype(int), axis=2).max() <= 1
 
 
-def test_a_fault_lies_in_the_picture_as_it_was_developed() -> None:
+def test_a_fault_is_applied_to_the_developed_picture() -> None:
     source = load(picture())
     clean = Recipe("a.png", FULL, 4.5, None, 1, FULL, 1, develop=7)
     faulty = Recipe("a.png", FULL, 4.5, "white_noise", 5, Region(0.5, 0.5, 1.0, 1.0), 1, develop=7)

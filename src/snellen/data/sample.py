@@ -1,10 +1,10 @@
-"""One picture with what is known about it, and the manifest that lists many.
+"""Samples (a picture with its labels) and manifests (files that list samples).
 
 A manifest is JSON lines, one picture per line, made to be read and edited by a person:
 
     {"path": "Images/ss01 (1).jpg", "mos": 3.21, "split": "train", "group": "g00017", "subset": "ss01"}
 
-Keys that hold nothing are left out. Paths inside the manifest's folder (or inside `root`) are written relative to it.
+Keys without a value are left out. Paths inside the manifest's folder (or inside `root`) are written relative to it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ class ManifestError(ValueError):
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault that was applied to a picture on purpose, so its truth is known.
+    """One fault that was applied to a picture on purpose.
 
-    distortion: name in `snellen.data.distort.DISTORTIONS`, or a rated set's own name for one that is not there.
-    kind: one of `snellen.vocabulary.KINDS`. level: 1 (slight) to 5 (severe).
-    region: where, in fractions of the whole upright picture.
+    Attributes:
+        distortion: name in `snellen.data.distort.DISTORTIONS`, or a rated set's own name for another one.
+        kind: one of `snellen.vocabulary.KINDS`.
+        level: 1 (slight) to 5 (severe).
+        region: where, in fractions of the whole upright picture.
     """
 
     distortion: str
@@ -60,11 +62,16 @@ class Fault:
 class Sample:
     """One picture of a data set.
 
-    path: file. mos: mean opinion score 1 (bad) to 5 (excellent), None where nobody rated it.
-    std: standard deviation of the opinions on the same scale; n: how many opinions; None where unknown.
-    split: "train", "val" or "test". group: pictures of one scene share it; "" where not looked for.
-    subset: the data set's own division. reference: path of the pristine picture this one was made from.
-    faults: what was applied to it; empty for pictures as found.
+    Attributes:
+        path: of the file.
+        mos: mean opinion score, 1 (bad) to 5 (excellent); None for an unrated picture.
+        std: standard deviation of the opinions on the same scale; None where unknown.
+        n: number of opinions; None where unknown.
+        split: "train", "val" or "test".
+        group: name that pictures of one scene share; "" where unknown.
+        reference: path of the pristine picture that this one was made from.
+        faults: applied faults; empty for pictures as found.
+        subset: the data set's own division.
     """
 
     path: str
@@ -91,7 +98,8 @@ class Sample:
 
 
 def write_manifest(samples: Iterable[Sample], file: str | Path, root: str | Path | None = None) -> int:
-    """Write one JSON line per sample to `file` and return how many. Paths inside `root` become relative to it."""
+    """Write one JSON line per sample and return their number. Paths inside `root` (default: the manifest's folder)
+    become relative to it."""
     target = Path(file)
     base = Path(root) if root is not None else target.parent
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -106,10 +114,11 @@ def write_manifest(samples: Iterable[Sample], file: str | Path, root: str | Path
 
 
 def read_manifest(file: str | Path, root: str | Path | None = None, *, check_files: bool = False) -> list[Sample]:
-    """Read a manifest. Relative paths are taken from `root`, or from the manifest's own folder.
+    """Read a manifest. Relative paths are taken from `root` (default: the manifest's folder).
 
-    Raises ManifestError for the first row that is not usable, naming it: no JSON object, an unknown key, a value out
-    of range or not a number, a picture that an earlier row lists, and with `check_files` a file that is not there.
+    Raises:
+        ManifestError: for the first row that cannot be used: no JSON object, an unknown key, a value out of range or
+            not a number, a picture that an earlier row lists, and with `check_files` a missing file.
     """
     source = Path(file)
     base = Path(root) if root is not None else source.parent
@@ -183,14 +192,14 @@ def _from_row(row: object, base: Path) -> Sample:
 
 
 def fault_to_row(fault: Fault) -> dict[str, Any]:
-    """A fault as a JSON object; the box keeps four decimals, where `Region.to_list` keeps two."""
+    """Return a fault as a JSON object; its box has four decimals, where `Region.to_list` has two."""
     region = fault.region
     box = [round(v, 4) for v in (region.x0, region.y0, region.x1, region.y1)]
     return {"distortion": fault.distortion, "kind": fault.kind, "level": fault.level, "region": box}
 
 
 def fault_from_row(row: object) -> Fault:
-    """The inverse of `fault_to_row`. Raises ValueError, TypeError or KeyError for a row that is not a fault."""
+    """Read a fault from a JSON object. Raises ValueError, TypeError or KeyError for one that is no fault."""
     if not isinstance(row, dict):
         raise TypeError("a fault is not a JSON object")
     box = row["region"]

@@ -1,7 +1,7 @@
-"""Pictures with known faults: a recipe says which source, which frame of it, which fault, how strong and where.
+"""Synthetic pictures with known faults, made from recipes: source, frame, fault, level and place.
 
-A recipe is a few numbers, so a set of thousands of large pictures is one small readable file and every picture can
-be made again, byte for byte, from its source.
+A recipe is a few numbers. So a set of thousands of large pictures is one small readable file, and every picture can be
+made again from its source, byte for byte.
 """
 
 from __future__ import annotations
@@ -21,33 +21,38 @@ from snellen.image import Picture
 from snellen.region import FULL, Region
 
 PRISTINE_MOS = 4.65
-"""KADID-10k's reference pictures are rated about here: the top of its level means (mean over types of level 1)."""
+"""MOS of KADID-10k's reference pictures: the mean over its distortions at level 1."""
 
 GLOBAL_MEGAPIXELS = 2.0
-"""Largest frame that gets a fault all over: it looks the same everywhere, so more pixels only cost time."""
+"""Largest frame for a fault of the whole picture, which looks the same everywhere: more pixels only cost time."""
 
 LEAST_SIDE = 512
-"""No picture is developed smaller than this, in px of its short side."""
+"""Least short side of a picture that `developed` makes smaller, in px."""
 
 BLACK_AND_WHITE = ("saturation_hsv", 4)
-"""The distortion and level that take all color away. In a part of a picture that is a fault; all over it is a black and
-white photograph, as many good ones are."""
+"""Distortion and level that remove all color: a fault in a part of a picture; the whole of it is then a black-and-white
+photograph."""
 
 MONOCHROME = 0.12
-"""Share of the pictures developed anew that come out in black and white, half of them toned."""
+"""Share of the pictures of `developed` that are black and white, half of them toned."""
 
 VISIBLE = 2.5
-"""Least `visible_change` of a fault that a judge can be asked to find."""
+"""Least `visible_change` of a fault that counts as visible, in 8-bit levels."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One synthetic picture.
 
-    source: path of the clean picture. frame: the part of it that is the picture. base: MOS of the clean source.
-    distortion: a name in DISTORTIONS, or None for a clean picture. level: 1..5. region: where, in fractions of the
-    frame (FULL for the whole picture). seed: of the fault's own randomness. develop: seed of how the clean picture was
-    developed, see `developed`; None leaves it as it is.
+    Attributes:
+        source: path of the clean picture.
+        frame: part of the source that is the picture.
+        base: MOS of the clean source, 1..5.
+        distortion: name in DISTORTIONS; None for a clean picture.
+        level: 1..5.
+        region: where the fault is, in fractions of the frame; FULL for the whole picture.
+        seed: of the fault's own randomness.
+        develop: seed of `developed`, which the source goes through first; None leaves it as it is.
     """
 
     source: str
@@ -61,30 +66,30 @@ class Recipe:
 
     @property
     def kind(self) -> str | None:
-        """The issue kind that it shows, in the closed vocabulary; None when it shows none."""
+        """Kind of its issue, in the closed vocabulary; None where it has none."""
         if self.distortion is None or (self.region == FULL and (self.distortion, self.level) == BLACK_AND_WHITE):
             return None
         return DISTORTIONS[self.distortion].kind_at(self.level)
 
     @property
     def severity(self) -> float:
-        """How much people mind its fault, 1..5, see `level_severity`; 0 for a clean picture."""
+        """Severity of its fault, 1..5, see `level_severity`; 0 for a clean picture."""
         return 0.0 if self.distortion is None else level_severity(self.distortion, self.level)
 
     @property
     def mos(self) -> float:
-        """What people would say, on 1..5: see `synthetic_mos`."""
+        """Estimated MOS, 1..5, see `synthetic_mos`."""
         if self.distortion is None:
             return self.base
         return synthetic_mos(self.base, level_mos(self.distortion, self.level)[0], self.region.area)
 
 
 def synthetic_mos(base: float, level_mean: float, area: float) -> float:
-    """MOS on 1..5 of a clean picture of MOS `base` after a fault that lowers a pristine one to `level_mean`.
+    """Estimate the MOS (1..5) of a clean picture of MOS `base` with a fault that lowers a pristine one to `level_mean`.
 
-    For the whole picture: 1 + (base - 1) (level_mean - 1) / (PRISTINE_MOS - 1), KADID-10k's human level means scaled
-    to the source. A fault in a part of it costs (0.3 + 0.7 sqrt(area)) of that: ours, no study behind it; people
-    judge a picture by its worst part, but less the smaller the part.
+    For the whole picture: 1 + (base - 1) (level_mean - 1) / (PRISTINE_MOS - 1), KADID-10k's level means scaled to the
+    source. In a part of it, of `area` 0..1, the drop is (0.3 + 0.7 sqrt(area)) of that. This is our assumption, not a
+    published result: people judge a picture by its worst part, and less so the smaller that part is.
     """
     whole = 1.0 + (base - 1.0) * min(1.0, (level_mean - 1.0) / (PRISTINE_MOS - 1.0))
     share = 1.0 if area >= 0.999 else 0.3 + 0.7 * area**0.5
@@ -103,11 +108,18 @@ def plan(
     levels: Sequence[int] = (1, 2, 3, 4, 5),
     develop: float = 0.0,
 ) -> list[Recipe]:
-    """Draw `count` recipes over `sources` (path, width, height, MOS), every source and distortion about as often.
+    """Draw recipes that use every source and every distortion about equally often.
 
-    local, clean: shares with a fault in one region, and with none; the rest is faulty all over. whole_frame: share
-    that uses the whole source; the others a random part of it with at least `min_megapixels`. develop: share whose
-    source is first developed anew.
+    Args:
+        sources: path, width in px, height in px and MOS of each clean picture.
+        count: number of recipes.
+        seed: of the draw.
+        local: share with a fault in one region.
+        clean: share without a fault; the rest has one in the whole picture.
+        min_megapixels: least size of a frame.
+        whole_frame: share that uses the whole source; the others use a random part of it.
+        levels: distortion levels to draw from.
+        develop: share whose source goes through `developed`.
     """
     rng = np.random.default_rng(seed)
     names = sorted(DISTORTIONS)
@@ -131,7 +143,7 @@ def plan(
             frame = _box(rng, side, side)
         level = int(levels[int(rng.integers(len(levels)))])
         seed = int(rng.integers(2**31))
-        # drawn only where wanted: the draws of sets that develop nothing stay as they were
+        # drawn only on demand, so that sets with develop=0 keep their draws
         anew = int(rng.integers(2**31)) if develop and rng.random() < develop else None
         recipes.append(Recipe(path, frame, base, name, level, region, seed, anew))
     return recipes
@@ -143,7 +155,7 @@ def _box(rng: np.random.Generator, width: float, height: float) -> Region:
 
 
 def realise(recipe: Recipe, source: Picture) -> Picture:
-    """Make the picture that `recipe` describes from its loaded clean source."""
+    """Make the picture of a recipe from its loaded clean source."""
     left, top, right, bottom = recipe.frame.to_pixels(source.width, source.height)
     pixels = source.pixels[top:bottom, left:right]
     if recipe.develop is not None:
@@ -156,13 +168,14 @@ def realise(recipe: Recipe, source: Picture) -> Picture:
 
 
 def developed(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-    """A clean picture (H, W, 3) as another camera or editor might have made it, still clean: a little brighter or
-    darker, flatter or punchier, warmer or cooler, half of the time smaller (down to half the side, not below
-    `LEAST_SIDE`), so that its native pixels are sharper, and now and then (`MONOCHROME`) in black and white.
+    """Return a clean picture (H, W, 3) as another camera or editor might have rendered it, still clean.
 
-    Ours. On a gray ramp the tones move by 4.6 levels (root mean square) in the median and by less than 8.5 in 95 of
-    100: less than by level 1 of brightening (9), level 2 of darkening (9) and levels 3 and 4 of contrast (10). Toned
-    means that the powers of red and blue part: warm or cool shades, as of sepia and selenium.
+    It becomes a little brighter or darker, of less or more contrast, warmer or cooler; half of the time it is
+    downscaled, to no less than half the side and `LEAST_SIDE` px, which sharpens its native pixels; a share of
+    `MONOCHROME` is black and white, half of it toned by powers of red and blue that differ, as in sepia and selenium.
+
+    The ranges are ours. On a gray ramp the tones move by 4.6 levels (root mean square) in the median and by less than
+    8.5 in 95 of 100: less than level 1 of brightening (9), level 2 of darkening (9) or level 3 of contrast (10).
     """
     rng = np.random.default_rng(seed)
     power, slope = np.exp(rng.normal(0.0, 0.05)), np.exp(rng.normal(0.0, 0.04))
@@ -184,9 +197,9 @@ def developed(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
 
 
 def visible_change(recipe: Recipe, source: Picture) -> float:
-    """Root mean square difference that the fault makes inside its region, in 8-bit levels; 0 for a clean picture.
+    """Return the root mean square difference that a fault makes in its region, in 8-bit levels; 0 for a clean picture.
 
-    Blur on a plain sky changes nothing: nobody can be asked to see it. See VISIBLE.
+    Blur on a plain sky changes nothing, so it is no fault that a model can find; see VISIBLE.
     """
     if recipe.distortion is None:
         return 0.0
@@ -199,7 +212,7 @@ def visible_change(recipe: Recipe, source: Picture) -> float:
 
 
 def write_recipes(recipes: Iterable[Recipe], path: Path) -> None:
-    """One JSON object per line."""
+    """Write one JSON object per line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf8") as file:
         for recipe in recipes:
@@ -208,7 +221,7 @@ def write_recipes(recipes: Iterable[Recipe], path: Path) -> None:
 
 
 def read_recipes(path: Path) -> Iterator[Recipe]:
-    """The recipes of a file written by `write_recipes`."""
+    """Read the recipes of a file that `write_recipes` wrote."""
     with path.open(encoding="utf8") as file:
         for line in file:
             row = json.loads(line)
