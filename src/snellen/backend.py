@@ -285,9 +285,9 @@ def open_backend(model: str | Path, *, threads: int | None = None) -> Backend:
     """
     kind, _, rest = str(model).partition(":")
     if model == "snellen-1" or model_folder(model) is not None:
-        from snellen.backends.onnx import BundledBackend
+        from snellen.backends.onnx import Snellen1Backend
 
-        return BundledBackend(model_folder(model), threads)
+        return Snellen1Backend(model_folder(model), threads)
     if kind == "scripted" and rest:
         from snellen.backends.scripted import ScriptedBackend
 

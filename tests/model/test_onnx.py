@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
+import pickle
 import re
 import shutil
 import subprocess
@@ -17,34 +19,33 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from snellen.assessment import Assessment, Step
+from snellen.assessment import Assessment
 from snellen.assessor import Assessor
-from snellen.backend import RATING_GRID, SNELLEN_1, BackendError, Sampling, Turn
-from snellen.backends.grammar import occasion
-from snellen.backends.onnx import BOX, FIRST_NUMBERS, BundledBackend, _said, closer
-from snellen.backends.taught import PLACED, RELATED, phrases_of, read_phrases, suits
+from snellen.backend import RATING_GRID, BackendError, Sampling, Turn
+from snellen.backends.onnx import WEIGHTS, Snellen1Backend, detail_view
 from snellen.data.distort import distort
 from snellen.image import Picture, load
 from snellen.region import Region
 from snellen.snellen1.imagenet_view import imagenet_view
-from snellen.vocabulary import KINDS, SEVERITIES, named
+from snellen.snellen1.layout import Decision, findings
+from snellen.vocabulary import KINDS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Pixels = npt.NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def model() -> BundledBackend:
-    return BundledBackend()
+def model() -> Snellen1Backend:
+    return Snellen1Backend()
 
 
 @pytest.fixture(scope="module")
-def assessor(model: BundledBackend) -> Assessor:
+def assessor(model: Snellen1Backend) -> Assessor:
     return Assessor(model)
 
 
 @pytest.fixture(scope="module")
-def scorer(model: BundledBackend) -> Assessor:
+def scorer(model: Snellen1Backend) -> Assessor:
     return Assessor(model, score_only=True)
 
 
@@ -78,62 +79,11 @@ def together(assessor: Assessor, generated: list[Picture]) -> list[Assessment]:
     return assessor.assess(generated)
 
 
-def test_cells_lie_as_in_the_picture_though_read_mirrored(model: BundledBackend, generated: list[Picture]) -> None:
-    view = generated[0].view()
-    turned = np.ascontiguousarray(view.overview[:, ::-1])
-    assert np.array_equal(model.cells(turned, mirrored=True), model.cells(view.overview)[..., ::-1])
-    assert not np.allclose(model.cells(turned), model.cells(view.overview)[..., ::-1], atol=1e-2), "so it matters"
-
-
-def test_a_look_is_read_both_ways_and_a_quick_one_one_way(model: BundledBackend, generated: list[Picture]) -> None:
-    picture = generated[0]
-    turned = Picture(np.ascontiguousarray(picture.pixels[:, ::-1]), "turned")
-    seen, mirrored = (model.see(one.view()) for one in (picture, turned))
-    assert mirrored.ensemble == pytest.approx(seen.ensemble, abs=1e-4)
-    assert mirrored.head == pytest.approx(seen.head, abs=1e-4)
-    quick = [model.see(one.view(), mirrored=False) for one in (picture, turned)]
-    assert abs(quick[0].ensemble - quick[1].ensemble) > 1e-3, "so it matters"
-    view = picture.view()
-    assert model.see(view) is model.see(view), "looked at once"
-
-
 @pytest.fixture(scope="module")
 def large() -> Picture:
     """Nine megapixels with noise in a part."""
     pixels = np.tile(load(EXAMPLES / "dandelion.jpg").pixels, (2, 2, 1))
     return Picture(distort(pixels, "white_noise", 5, np.random.default_rng(0), Region(0.6, 0.6, 0.8, 0.8)), "large")
-
-
-def test_what_is_suspected_in_a_crop_is_looked_at_closer(large: Picture) -> None:
-    crop, box = large.view(Region(0.3, 0.3, 0.9, 0.9)), [0.61, 0.6, 0.72, 0.7800001]
-    near = closer(crop, box)
-    assert near is not None and near.picture is large
-    assert near.region.to_list() == pytest.approx([0.6, 0.6, 0.8, 0.8], abs=1e-3), "widened as any crop is"
-    assert near.scale > crop.scale
-    assert closer(large.view(), box) is None, "the whole is not zoomed into before a crop is asked for"
-    assert closer(crop, [0.3, 0.3, 0.9, 0.8]) is None, "it would show hardly less"
-
-
-def test_what_is_in_a_crop_is_found_by_looking_closer(model: BundledBackend, large: Picture) -> None:
-    crop, ways, rated = large.view(Region(0.3, 0.3, 0.9, 0.9)), (False, True), np.array([3.0], np.float32)
-    place = _said(crop, model._reads(crop, ways))
-    far, rating = model._connect(*place, rated, *place)
-    near = closer(crop, far[-1, BOX].tolist())
-    assert near is not None
-    told, same = model._connect(*place, rated, *_said(near, model._reads(near, ways)))
-    assert same == rating, "only what is found is looked for closer"
-    seen = model.vectors(crop)
-    assert np.allclose(seen[-1, BOX], told[-1, BOX], atol=1e-5)
-    noise = [one[-1, -FIRST_NUMBERS:-1][1 + KINDS.index("noise")] for one in (told, seen)]
-    assert noise[0] > 0.9 and noise[1] == pytest.approx(noise[0], abs=1e-5)
-    assert not np.allclose(far[-1, BOX], told[-1, BOX], atol=0.01), "so it matters"
-
-
-def test_the_ensemble_is_the_mean_of_both_heads(model: BundledBackend, generated: list[Picture]) -> None:
-    view = generated[0].view()
-    (glimpsed,) = model._glimpse.run(None, {"picture": imagenet_view(view.overview)[None]})[0]
-    seen = model.see(view, mirrored=False)
-    assert seen.ensemble == pytest.approx((seen.head + glimpsed) / 2, abs=1e-5)
 
 
 def test_every_reply_can_be_read_and_says_something(together: list[Assessment]) -> None:
@@ -146,61 +96,9 @@ def test_every_reply_can_be_read_and_says_something(together: list[Assessment]) 
         for step in assessment.steps:
             assert step.parsed is not None and step.parsed.rationale is not None
             assert step.reply.finish == "stop" and all(len(text) > 10 for text in step.parsed.rationale.sections)
-            assert len(step.reply.token_ids) == len(step.reply.logprobs) > 0
         assert all(issue.kind in KINDS for issue in assessment.issues)
     scores = [assessment.score for assessment in together if assessment.score is not None]
     assert np.ptp(scores) > 1.0, "a photograph and noise are worlds apart"
-
-
-def test_only_phrases_that_were_taught_are_written(together: list[Assessment]) -> None:
-    taught = read_phrases(SNELLEN_1)
-    for step in (step for assessment in together for step in assessment.steps):
-        assert step.reply is not None
-        assert phrases_of([step.reply.text]) <= taught.keys()
-
-
-def test_issues_are_of_kinds_that_the_summary_names(together: list[Assessment]) -> None:
-    listed = 0
-    for step in (step for assessment in together for step in assessment.steps):
-        assert step.parsed is not None and step.parsed.rationale is not None
-        kinds = {issue.kind for issue in step.parsed.answer.issues}
-        assert kinds <= named(step.parsed.rationale.summary), step.parsed
-        listed += len(kinds)
-    assert listed, "else the test shows nothing"
-
-
-def found_by(model: BundledBackend, first: Step, last: Step) -> str | None:
-    chances = model.vectors(first.view)[-1] + model.vectors(last.view)[-1]
-    return (None, *KINDS)[int(chances[-FIRST_NUMBERS:-1].argmax())]
-
-
-def test_the_fault_that_the_looks_show_is_listed(model: BundledBackend, together: list[Assessment]) -> None:
-    seen = 0
-    for assessment in together:
-        for step in assessment.steps:
-            found = found_by(model, assessment.steps[0], step)
-            assert step.parsed is not None
-            assert found is None or found in {issue.kind for issue in step.parsed.answer.issues}, step.parsed
-            seen += found is not None
-    assert seen >= 4, "else the test shows nothing"
-
-
-def test_verdict_direction_and_finding_in_the_words_are_those_of_the_round(
-    model: BundledBackend, together: list[Assessment]
-) -> None:
-    taught = read_phrases(SNELLEN_1)
-    bound = 0
-    for assessment in together:
-        earlier = None
-        for step in assessment.steps:
-            assert step.reply is not None and step.score is not None and step.rating is not None
-            now = occasion(step.score, earlier, found_by(model, assessment.steps[0], step))
-            now |= {*SEVERITIES, *RELATED, *PLACED}  # tests of the grammar say how these are held to the lists
-            for wants in filter(None, (taught[phrase] for phrase in phrases_of([step.reply.text]))):
-                assert suits(wants, now)
-                bound += 1
-            earlier = round(100 * step.rating)
-    assert bound > len(together), "every summary ends in a verdict"
 
 
 def test_a_later_round_quotes_the_earlier_rating_as_it_was(together: list[Assessment]) -> None:
@@ -224,15 +122,6 @@ def test_the_score_is_the_mean_of_a_distribution_over_ratings(together: list[Ass
         assert last is not None and assessment.score == pytest.approx(float(last.values @ last.probs))
 
 
-def test_score_only_is_the_rating_of_one_view(
-    model: BundledBackend, scorer: Assessor, generated: list[Picture]
-) -> None:
-    replies = model.rate([(Turn("user", "", (picture.view(),)),) for picture in generated])
-    for assessment, reply in zip(scorer.assess(generated), replies, strict=True):
-        assert len(assessment.steps) == 1 and assessment.steps[0].reply.finish == "rating"
-        assert reply.rating is not None and assessment.score == pytest.approx(reply.rating.mean, abs=1e-3)
-
-
 def test_a_picture_scores_the_same_alone_and_in_a_batch(
     assessor: Assessor, scorer: Assessor, generated: list[Picture], together: list[Assessment]
 ) -> None:
@@ -254,7 +143,7 @@ def test_another_process_gives_the_same_score(assessor: Assessor) -> None:
     assert there["provenance"]["model"] == "snellen-1" and there["provenance"]["model_version"]
 
 
-def test_the_command_names_the_model(model: BundledBackend) -> None:
+def test_the_command_names_the_model(model: Snellen1Backend) -> None:
     command = [sys.executable, "-m", "snellen", "assess", str(EXAMPLES / "cat_compressed.jpg")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert f"snellen-1 {model.version}" in done.stdout and done.stderr == ""
@@ -293,64 +182,24 @@ def test_the_local_fault_of_the_example_is_found(assessor: Assessor) -> None:
     assert any(issue.kind == "compression" and issue.region.covers(fault) >= 0.4 for issue in assessment.issues)
 
 
-def test_text_is_greedy_and_repeatable_and_can_be_drawn_otherwise(model: BundledBackend) -> None:
-    conversation = (Turn("user", "", (load(EXAMPLES / "cat_compressed.jpg").view(),)),)
-    first, again = (model.reply([conversation], Sampling())[0] for _ in range(2))
-    assert first.text == again.text and first.logprobs == pytest.approx(again.logprobs, abs=1e-4)
-    hot = [model.reply([conversation], Sampling(temperature=1.0, seed=seed))[0] for seed in (1, 2, 2)]
-    assert hot[1].text == hot[2].text and len({first.text, hot[0].text, hot[1].text}) == 3
-    assert first.rating is not None and hot[0].rating is not None
-    cut = model.reply([conversation], Sampling(max_tokens=5))[0]
-    assert cut.finish == "length" and len(cut.token_ids) == 5 and first.text.startswith(cut.text)
-
-
 def test_the_card_names_what_is_there() -> None:
-    card = json.loads((SNELLEN_1 / "card.json").read_text(encoding="utf-8"))
+    card = json.loads((WEIGHTS / "card.json").read_text(encoding="utf-8"))
     assert card["name"] == "snellen-1" and card["version"]
     assert card["calibration"]["coverage"] == pytest.approx(0.9)
     for name, checksum in card["sha256"].items():
-        assert hashlib.sha256((SNELLEN_1 / name).read_bytes()).hexdigest() == checksum
+        assert hashlib.sha256((WEIGHTS / name).read_bytes()).hexdigest() == checksum
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "model"
-    shutil.copytree(SNELLEN_1, folder)
+    shutil.copytree(WEIGHTS, folder)
     yield folder
-
-
-def test_damaged_or_missing_weights_are_refused(copy: Path, tmp_path: Path) -> None:
-    tokenizer = copy / "tokenizer.json"
-    tokenizer.write_bytes(tokenizer.read_bytes() + b" ")
-    with pytest.raises(BackendError, match=r"tokenizer\.json is not the file that the model card names"):
-        BundledBackend(copy)
-    tokenizer.unlink()
-    with pytest.raises(BackendError, match=r"tokenizer\.json"):
-        BundledBackend(copy)
-    with pytest.raises(BackendError, match="holds no model"):
-        BundledBackend(tmp_path)
-
-
-def test_a_model_of_before_is_to_be_exported_again(copy: Path) -> None:
-    card = json.loads((copy / "card.json").read_text())
-    del card["sha256"]["glimpse.onnx"]
-    (copy / "card.json").write_text(json.dumps(card | {"version": "0.7.0"}))
-    with pytest.raises(BackendError, match=r"model: version 0\.7\.0 has no glimpse\.onnx; export it again"):
-        BundledBackend(copy)
-
-
-def test_a_model_that_cannot_look_closer_is_to_be_exported_again(copy: Path) -> None:
-    shutil.copy(copy / "glimpse.onnx", copy / "connector.onnx")  # as in any of before, it takes no closer look
-    card = json.loads((copy / "card.json").read_text())
-    card["sha256"]["connector.onnx"] = card["sha256"]["glimpse.onnx"]
-    (copy / "card.json").write_text(json.dumps(card | {"version": "0.11.0"}))
-    with pytest.raises(BackendError, match=r"model: version 0\.11\.0 cannot look closer; export it again"):
-        BundledBackend(copy)
 
 
 def test_one_thread_gives_the_same_score(scorer: Assessor) -> None:
     name = EXAMPLES / "mountains.jpg"
-    single = Assessor(BundledBackend(threads=1), score_only=True)
+    single = Assessor(Snellen1Backend(threads=1), score_only=True)
     assert single.assess([name])[0].score == pytest.approx(scorer.assess([name])[0].score, abs=1e-3)
 
 
@@ -364,3 +213,113 @@ def test_a_large_picture_is_zoomed_into_in_native_pixels(assessor: Assessor, tmp
     assert assessment.error is None
     for step in assessment.steps[1:]:
         assert step.view.scale > assessment.steps[0].view.scale
+
+
+def test_a_picture_and_its_mirror_image_are_rated_alike(model: Snellen1Backend, generated: list[Picture]) -> None:
+    picture = generated[0]
+    turned = Picture(np.ascontiguousarray(picture.pixels[:, ::-1]), "turned")
+    both = [model.view_features(one.view()) for one in (picture, turned)]
+    assert both[0].rating == pytest.approx(both[1].rating, abs=1e-4)
+    assert both[0].score_head == pytest.approx(both[1].score_head, abs=1e-4)
+    fast = [model.view_features(one.view(), mirrored=False) for one in (picture, turned)]
+    assert abs(fast[0].rating - fast[1].rating) > 1e-3, "so it matters"
+    view = picture.view()
+    assert model.view_features(view) is model.view_features(view), "computed once"
+
+
+def test_findings_of_a_crop_are_read_from_a_closer_view(model: Snellen1Backend, large: Picture) -> None:
+    crop, box = large.view(Region(0.3, 0.3, 0.9, 0.9)), Region(0.61, 0.6, 0.72, 0.7800001)
+    near = detail_view(crop, box)
+    assert near is not None and near.picture is large
+    assert near.region.to_list() == pytest.approx([0.6, 0.6, 0.8, 0.8], abs=1e-3), "widened as any crop is"
+    assert near.scale > crop.scale
+    assert detail_view(large.view(), box) is None, "the whole is not zoomed into before a crop is asked for"
+    assert detail_view(crop, Region(0.3, 0.3, 0.9, 0.8)) is None, "it would show hardly less"
+    seen = model.view_features(crop)
+    assert seen.kinds[1 + KINDS.index("noise")] > 0.9
+    assert Region(0.55, 0.55, 0.85, 0.85).covers(seen.box) > 0.9
+    far = model.view_features(crop, mirrored=False)
+    assert far.box != seen.box, "a fast reading takes no closer view"
+
+
+def test_the_plain_rating_is_the_mean_of_both_raters(model: Snellen1Backend, generated: list[Picture]) -> None:
+    view = generated[0].view()
+    small = imagenet_view(view.overview)
+    imagenet = np.mean([model._rate_imagenet(np.ascontiguousarray(one)) for one in (small, small[:, ::-1])])
+    head, ensemble = (model.plain_rating(view, name) for name in model.plain_ratings)
+    assert ensemble == pytest.approx((head + imagenet) / 2, abs=1e-5)
+
+
+def test_issues_are_exactly_the_findings_that_pass(model: Snellen1Backend, together: list[Assessment]) -> None:
+    listed = 0
+    for assessment in together:
+        first = model.view_features(assessment.steps[0].view)
+        for step in assessment.steps:
+            found = findings(first, model.view_features(step.view), model.thresholds)
+            assert step.parsed is not None
+            assert [one.kind for one in step.parsed.answer.issues] == [one.kind for one in found]
+            assert [one.severity for one in step.parsed.answer.issues] == [one.severity for one in found]
+            listed += len(found)
+    assert listed >= 4, "else the test shows nothing"
+
+
+def test_a_decision_moves_the_rating_and_asks_for_its_crop(model: Snellen1Backend, generated: list[Picture]) -> None:
+    conversation = (Turn("user", "", (generated[0].view(),)),)
+    kept, moved = (model.answer(conversation, Decision("final", None, move)) for move in (0.0, -0.5))
+    assert kept.rating is not None and moved.rating is not None
+    assert kept.rating.mean - moved.rating.mean == pytest.approx(0.5, abs=0.05)
+    asked = model.answer(conversation, Decision("crop", Region(0.2, 0.2, 0.5, 0.5)))
+    assert '"bbox_2d": [0.20, 0.20, 0.50, 0.50]' in asked.text and '"tool": "crop"' in asked.text
+
+
+def test_score_only_rates_the_first_view_without_text(
+    model: Snellen1Backend, scorer: Assessor, generated: list[Picture]
+) -> None:
+    conversations = [(Turn("user", "", (picture.view(),)),) for picture in generated]
+    for fast, reply in zip(scorer.assess(generated), model.rate(conversations), strict=True):
+        assert len(fast.steps) == 1 and fast.steps[0].reply.finish == "rating" and fast.steps[0].reply.text == ""
+        assert reply.rating is not None and fast.score == pytest.approx(reply.rating.mean, abs=1e-6)
+
+
+def test_the_same_picture_gets_the_same_text(model: Snellen1Backend) -> None:
+    conversation = (Turn("user", "", (load(EXAMPLES / "cat_compressed.jpg").view(),)),)
+    first, again = (model.reply([conversation], Sampling())[0] for _ in range(2))
+    assert first.text == again.text
+
+
+def _score_of(assessor: Assessor, queue: multiprocessing.Queue[float | None]) -> None:
+    queue.put(assessor.assess([EXAMPLES / "dandelion.jpg"])[0].score)
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork on this system")
+def test_a_used_assessor_works_after_a_fork(scorer: Assessor) -> None:
+    before = scorer.assess([EXAMPLES / "dandelion.jpg"])[0].score
+    context = multiprocessing.get_context("fork")
+    queue: multiprocessing.Queue[float | None] = context.Queue()
+    child = context.Process(target=_score_of, args=(scorer, queue))
+    child.start()
+    assert queue.get(timeout=60) == pytest.approx(before, abs=1e-6)
+    child.join(10)
+
+
+def test_a_backend_can_be_pickled(model: Snellen1Backend, generated: list[Picture]) -> None:
+    again = pickle.loads(pickle.dumps(model))
+    view = generated[1].view()
+    assert again.plain_rating(view, "plain head") == model.plain_rating(view, "plain head")
+
+
+def test_damaged_missing_or_older_weights_are_refused(copy: Path, tmp_path: Path) -> None:
+    heads = copy / "heads.onnx"
+    heads.write_bytes(heads.read_bytes() + b" ")
+    with pytest.raises(BackendError, match=r"heads\.onnx is not the file that the model card names"):
+        Snellen1Backend(copy)
+    heads.unlink()
+    with pytest.raises(BackendError, match=r"heads\.onnx is missing"):
+        Snellen1Backend(copy)
+    card = json.loads((copy / "card.json").read_text())
+    del card["sha256"]["heads.onnx"]
+    (copy / "card.json").write_text(json.dumps(card | {"version": "0.14.0"}))
+    with pytest.raises(BackendError, match=r"version 0\.14\.0 has no heads\.onnx; export it again"):
+        Snellen1Backend(copy)
+    with pytest.raises(BackendError, match="holds no model"):
+        Snellen1Backend(tmp_path)

@@ -1,8 +1,8 @@
-"""The vision side of snellen-1: EfficientNet-Lite0 with its batch norms folded, read at four depths.
+"""The encoder of snellen-1: EfficientNet-Lite0 with its batch norms folded, read at four depths; and the score head.
 
-A look at a region is two small pictures (see `snellen.image.View`): the overview and the fragments. The same
-encoder reads both and returns one vector per 32 x 32 pixel cell, so a cell of the fragments is exactly one native
-tile. Early layers see noise and blur, late ones content, so a cell vector holds all four depths.
+A view of a region is two small pictures (see `snellen.image.View`): the overview and the fragments. The same encoder
+reads both and returns one vector per 32 x 32 pixel cell, so a cell of the fragments is exactly one native tile. Early
+layers respond to noise and blur, late ones to content, so a cell vector holds all four depths.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ CELL = 32
 WIDTH = 160
 """Length of a cell vector."""
 MEASURES = 12
-"""Numbers measured on the pixels of a cell, see `measures`."""
+"""Plain measurements of the pixels of a cell, see `measures`."""
 SUMMARY = 128
-"""Length of the summary of one look, from which the plain regression head reads the score."""
+"""Length of the summary of one view, from which the score head regresses the rating."""
 
 # repeats, kernel, stride, expansion, channels in, channels out: EfficientNet-Lite0 (Apache-2.0, Google).
 STAGES = (
@@ -40,8 +40,8 @@ STAGES = (
 TAPS = {2: 24, 4: 40, 10: 112, 15: 320}
 """Index of the block whose output is read, and its channels: strides 4, 8, 16 and 32."""
 RAW = 24 * 2 + 40 * 2 + 112 + 320
-SAID = WIDTH + RAW + MEASURES
-"""All numbers of one cell: its vector, the four depths that it was made of, and what was measured."""
+CELL_FEATURES = WIDTH + RAW + MEASURES
+"""Features of one cell: its vector, the four depths that the vector is made of, and the plain measurements."""
 
 
 class SameConv2d(nn.Conv2d):
@@ -160,7 +160,7 @@ class Encoder(Lite0):
         return self.vectors(self.raw(pictures))
 
     def everything(self, pictures: Tensor) -> Tensor:
-        """All numbers of each cell, (N, SAID, H/32, W/32)."""
+        """All features of each cell, (N, CELL_FEATURES, H/32, W/32)."""
         raw = self.raw(pictures)
         return torch.cat([self.vectors(raw).float(), raw.permute(0, 3, 1, 2).float(), measures(pictures)], dim=1)
 
@@ -170,7 +170,7 @@ def measures(pictures: Tensor) -> Tensor:
 
     Means of luma, B - luma and R - luma, on 0..1; their standard deviations; mean absolute differences between
     neighbours across, down, and twice across; saturation (largest less smallest channel); shares of pixels near white
-    and near black. They show at once a part that is darker, flatter or greyer than the rest.
+    and near black. They tell a part that is darker, flatter or greyer than the rest.
     """
     rgb = pictures.float().permute(0, 3, 1, 2) / 255.0
     red, green, blue = rgb[:, :1], rgb[:, 1:2], rgb[:, 2:]
@@ -192,7 +192,7 @@ def measures(pictures: Tensor) -> Tensor:
 def encode_mixed(
     encode: Callable[[Tensor], Tensor], device: torch.device, pictures: Sequence[np.ndarray]
 ) -> list[Tensor]:
-    """What `encode` says of small pictures of several shapes, (C, h, w) each, in order; equal shapes go together."""
+    """Cell features of small pictures of several shapes, (C, h, w) each, in order; equal shapes go through together."""
     cells: dict[int, Tensor] = {}
     for shape in sorted({picture.shape for picture in pictures}):
         where = [i for i, picture in enumerate(pictures) if picture.shape == shape]
@@ -210,9 +210,8 @@ def regrid(cells: Tensor, rows: int, columns: int) -> Tensor:
     return torch.einsum("ih,chw,jw->cij", down, cells, across)
 
 
-class Glance(nn.Module):
-    """What the encoder says of one look without words: the score. Together with `snellen.snellen1.imagenet_rater`
-    it is the plain regression head that the language model is held against."""
+class ScoreHead(nn.Module):
+    """Regresses the rating of one view from its cell vectors."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where a look shows a fault, of which kind and how severe: heads on the frozen encoder, and the box they point at."""
+"""The fault head: kind, severity and box of the worst fault in a view, from the frozen encoder's cell features."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snellen.snellen1.encoder import SAID, WIDTH
+from snellen.snellen1.encoder import CELL_FEATURES, WIDTH
 from snellen.vocabulary import KINDS
 
 LIKELY = 0.12
-"""Chance of a fault from which on a cell counts for a box."""
+"""Probability of a fault from which on a cell adds to a box."""
 REDUCED, CONTEXT = 192, 128
-"""Numbers of a cell on the way to its verdict."""
-FARTHEST = 6.0
-"""Standard deviations from the mean at which a number of a cell is cut off."""
+"""Channels of the hidden layers."""
+CLIP_STD = 6.0
+"""Standard deviations from the mean at which a cell feature is clipped."""
 
 
 class Faults(NamedTuple):
-    """What N looks show of faults; kinds are logits over "no fault" and KINDS, severities are on 0..5.
+    """Outputs for N views; kinds are logits over "no fault" and KINDS, severities are on 0..5.
 
-    kind (N, K + 1, h, w) and severity (N, h, w): of each cell. worst_kind (N, K + 1): of the worst fault in the look;
+    kind (N, K + 1, h, w) and severity (N, h, w): of each cell. worst_kind (N, K + 1): of the worst fault in the view;
     severity_as (N, K): its severity if it is of each kind.
     """
 
@@ -33,31 +33,26 @@ class Faults(NamedTuple):
 
     @property
     def worst_severity(self) -> Tensor:
-        """Of the worst fault, if there is one: the mean over the kinds that it may be, (N,)."""
+        """Expected severity of the worst fault, if there is one: the mean over the kinds that it may be, (N,)."""
         return (self.worst_kind[:, 1:].softmax(dim=1) * self.severity_as).sum(dim=1)
 
     @property
-    def found(self) -> Tensor:
-        """Chances of no fault and of each kind in the look, then the severity of the worst in fifths: (N, K + 2)."""
-        return torch.cat([self.worst_kind.softmax(dim=1), self.worst_severity[:, None] / 5.0], dim=1)
-
-    @property
     def box(self) -> Tensor:
-        """Where the fault is, see `likely_box`: (N, 4)."""
+        """Box of the fault, see `likely_box`: (N, 4)."""
         return likely_box(1.0 - self.kind.softmax(dim=1)[:, 0])
 
 
-class FaultHeads(nn.Module):
-    """Judges each cell beside its neighbours and the whole: a fault in a part shows against the rest of the picture.
+class FaultHead(nn.Module):
+    """Judges each cell beside its neighbours and the whole view: a local fault differs from the rest of the picture.
 
-    Input: what the encoder says of the cells of N looks, overview and fragments, (N, 2, SAID, h, w). The cell vectors
-    in it are left out: they were made for the score, the four depths and the measures know more of faults.
+    Input: cell features of N views, overview and fragments, (N, 2, CELL_FEATURES, h, w). The cell vectors in it are
+    left out: they were trained for the score, and the four depths and the measurements tell more about faults.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.scale = nn.BatchNorm2d(2 * (SAID - WIDTH), affine=False)
-        self.reduce = nn.Conv2d(2 * (SAID - WIDTH), REDUCED, 1)
+        self.scale = nn.BatchNorm2d(2 * (CELL_FEATURES - WIDTH), affine=False)
+        self.reduce = nn.Conv2d(2 * (CELL_FEATURES - WIDTH), REDUCED, 1)
         self.context = nn.Sequential(
             nn.Conv2d(2 * REDUCED, CONTEXT, 3, padding=1),
             nn.GELU(),
@@ -75,7 +70,7 @@ class FaultHeads(nn.Module):
 
     def forward(self, cells: Tensor) -> Faults:
         both = torch.cat([cells[:, 0, WIDTH:], cells[:, 1, WIDTH:]], dim=1)
-        both = self.scale(both).clamp(-FARTHEST, FARTHEST)
+        both = self.scale(both).clamp(-CLIP_STD, CLIP_STD)
         near = F.gelu(self.reduce(self.hide(both)))
         beside = self.context(torch.cat([near, near.mean(dim=(2, 3), keepdim=True).expand_as(near)], dim=1))
         whole = self.whole(torch.cat([beside.mean(dim=(2, 3)), beside.amax(dim=(2, 3))], dim=1))
@@ -84,21 +79,21 @@ class FaultHeads(nn.Module):
         )
 
 
-def likely_box(chances: Tensor, likely: float = LIKELY) -> Tensor:
-    """The rectangle of cells in which a fault is, given the chance of one in each: (N, h, w) -> x0 y0 x1 y1 (N, 4) in
-    fractions of the look. It maximises the sum of (chance - likely); where no cell reaches `likely`, it is the one that
-    comes closest."""
-    h, w = chances.shape[1:]
-    top, bottom, rows = _spans(h, chances.device)
-    left, right, columns = _spans(w, chances.device)
-    gain = rows @ (chances - likely) @ columns.T
+def likely_box(probability: Tensor, likely: float = LIKELY) -> Tensor:
+    """The rectangle of cells that a fault covers, given its probability in each: (N, h, w) -> x0 y0 x1 y1 (N, 4) in
+    fractions of the view. It maximises the sum of (probability - likely); where no cell reaches `likely`, it is the
+    one that comes closest."""
+    h, w = probability.shape[1:]
+    top, bottom, rows = _spans(h, probability.device)
+    left, right, columns = _spans(w, probability.device)
+    gain = rows @ (probability - likely) @ columns.T
     best = gain.flatten(1).argmax(dim=1)
     row, column = best // len(left), best % len(left)
     return torch.stack([left[column] / w, top[row] / h, right[column] / w, bottom[row] / h], dim=1)
 
 
 def _spans(n: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """All runs of consecutive cells out of n: first, one past the last, and (runs, n) what each holds."""
+    """All runs of consecutive cells out of n: first, one past the last, and the cells in each, (runs, n)."""
     runs = torch.tensor([(a, b) for a in range(n) for b in range(a + 1, n + 1)], dtype=torch.float32, device=device)
     first, end = runs.unbind(dim=1)
     cells = torch.arange(n, device=device)

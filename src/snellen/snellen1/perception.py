@@ -1,4 +1,4 @@
-"""The whole vision side: from the two small pictures of a look to everything that the decoder is told of it."""
+"""The vision side as one module: from the two small pictures of a view to all features that the heads give."""
 
 from __future__ import annotations
 
@@ -11,105 +11,80 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snellen.backends.onnx import GRID_SIDE
 from snellen.image import GRID
-from snellen.snellen1.encoder import SUMMARY, WIDTH, Encoder, Glance, encode_mixed, regrid
-from snellen.snellen1.fault_head import FaultHeads
-from snellen.snellen1.imagenet_rater import Glimpse
-from snellen.snellen1.imagenet_view import imagenet_view
-from snellen.vocabulary import KINDS
-
-CELLS = GRID_SIDE * GRID_SIDE
+from snellen.snellen1.encoder import WIDTH, Encoder, ScoreHead, encode_mixed, regrid
+from snellen.snellen1.fault_head import FaultHead
+from snellen.snellen1.imagenet_rater import ImagenetRater
+from snellen.snellen1.layout import GRID_SIDE
 
 
-class Seen(NamedTuple):
-    """What is said of N looks.
+class HeadOutputs(NamedTuple):
+    """Features of N views, in the order of `snellen.snellen1.layout.VIEW_OUTPUTS`, which describes them."""
 
-    summary (N, SUMMARY). overview, fragments (N, 25, WIDTH): pooled cells, rows first. rating (N,): the plain one,
-    1..5, unclipped: the mean of the encoder's and the glimpse's. shown (N,): the area of the region looked at, as a
-    fraction of the picture's. found (N, K + 2): the chances of no fault and of each kind, then the severity of the
-    worst, in fifths. box (N, 4): where that is, x0 y0 x1 y1 in fractions of the whole picture.
-    """
-
+    kinds: Tensor
+    severities: Tensor
+    box: Tensor
+    rating: Tensor
+    score_head: Tensor
     summary: Tensor
     overview: Tensor
     fragments: Tensor
-    rating: Tensor
-    shown: Tensor
-    found: Tensor
-    box: Tensor
-
-    def to(self, device: torch.device) -> Seen:
-        """The same on another device."""
-        return Seen(*(part.to(device) for part in self))
-
-    def packed(self) -> Tensor:
-        """One row per look, (N, sum of SIZES)."""
-        return torch.cat([part.flatten(1) if part.dim() > 1 else part[:, None] for part in self], dim=1)
-
-    @staticmethod
-    def unpack(rows: Tensor) -> Seen:
-        """The inverse of `packed`."""
-        summary, overview, fragments, rating, shown, found, box = torch.split(rows, list(SIZES), dim=1)
-        cells = (len(rows), CELLS, WIDTH)
-        return Seen(summary, overview.reshape(cells), fragments.reshape(cells), rating[:, 0], shown[:, 0], found, box)
 
 
-SIZES = (SUMMARY, CELLS * WIDTH, CELLS * WIDTH, 1, 1, len(KINDS) + 2, 4)
-"""Numbers that each part of a look takes."""
-
-
-class Vision(nn.Module):
-    """Encoder, glance and fault heads on it, and the glimpse beside it."""
+class Perception(nn.Module):
+    """Encoder, score head, fault head and ImageNet rater."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder, self.glance, self.faults, self.glimpse = Encoder(), Glance(), FaultHeads(), Glimpse()
+        self.encoder, self.score_head, self.fault_head, self.imagenet_rater = (
+            Encoder(), ScoreHead(), FaultHead(), ImagenetRater(),
+        )  # fmt: skip
 
     @staticmethod
-    def open(file: Path, *, whole: bool = True) -> Vision:
-        """Read vision.pt; ready to be asked. ValueError when it is to be `whole` and nobody taught its glimpse yet."""
-        vision = Vision()
+    def open(file: Path, *, complete: bool = True) -> Perception:
+        """Load perception.pt, in evaluation mode. ValueError where it must be `complete` and its ImageNet rater is not
+        trained yet."""
+        perception = Perception()
         for part, state in torch.load(file, weights_only=True, map_location="cpu").items():
-            getattr(vision, part).load_state_dict(state)
-        if whole and not vision.glimpse.taught:
-            raise ValueError(f"{file}: its glimpse was not taught; runs/glimpse.py does that")
-        vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return vision.eval()
+            getattr(perception, part).load_state_dict(state)
+        if complete and not perception.imagenet_rater.trained:
+            raise ValueError(f"{file}: its ImageNet rater is not trained yet; train it first")
+        perception.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return perception.eval()
 
     def save(self, file: Path) -> None:
-        """Write what `open` reads."""
+        """Write the file that `open` loads."""
         torch.save({part: module.state_dict() for part, module in self.named_children()}, file)
 
     def cells(self, overviews: Sequence[np.ndarray], fragments: Sequence[np.ndarray]) -> Tensor:
-        """What the encoder says of the cells of N looks, (N, 2, SAID, GRID, GRID); pictures as `View` holds them."""
+        """Cell features of N views, (N, 2, CELL_FEATURES, GRID, GRID), from their small pictures as `View` holds
+        them."""
         device = self.encoder.cell.weight.device
         both = [encode_mixed(self.encoder.everything, device, part) for part in (overviews, fragments)]
         return torch.stack([torch.stack([regrid(one, GRID, GRID) for one in pair]) for pair in zip(*both, strict=True)])
 
-    def glimpses(self, overviews: Sequence[np.ndarray]) -> Tensor:
-        """What the glimpse rates the overviews of N looks, (N,)."""
-        small = [imagenet_view(np.ascontiguousarray(overview)) for overview in overviews]
-        return torch.stack(encode_mixed(self.glimpse, self.encoder.cell.weight.device, small))
+    def encoder_ratings(self, cells: Tensor) -> Tensor:
+        """Ratings of N views by the score head, given their cell features: (N,), MOS, not clipped."""
+        return self.score_head.rating(self.score_head.summarise(*cells[:, :, :WIDTH].unbind(1)))
 
-    def rate(self, cells: Tensor) -> Tensor:
-        """The encoder's own ratings of N looks, given their cells: (N,), 1..5, unclipped."""
-        return self.glance.rating(self.glance.summarise(*cells[:, :, :WIDTH].unbind(1)))
+    def heads(
+        self, cells: Tensor, imagenet: Tensor, detail_cells: Tensor, detail_region: Tensor
+    ) -> HeadOutputs:
+        """Features of N views.
 
-    def judge(
-        self, cells: Tensor, regions: Tensor, glimpses: Tensor, near: tuple[Tensor, Tensor] | None = None
-    ) -> Seen:
-        """What is said of N looks, given cells, the regions looked at, x0 y0 x1 y1 (N, 4), and glimpses (N,). near:
-        cells and regions of the closer looks that the findings are taken from; None for these looks themselves."""
+        cells: of the views. imagenet (N,): ratings of the ImageNet rater. detail_cells, detail_region (N, 4): of the
+        views that the findings are read from, for a crop a closer one; regions are x0 y0 x1 y1 in fractions of the
+        picture.
+        """
         vectors = cells[:, :, :WIDTH]
-        summary = self.glance.summarise(vectors[:, 0], vectors[:, 1])
-        searched, where = near or (cells, regions)
-        faults = self.faults(searched)
+        summary = self.score_head.summarise(vectors[:, 0], vectors[:, 1])
+        faults = self.fault_head(detail_cells)
         overview, fragments = (
             F.avg_pool2d(part, GRID // GRID_SIDE).flatten(2).transpose(1, 2) for part in vectors.unbind(1)
         )
-        corner, size = where[:, :2], where[:, 2:] - where[:, :2]
+        corner, size = detail_region[:, :2], detail_region[:, 2:] - detail_region[:, :2]
         box = corner.repeat(1, 2) + faults.box * size.repeat(1, 2)
-        rating = 0.5 * (self.glance.rating(summary) + glimpses)
-        shown = (regions[:, 2:] - regions[:, :2]).prod(dim=1)
-        return Seen(summary, overview, fragments, rating, shown, faults.found, box)
+        alone = self.score_head.rating(summary)
+        rating = 0.5 * (alone + imagenet)
+        kinds = faults.worst_kind.softmax(dim=1)
+        return HeadOutputs(kinds, faults.severity_as, box, rating, alone, summary, overview, fragments)
