@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from snellen.backends.taught import NOTHING, UNLIKED
+
 from snellen.cli import WRONG_USAGE, main
 from snellen.data.sample import Sample, write_manifest
 from snellen.region import FULL, Region

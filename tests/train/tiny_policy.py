@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-
 from snellen.backends.taught import phrases_of, suiting
+
 from snellen.image import Picture
 from snellen.region import FULL, Region
 from snellen.reply import Answer, Issue, Rationale, render_reply

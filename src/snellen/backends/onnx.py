@@ -34,7 +34,7 @@ from snellen.backend import (  # noqa: E402
 )
 from snellen.features import Features, features  # noqa: E402
 from snellen.image import GRID, Picture, View  # noqa: E402
-from snellen.rationale.compose import Facts, compose  # noqa: E402
+from snellen.rationale import Facts, compose  # noqa: E402
 from snellen.region import FULL, Region  # noqa: E402
 from snellen.reply import Answer, Issue, parse_reply, render_reply, to_grid  # noqa: E402
 from snellen.snellen1 import rule  # noqa: E402
