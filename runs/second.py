@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 from rationales import about, known_of, quick_round, round_of
+from snellen.backends.taught import read_phrases
 from tokenizers import Tokenizer
 
 from snellen.backend import Sampling
-from snellen.backends.taught import read_phrases
 from snellen.data.known import second_round
 from snellen.image import Picture, View
 from snellen.protocol import DEFAULT_QUESTION, SnellenProtocol

@@ -59,6 +59,7 @@ def test_the_rule_zooms_once_into_a_likely_fault() -> None:
     assert rule.decide(view({"blur": 0.4}), 1, 0.5) == Decision("final")
     assert rule.decide(view({"blur": 0.3, "noise": 0.3}), 1, 0.5) == Decision("crop", BOX), "any fault counts"
     assert rule.decide(view({"blur": 0.6}), 2, 0.5) == Decision("final")
+    assert rule.decide(view({"blur": 0.6}, box=Region(0.1, 0.0, 1.0, 1.0)), 1, 0.5) == Decision("final"), "not local"
 
 
 def test_a_decision_to_crop_names_a_region_and_no_other_does() -> None:
