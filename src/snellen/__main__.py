@@ -1,4 +1,4 @@
-"""`python -m snellen` is the command `snellen`."""
+"""Entry point of `python -m snellen`, the command `snellen`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Measured features of a picture: one global value each, and a low-resolution map of where.
+"""Measured features of a picture: one global value and a low-resolution map each.
 
 The picture is divided into CELLS x CELLS cells and one native tile is measured in the middle of each: the whole cell
-where that is at most TILE_PX on a side (pictures of up to about 2 megapixels), else TILE_PX x TILE_PX of it. So large
-pictures are sampled, not resampled: noise and compression stay what they are. In small pictures tiles overlap.
+if its sides are at most TILE_PX (pictures of up to about 2 megapixels), otherwise TILE_PX x TILE_PX px of it. Large
+pictures are thus sampled, not resampled, which preserves noise and compression. In small pictures tiles overlap.
 
 The measures are plain functions of tiles: (N, h, w) luminance or (N, h, w, 3) pixels in, (N,) out.
 """
@@ -46,7 +46,7 @@ class Feature:
     Attributes:
         value: the measurement.
         unit: its unit, in words.
-        range: smallest and largest possible value; None where there is no bound worth naming.
+        range: smallest and largest possible value; None for no upper bound.
     """
 
     value: float
@@ -67,7 +67,7 @@ class Features:
     maps: dict[str, NDArray[np.float32]]
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """A JSON-able form: name -> value, unit, range, map (a list of rows)."""
+        """Return a JSON-able dict: name -> value, unit, range, map (a list of rows)."""
         return {
             name: {
                 "value": feature.value,
@@ -80,11 +80,11 @@ class Features:
 
 
 def features(picture: Picture | NDArray[Any]) -> Features:
-    """Measures a picture, or an array as ``snellen.image.load`` takes it. Deterministic.
+    """Measure a picture, or an array as ``snellen.image.load`` takes it. Deterministic.
 
-    Global values: ``noise`` and ``blockiness`` are medians and means over the cells; the others are measured on all
-    tiles together. Cells without an edge take the picture's ``sharpness``; cells that are clipped all over, and so
-    can show no noise, its ``noise``.
+    Global values: ``noise`` is the median and ``blockiness`` the mean over the cells; the others are measured on all
+    tiles together. In the maps, cells without an edge take the global ``sharpness``, and cells that are clipped
+    throughout, where noise is not measurable, the global ``noise``.
 
     Raises:
         ImageError: the array is not a picture.
@@ -98,7 +98,7 @@ def features(picture: Picture | NDArray[Any]) -> Features:
     noise = noise_level(luma)
     noise_value = float(np.nanmedian(noise)) if not np.isnan(noise).all() else 0.0
     noise = np.where(np.isnan(noise), noise_value, noise)
-    # At least the picture's noise: a tile of pure noise that reads a little low would look full of edges.
+    # At least the global noise: a tile of pure noise with a low estimate would seem full of edges.
     steepness, edges = edge_steepness(luma, np.maximum(noise, noise_value))
     sharpness_value = float(steepness @ edges / edges.sum()) if edges.any() else 0.0
     blocks = blockiness(luma)
@@ -135,9 +135,9 @@ def features(picture: Picture | NDArray[Any]) -> Features:
 
 
 def cut_tiles(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """One native tile from the middle of each cell: (H, W, 3) -> (CELLS * CELLS, h, w, 3), row by row.
+    """Cut one native tile from the middle of each cell: (H, W, 3) -> (CELLS * CELLS, h, w, 3), row by row.
 
-    Tiles start at multiples of 8 px, so that the compression grid of an uncropped picture falls alike in all.
+    Tiles start at multiples of 8 px, so that the compression grid of an uncropped picture has the same phase in all.
     """
     (tops, h), (lefts, w) = (_starts(side) for side in pixels.shape[:2])
     return np.stack([pixels[top : top + h, left : left + w] for top in tops for left in lefts])
@@ -160,9 +160,9 @@ def noise_level(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
 
     Immerkaer's operator (Fast noise variance estimation, CVIU 1996): the picture is convolved with
     [1 -2 1; -2 4 -2; 1 -2 1], which cancels straight edges and slopes, and sigma = sqrt(pi / 2) * mean|response| / 6.
-    Taken per 8x8 block; the lower quartile of a tile's blocks speaks for it, so that texture counts only where it
-    fills three quarters of a tile. The quartile of many estimates lies below their mean: divided by 0.882, what it
-    is for white noise. Blocks that touch black or white are left out: clipping hides noise.
+    Estimated per 8x8 block; a tile takes the lower quartile of its blocks, so that texture counts only where it fills
+    three quarters of a tile. For white noise this quartile is 0.882 of the mean, so it is divided by 0.882. Blocks with
+    clipped pixels are excluded, because clipping hides noise.
     """
     signed = luma.astype(np.int16)
     across = signed[:, :, :-2] - 2 * signed[:, :, 1:-1] + signed[:, :, 2:]
@@ -177,7 +177,7 @@ def noise_level(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _block_sums(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Sums over whole 8x8 blocks: (N, h, w) -> (N, blocks)."""
+    """Sum over whole 8x8 blocks: (N, h, w) -> (N, blocks)."""
     n, rows, columns = values.shape[0], values.shape[1] // _BLOCK, values.shape[2] // _BLOCK
     whole = values[:, : rows * _BLOCK, : columns * _BLOCK]
     strips = whole.reshape(n, rows, _BLOCK, columns * _BLOCK).sum(axis=2, dtype=np.int32)
@@ -186,7 +186,7 @@ def _block_sums(values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def edge_steepness(luma: NDArray[np.uint8], noise: Floats) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """How sharp the edges of each tile are: (N, h, w), noise (N,) -> steepness (N,) in 0..1, edge places (N,).
+    """Steepness of the edges of each tile: (N, h, w), noise (N,) -> steepness (N,) in 0..1, number of edge runs (N,).
 
     In every run of 8 px along rows and columns that spans at least 20 levels, and 7 times the noise: the largest step
     between neighbours over the span. 1 is a step edge, about 0.4 / s an edge blurred with a Gaussian of s px, 1/7 an
@@ -206,7 +206,7 @@ def edge_steepness(luma: NDArray[np.uint8], noise: Floats) -> tuple[NDArray[np.f
         total += ratio.sum(axis=(1, 2))
         places += edge.sum(axis=(1, 2))
         runs += edge[0].size
-    places[places < _FEWEST_EDGES * runs] = 0  # noise alone gets that far now and then
+    places[places < _FEWEST_EDGES * runs] = 0  # so few can be noise
     return np.where(places > 0, total / np.maximum(places, 1), 0.0), places
 
 
@@ -231,7 +231,7 @@ def blockiness(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
     for lines in (luma, luma.swapaxes(1, 2)):
         before, after = lines[:, :, :-1], lines[:, :, 1:]
         step = (np.maximum(before, after) - np.minimum(before, after)).mean(axis=1)
-        # A quarter of a level on both sides keeps flat tiles from dividing nothing by nothing.
+        # A quarter of a level on both sides avoids 0 / 0 in flat tiles.
         by_phase = np.stack([step[:, phase::_BLOCK].mean(axis=1) for phase in range(_BLOCK)], axis=1) + 0.25
         others = (by_phase.sum(axis=1, keepdims=True) - by_phase) / (_BLOCK - 1)
         ratio = by_phase / others
@@ -269,12 +269,12 @@ def colourfulness(mean: Floats, cov: Floats) -> NDArray[np.float64]:
 def colour_cast(tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Colour cast of each tile: (N, h, w, 3) -> strength (N,) in 8-bit levels, hue (N,) in degrees, 0..360 as in HSV.
 
-    In the plane of hue, x = R - (G + B) / 2 and y = sqrt(3) / 2 (G - B), what should be gray lies at the origin, and
-    a cast moves it away. Strength and hue are the place of the mode of the colours nearest to gray, found by mean
-    shift (Comaniciu and Meer, PAMI 2002; Gaussian, bandwidth 12 levels) from the origin. So colourful things count
-    little where something neutral is in sight: a gray scene with one channel raised by d has strength d. A scene that
-    holds one colour only, such as a blue sky, cannot be told from a cast. Near-black and near-white pixels, which
-    show no colour, are left out; 0 where there are no others. (Our definition; gray-world assumptions take the mean.)
+    In the hue plane, x = R - (G + B) / 2 and y = sqrt(3) / 2 (G - B), gray lies at the origin, and a cast shifts it.
+    Strength and hue are the polar coordinates of the colour mode nearest to gray, found by mean shift from the origin
+    (Comaniciu and Meer, PAMI 2002; Gaussian kernel, bandwidth 12 levels). Colourful objects thus count little beside
+    neutral ones: a gray scene with one channel raised by d has strength d. A scene of a single colour, such as a blue
+    sky, is indistinguishable from a cast. Near-black and near-white pixels, which carry no colour, are excluded; 0
+    where there are no others. (Our definition; gray-world methods take the mean.)
     """
     every = max(1, min(tiles.shape[1:3]) // 32)
     sample = tiles[:, ::every, ::every]
@@ -285,7 +285,7 @@ def colour_cast(tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[
     at_x, at_y = np.zeros((2, len(tiles), 1), np.float32)
     for _ in range(_SHIFTS):
         far = ((x - at_x) ** 2 + (y - at_y) ** 2) / np.float32(2 * _BANDWIDTH**2)
-        # Relative to the nearest pixel, or the weights of a far-off colour would all be nought.
+        # Relative to the nearest pixel; otherwise all weights underflow where every colour is far away.
         nearest = np.where(shows > 0, far, np.inf).min(axis=1, keepdims=True)
         weight = np.exp(np.minimum(nearest - far, 0.0)) * shows
         total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-9)
@@ -295,5 +295,5 @@ def colour_cast(tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[
 
 
 def hue_name(degrees: float) -> str:
-    """The nearest of red, yellow, green, cyan, blue, magenta to a hue of 0..360 degrees."""
+    """Return the name nearest to a hue of 0..360 degrees: red, yellow, green, cyan, blue or magenta."""
     return _HUES[int(degrees / 60.0 + 0.5) % 6]

@@ -1,4 +1,4 @@
-"""Pictures and looks at them: any source -> upright sRGB pixels -> the two small pictures that a model sees."""
+"""Pictures and views: any source -> upright sRGB pixels -> the two small images that a model is shown."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Picture:
 
     Attributes:
         pixels: (H, W, 3) uint8, read-only.
-        name: the path or the name that the caller gave.
-        notes: what was done to the source on the way, e.g. "alpha composited on white", "first of 12 frames".
+        name: the path, or the name that the caller gave.
+        notes: conversions of the source, e.g. "alpha composited on white", "first of 12 frames".
     """
 
     pixels: NDArray[np.uint8]
@@ -81,7 +81,7 @@ def load(
     name: str | None = None,
     max_megapixels: float = 100.0,
 ) -> Picture:
-    """Reads a picture: a path, the bytes of a file, a PIL image, or an array.
+    """Load a picture from a path, the bytes of a file, a PIL image, or an array.
 
     Files: JPEG, PNG, WebP, AVIF, TIFF, GIF (first frame), BMP, JPEG 2000, PPM; HEIC and camera RAW through extras.
     16-bit values are scaled to 8; transparency is laid on white; an embedded colour profile is converted to sRGB;
@@ -90,12 +90,12 @@ def load(
 
     Args:
         source: the picture.
-        name: how errors and reports call it; by default the path, or what kind of source it is.
+        name: name in errors and reports; by default the path, or the kind of source.
         max_megapixels: refuse larger pictures, from their header, before any pixel is decoded.
 
     Raises:
-        ImageError: the picture cannot be used; the message says why and what to do.
-        TypeError: ``source`` is none of the kinds above.
+        ImageError: the picture cannot be used; the message states the problem and the remedy.
+        TypeError: ``source`` is none of these kinds.
     """
     if isinstance(source, np.ndarray):
         name = name or "array"
@@ -140,11 +140,11 @@ def _array_pixels(array: NDArray[Any], name: str, max_megapixels: float) -> tupl
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What a model sees of one region: two small pictures, each made when it is first asked for. Deterministic.
+    """A region of a picture as a model is shown it: two small images, computed at first use. Deterministic.
 
     Attributes:
-        region: what part of the picture.
-        picture: what is looked at, for backends that cut their own view; see ``resample``.
+        region: part of the picture.
+        picture: the picture, for backends that cut their own view; see ``resample``.
     """
 
     region: Region
@@ -189,7 +189,7 @@ class View:
 
 
 def resample(picture: Picture, region: Region, long_side: int) -> NDArray[np.uint8]:
-    """The pixels of a region, (h, w, 3) uint8, scaled down to at most ``long_side`` px on the long side, never up."""
+    """Return the pixels of a region, (h, w, 3) uint8, scaled down to a long side of ``long_side`` px, never up."""
     left, top, right, bottom = region.to_pixels(picture.width, picture.height)
     cut = picture.pixels[top:bottom, left:right]
     shrink = min(1.0, long_side / max(cut.shape[:2]))
@@ -204,7 +204,7 @@ def _overview_side(native: int, shrink: float) -> int:
 
 
 def _tile_indices(size: int) -> NDArray[np.intp]:
-    """Which of ``size`` pixels along a side the fragments take: (GRID * TILE,), each in [0, size)."""
+    """Return the pixel indices of the fragments along a side of ``size`` px: (GRID * TILE,), each in [0, size)."""
     starts = np.floor((np.arange(GRID) + 0.5) * size / GRID - TILE / 2 + 0.5).astype(np.intp)
     starts = np.clip(starts, min(0, (size - TILE) // 2), max(0, size - TILE))
     indices: NDArray[np.intp] = np.clip((starts[:, None] + np.arange(TILE)).ravel(), 0, size - 1)

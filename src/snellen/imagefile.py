@@ -1,4 +1,4 @@
-"""Picture files and PIL images -> upright sRGB pixels, or an ImageError that says what is wrong."""
+"""Decoding of picture files and PIL images into upright sRGB pixels; failures raise ImageError."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ IMAGE_ERROR_CODES = (
     "missing", "directory", "empty", "truncated", "unreadable",
     "too_small", "too_large", "permission", "needs_extra", "bad_array",
 )  # fmt: skip
-"""What can be wrong with a picture."""
+"""Values of `ImageError.code`."""
 
 RAW_SUFFIXES = frozenset(
     (".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".iiq", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2",
      ".srw", ".x3f")
 )  # fmt: skip
-"""Names of camera RAW files end so; their bytes do not tell them from TIFF."""
+"""Suffixes of camera RAW files, whose content looks like TIFF."""
 _HEIC_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"))
 _BMP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
 _STARTS = (
@@ -55,9 +55,9 @@ class ImageError(Exception):
 
     Attributes:
         code: one of ``IMAGE_ERROR_CODES``.
-        name: the picture's name (its path, unless the caller gave another).
+        name: name of the picture (its path, unless the caller gave another).
         problem: what is wrong.
-        remedy: what to do about it.
+        remedy: what to do.
     """
 
     def __init__(self, code: str, name: str, problem: str, remedy: str) -> None:
@@ -72,7 +72,7 @@ class ImageError(Exception):
 
 @contextmanager
 def opened(path: Path, name: str) -> Iterator[BinaryIO]:
-    """The file at ``path``, or the ImageError that says why there is none. Errors of the body pass through."""
+    """Open the file at ``path``; raise ImageError where that fails. Errors of the body pass through."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -90,7 +90,7 @@ def opened(path: Path, name: str) -> Iterator[BinaryIO]:
 
 
 def file_pixels(file: BinaryIO, name: str, max_megapixels: float) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Upright sRGB pixels of an open file, (H, W, 3) uint8 and read-only, and notes on what was done to them.
+    """Return the upright sRGB pixels of an open file, (H, W, 3) uint8 and read-only, and notes on conversions.
 
     Raises:
         ImageError: the picture cannot be used.
@@ -122,7 +122,7 @@ def file_pixels(file: BinaryIO, name: str, max_megapixels: float) -> tuple[NDArr
 
 
 def _sniff(head: bytes) -> str | None:
-    """The format that the first bytes of a file announce: Pillow's name for it, "HEIC", or None."""
+    """Return the format by a file's first bytes: Pillow's name for it, "HEIC", or None."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[4:8] == b"ftyp":
@@ -140,9 +140,9 @@ def _sniff(head: bytes) -> str | None:
 
 @contextmanager
 def _quiet_header() -> Iterator[None]:
-    """Silences Pillow's warnings: sizes are checked here, and odd metadata is none of the user's business.
+    """Silence Pillow's warnings: sizes are checked here, and odd metadata does not concern the user.
 
-    Under a lock, since the filters are one list per process and threads would restore each other's copy.
+    A lock guards the warning filters, which are one list per process: threads would restore each other's copy.
     """
     with _HEADER_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -151,7 +151,7 @@ def _quiet_header() -> Iterator[None]:
 
 @contextmanager
 def _decoding(name: str, kind: str, max_megapixels: float) -> Iterator[None]:
-    """Turns whatever a decoder throws at bad data into an ImageError."""
+    """Turn any exception of a decoder into an ImageError."""
     try:
         yield
     except (ImageError, MemoryError):
@@ -171,6 +171,7 @@ def _decoding(name: str, kind: str, max_megapixels: float) -> Iterator[None]:
 
 
 def check_size(width: int, height: int, name: str, max_megapixels: float) -> None:
+    """Raise ImageError unless both sides have MIN_SIDE px and the area is within ``max_megapixels``."""
     size = f"{width}x{height} px"
     if min(width, height) < MIN_SIDE:
         remedy = f"use a picture of at least {MIN_SIDE} px on each side"
@@ -181,7 +182,7 @@ def check_size(width: int, height: int, name: str, max_megapixels: float) -> Non
 
 
 def _has_float_samples(file: BinaryIO) -> bool:
-    """Whether a TIFF file that Pillow cannot open says that its samples are floating-point numbers."""
+    """Return whether the header of a TIFF file, which Pillow cannot open, declares floating-point samples."""
     sample_format, floating_point = 339, 3
     file.seek(0)
     header = file.read(16)
@@ -189,7 +190,7 @@ def _has_float_samples(file: BinaryIO) -> bool:
         tags = TiffImagePlugin.ImageFileDirectory_v2(header if header[2:4] in (b"+\0", b"\0+") else header[:8])
         file.seek(tags.next)
         tags.load(file)
-    except (SyntaxError, ValueError, OSError, struct.error):  # too damaged to say
+    except (SyntaxError, ValueError, OSError, struct.error):  # the header is damaged too
         return False
     return floating_point in tags.get(sample_format, ())
 
@@ -202,7 +203,7 @@ def _refuse_32_bit(name: str) -> NoReturn:
 def image_pixels(
     image: Image.Image, name: str, kind: str, max_megapixels: float
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Upright sRGB pixels of a PIL image, decoded or not, as ``file_pixels`` gives them; ``kind`` names its format.
+    """Return upright sRGB pixels of a PIL image, decoded or not, as ``file_pixels`` does; ``kind`` names its format.
 
     Raises:
         ImageError: the picture cannot be used.
@@ -213,7 +214,7 @@ def image_pixels(
     notes = []
     with _decoding(name, kind, max_megapixels):
         with _quiet_header():  # before load(), which may close the file
-            # The second picture of an MPO is a preview or a gain map. Pillow itself turns a TIFF while loading it.
+            # The second image of an MPO is a preview or a gain map. Pillow itself rotates a TIFF while loading it.
             frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
             turned = image.format == "TIFF" and image.getexif().get(_ORIENTATION_TAG) in _UPRIGHT
         if frames > 1:
@@ -223,7 +224,7 @@ def image_pixels(
         if image.mode[0] == "I" or (image.format in ("PNG", "TIFF") and ";16" in tiles):
             notes.append("16 bit scaled to 8")
         image.load()
-        with _quiet_header():  # after load(), since a PNG may hold them behind its pixels
+        with _quiet_header():  # after load(), since a PNG may store its EXIF data behind its pixels
             turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
         profile = image.info.get("icc_profile")
         if turn is not None:
@@ -235,15 +236,15 @@ def image_pixels(
 
 
 def to_srgb(image: Image.Image, profile: bytes | None, name: str, notes: list[str]) -> NDArray[np.uint8]:
-    """Pixels of a decoded image, (H, W, 3) uint8 and read-only; appends what was done to ``notes``.
+    """Return the sRGB pixels of a decoded image, (H, W, 3) uint8 and read-only; append conversions to ``notes``.
 
-    Works strip by strip, so that no second full copy of a large picture exists at any time.
+    Strip by strip, so that no second full copy of a large picture exists at any time.
 
     Args:
         image: decoded and upright, of any Pillow mode but "F".
         profile: its embedded ICC profile, or None.
         name: for errors.
-        notes: receives one line per conversion that changed colours.
+        notes: gets one line per conversion that changed colours.
 
     Raises:
         ImageError: integer pixels beyond 16 bit.
@@ -267,7 +268,7 @@ def to_srgb(image: Image.Image, profile: bytes | None, name: str, notes: list[st
 
 
 def _flat(strip: Image.Image, name: str) -> tuple[Image.Image, bool]:
-    """A strip as 8-bit L, RGB, CMYK or LAB without transparency, and whether any of it was transparent."""
+    """Return a strip as 8-bit L, RGB, CMYK or LAB without transparency, and whether any of it was transparent."""
     if strip.mode[0] == "I":
         values = np.asarray(strip)
         if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
@@ -285,7 +286,7 @@ def _flat(strip: Image.Image, name: str) -> tuple[Image.Image, bool]:
 
 
 def _srgb_transform(mode: str, profile: bytes | None, notes: list[str]) -> ImageCms.ImageCmsTransform | None:
-    """The colour transform from an embedded profile to sRGB; None where plain conversion is right."""
+    """Return the colour transform from an embedded profile to sRGB; None where plain conversion is correct."""
     if mode == "LAB":
         return ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
     if not profile:
@@ -306,7 +307,7 @@ def _srgb_transform(mode: str, profile: bytes | None, notes: list[str]) -> Image
 
 
 def _keeps_colours(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether a transform is sRGB to sRGB, by what it does: names of profiles lie, and rounding is not worth a pass."""
+    """Return whether a transform leaves colours unchanged up to rounding; names of profiles are unreliable."""
     levels = np.linspace(0, 255, 9).astype(np.uint8)
     if mode == "L":
         probe = Image.fromarray(levels[None, :])
@@ -318,7 +319,7 @@ def _keeps_colours(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
 
 
 def from_16_bit(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Integers 0..65535 of any shape to 0..255, to the nearest: 65535 / 255 = 257."""
+    """Scale integers 0..65535 of any shape to 0..255, to the nearest (65535 / 255 = 257)."""
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
@@ -332,7 +333,7 @@ def _from_heic(file: BinaryIO, name: str, max_megapixels: float) -> tuple[NDArra
         width, height = heif.size
         check_size(width, height, name, max_megapixels)
         image = heif.to_pillow()
-        image.info.pop("exif", None)  # the decoder has turned the picture upright already
+        image.info.pop("exif", None)  # the decoder has already applied the orientation
         image.info.pop("xmp", None)
     return image_pixels(image, name, "HEIC", max_megapixels)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 LOCAL_AREA = 0.6
 """Share of the picture's area below which a region is local; larger regions count as the whole picture."""
 NEAR = 0.1
-"""Of the picture: a box that nearly lies in another place may be called either."""
+"""Tolerance of `Region.places`, as a share of the picture's side or area."""
 PLACES = (
     ("upper left", "top centre", "upper right"),
     ("left side", "centre", "right side"),
@@ -49,17 +49,17 @@ class Region:
 
     @property
     def area(self) -> float:
-        """Share of the picture's area, in [0, 1] (0 only where the product underflows)."""
+        """Area as a share of the picture, in [0, 1] (0 only where the product underflows)."""
         return self.width * self.height
 
     @property
     def center(self) -> tuple[float, float]:
-        """The middle of the box, ``(x, y)``."""
+        """Centre of the box, ``(x, y)``."""
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
 
     @property
     def place(self) -> str:
-        """Where the box lies, in words: one of nine places by its centre, or "whole picture" (area >= 0.6)."""
+        """Place of the box in words: one of nine by its centre, or "whole picture" (area >= LOCAL_AREA)."""
         if self.area >= LOCAL_AREA:
             return "whole picture"
         x, y = self.center
@@ -67,14 +67,13 @@ class Region:
 
     @property
     def places(self) -> frozenset[str]:
-        """What words may call the place of the box: `place`, and what it would be called moved by NEAR, or with as much
-        more or less area."""
+        """Acceptable names of the place: `place`, and that of the box moved by NEAR or with NEAR more or less area."""
         near = [[min(2, max(0, int(3 * (at + off)))) for off in (-NEAR, 0.0, NEAR)] for at in self.center]
         cells = {PLACES[row][column] for row in near[1] for column in near[0]} if self.area < LOCAL_AREA + NEAR else ()
         return frozenset({*cells, *(["whole picture"] if self.area >= LOCAL_AREA - NEAR else [])})
 
     def intersect(self, other: Region) -> Region | None:
-        """The part in both boxes; None where they share no area (touching edges do not count)."""
+        """Return the intersection of both boxes; None where they share no area (touching edges do not count)."""
         x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
         x1, y1 = min(self.x1, other.x1), min(self.y1, other.y1)
         return Region(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
@@ -90,12 +89,12 @@ class Region:
         return min(1.0, common.area / union) if union > 0 else 0.0
 
     def covers(self, other: Region) -> float:
-        """The share of ``other``'s area that lies inside this box, in [0, 1]."""
+        """Return the share of ``other``'s area that lies inside this box, in [0, 1]."""
         common = self.intersect(other)
         return 0.0 if common is None else (common.width / other.width) * (common.height / other.height)
 
     def to_pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """The box on a picture of ``width`` x ``height`` pixels: ``(left, top, right, bottom)``, half-open.
+        """Return the box in pixels of a ``width`` x ``height`` picture: ``(left, top, right, bottom)``, half-open.
 
         Edges go to the nearest pixel edge. The result holds at least one pixel and lies inside the picture.
 
@@ -109,7 +108,7 @@ class Region:
 
     @classmethod
     def from_pixels(cls, box: Sequence[float], width: int, height: int) -> Region:
-        """The region of a pixel box ``(left, top, right, bottom)``, half-open, clipped to the picture.
+        """Return the region of a pixel box ``(left, top, right, bottom)``, half-open, clipped to the picture.
 
         Raises:
             ValueError: if the picture has no pixels, or the box holds none of them.
@@ -119,17 +118,17 @@ class Region:
         return cls(max(0.0, left / width), max(0.0, top / height), min(1.0, right / width), min(1.0, bottom / height))
 
     def within(self, outer: Region) -> Region:
-        """This box, given in fractions of ``outer``, in fractions of the picture that ``outer`` belongs to.
+        """Return this box, which is in fractions of ``outer``, in fractions of the picture that holds ``outer``.
 
         Raises:
-            ValueError: if the result is too thin for floating point to tell its edges apart.
+            ValueError: if the result is so thin that rounding makes its edges equal.
         """
         x0, x1 = _into(outer.x0, outer.x1, self.x0), _into(outer.x0, outer.x1, self.x1)
         y0, y1 = _into(outer.y0, outer.y1, self.y0), _into(outer.y0, outer.y1, self.y1)
         return Region(x0, y0, x1, y1)
 
     def relative_to(self, outer: Region) -> Region | None:
-        """The part of this box inside ``outer``, in fractions of ``outer``; None where they are disjoint."""
+        """Return the part of this box inside ``outer``, in fractions of ``outer``; None where they are disjoint."""
         common = self.intersect(outer)
         if common is None:
             return None
@@ -139,7 +138,7 @@ class Region:
         return Region(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
     def to_list(self) -> list[float]:
-        """``[x0, y0, x1, y1]`` rounded to two decimals, the form used in answers."""
+        """Return ``[x0, y0, x1, y1]`` rounded to two decimals, the form of answers."""
         return [round(float(v), 2) for v in (self.x0, self.y0, self.x1, self.y1)]
 
 
@@ -153,7 +152,7 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _span_to_pixels(low: float, high: float, size: int) -> tuple[int, int]:
-    """Nearest pixel edges of a span, at least one pixel wide, inside ``[0, size]``."""
+    """Return the nearest pixel edges of a span, at least one pixel apart, inside ``[0, size]``."""
     first = min(size - 1, math.floor(low * size + 0.5))
     last = min(size, math.floor(high * size + 0.5))
     if last <= first:
@@ -163,5 +162,5 @@ def _span_to_pixels(low: float, high: float, size: int) -> tuple[int, int]:
 
 
 def _into(low: float, high: float, fraction: float) -> float:
-    """``low`` at 0 and ``high`` at 1, exactly."""
+    """Interpolate from ``low`` (fraction 0, exactly) to ``high`` (fraction 1, exactly)."""
     return min(high, max(low, low * (1.0 - fraction) + high * fraction))

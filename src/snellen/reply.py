@@ -1,7 +1,6 @@
 """The reply format: `render_reply` writes it and `parse_reply` reads it; they are inverse of each other.
 
-    <think> four labelled sections </think><answer>{"bbox_2d": [...], "rating": 3.47, "tool": "crop", "issues": [...]}
-    </answer>
+    <think>four labelled sections</think><answer>{"bbox_2d": [], "rating": 3.47, "tool": "crop", "issues": []}</answer>
 
 The parser repairs form only (code fence, text around the reply, quoted rating, box units) and lists each repair. It
 never repairs content: a rating that is missing or outside 1..5 raises `ReplyError`.
@@ -20,18 +19,8 @@ from snellen.vocabulary import KINDS
 
 Tool = Literal["crop", "final"]
 
-FIRST_LABELS = (
-    "Image Quality Summary",
-    "Directions for Improvement",
-    "Issues to Avoid",
-    "Decision & Rationale",
-)
-LATER_LABELS = (
-    "Crop Inspection Summary",
-    "Directions for Improvement",
-    "Issues to Avoid",
-    "Final Decision & Rationale",
-)
+FIRST_LABELS = ("Image Quality Summary", "Directions for Improvement", "Issues to Avoid", "Decision & Rationale")
+LATER_LABELS = ("Crop Inspection Summary", FIRST_LABELS[1], FIRST_LABELS[2], "Final Decision & Rationale")
 RATING_PREFIX = '<think></think><answer>{"bbox_2d": [0.00, 0.00, 0.00, 0.00], "rating": '
 """Beginning of a reply without a rationale, up to its rating: forced on a model to read its rating alone."""
 
@@ -40,23 +29,13 @@ VIEW_MARK = "<image>"
 TAGS = ("<think>", "</think>", "<answer>", "</answer>", VIEW_MARK)
 
 REPLY_ERROR_CODES: tuple[str, ...] = (
-    "no_think",  # no <think>...</think>
-    "two_thinks",  # more than one <think> or </think>
-    "bad_sections",  # the think text is not the four labelled sections of this round
-    "no_answer",  # no complete <answer>...</answer>, for example because the reply was cut short
-    "two_answers",
-    "bad_order",  # the tags are not in the order think, answer
-    "bad_json",
-    "not_object",
-    "missing_key",
-    "bad_bbox",
-    "bad_rating",
-    "bad_tool",
-    "bad_issues",
-)
+    "no_think", "two_thinks", "bad_sections", "no_answer", "two_answers", "bad_order", "bad_json", "not_object",
+    "missing_key", "bad_bbox", "bad_rating", "bad_tool", "bad_issues",
+)  # fmt: skip
+"""Values of `ReplyError.code`: tags missing, repeated or out of order ("no_answer" also where a reply was cut off), think
+text without the four sections of its round, and faults of the answer's JSON."""
 REPAIRS = ("code fence", "text around the reply", "quoted rating", "box units", "invalid box")
-"""Repairs that `Parsed.repaired` can list. "invalid box" occurs with protocol zoom-iqa only: its zoom policy replaces
-the box."""
+"""Values of `Parsed.repaired`. "invalid box" occurs with protocol zoom-iqa only: its zoom policy replaces the box."""
 
 
 class ReplyError(ValueError):

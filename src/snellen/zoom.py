@@ -30,8 +30,8 @@ class ZoomPolicy:
         max_area: largest share of the picture.
         min_side_px: smallest side in native px (or the picture's side where that is shorter); stronger than max_area.
         invalid: what an invalid box becomes: "error" raises, "central" is the central half of each side.
-        steps: a box is first widened to so many even steps along each side; None leaves it. A crop that begins a hair
-            elsewhere shows other native pixels and gets another rating; so it is mostly the same crop.
+        steps: number of grid steps per side; a box is first widened to this grid, so that slightly different boxes give
+            the same crop and thus the same rating. None leaves boxes as they are.
     """
 
     min_area: float
@@ -41,23 +41,23 @@ class ZoomPolicy:
     steps: int | None = None
 
     def widened(self, region: Region) -> Region:
-        """The least region around it whose sides lie on even ``steps``."""
+        """Return the smallest region on the grid of ``steps`` that contains ``region``."""
         if self.steps is None:
             return region
-        hair = 1e-6  # of a step: 0.3 is not quite three tenths
-        x0, y0 = (math.floor(side * self.steps + hair) / self.steps for side in (region.x0, region.y0))
-        x1, y1 = (math.ceil(side * self.steps - hair) / self.steps for side in (region.x1, region.y1))
+        tolerance = 1e-6  # of a step: 0.3 * 10 is not exactly 3
+        x0, y0 = (math.floor(side * self.steps + tolerance) / self.steps for side in (region.x0, region.y0))
+        x1, y1 = (math.ceil(side * self.steps - tolerance) / self.steps for side in (region.x1, region.y1))
         return Region(x0, y0, x1, y1)
 
     def settle(self, region: Region | None, width: int, height: int) -> Region:
-        """The allowed crop nearest to ``region`` on a picture of ``width`` x ``height`` px, on whole pixels.
+        """Return the allowed crop nearest to ``region`` on a picture of ``width`` x ``height`` px, on whole pixels.
 
-        The centre is kept unless the crop would leave the picture, the aspect ratio unless a side is used up.
+        The centre is kept unless the crop would leave the picture, the aspect ratio unless a side reaches its limit.
 
         Args:
-            region: the box that was asked for; None for an invalid one.
-            width: of the picture, px.
-            height: of the picture, px.
+            region: the requested box; None for an invalid one.
+            width: width of the picture, px.
+            height: height of the picture, px.
 
         Raises:
             ValueError: the box is invalid and the policy is "error".
@@ -79,7 +79,7 @@ class ZoomPolicy:
             w = min(width, max(w, math.ceil(self.min_area * total / h)))
         least_w, least_h = min(width, self.min_side_px), min(height, self.min_side_px)
         w, h = max(w, least_w), max(h, least_h)
-        if w * h > self.max_area * total:  # one side had to grow: the other gives way
+        if w * h > self.max_area * total:  # min_side_px has enlarged one side: shrink the other
             h = max(least_h, math.floor(self.max_area * total / w))
             w = max(least_w, min(w, math.floor(self.max_area * total / h)))
         left = min(max(0, math.floor((left + right - w) / 2)), width - w)
@@ -91,4 +91,4 @@ ZOOM_PRESETS = {
     "snellen": ZoomPolicy(min_area=0.0, max_area=0.75, min_side_px=OVERVIEW, invalid="error", steps=10),
     "zoom-iqa": ZoomPolicy(min_area=0.25, max_area=0.75, min_side_px=28, invalid="central"),
 }
-"""Zoom policies by name: crops down to what shows native pixels, and the Zoom-IQA authors' clamping."""
+"""Zoom policies by protocol: "snellen" crops down to views of native pixels, "zoom-iqa" clamps as its authors do."""

@@ -437,15 +437,15 @@ def test_a_refusal_is_not_repeated(server: Server) -> None:
     ("body", "problem"),
     [
         ("<html>", "not JSON"),
-        ("{}", "no chat completion"),
-        ('{"choices": []}', "no chat completion"),
-        ('{"choices": [{"message": "hi"}]}', "no chat completion"),
-        ('{"choices": [{"message": {"content": [1]}}]}', "no text"),
+        ("{}", "not a chat completion"),
+        ('{"choices": []}', "not a chat completion"),
+        ('{"choices": [{"message": "hi"}]}', "not a chat completion"),
+        ('{"choices": [{"message": {"content": [1]}}]}', "not text"),
         (
             '{"choices": [{"message": {"content": "x"}, "logprobs": {"content": [{"token": "x"}]}}]}',
-            "no chat completion",
+            "not a chat completion",
         ),
-        ("[1]", "no chat completion"),
+        ("[1]", "not a chat completion"),
     ],
 )
 def test_what_is_no_chat_completion_is_an_error(server: Server, body: str, problem: str) -> None:

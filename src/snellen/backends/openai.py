@@ -22,23 +22,30 @@ from snellen.backends.rating_tokens import RATING_TOKENS, Choice, leading_number
 from snellen.image import View, resample
 from snellen.reply import RATING_PREFIX
 
-TOP_LOGPROBS = 20  # the most that OpenAI and vLLM give by default
+TOP_LOGPROBS = 20
+"""Alternatives requested per token: the most that OpenAI and vLLM return by default."""
 RETRIED = (408, 409, 429, 500, 502, 503, 504)
+"""Status codes after which a request is sent again."""
 
 
 class OpenAIBackend(Backend):
-    """Replies from a server.
+    """A model behind a chat completions server.
 
-    `address` is URL#MODEL, for example `http://localhost:8000/v1#Qwen/Qwen2.5-VL-7B-Instruct`; the key is taken from
-    the environment variable OPENAI_API_KEY where there is one. A view is sent as a PNG of at most `long_side` px, cut
-    from the picture's own pixels. The conversations of a batch are asked in parallel, `parallel` at a time. A request
-    that fails with 408, 409, 429 or 5xx, or never reaches the server, is sent up to `attempts` times, after `wait`,
-    2 `wait`, 4 `wait`, ... seconds or what the server asks for in Retry-After. Then, and on any other failure,
-    BackendError: there is never a reply that the server did not give.
+    The rating distribution comes from the server's top log-probabilities, see `rating_from_choices`; None where the
+    server gives none. `rate` sends the beginning of the reply as an unfinished assistant message, with the flags of
+    vLLM. The API key is that of the environment variable OPENAI_API_KEY, if set.
 
-    The rating distribution is read from the server's top log-probabilities (see `rating_from_choices`: exact along the
-    number that was written, spread evenly where it was not); None where the server gives none. `rate` sends the
-    beginning of the reply as an unfinished assistant message, with the flags that vLLM knows.
+    Args:
+        address: URL#MODEL, for example `http://localhost:8000/v1#Qwen/Qwen2.5-VL-7B-Instruct`.
+        long_side: longest side of a view, px. Views are cut from the picture's own pixels and sent as PNG.
+        parallel: requests in flight at a time.
+        attempts: how often a request is sent that does not reach the server or gets 408, 409, 429 or 5xx.
+        wait: seconds before the second attempt, doubled for each further one, unless the server sends Retry-After.
+        timeout: seconds without an answer after which an attempt fails.
+
+    Raises:
+        ValueError: `address` has another form.
+        BackendError: from `reply` and `rate`, when a request fails for good.
     """
 
     def __init__(
@@ -64,7 +71,7 @@ class OpenAIBackend(Backend):
         self.timeout = timeout
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
-        """One reply for each conversation, in order; BackendError as soon as one of them cannot be had."""
+        """See `Backend.reply`; BackendError as soon as one request fails for good."""
         return self._replies(conversations, sampling, "")
 
     def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
@@ -93,9 +100,9 @@ class OpenAIBackend(Backend):
             logprobs = tuple(float(token["logprob"]) for token in content)
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             excerpt = json.dumps(said)[:200]
-            raise BackendError(f"{self.url}: the answer is no chat completion ({error!r}): {excerpt}") from error
+            raise BackendError(f"{self.url}: the answer is not a chat completion ({error!r}): {excerpt}") from error
         if not isinstance(text, str):
-            raise BackendError(f"{self.url}: the message's content is no text: {text!r:.200}")
+            raise BackendError(f"{self.url}: the message's content is not text: {text!r:.200}")
         generated = "".join(part.text for part in choices)
         start = "" if generated.startswith(prefix) else prefix
         return Reply(
@@ -168,7 +175,7 @@ class OpenAIBackend(Backend):
 
 
 def _retry_after(header: str | None, otherwise: float) -> float:
-    """Seconds; the header may also hold a date, which is not worth a parser."""
+    """Return the seconds of a Retry-After header, at most 60; `otherwise` where it is absent or holds a date."""
     return min(float(header), 60.0) if header is not None and header.isdecimal() else otherwise
 
 

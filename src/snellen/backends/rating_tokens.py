@@ -1,7 +1,7 @@
-"""The rating distribution of a model that writes ratings digit by digit.
+"""Rating distribution of a model that writes a rating as text tokens.
 
-A rating is one of the 401 texts "1.00" ... "5.00". A token (a digit, a point, several of them, with or without the
-white space before or the comma after) narrows down which of these can still come.
+A rating is one of the 401 texts "1.00" ... "5.00". Each token (a digit, a point, several of them, with or without the
+white space before or the comma after) restricts the ratings that remain possible.
 """
 
 from __future__ import annotations
@@ -19,23 +19,28 @@ RATINGS = tuple(f"{rating:.2f}" for rating in RATING_GRID)
 """The ratings of RATING_GRID as a reply writes them."""
 
 MIN_MASS = 0.8
-"""Least probability that has to be recovered for a distribution; with less, the written rating counts."""
+"""Smallest recovered probability that makes a distribution; below it, the written rating counts."""
 RATING_TOKENS = 8
-"""Most tokens that a written rating takes."""
+"""Largest number of tokens of a written rating."""
 
 RATING_KEY = re.compile(r'"rating"\s*:\s*')
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One generated token: its `text`, and log-probabilities (natural log) of alternatives by text, itself included."""
+    """One generated token.
+
+    Attributes:
+        text: its text.
+        alternatives: log-probabilities (natural log) at its place by text, its own included.
+    """
 
     text: str
     alternatives: Mapping[str, float]
 
 
 def consistent(text: str) -> tuple[str, ...]:
-    """The ratings that a text can be the beginning of, or, where something follows the number, that it is.
+    """Return the ratings that a text can begin, or, where something follows the number, the one that it is.
 
     >>> consistent("4.9")[:2], consistent("3.5,"), consistent("7")
     (('4.90', '4.91'), ('3.50',), ())
@@ -60,12 +65,18 @@ def leading_number(text: str) -> str:
 
 
 def rating_from_choices(prefix: str, choices: Sequence[Choice]) -> RatingDistribution | None:
-    """Read the distribution at the last `"rating":` of a reply, `prefix` being the part that was not generated.
+    """Return the distribution at the last `"rating":` of a reply.
 
-    Along the written number the alternatives of each token branch off. What would have followed on another branch is
-    not known, so its probability is spread evenly over the ratings that it can still become. Alternatives that begin
-    no rating, and those that the server did not list, are left out and the rest is scaled to 1. None where the reply
-    holds no rating, or the recovered probability is below MIN_MASS.
+    The alternatives of each token branch off the written number. The continuation of a branch is unknown, so its
+    probability is spread evenly over the ratings that it can become. Alternatives that begin no rating, and those that
+    the server did not list, are excluded, and the rest is scaled to 1.
+
+    Args:
+        prefix: beginning of the reply that was forced, not generated.
+        choices: the generated tokens.
+
+    Returns:
+        None where the reply holds no rating, or the recovered probability is below MIN_MASS.
     """
     text = prefix + "".join(choice.text for choice in choices)
     keys = list(RATING_KEY.finditer(text))
@@ -121,11 +132,16 @@ def rating_by_expansion(
     texts: Mapping[int, str],
     least: float = 1e-3,
 ) -> RatingDistribution | None:
-    """Follow every way to write a rating that has at least probability `least`.
+    """Return the distribution over all token sequences of a rating with at least probability `least`.
 
-    `next_tokens` maps the token ids written so far, after `"rating":` and its white space, to probabilities of the
-    next token; `texts` gives the text of those tokens that can be part of a rating. None when the recovered probability
-    is below MIN_MASS.
+    Args:
+        next_tokens: maps the token ids so far, after `"rating":` and its white space, to the probabilities of the next
+            token.
+        texts: text of each token that can be part of a rating.
+        least: sequences with less probability are not followed.
+
+    Returns:
+        None when the recovered probability is below MIN_MASS.
     """
     mass: dict[str, float] = {}
     waiting: list[tuple[tuple[int, ...], str, float]] = [((), "", 1.0)]

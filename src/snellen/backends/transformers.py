@@ -1,4 +1,4 @@
-"""Vision-language models of the Hugging Face kind, from a local folder; needs the extra `hf`."""
+"""Vision-language models of Hugging Face transformers, from a local folder; needs the extra `hf`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,19 @@ if TYPE_CHECKING:
 
 
 class HfBackend(Backend):
-    """Replies from a checkpoint that `AutoModelForImageTextToText` opens; no code from the checkpoint is run.
+    """A checkpoint that `AutoModelForImageTextToText` opens; no code of the checkpoint is run.
 
-    `path` is a local folder (or the name of a model that is in the local cache). Conversations are asked one by one,
-    so that no padding can change a score. A view is cut from the picture's own pixels, at most `long_side` px. The
-    rating distribution is exact down to ways of writing a rating that have less than one in a thousand.
+    Conversations run one by one, so that padding cannot change a score. The rating distribution is exact, except for
+    token sequences with a probability below 0.001.
+
+    Args:
+        path: a local folder, or the name of a model in the local cache.
+        long_side: longest side of a view, px; views are cut from the picture's own pixels.
+        device: torch device, by default "cuda" where there is one.
+
+    Raises:
+        BackendError: the checkpoint cannot be opened.
+        MissingExtra: torch or transformers is not installed.
     """
 
     def __init__(self, path: str, *, long_side: int = 1024, device: str | None = None) -> None:
@@ -76,7 +84,7 @@ class HfBackend(Backend):
             torch.manual_seed(sampling.seed)
             output = self.model.generate(**inputs, generation_config=self._generation(sampling))
         ids = tuple(int(token) for token in output.sequences[0, prompt:])
-        # scores are after temperature and top-p: what the tokens were really sampled from
+        # scores are after temperature and top-p: the distribution that the tokens were sampled from
         logprobs = tuple(
             float(torch.log_softmax(scores[0].float(), dim=-1)[token])
             for scores, token in zip(output.scores, ids, strict=True)
@@ -102,7 +110,7 @@ class HfBackend(Backend):
         return dict(batch)
 
     def _generation(self, sampling: Sampling) -> Any:
-        # a configuration of our own: checkpoints bring top-k, penalties and lengths that nobody asked for
+        # our own configuration: those of checkpoints set top-k, penalties and lengths
         own = self.model.generation_config
         sampled = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
         return _transformers().GenerationConfig(
@@ -130,7 +138,7 @@ class HfBackend(Backend):
             extra = torch.tensor([[*ids[:before], *written]], dtype=torch.long, device=self.device)
             more = {"input_ids": extra, "attention_mask": torch.ones_like(extra)}
             longer = {
-                # other inputs of one number per token say which are image; what was written is text, 0
+                # other inputs with one number per token mark image tokens; the reply is text, 0
                 name: torch.cat([value, more.get(name, torch.zeros_like(extra))], dim=1)
                 if value.shape == inputs["input_ids"].shape
                 else value
@@ -144,7 +152,7 @@ class HfBackend(Backend):
         return rating_by_expansion(next_tokens, self.number_texts)
 
     def _before_rating(self, ids: tuple[int, ...], prefix: str) -> int | None:
-        """How many of the generated tokens come before the rating's first; None when the reply has no rating."""
+        """Return the number of generated tokens before the rating; None when the reply has no rating."""
         text = prefix + self.tokenizer.decode(ids, skip_special_tokens=True)
         keys = list(RATING_KEY.finditer(text))
         if not keys:
@@ -156,11 +164,12 @@ class HfBackend(Backend):
 
 
 def _transformers() -> Any:
-    return importlib.import_module("transformers")  # by name: it is an extra, which type checks do without
+    return importlib.import_module("transformers")  # by name: type checks run without this extra
 
 
 def _number_texts(tokenizer: Any) -> dict[int, str]:
-    """The tokens that can be part of a written rating: digits, points, with or without a space before, , or } after."""
+    """Return the tokens that can be part of a written rating: digits and points, with a space before, "," or "}" after.
+    """
     texts = {}
     for token in range(len(tokenizer)):
         text = tokenizer.decode([token])
