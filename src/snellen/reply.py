@@ -32,8 +32,8 @@ REPLY_ERROR_CODES: tuple[str, ...] = (
     "no_think", "two_thinks", "bad_sections", "no_answer", "two_answers", "bad_order", "bad_json", "not_object",
     "missing_key", "bad_bbox", "bad_rating", "bad_tool", "bad_issues",
 )  # fmt: skip
-"""Values of `ReplyError.code`: tags missing ("no_answer" also where a reply was cut off), repeated or out of order, think
-text without the four sections of its round, and faults of the answer's JSON."""
+"""Values of `ReplyError.code`: tags missing, repeated or out of order ("no_answer" also after a cut-off), think text
+without the four sections of its round, and faults of the answer's JSON."""
 REPAIRS = ("code fence", "text around the reply", "quoted rating", "box units", "invalid box")
 """Values of `Parsed.repaired`. "invalid box" occurs with protocol zoom-iqa only: its zoom policy replaces the box."""
 
