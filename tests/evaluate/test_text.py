@@ -9,7 +9,7 @@ import pytest
 from evaluate_rows import one_round
 
 from snellen.evaluate.rows import Row
-from snellen.evaluate.stats.text import agreement, table
+from snellen.evaluate.stats.text import agreement, kinds_in, severities_in, table
 from snellen.region import Region
 from snellen.reply import Answer, Issue, Rationale, render_reply
 
@@ -76,3 +76,23 @@ def test_what_lists_nothing_or_has_no_text_or_no_score_is_not_counted() -> None:
     found = agreement([said("All is well."), silent, failed])
     assert found["looks"] == 0
     assert "Last looks that list something: 0" in table(found).note
+
+
+@pytest.mark.parametrize(
+    ("text", "how"),
+    [
+        ("There is mild blur, and the noise proves strong.", {"blur": 2, "noise": 4}),
+        ("What spoils it is moderate grain in the centre.", {"noise": 3}),
+        ("The weak point is strong motion blur.", {"motion blur": 4}),
+        ("Banding is as mild as it looked.", {"banding": 2}),
+        ("The severe softness is slight here.", {"blur": 5}),  # what it calls it first
+        ("It is strong.", {}),
+        ("Noise can be seen.", {}),
+    ],
+)
+def test_severities_that_a_text_states(text: str, how: dict[str, int]) -> None:
+    assert severities_in(text) == how
+
+
+def test_motion_blur_is_not_blur() -> None:
+    assert kinds_in("Motion blur, and compression damage.") == {"motion blur", "compression"}

@@ -20,7 +20,6 @@ from snellen.draw import CROP_COLOR, SEVERITY_COLORS
 from snellen.image import ImageError, Picture
 from snellen.region import FULL, Region
 from snellen.reply import Answer, Issue, Rationale, parse_reply, render_reply
-from snellen.vocabulary import verdict
 from snellen.zoom import ZOOM_PRESETS, ZoomPolicy
 
 RATIONALE = Rationale("Soft at a glance.", "Crisp leaves.", "Blur in the corner.", "Unsure of the corner.")
@@ -336,15 +335,6 @@ def test_interval_is_the_calibrations() -> None:
     (without_spread,) = Assessor(Calibrated([final(3.0)])).assess([picture()])
     assert without_spread.interval is None
     assert one([FIRST, SECOND]).interval is None
-
-
-@pytest.mark.parametrize(
-    ("score", "word"),
-    [(1.0, "bad"), (1.79, "bad"), (1.8, "poor"), (2.6, "fair"), (3.4, "good"), (4.19, "good"), (4.2, "excellent")]
-    + [(5.0, "excellent")],
-)
-def test_verdict(score: float, word: str) -> None:
-    assert verdict(score) == word
 
 
 def test_score_only_is_one_look_and_no_text() -> None:

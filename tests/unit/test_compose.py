@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from snellen.evaluate.stats.text import kinds_in
 from snellen.features import Features, features
 from snellen.rationale import Facts, compose
 from snellen.rationale.compose import MOST_ISSUES
@@ -33,7 +34,7 @@ from snellen.rationale.lexicon import (
 )
 from snellen.region import FULL, Region
 from snellen.reply import Answer, Issue, Rationale, parse_reply, render_reply
-from snellen.vocabulary import KINDS, LIKED, NAMES, SEVERITIES, VERDICTS, direction, named, verdict
+from snellen.vocabulary import KINDS, LIKED, NAMES, SEVERITIES, VERDICTS, direction, verdict
 
 CORNER = Region(0.1, 0.1, 0.4, 0.4)
 KIND_OF = {name: kind for kind, several in NAMES.items() for name in several}
@@ -155,9 +156,9 @@ def test_no_section_names_another_kind(written: list[tuple[Facts, Rationale]]) -
     for facts, text in written:
         listed = {issue.kind for issue in facts.issues}
         withdrawn = {change.issue.kind for change in changes(facts) if change.what == "withdrawn"}
-        assert named(text.summary) == listed | withdrawn, text
-        assert named(text.directions) | named(text.avoid) <= listed, text
-        assert named(text.decision) <= listed | withdrawn, text
+        assert kinds_in(text.summary) == listed | withdrawn, text
+        assert kinds_in(text.directions) | kinds_in(text.avoid) <= listed, text
+        assert kinds_in(text.decision) <= listed | withdrawn, text
 
 
 def test_the_verdict_is_that_of_the_printed_rating(written: list[tuple[Facts, Rationale]]) -> None:
@@ -323,7 +324,7 @@ def test_goals_are_positive_and_effects_negative(kind: str) -> None:
         assert not NEGATIVE_WORDS & set(re.findall("[a-z]+", goal)), goal
     for shun in wordings(KIND_WORDS[kind].shun):
         assert not POSITIVE_WORDS & set(re.findall("[a-z]+", shun)), shun
-        assert not named(shun) - {kind}, shun
+        assert not kinds_in(shun) - {kind}, shun
 
 
 def test_phrases_expand_values_and_choices() -> None:

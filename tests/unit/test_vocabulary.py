@@ -1,27 +1,23 @@
-"""What words call a fault, read from text."""
-
 from __future__ import annotations
 
 import pytest
 
-from snellen.vocabulary import called, named
+from snellen.vocabulary import direction, verdict
 
 
 @pytest.mark.parametrize(
-    ("text", "how"),
-    [
-        ("There is mild blur, and the noise proves strong.", {"blur": 2, "noise": 4}),
-        ("What spoils it is moderate grain in the centre.", {"noise": 3}),
-        ("The weak point is strong motion blur.", {"motion blur": 4}),
-        ("Banding is as mild as it looked.", {"banding": 2}),
-        ("The severe softness is slight here.", {"blur": 5}),  # what it calls it first
-        ("It is strong.", {}),
-        ("Noise can be seen.", {}),
-    ],
+    ("score", "word"),
+    [(1.0, "bad"), (1.79, "bad"), (1.8, "poor"), (2.6, "fair"), (3.4, "good"), (4.19, "good"), (4.2, "excellent")]
+    + [(5.0, "excellent")],
 )
-def test_how_severe_a_text_calls_what_it_names(text: str, how: dict[str, int]) -> None:
-    assert called(text) == how
+def test_verdict(score: float, word: str) -> None:
+    assert verdict(score) == word
 
 
-def test_motion_blur_is_not_blur() -> None:
-    assert named("Motion blur, and compression damage.") == {"motion blur", "compression"}
+@pytest.mark.parametrize(
+    ("move", "words"),
+    [(0.0, "same"), (0.11, "same"), (-0.11, "same"), (0.12, "up a little"), (-0.29, "down a little"), (0.3, "up")]
+    + [(-0.69, "down"), (0.7, "up far"), (-4.0, "down far")],
+)
+def test_direction(move: float, words: str) -> None:
+    assert direction(move) == words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,7 +11,34 @@ from snellen.evaluate.rows import Row
 from snellen.evaluate.stats import correlation as metrics
 from snellen.rationale.lexicon import places_in
 from snellen.reply import Issue, Rationale, ReplyError, parse_reply
-from snellen.vocabulary import called, named
+from snellen.vocabulary import NAMES, SEVERITIES
+
+_KIND_OF = {name: kind for kind, names in NAMES.items() for name in names}
+_NAMES = "|".join(sorted(_KIND_OF, key=len, reverse=True))
+_SEVERITIES = "|".join(SEVERITIES)
+_NAME = re.compile(rf"\b(?:{_NAMES})\b", re.IGNORECASE)
+_SEVERITY_OF_NAME = re.compile(
+    rf"\b(?:(?P<before>{_SEVERITIES}) )?(?P<name>{_NAMES})\b"
+    rf"|\b(?:is|proves|as) (?P<after>{_SEVERITIES})\b(?! (?:{_NAMES}))",
+    re.IGNORECASE,
+)
+
+
+def kinds_in(text: str) -> frozenset[str]:
+    """Return the kinds of fault that a text names; "motion blur" does not count as blur."""
+    return frozenset(_KIND_OF[name.lower()] for name in _NAME.findall(text))
+
+
+def severities_in(text: str) -> dict[str, int]:
+    """Return the severity, 1..5, of each kind whose severity a text states: "mild blur", "the blur is mild"."""
+    found: dict[str, int] = {}
+    kind = None
+    for match in _SEVERITY_OF_NAME.finditer(text):
+        kind = _KIND_OF[match["name"].lower()] if match["name"] else kind
+        word = match["before"] or match["after"]
+        if kind and word:
+            found.setdefault(kind, 1 + SEVERITIES.index(word.lower()))
+    return found
 
 
 def told(row: Row) -> tuple[Rationale, tuple[Issue, ...]] | None:
@@ -40,9 +68,9 @@ def agreement(rows: Iterable[Row]) -> dict[str, Any]:
     looks = [(row, found) for row in rows if (found := told(row)) is not None]
     for row, (words, issues) in looks:
         text = " ".join(words.sections)
-        how = called(words.summary)
-        kinds += [issue.kind in named(text) for issue in issues]
-        if at_last := named(words.decision):
+        how = severities_in(words.summary)
+        kinds += [issue.kind in kinds_in(text) for issue in issues]
+        if at_last := kinds_in(words.decision):
             decided.append(at_last <= {issue.kind for look in row.rounds for issue in look.issues})
         severities += [how[issue.kind] == issue.severity for issue in issues if issue.kind in how]
         where = places_in(" ".join(words.sections[:-1]))
