@@ -31,8 +31,9 @@ from snellen.reply import Issue, Rationale
 from snellen.vocabulary import VERDICTS, direction, verdict
 
 MOST_ISSUES = 4
-"""The text names at most so many issues, the worst first."""
+"""The text names at most so many issues, the first ones."""
 _TRIES = 10  # wordings drawn before one that repeats a pair of words is accepted
+# what a crop showed -> the direction of the rating that it explains
 _EFFECT = {"new": -1, "worse": -1, "confirmed": -1, "trait": -1, "milder": 1, "withdrawn": 1, "clean": 1}
 _PLAIN_GOALS = ("blur", "overexposure", "noise", "color cast")  # what lifts most pictures without a single fault
 
@@ -159,9 +160,9 @@ def _first_summary(pen: _Pen) -> str:
     facts = pen.facts
     if not pen.issues:
         return _clean_summary(pen)
-    worst = pen.issues[0]
-    doubted = facts.crop is not None and worst.severity <= 2 and in_view(facts.crop, worst)
-    lines = [pen.write(patterns.FAULT_DOUBTED if doubted else patterns.FAULT, **pen.about(worst))]
+    main = pen.issues[0]
+    doubted = facts.crop is not None and main.severity <= 2 and in_view(facts.crop, main)
+    lines = [pen.write(patterns.FAULT_DOUBTED if doubted else patterns.FAULT, **pen.about(main))]
     if len(pen.issues) > 1:
         lines.append(pen.write(patterns.FAULT_MORE, **pen.about_several(pen.issues)))
     if pen.strong and facts.rating >= 2.0 and len(pen.issues) <= 2:
@@ -243,7 +244,8 @@ def _directions(pen: _Pen) -> str:
 def _avoid(pen: _Pen) -> str:
     if pen.issues:
         shuns = _placed(pen.issues, [KIND_WORDS[issue.kind].shun for issue in pen.issues])
-        return pen.write(patterns.AVOID, shuns=shuns, harmed=patterns.HARMED[pen.issues[0].severity])
+        worst = max(issue.severity for issue in pen.issues)
+        return pen.write(patterns.AVOID, shuns=shuns, harmed=patterns.HARMED[worst])
     if pen.trait is not None:
         return pen.write(patterns.AVOID, shuns=KIND_WORDS[pen.trait.kind].shun, harmed=patterns.HARMED[2])
     if not pen.facts.liked:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from snellen.features import Features
 from snellen.rationale.evidence import strengths, traits
@@ -21,7 +22,7 @@ class Facts:
     Attributes:
         number: round, from 1.
         rating: MOS 1..5 of this round.
-        issues: claimed faults, worst first.
+        issues: claimed faults, the most important first.
         measured: features of the whole picture.
         shown: region that this round's view shows.
         crop: region that is asked for next; None in the last round.
@@ -72,20 +73,21 @@ def _listed(issues: Sequence[Issue]) -> list[list[object]]:
     return [[issue.kind, issue.severity, issue.region.to_list()] for issue in issues]
 
 
+What = Literal["confirmed", "worse", "milder", "new", "partly", "outside", "withdrawn"]
+"""Confirmed, worse or milder: listed before and in view. Partly, outside: the crop shows a part or none of it. Withdrawn:
+listed before, but not any more."""
+
+
 @dataclass(frozen=True)
 class Change:
-    """One issue and what became of it since the round before.
-
-    `what`: confirmed, worse or milder (listed before, in view), new, partly or outside (the crop shows a part or
-    none of it), withdrawn (listed before, not any more).
-    """
+    """One issue and what became of it since the round before."""
 
     issue: Issue
-    what: str
+    what: What
 
 
 def changes(facts: Facts) -> list[Change]:
-    """Return the changes of all issues of this round, worst first, then of those withdrawn.
+    """Return the changes of all issues of this round, in their order, then of those withdrawn.
 
     Issues of one kind that overlap are the same issue.
     """
@@ -96,18 +98,18 @@ def changes(facts: Facts) -> list[Change]:
         before = max(same, key=lambda one: one.region.iou(issue.region), default=None)
         if before is not None:
             left.remove(before)
-        if facts.shown.intersect(issue.region) is None:
-            what = "outside"
-        elif not in_view(facts.shown, issue):
-            what = "partly"
-        elif before is None:
-            what = "new"
-        elif issue.severity == before.severity:
-            what = "confirmed"
-        else:
-            what = "worse" if issue.severity > before.severity else "milder"
-        found.append(Change(issue, what))
+        found.append(Change(issue, _became(issue, before, facts.shown)))
     return found + [Change(issue, "withdrawn") for issue in left]
+
+
+def _became(issue: Issue, before: Issue | None, shown: Region) -> What:
+    if not in_view(shown, issue):
+        return "outside" if shown.intersect(issue.region) is None else "partly"
+    if before is None:
+        return "new"
+    if issue.severity == before.severity:
+        return "confirmed"
+    return "worse" if issue.severity > before.severity else "milder"
 
 
 def in_view(shown: Region, issue: Issue) -> bool:
