@@ -15,8 +15,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "overexposure": ("overexposure",),
     "underexposure": ("underexposure",),
     "low contrast": ("low contrast", "contrast loss"),
-    "color cast": ("color cast", "color error"),
-    "saturation": ("saturation error",),
+    "color cast": ("color cast",),
+    "saturation": ("saturation problem",),
     "corruption": ("corruption",),
 }
 """Names of each kind of fault in a text."""
@@ -24,8 +24,6 @@ KINDS = tuple(NAMES)
 """The kinds of fault that an issue can have."""
 SEVERITIES = ("slight", "mild", "moderate", "strong", "severe")
 """Words for the severities 1 to 5."""
-GONE = {kind: f"no {kind}" for kind in KINDS}
-STILL_NOTHING = "still nothing"
 
 VERDICTS = ((1.8, "bad"), (2.6, "poor"), (3.4, "fair"), (4.2, "good"), (math.inf, "excellent"))
 """Upper limit (exclusive) of the score, 1..5, for each verdict word."""

@@ -38,6 +38,7 @@ from snellen.vocabulary import KINDS, LIKED, NAMES, SEVERITIES, VERDICTS, direct
 
 CORNER = Region(0.1, 0.1, 0.4, 0.4)
 KIND_OF = {name: kind for kind, several in NAMES.items() for name in several}
+NAME = re.compile(rf"\b(?:{'|'.join(sorted(KIND_OF, key=len, reverse=True))})\b", re.I)
 MOVES = {
     "same": "hardly changes|stays about the same",
     "up a little": "(goes up|rises) a little",
@@ -47,6 +48,11 @@ MOVES = {
     "down": "goes down|drops",
     "down far": "goes down clearly|drops clearly|is much lower",
 }
+
+
+def named(text: str) -> set[str]:
+    """Kinds that a text names; "motion blur" does not name blur."""
+    return {KIND_OF[name.lower()] for name in NAME.findall(text)}
 
 
 def phrases(table: dict[str, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from snellen.rationale import sentences as patterns
+from snellen.rationale import patterns
 from snellen.rationale.evidence import evidence, strengths, tint, traits
 from snellen.rationale.facts import Facts, changes, in_view
 from snellen.rationale.lexicon import (

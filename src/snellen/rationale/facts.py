@@ -74,8 +74,8 @@ def _listed(issues: Sequence[Issue]) -> list[list[object]]:
 
 
 What = Literal["confirmed", "worse", "milder", "new", "partly", "outside", "withdrawn"]
-"""Confirmed, worse or milder: listed before and in view. Partly, outside: the crop shows a part or none of it. Withdrawn:
-listed before, but not any more."""
+"""Confirmed, worse or milder: listed before, and in view. Partly, outside: the crop shows a part or none of it.
+Withdrawn: listed before, but not any more."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snellen.region import Region
-from snellen.vocabulary import NAMES, SEVERITIES, VERDICTS
+from snellen.vocabulary import NAMES, SEVERITIES
 
 SEVERITY = dict(enumerate(SEVERITIES, 1))
 """Severity 1..5 -> its word."""
@@ -293,12 +293,12 @@ def same_place(region: Region, before: Region) -> str:
 
 
 def places_in(text: str) -> frozenset[str]:
-    """Each `Region.place` that a text names whole."""
+    """Return each `Region.place` that a text names in the writer's own words."""
     return frozenset(place for place, named in _PLACE.items() if named.search(text))
 
 
 _PLACE = {
-    place: re.compile(rf"\b(?:{'|'.join(sorted({text.strip() for text in wordings(words)}))})\b")
+    place: re.compile(rf"\b(?:{'|'.join(wordings(f'[{words}|{BAND_WORDS.get(place, words)}]'))})\b", re.IGNORECASE)
     for place, words in PLACE_WORDS.items()
 }
 _MARKS = {
@@ -316,21 +316,6 @@ def unmarked(text: str) -> str:
     """Return a lower-case text with a bar in place of each name of a kind, severity and place."""
     return _MARK.sub("|", text)
 
-
-_CLAIMS = {
-    *NAMES,
-    *SEVERITY.values(),
-    *(word for _, word in VERDICTS),
-    *(name for names in NAMES.values() for name in names),
-    *(text for phrase in PLACE_WORDS.values() for text in wordings(phrase)),
-}
-CLAIMS = re.compile(
-    r"\b(?:" + "|".join(sorted(_CLAIMS, key=len, reverse=True)) + r")\b"
-    r"|Summary: \S+ \S+|\b(?:confirms|reveals|brings out|uncovers|clears)\b"
-    r'|\b(?:shows|holds) (?:no|nothing|intact|crisp|only)\b|"severity": \d|"tool": "\w+|"issues": \[\]?'
-)
-"""The parts of a reply that claim something of the picture: what is wrong, how bad, where, or that nothing is, and
-whether to look closer; also where a sentence goes on with a fault or with praise. The rest is wording."""
 
 POSITIVE_WORDS = frozenset(
     (
