@@ -8,18 +8,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+from pictures import noise_picture  # noqa: E402
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
 
 from snellen.assessor import Assessor  # noqa: E402
 from snellen.backend import Sampling, open_backend  # noqa: E402
 from snellen.backends.transformers import HfBackend  # noqa: E402
-from snellen.image import Picture  # noqa: E402
 from snellen.protocol import open_protocol  # noqa: E402
 from snellen.reply import Answer, render_reply  # noqa: E402
 
@@ -94,13 +93,12 @@ def teach(backend: HfBackend) -> None:
         optimizer.step()
 
 
-def picture() -> Picture:
-    return Picture(np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8), "noise")
+PICTURE = noise_picture(400, 400)
 
 
 def conversation() -> Any:
     return open_protocol("snellen").conversation(
-        "How good is the technical quality of this picture?", [picture().view()], []
+        "How good is the technical quality of this picture?", [PICTURE.view()], []
     )
 
 
@@ -154,7 +152,7 @@ def test_sampling_follows_the_seed(folder: Path) -> None:
 
 
 def test_assessed_from_end_to_end(folder: Path) -> None:
-    full = Assessor(f"hf:{folder}").assess([picture()])[0]
-    quick = Assessor(f"hf:{folder}", score_only=True).assess([picture()])[0]
+    full = Assessor(f"hf:{folder}").assess([PICTURE])[0]
+    quick = Assessor(f"hf:{folder}", score_only=True).assess([PICTURE])[0]
     assert full.error is None and full.score == pytest.approx(3.67, abs=0.15)
     assert quick.score == pytest.approx(full.score, abs=1e-4)

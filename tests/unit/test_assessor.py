@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import functools
 import importlib
 import json
 from collections.abc import Iterator, Sequence
@@ -10,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pictures import noise_picture, spread
 from PIL import Image, ImageColor
 
 from snellen.assessment import Assessment
 from snellen.assessor import Assessor
-from snellen.backend import BackendError, Calibration, Conversation, RatingDistribution, Reply, Sampling
+from snellen.backend import BackendError, Calibration, Conversation, Reply, Sampling
 from snellen.backends.scripted import ScriptedBackend
 from snellen.draw import CROP_COLOR, SEVERITY_COLORS
 from snellen.image import ImageError, Picture
@@ -29,18 +29,8 @@ BLUR = Issue("blur", 4, Region(0.5, 0.5, 0.75, 0.75))
 NOISE = Issue("noise", 1, FULL)
 
 
-def spread(mean: float) -> RatingDistribution:
-    """Half each at mean - 0.5 and mean + 0.5: std 0.5."""
-    return RatingDistribution(np.array([mean - 0.5, mean + 0.5]), np.array([0.5, 0.5]))
-
-
 FIRST = Reply(render_reply(RATIONALE, Answer(CORNER, 3.5, "crop", (NOISE,)), 1), (5, 6), (-0.1, -0.2), spread(3.4))
 SECOND = Reply(render_reply(LATER, Answer(None, 2.5, "final", (BLUR,)), 2), rating=spread(2.4))
-
-
-@functools.cache
-def picture(width: int = 700, height: int = 640, seed: int = 0, name: str = "noise") -> Picture:
-    return Picture(np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8), name)
 
 
 def crop_at(region: Region, rating: float = 3.0) -> str:
@@ -52,7 +42,7 @@ def final(rating: float) -> str:
 
 
 def one(script: Any, shown: Any = None, **settings: Any) -> Assessment:
-    (assessment,) = Assessor(ScriptedBackend(script), **settings).assess([picture() if shown is None else shown])
+    (assessment,) = Assessor(ScriptedBackend(script), **settings).assess([noise_picture() if shown is None else shown])
     return assessment
 
 
@@ -79,7 +69,7 @@ class Recorder(ScriptedBackend):
 
 def test_two_rounds() -> None:
     backend = Recorder([FIRST, SECOND])
-    (a,) = Assessor(backend).assess([picture()])
+    (a,) = Assessor(backend).assess([noise_picture()])
     assert (a.name, a.score, a.label, a.error) == ("noise", pytest.approx(2.4), "poor", None)
     assert a.issues == (BLUR,)  # the last round's
     assert a.prompts == {"positive": "Crisp edges.", "negative": "Strong blur."}
@@ -95,7 +85,7 @@ def test_two_rounds() -> None:
 
 def test_a_final_answer_ends_it() -> None:
     backend = Recorder([final(4.5), SECOND])
-    (a,) = Assessor(backend, max_rounds=3).assess([picture()])
+    (a,) = Assessor(backend, max_rounds=3).assess([noise_picture()])
     assert (a.score, a.label, len(a.steps), len(backend.calls)) == (4.5, "excellent", 1, 1)
     assert a.prompts is None  # nothing was said, so nothing is made up
 
@@ -110,7 +100,7 @@ def test_one_round_at_most() -> None:
 def test_three_rounds() -> None:
     closer = Region(0.5, 0.5, 0.9, 0.9)
     backend = Recorder([crop_at(CORNER), crop_at(closer), final(2.0)])
-    (a,) = Assessor(backend, max_rounds=3).assess([picture(900, 900)])
+    (a,) = Assessor(backend, max_rounds=3).assess([noise_picture(900, 900)])
     assert [step.region for step in a.steps] == [FULL, CORNER, closer]
     assert [len(call[0]) for call in backend.calls] == [1, 3, 5]
     assert a.score == 2.0
@@ -120,7 +110,7 @@ def test_a_crop_that_shows_nothing_new_is_not_shown() -> None:
     note = "asked for a crop that would show no new pixels"
     again = one([crop_at(CORNER), crop_at(CORNER, 2.0)], max_rounds=3)
     assert ([step.note for step in again.steps], again.score) == ([None, note], 2.0)
-    small = one([crop_at(CORNER, 4.0)], picture(320, 256))  # the first look showed every pixel
+    small = one([crop_at(CORNER, 4.0)], noise_picture(320, 256))  # the first look showed every pixel
     assert ([step.note for step in small.steps], small.score) == ([note], 4.0)
     anywhere = ZoomPolicy(0.0, 1.0, 1, "error")
     native, inside = Region(0.5, 0.5, 0.75, 0.75), Region(0.55, 0.55, 0.7, 0.7)
@@ -131,7 +121,7 @@ def test_a_crop_that_shows_nothing_new_is_not_shown() -> None:
 
 
 def test_a_small_crop_is_widened_to_native_pixels() -> None:
-    a = one([crop_at(Region(0.5, 0.5, 0.52, 0.52)), final(3.0)], picture(1000, 500))
+    a = one([crop_at(Region(0.5, 0.5, 0.52, 0.52)), final(3.0)], noise_picture(1000, 500))
     (left, top, right, bottom) = a.steps[1].region.to_pixels(1000, 500)
     assert (right - left, bottom - top, a.steps[1].view.scale) == (320, 320, 1.0)
     asked = a.steps[0].parsed
@@ -144,7 +134,7 @@ def test_only_those_that_ask_are_looked_at_again() -> None:
         return final(2.0) if len(conversation) > 1 else {"b": crop_at(CORNER)}.get(name, final(4.0))
 
     backend = Recorder(script)
-    assessments = Assessor(backend).assess([picture(name=name) for name in "abc"])
+    assessments = Assessor(backend).assess([noise_picture(name=name) for name in "abc"])
     assert [len(call) for call in backend.calls] == [3, 1]
     assert [(a.name, a.score) for a in assessments] == [("a", 4.0), ("b", 2.0), ("c", 4.0)]
 
@@ -158,7 +148,7 @@ def by_content(conversation: Conversation) -> Reply:
 
 
 def test_the_score_does_not_depend_on_the_batch() -> None:
-    pictures = [picture(340 + 20 * seed, 330, seed, str(seed)) for seed in range(5)]
+    pictures = [noise_picture(340 + 20 * seed, 330, seed, str(seed)) for seed in range(5)]
     alone = {p.name: Assessor(ScriptedBackend(by_content)).assess([p])[0].to_dict() for p in pictures}
     assert len({a["score"] for a in alone.values()}) == 5
     assert len({len(a["steps"]) for a in alone.values()}) == 2
@@ -171,11 +161,11 @@ def test_the_score_does_not_depend_on_the_batch() -> None:
 
 def test_batches_are_cut_by_number_and_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = Recorder([final(3.0)])
-    Assessor(backend, batch_size=2).assess([picture() for _ in range(5)])
+    Assessor(backend, batch_size=2).assess([noise_picture() for _ in range(5)])
     assert [len(call) for call in backend.calls] == [2, 2, 1]
     monkeypatch.setattr(importlib.import_module("snellen.assessor"), "BATCH_MEGAPIXELS", 1.0)
     backend = Recorder([final(3.0)])
-    Assessor(backend).assess([picture(), picture(), picture(1100, 1000), picture()])
+    Assessor(backend).assess([noise_picture(), noise_picture(), noise_picture(1100, 1000), noise_picture()])
     assert [len(call) for call in backend.calls] == [2, 1, 1]
 
 
@@ -185,7 +175,7 @@ def test_a_stream_reads_no_further_than_one_batch() -> None:
     def sources() -> Iterator[Picture]:
         for seed in range(5):
             read.append(seed)
-            yield picture(seed=seed)
+            yield noise_picture(seed=seed)
 
     stream = Assessor(ScriptedBackend([final(3.0)]), batch_size=2).stream(sources())
     assert read == []
@@ -199,7 +189,7 @@ def test_a_stream_reads_no_further_than_one_batch() -> None:
 
 def test_bad_pictures_do_not_stop_the_others(tmp_path: Path) -> None:
     good, text, missing = tmp_path / "good.png", tmp_path / "text.jpg", tmp_path / "missing.jpg"
-    Image.fromarray(picture(64, 48).pixels).save(good)
+    Image.fromarray(noise_picture(64, 48).pixels).save(good)
     text.write_text("not a picture")
     known = ImageError("too_large", "huge.tif", "is too large", "make it smaller")
     backend = Recorder([final(3.0)])
@@ -274,7 +264,7 @@ def test_an_invalid_box_that_the_policy_refuses_is_an_error() -> None:
 @pytest.mark.usefixtures("authors_package")
 def test_zoom_iqa_clamps_the_crop_and_has_two_rounds() -> None:
     backend = Recorder([crop_at(Region(0.4, 0.4, 0.5, 0.5)), crop_at(Region(0.1, 0.1, 0.9, 0.9), 2.0)])
-    (a,) = Assessor(backend, protocol="zoom-iqa").assess([picture()])
+    (a,) = Assessor(backend, protocol="zoom-iqa").assess([noise_picture()])
     assert a.steps[1].region.area == pytest.approx(0.25, abs=0.01)
     assert a.steps[1].region.center == pytest.approx((0.45, 0.45), abs=0.01)
     assert (a.score, a.steps[1].note) == (2.0, "asked for a crop, but max_rounds is 2")
@@ -307,7 +297,7 @@ def test_a_backend_that_loses_replies_is_found_out() -> None:
             return super().reply(conversations, sampling)[1:]
 
     with pytest.raises(BackendError, match="2 conversations, 1 replies"):
-        Assessor(Lossy([FIRST])).assess([picture(), picture()])
+        Assessor(Lossy([FIRST])).assess([noise_picture(), noise_picture()])
 
 
 def test_a_backend_that_fails_is_not_covered_up() -> None:
@@ -330,16 +320,16 @@ def test_interval_is_the_calibrations() -> None:
     class Calibrated(ScriptedBackend):
         calibration = Calibration(q=2.0, floor=0.1)
 
-    (a,) = Assessor(Calibrated([FIRST, SECOND])).assess([picture()])
+    (a,) = Assessor(Calibrated([FIRST, SECOND])).assess([noise_picture()])
     assert a.interval == pytest.approx((1.4, 3.4))  # 2.4 +- 2 * 0.5
-    (without_spread,) = Assessor(Calibrated([final(3.0)])).assess([picture()])
+    (without_spread,) = Assessor(Calibrated([final(3.0)])).assess([noise_picture()])
     assert without_spread.interval is None
     assert one([FIRST, SECOND]).interval is None
 
 
 def test_score_only_is_one_look_and_no_text() -> None:
     backend = Recorder([Reply(FIRST.text, rating=spread(3.7))])
-    (a,) = Assessor(backend, score_only=True, max_rounds=3).assess([picture()])
+    (a,) = Assessor(backend, score_only=True, max_rounds=3).assess([noise_picture()])
     assert (a.score, a.label, a.error, a.issues, a.prompts) == (pytest.approx(3.7), "good", None, (), None)
     assert len(a.steps) == len(backend.calls) == 1
     assert (backend.samplings, a.steps[0].reply) == ([], Reply("", rating=a.steps[0].distribution, finish="rating"))
@@ -379,7 +369,7 @@ def test_what_was_done_to_the_picture_is_kept() -> None:
 
 
 def test_an_assessment_holds_no_large_pixels() -> None:
-    a = one([FIRST, SECOND], picture(1500, 1000))
+    a = one([FIRST, SECOND], noise_picture(1500, 1000))
     assert a.picture is not None
     assert (a.picture.width, a.picture.height) == (1024, 683)
     assert all(step.view.picture is a.picture for step in a.steps)
@@ -467,7 +457,7 @@ def test_html_is_self_contained_and_escaped(readable: bool) -> None:
     rationale = Rationale(evil, "b", "c", "d")
     said = render_reply(rationale, Answer(None, 3.0, "final"), 1) if readable else evil
     page = Tags()
-    page.feed(one([Reply(said, rating=spread(3.0) if readable else None)], picture(name=evil))._repr_html_())
+    page.feed(one([Reply(said, rating=spread(3.0) if readable else None)], noise_picture(name=evil))._repr_html_())
     assert page.tags == {"div", "p", "b", "img", "details", "summary", "small"}
     assert len(page.sources) == 1 and page.sources[0].startswith("data:image/jpeg;base64,")
     assert page.text.count("<script>") == 2  # the name and the reply, as text

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pictures import noise_picture
 from PIL import Image
 
 from snellen.backend import (
@@ -35,7 +36,6 @@ from snellen.backends.rating_tokens import (
     rating_from_choices,
 )
 from snellen.backends.scripted import ScriptedBackend
-from snellen.image import Picture
 from snellen.protocol import open_protocol
 from snellen.region import Region
 from snellen.reply import RATING_PREFIX
@@ -348,8 +348,7 @@ def client(server: Server, **more: Any) -> OpenAIBackend:
 def test_request_and_reply(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     server.say("Fine.", finish_reason="length")
-    pixels = np.random.default_rng(0).integers(0, 256, (400, 600, 3), np.uint8)
-    picture = Picture(pixels, "noise")
+    picture = noise_picture(600, 400)
     views = [picture.view(), picture.view(Region(0.5, 0.5, 1.0, 1.0))]
     turns = open_protocol("snellen").conversation("Sharp?", views, [Turn("assistant", "Unsure.")])
     backend = client(server, long_side=300)
@@ -372,7 +371,7 @@ def test_request_and_reply(server: Server, monkeypatch: pytest.MonkeyPatch) -> N
     kind, _, data = shown["image_url"]["url"].partition(",")
     assert kind == "data:image/png;base64"
     crop = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
-    assert np.array_equal(crop, pixels[200:, 300:])  # native pixels: the crop is no larger than 300 px
+    assert np.array_equal(crop, picture.pixels[200:, 300:])  # native pixels: the crop is no larger than 300 px
     whole = sent["messages"][0]["content"][0]["image_url"]["url"].partition(",")[2]
     assert Image.open(io.BytesIO(base64.b64decode(whole))).size == (300, 200)
 

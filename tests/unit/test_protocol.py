@@ -70,9 +70,9 @@ answers = st.builds(Answer, grid_regions(), ratings, st.just("crop"), issue_list
 )
 
 
-def code_of(text: str, round: int = 1, *, official: bool = False) -> str:
+def code_of(text: str, number: int = 1, *, official: bool = False) -> str:
     with pytest.raises(ReplyError) as caught:
-        parse_reply(text, round, official=official)
+        parse_reply(text, number, official=official)
     assert caught.value.code in REPLY_ERROR_CODES
     assert str(caught.value).startswith(caught.value.code)
     return caught.value.code
@@ -106,10 +106,10 @@ def test_reply_is_written_exactly_so() -> None:
 
 
 @given(st.none() | rationales, answers, st.integers(1, 3))
-def test_parse_is_the_inverse_of_render(rationale: Rationale | None, answer: Answer, round: int) -> None:
-    text = render_reply(rationale, answer, round)
-    assert parse_reply(text, round) == Parsed(rationale, answer)
-    assert parse_reply(text, round, official=True) == Parsed(rationale, answer)
+def test_parse_is_the_inverse_of_render(rationale: Rationale | None, answer: Answer, number: int) -> None:
+    text = render_reply(rationale, answer, number)
+    assert parse_reply(text, number) == Parsed(rationale, answer)
+    assert parse_reply(text, number, official=True) == Parsed(rationale, answer)
 
 
 @given(rationales, answers, st.data())
@@ -141,9 +141,9 @@ pieces = st.lists(
 
 
 @given(pieces, st.integers(1, 2), st.booleans())
-def test_any_text_is_read_or_refused_with_a_code(text: str, round: int, official: bool) -> None:
+def test_any_text_is_read_or_refused_with_a_code(text: str, number: int, official: bool) -> None:
     try:
-        parse_reply(text, round, official=official)
+        parse_reply(text, number, official=official)
     except ReplyError as error:
         assert error.code in REPLY_ERROR_CODES
 
