@@ -1,32 +1,43 @@
-# make demo   assess the example pictures and write report.html
-# make test   everything that CI runs: ruff, mypy, pytest
-# make clean  remove what these made
+# make demo     assess the example pictures and write report.html
+# make check    ruff, mypy --strict and tests/unit: no torch, no weights, under a minute
+# make test     everything that CI runs: the same, then the tests of models, training, evaluation and applications
+# make proofs   hours: fresh installations, lower bounds, mutants, toy training; outputs go to docs/results/proofs
+# make clean    remove what these made
 
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test clean
+.PHONY: demo check test proofs clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/snellen assess examples/*.jpg --report report.html
 
+check: $(VENV)/.checked
+	VENV=$(VENV) scripts/check unit
+
 test: $(VENV)/.tested
-	VENV=$(VENV) scripts/check
+	VENV=$(VENV) scripts/check all
+
+proofs: $(VENV)/.tested
+	VENV=$(VENV) scripts/proofs
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(PIP) install -e .
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -c constraints.txt -e .
 	touch $@
 
-# torch goes first and alone: the version that the tests were written with, for the CPU where the index has that
-# build. It is needed for training only.
-$(VENV)/.tested: pyproject.toml | $(VENV)/bin/python
-	$(PIP) install torch==2.13.0
-	$(PIP) install -e ".[dev,train,parquet,hf,heic,raw]"
+$(VENV)/.checked: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -c constraints.txt -e ".[dev,data,heic,raw]"
 	touch $@ $(VENV)/.installed
+
+# torch goes first and alone, so that an index with builds for the CPU can give one
+$(VENV)/.tested: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -c constraints.txt torch
+	$(PIP) install -c constraints.txt -e ".[dev,data,heic,raw,hf,train]"
+	touch $@ $(VENV)/.checked $(VENV)/.installed
 
 clean:
 	rm -rf $(VENV) report.html build dist .mypy_cache .ruff_cache .pytest_cache

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 from evaluate_rows import photograph, pristine_set, reply
 
 from snellen.backend import Conversation, RatingDistribution, Reply
@@ -32,7 +31,6 @@ def judge(conversation: Conversation) -> Reply:
     return Reply(reply(rating, CORNER if first else None, issues, 1 if first else 2), rating=spread)
 
 
-@pytest.mark.slow
 def test_all_suites_in_one_run(tmp_path: Path) -> None:
     rated = [Sample(str(photograph(tmp_path / f"{i}.png", 120, 90, i)), 1.5 + i / 2, split="test") for i in range(6)]
     sets = [data_set("rated", rated), pristine_set(tmp_path / "clean", 2, 400, 330)]

@@ -149,7 +149,6 @@ def test_the_command_names_the_model(model: Snellen1Backend) -> None:
     assert f"snellen-1 {model.version}" in done.stdout and done.stderr == ""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("distortion", ["gaussian_blur", "white_noise", "jpeg"])
 def test_worse_pictures_score_lower_on_average(scorer: Assessor, distortion: str) -> None:
     ladders = np.array([ladder(scorer, pixels, distortion) for pixels in photos()])
@@ -159,7 +158,6 @@ def test_worse_pictures_score_lower_on_average(scorer: Assessor, distortion: str
     assert (ladders[:, 0] > ladders[:, 5]).all()
 
 
-@pytest.mark.slow
 def test_more_blur_lowers_the_score_with_zoom_too(assessor: Assessor) -> None:
     means = np.mean([ladder(assessor, pixels, "gaussian_blur") for pixels in photos()], axis=0)
     assert (np.diff(means[1:]) < 0).all() and means[0] - means[5] > 0.8, means

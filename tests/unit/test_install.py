@@ -86,6 +86,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(pixels).save(folder / "photos" / f"{number}.png")
         rows.append({"path": f"photos/{number}.png", "mos": 2.0 + number, "split": "test", "group": str(number)})
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    clean = [{"path": row["path"], "split": "test"} for row in rows]
+    (folder / "clean.jsonl").write_text("".join(json.dumps(row) + "\n" for row in clean))
     (folder / "replies.jsonl").write_text(json.dumps({"text": REPLY}) + "\n")
     (folder / "config.toml").write_text('conversations = "conversations.jsonl"\nout = "run"\n')
     return folder
@@ -106,19 +108,24 @@ def test_help_needs_no_extra(environment: dict[str, str], folder: Path, line: st
 
 
 @pytest.mark.parametrize(
-    "line",
+    "lines",
     [
-        "assess photos/0.png --json --model scripted:replies.jsonl",
-        "assess photos/0.png photos/1.png --report report.html --model scripted:replies.jsonl",
-        "score photos --out scores.csv --model scripted:replies.jsonl",
-        "features photos/0.png",
-        "data build manifest.jsonl --out conversations.jsonl --quiet",
-        "data show 1 conversations.jsonl",
+        ["assess photos/0.png --json --model scripted:replies.jsonl"],
+        ["assess photos/0.png photos/1.png --report report.html --model scripted:replies.jsonl"],
+        ["score photos --out scores.csv --model scripted:replies.jsonl"],
+        ["features photos/0.png"],
+        ["data build manifest.jsonl --out conversations.jsonl --quiet", "data show 1 conversations.jsonl"],
+        [
+            "evaluate --data manifest.jsonl --out run --suite scores --model scripted:replies.jsonl",
+            "evaluate compare run run",
+        ],
     ],
+    ids=lambda lines: lines[0],
 )
-def test_commands_that_need_no_extra_work(environment: dict[str, str], folder: Path, line: str) -> None:
-    code, _, problems = run(environment, folder, line)
-    assert code == 0, problems
+def test_commands_that_need_no_extra_work(environment: dict[str, str], folder: Path, lines: list[str]) -> None:
+    for line in lines:
+        code, _, problems = run(environment, folder, line)
+        assert code == 0, problems
 
 
 @pytest.mark.parametrize(
@@ -126,8 +133,10 @@ def test_commands_that_need_no_extra_work(environment: dict[str, str], folder: P
     [
         ("score photos --out scores.parquet --model scripted:replies.jsonl", "parquet"),
         ("assess photos/0.png --model hf:somewhere", "hf"),
-        ("evaluate --data manifest.jsonl --out run --model scripted:replies.jsonl", "evaluate"),
-        ("evaluate compare run-a run-b", "evaluate"),
+        (
+            "evaluate --data pristine=clean.jsonl --suite robustness --out run-2 --model scripted:replies.jsonl",
+            "evaluate",
+        ),
         ("train sft --config config.toml", "train"),
         ("train rl --config config.toml", "train"),
     ],

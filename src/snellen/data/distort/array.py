@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snellen.usage import MissingExtra
+
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
@@ -27,7 +29,7 @@ def scipy_module(name: str) -> Any:
     try:
         return importlib.import_module(f"scipy.{name}")
     except ImportError as error:
-        raise ImportError('this distortion needs scipy; run: pip install "snellen[evaluate]"') from error
+        raise MissingExtra("distortions need scipy", "evaluate") from error
 
 
 def bands(height: int, width: int) -> Iterator[slice]:
