@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 import torch
+from snellen.train.snellen1.batch import encode_rounds, rounds_of
 from tokenizers import Tokenizer
 
 from snellen.evaluate.stats import correlation as metrics
@@ -19,7 +20,6 @@ from snellen.reply import RATING_PREFIX
 from snellen.snellen1.decoder import Decoder
 from snellen.snellen1.rating_head import RatingPointer
 from snellen.train.sft import SeenLooks
-from snellen.train.snellen1.batch import encode_rounds, rounds_of
 from snellen.train.snellen1.rating_head import GRID, Places, places, train_rater
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "Policy",
     "RatingDistribution",
     "Reply",
+    "Round",
     "Sampling",
     "Turn",
     "model_folder",
@@ -167,6 +168,12 @@ class Reply:
     finish: Literal["stop", "length", "rating"] = "stop"
     actions: tuple[bool, ...] = ()
 
+    @property
+    def action_indices(self) -> tuple[int, ...]:
+        """Indices of the tokens that the policy chose."""
+        chosen = self.actions or (True,) * len(self.token_ids)
+        return tuple(i for i, action in enumerate(chosen) if action)
+
     def turn(self) -> Turn:
         """Return the reply as the assistant's turn of the conversation."""
         return Turn("assistant", self.text, (), self.token_ids, self.logprobs)
@@ -219,38 +226,65 @@ class Backend(ABC):
         raise NotImplementedError(f"{self.name} has no plain rating {name!r}")
 
 
+@dataclass(frozen=True, eq=False)
+class Round:
+    """One round of a rollout or of a demonstration: what the model was asked, and its reply."""
+
+    conversation: Conversation
+    reply: Reply
+
+
 @dataclass(frozen=True)
 class LogProbs:
-    """Log-probabilities of rollouts under the policy and the reference policy; each (rollouts, tokens), float32.
+    """Log-probabilities (natural log) of the N actions of some rounds, in order; each a float32 tensor (N,).
 
     Attributes:
-        policy: log-probability of each token under the current policy, with gradients.
-        reference: the same under the reference policy, without gradients.
-        entropy: entropy of the policy's next-token distribution, nats.
-        kl: KL divergence of the policy from the reference policy, nats.
-        actions: bool, True where the policy chose the token; False for context and padding.
+        policy: under the policy, with gradients.
+        reference: under the reference policy, without gradients.
+        entropy: of the policy's distribution at each action, nats.
+        kl: KL(policy || reference) of the distributions at each action, nats; None where the policy does not give it.
     """
 
     policy: torch.Tensor
     reference: torch.Tensor
     entropy: torch.Tensor
-    kl: torch.Tensor
-    actions: torch.Tensor
+    kl: torch.Tensor | None
 
 
 class Policy(Backend):
-    """A backend that can be trained: the one seam between the training loop and a model."""
+    """A backend that can be trained: all that training needs of a model.
+
+    An action is a token that the policy chose, see `Reply.actions`. The reference policy is the model as it was when
+    training began.
+    """
+
+    def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        """See `Backend.reply`; the same as `sample`, so that rollouts go through the `Assessor`."""
+        return self.sample(conversations, sampling)
 
     @abstractmethod
     def sample(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
-        """Return sampled replies with token ids, log-probabilities and actions.
+        """Return one sampled reply for each conversation, with token ids, log-probabilities and actions.
 
-        Each conversation draws from its own random stream, so equal conversations of one batch get different replies.
+        Each conversation draws from its own random stream, seeded with `Sampling.seed` and its place in the batch, so
+        equal conversations get different replies. `Reply.rating` is None or depends on the actions alone: a rollout's
+        score must follow from what the policy chose.
         """
 
     @abstractmethod
-    def logprobs(self, rollouts: Sequence[Sequence[tuple[Conversation, Reply]]]) -> LogProbs:
-        """Return log-probabilities of rollouts; a rollout is its rounds in order, each a conversation and its reply."""
+    def logprobs(self, rounds: Sequence[Round], *, reference: bool = True) -> LogProbs:
+        """Return the log-probabilities of the actions of rounds that this policy sampled, or that demonstrate.
+
+        Without `reference` the reference policy is not computed: `LogProbs.reference` is the policy's own and
+        `LogProbs.kl` is None.
+        """
+
+    def action_kinds(self, reply: Reply) -> list[str]:
+        """Return the kind of each action of a reply, in order: "text", "zoom" (tool and box) or "rating".
+
+        Credit by kind uses it, see `snellen.train.grpo.CREDIT`. By default all actions are "text".
+        """
+        return ["text"] * len(reply.action_indices)
 
     @abstractmethod
     def parameters(self) -> Iterator[torch.nn.Parameter]:
@@ -262,7 +296,7 @@ class Policy(Backend):
 
     @abstractmethod
     def resume(self, folder: Path) -> None:
-        """Load weights that `save` wrote."""
+        """Load weights that `save` wrote. The reference policy stays as it is."""
 
 
 def model_folder(model: str | Path) -> Path | None:

@@ -1,55 +1,77 @@
-"""Tests of snellen.snellen1.decoder."""
+"""The decoder reads each view and the actions so far, and nothing that comes after."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
+import pytest
 import torch
+from conftest import picture, random_features
 
-from snellen.backends.onnx import FIRST_NUMBERS
-from snellen.snellen1.decoder import STOPS, Decoder, DecoderShape, laid_out, stops
+from snellen.region import FULL, Region
+from snellen.snellen1.actions import CROP, PAD, PLACES, SIDE, VOCABULARY, row
+from snellen.snellen1.decoder import Decoder, DecoderShape, tenths
+from snellen.train.snellen1.policy import stacked
 
-
-def looks(*numbers: float) -> torch.Tensor:
-    """Looks of two vectors (v, r, r, ...): v counts on, r is the same in both vectors of a look."""
-    first = [[r] * FIRST_NUMBERS for r in numbers]
-    return torch.tensor([[[2.0 * i + 1, *r], [2.0 * i + 2, *r]] for i, r in enumerate(first)])
-
-
-def test_after_a_look_its_last_vector_goes_on() -> None:
-    """Two rows: nothing is carried before the first look, nor from one row into the next; the last numbers stay."""
-    is_look = torch.tensor([[0, 1, 1, 0, 1, 1, 0], [0, 0, 1, 1, 0, 0, 0]]).bool()
-    seen = laid_out(looks(0.7, 0.8, 0.9), is_look)
-    assert seen[..., 0].tolist() == [[0, 1, 2, 2, 3, 4, 4], [0, 0, 5, 6, 6, 6, 6]]
-    expected = torch.tensor([[0, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7], [0, 0, 0.9, 0.9, 0.9, 0.9, 0.9]])
-    assert torch.equal(seen[..., 1], expected) and torch.equal(seen[..., -1], expected)
+ACTIONS = [[CROP, SIDE, SIDE, SIDE + 5, SIDE + 5], []]
 
 
-def test_a_token_may_be_treated_like_an_earlier_one() -> None:
-    is_look = torch.tensor([[1, 1, 0, 1, 1, 0, 0]]).bool()
-    as_at = torch.tensor([[0, 1, 2, 3, 4, 1, 4]])
-    seen = laid_out(looks(0.7, 0.8), is_look, as_at)
-    assert seen[0, :, 0].tolist() == [1, 2, 2, 3, 4, 2, 4]
-    assert torch.equal(seen[0, :, 1], torch.full((7,), 0.7))
+@pytest.fixture
+def decoder() -> Decoder:
+    torch.manual_seed(0)
+    return Decoder(DecoderShape(width=32, layers=2, heads=2)).eval()
 
 
-def test_stops_by_hand() -> None:
-    told = stops(torch.tensor([[0.0, 1.0 / (STOPS - 1)]]))[0]
-    assert told.shape == (2 * STOPS,)
-    assert torch.allclose(told[:3], torch.tensor([1.0, 0.60653, 0.13534]), atol=1e-4)
-    assert torch.allclose(told[STOPS : STOPS + 3], torch.tensor([0.60653, 1.0, 0.60653]), atol=1e-4)
+def vectors(decoder: Decoder, *regions: Region) -> torch.Tensor:
+    """The vectors of views of one picture, (1, R, PLACES, width)."""
+    features = [random_features(picture(0).view(region)) for region in regions]
+    region = torch.tensor([region.to_list() for region in regions])
+    return decoder.connector(stacked(features, torch.device("cpu")), region)[None]
 
 
-def test_what_points_at_ratings_can_be_left_out_of_what_is_read(tmp_path: Path) -> None:
-    shape = DecoderShape(700, 32, 1, 2)
-    kept = Decoder(shape)
-    with torch.no_grad():
-        kept.rater.say.bias.fill_(0.5)
-        kept.embedding.weight.fill_(0.25)
-    torch.save(kept.state_dict(), tmp_path / "decoder.pt")
-    (tmp_path / "options.json").write_text(json.dumps({"shape": asdict(shape)}))
-    for rater, bias in ((True, 0.5), (False, 0.0)):
-        read = Decoder.open(tmp_path, rater)
-        assert read.rater.say.bias.item() == bias and (read.embedding.weight == 0.25).all()
+def test_sides_are_given_by_their_nearness_to_tenths() -> None:
+    found = tenths(torch.tensor([[0.3, 0.95]]))[0].view(2, 11)
+    assert found[0, 3].item() == pytest.approx(1.0) and found[0, 4].item() == pytest.approx(0.60653, abs=1e-4)
+    assert found[1, 9].item() == pytest.approx(found[1, 10].item(), abs=1e-5)
+
+
+@torch.no_grad()
+def test_nothing_later_is_read(decoder: Decoder) -> None:
+    ids, positions = (torch.tensor([one]) for one in row(ACTIONS))
+    seen = vectors(decoder, FULL, Region(0.0, 0.0, 0.5, 0.5))
+    logits = decoder(ids, positions, seen)
+    assert logits.shape == (1, 2 * (1 + PLACES) + 5, VOCABULARY)
+    first = 1 + PLACES + 5
+    alone = decoder(ids[:, :first], positions[:, :first], seen[:, :1])
+    assert torch.allclose(alone, logits[:, :first], atol=1e-5)
+    changed = seen.clone()
+    changed[:, 1] += torch.linspace(-1.0, 1.0, 32)
+    assert torch.allclose(decoder(ids, positions, changed)[:, :first], logits[:, :first], atol=1e-5)
+    assert not torch.allclose(decoder(ids, positions, changed)[:, -1], logits[:, -1], atol=1e-3)
+
+
+@torch.no_grad()
+def test_every_part_of_a_view_is_read(decoder: Decoder) -> None:
+    ids, positions = (torch.tensor([one]) for one in row([[]]))
+    seen = vectors(decoder, FULL)
+    logits = decoder(ids, positions, seen)[:, -1]
+    for place in range(PLACES):
+        changed = seen.clone()
+        changed[:, :, place] += torch.linspace(-1.0, 1.0, 32)
+        assert not torch.allclose(decoder(ids, positions, changed)[:, -1], logits, atol=1e-6), place
+
+
+@torch.no_grad()
+def test_padding_changes_nothing(decoder: Decoder) -> None:
+    (ids, positions), seen = row(ACTIONS[:1]), vectors(decoder, FULL)
+    logits = decoder(torch.tensor([ids]), torch.tensor([positions]), seen)
+    padded = [torch.tensor([[*one, *[fill] * 9]]) for one, fill in ((ids, PAD), (positions, 0))]
+    found = decoder(*padded, seen.expand(-1, 2, -1, -1))
+    assert torch.allclose(found[:, : len(ids)], logits, atol=1e-5)
+
+
+def test_saved_and_opened_it_is_the_same(decoder: Decoder, tmp_path: Path) -> None:
+    decoder.save(tmp_path / "decoder.pt")
+    again = Decoder.open(tmp_path / "decoder.pt")
+    assert again.shape == decoder.shape and not again.training
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), decoder.parameters(), strict=True))

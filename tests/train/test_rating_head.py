@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from snellen.snellen1.tokenizer import train_tokenizer
+from snellen.train.snellen1.batch import Round, encode_rounds
 
 from snellen.region import FULL, Region
 from snellen.reply import RATING_PREFIX
 from snellen.snellen1.decoder import Decoder, DecoderShape
 from snellen.snellen1.perception import SIZES
 from snellen.snellen1.rating_head import TOLD, RatingPointer
-from snellen.snellen1.tokenizer import train_tokenizer
 from snellen.train.sft import SeenLooks
-from snellen.train.snellen1.batch import Round, encode_rounds
 from snellen.train.snellen1.rating_head import GRID, Places, losses, places, train_rater
 from snellen.vocabulary import KINDS
 

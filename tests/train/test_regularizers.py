@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
+from snellen.backend import LogProbs
 from snellen.train.regularizers import (
     coverage,
     coverage_set,
-    covered_kl,
-    entropy,
+    divergence,
     entropy_bonus,
+    exact_entropy,
     exact_kl,
     k3,
-    kl,
+    kl_coverage,
     no_regulariser,
     open_regulariser,
     ordinary_kl,
-    taken_logprobs,
 )
 
 ADVANTAGE = [2.0, 1.0, -1.0, -2.0, 1.0, -1.0]  # mean 0
@@ -56,57 +56,70 @@ def test_divergences_by_hand() -> None:
     assert exact_kl(p, p).item() == pytest.approx(0.0, abs=1e-7)
     # r = q / p = 1.5 for the first token
     assert k3(p[:, 0], q[:, 0]).item() == pytest.approx(1.5 - 1.0 - math.log(1.5), rel=1e-5)
-    assert entropy(p).item() == pytest.approx(math.log(2.0))
+    assert exact_entropy(p).item() == pytest.approx(math.log(2.0))
+
+
+def logprobs(policy: torch.Tensor, reference: torch.Tensor, taken: torch.Tensor, exact: bool = True) -> LogProbs:
+    """Log-probabilities from logits (N, V)."""
+    p, q = policy.log_softmax(dim=1), reference.log_softmax(dim=1)
+    chosen = (one.gather(1, taken[:, None])[:, 0] for one in (p, q))
+    return LogProbs(*chosen, exact_entropy(p), exact_kl(p, q) if exact else None)
+
+
+def test_the_divergence_is_exact_where_the_policy_gives_it_and_estimated_elsewhere() -> None:
+    policy, reference = torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 1.0]]).log()
     taken = torch.tensor([0])
-    assert kl(p, q, taken).item() == pytest.approx(wanted, rel=1e-5)
-    assert kl(p, q, taken, exact_up_to=1).item() == pytest.approx(k3(p[:, 0], q[:, 0]).item())
+    estimate = divergence(logprobs(policy, reference, taken, exact=False))
+    assert estimate.item() == pytest.approx(0.5 - math.log(1.5), rel=1e-5)
+    assert divergence(logprobs(policy, reference, taken)).item() == pytest.approx(0.14384, rel=1e-4)
 
 
-def test_the_estimate_is_right_on_average() -> None:
+def test_k3_is_the_divergence_on_average() -> None:
     torch.manual_seed(0)
-    p, q = torch.randn(1, 5), torch.randn(1, 5)
-    each = torch.stack([k3(taken_logprobs(p, t), taken_logprobs(q, t)) for t in torch.arange(5)[:, None]])[:, 0]
-    assert (torch.softmax(p, 1)[0] @ each).item() == pytest.approx(exact_kl(p, q).item(), rel=1e-4)
+    p, q = torch.tensor([[0.6, 0.3, 0.1]]), torch.tensor([[0.3, 0.3, 0.4]])
+    taken = torch.multinomial(p.expand(40_000, 3), 1)[:, 0]
+    estimate = k3(p.log()[0, taken], q.log()[0, taken]).mean()
+    assert estimate.item() == pytest.approx(exact_kl(p.log(), q.log()).item(), rel=0.03)
 
 
-def test_against_the_old_policy_it_is_inert_with_one_update_against_the_reference_it_is_not() -> None:
+def test_against_the_policy_that_sampled_the_term_is_inert() -> None:
+    """With one update per rollout policy and sampler are one model, so the divergence has value and gradient 0."""
     torch.manual_seed(0)
-    covered = torch.from_numpy(coverage_set(ADVANTAGE, LOGPROB, 1.0))
-    taken = torch.tensor([0, 1, 2, 0, 1, 2])
-    reference = torch.randn(6, 4)
-    policy = (reference + 0.5 * torch.randn(6, 4)).requires_grad_()  # some steps away from where it began
-    old = policy.detach().clone()  # the policy that sampled: at the first update it is the policy
-    inert = covered_kl(policy, old, taken, covered)
+    policy, reference = torch.randn(4, 5, requires_grad=True), torch.randn(4, 5)
+    taken, covered = torch.tensor([0, 1, 2, 3]), torch.tensor([True, False, True, False])
+    advantage = torch.ones(4)
+    inert = kl_coverage(logprobs(policy, policy.detach().clone(), taken), advantage, covered)
     (gradient,) = torch.autograd.grad(inert, policy)
     assert inert.item() == pytest.approx(0.0, abs=1e-6) and gradient.abs().max().item() < 1e-6
-    ours = covered_kl(policy, reference, taken, covered)
+    ours = kl_coverage(logprobs(policy, reference, taken), advantage, covered)
     (gradient,) = torch.autograd.grad(ours, policy)
     assert ours.item() > 0.01 and gradient[covered].abs().max().item() > 0.01
-    assert not gradient[~covered].any(), "tokens outside the set are free"
+    assert not gradient[~covered].any(), "actions outside the set are free"
 
 
-def test_alternatives_sum_over_all_tokens() -> None:
+def test_alternatives_sum_over_all_actions() -> None:
     torch.manual_seed(0)
     policy, reference = torch.randn(6, 4), torch.randn(6, 4)
-    taken, covered = torch.zeros(6, dtype=torch.int64), torch.zeros(6, dtype=torch.bool)
-    assert ordinary_kl(policy, reference, taken, covered).item() == pytest.approx(
-        exact_kl(policy, reference).sum().item()
-    )
-    assert entropy_bonus(policy, reference, taken, covered).item() == pytest.approx(-entropy(policy).sum().item())
-    assert covered_kl(policy, reference, taken, covered).item() == 0.0
-    assert no_regulariser(policy, reference, taken, covered).item() == 0.0
+    one = logprobs(policy, reference, torch.zeros(6, dtype=torch.int64))
+    rest = torch.ones(6), torch.zeros(6, dtype=torch.bool)
+    assert one.kl is not None
+    assert ordinary_kl(one, *rest).item() == pytest.approx(one.kl.sum().item())
+    assert entropy_bonus(one, *rest).item() == pytest.approx(-one.entropy.sum().item())
+    assert kl_coverage(one, *rest).item() == 0.0
+    assert no_regulariser(one, *rest).item() == 0.0
 
 
-def test_impossible_tokens_do_not_make_nan() -> None:
-    """Logits of -1e9, as ratings have outside the numbers, count as probability 0."""
+def test_impossible_actions_do_not_make_nan() -> None:
     logits = torch.tensor([[0.0, 1.0, -1e9]], requires_grad=True)
-    value = exact_kl(logits, torch.tensor([[1.0, 0.0, -1e9]])).sum() + entropy(logits).sum()
+    one = logprobs(logits, torch.tensor([[1.0, 0.0, -1e9]]), torch.tensor([0]))
+    assert one.kl is not None
+    value = one.kl.sum() + one.entropy.sum()
     (gradient,) = torch.autograd.grad(value, logits)
     assert np.isfinite(value.item()) and bool(torch.isfinite(gradient).all())
 
 
 def test_regularisers_by_name() -> None:
-    assert open_regulariser("kl_coverage") is covered_kl and open_regulariser("kl") is ordinary_kl
+    assert open_regulariser("kl_coverage") is kl_coverage and open_regulariser("kl") is ordinary_kl
     assert open_regulariser("entropy") is entropy_bonus and open_regulariser("none") is no_regulariser
     with pytest.raises(ValueError, match="unknown regulariser 'cov'"):
         open_regulariser("cov")

@@ -16,17 +16,17 @@ from snellen.region import FULL, Region
 from snellen.reply import Issue
 from snellen.train.rewards import (
     WEIGHTS,
-    Said,
+    Outcome,
     Truth,
     claim,
-    format,
+    format_reward,
     grounding,
     last_ratings,
+    outcome_of,
     price,
     rank,
     refinement,
-    reward_parts,
-    said_by,
+    rewards_of,
     score,
     total,
     truth_of,
@@ -37,11 +37,11 @@ FAULT = Fault("grain of a rated set", "noise", 3, PLACE)  # not one of ours, so 
 NOISY = Truth(2.0, False, (FAULT,))
 CLEAN = Truth(4.5, False, ())
 REAL = Truth(3.0, True, None)
-FINAL = Said(True, (3.0,), (3.0,), (), ())
+FINAL = Outcome(True, (3.0,), (), ())
 
 
 def test_format_is_one_or_nothing() -> None:
-    assert format([[True, False]]).tolist() == [[1.0, 0.0]]
+    assert format_reward([[True, False]]).tolist() == [[1.0, 0.0]]
 
 
 def test_score_is_continuous_in_the_distance() -> None:
@@ -91,6 +91,16 @@ def test_grounding_by_hand() -> None:
     assert all(math.isnan(grounding(FINAL, truth)) for truth in (REAL, CLEAN, everywhere))
 
 
+def test_grounding_asks_for_the_worst_of_two_faults() -> None:
+    """A crop of the mild fault on the right earns nothing, one of the severe fault on the left everything."""
+    right = Region(0.6, 0.6, 1.0, 1.0)
+    for faults in ((replace(FAULT, level=4), replace(FAULT, level=2, region=right)),
+                   (replace(FAULT, level=2, region=right), replace(FAULT, level=4))):  # fmt: skip
+        truth = Truth(2.0, False, faults)
+        assert grounding(replace(FINAL, crops=(PLACE,)), truth) == pytest.approx(1.0)
+        assert grounding(replace(FINAL, crops=(right,)), truth) == 0.0
+
+
 def test_claim_by_hand() -> None:
     same = Issue("noise", 3, PLACE)
     assert claim(replace(FINAL, issues=(same,)), NOISY) == pytest.approx(1.0)
@@ -111,41 +121,35 @@ def test_price_counts_crops() -> None:
     assert price([0, 1, 2]).tolist() == [0.0, -1.0, -2.0]
 
 
-def test_all_parts_of_two_groups() -> None:
-    zoomed = Said(True, (2.5, 2.0), (3.0, 2.5), (PLACE,), (Issue("noise", 3, PLACE),))
-    broken = Said(False, (2.0,), (2.0,), (PLACE,), ())
-    said = [[zoomed, broken], [FINAL, FINAL]]
-    parts = reward_parts(said, [NOISY, REAL], width=0.5)
-    assert list(parts) == [name for name, _ in WEIGHTS]
+def test_all_rewards_of_two_groups() -> None:
+    zoomed = Outcome(True, (2.5, 2.0), (PLACE,), (Issue("noise", 3, PLACE),))
+    broken = Outcome(False, (2.0,), (PLACE,), ())
+    outcomes = [[zoomed, broken], [FINAL, FINAL]]
+    rewards = rewards_of(outcomes, [NOISY, REAL], width=0.5)
+    assert list(rewards) == [name for name, _ in WEIGHTS]
     wanted = {
         "format": [[1.0, 0.0], [1.0, 1.0]],
         "score": [[1.0, math.nan], [1.0, 1.0]],
         "first": [[math.exp(-0.5), 1.0], [1.0, 1.0]],
-        "refinement": [[math.exp(-0.5) - math.exp(-2.0), math.nan], [math.nan, math.nan]],
+        "refinement": [[1.0 - math.exp(-0.5), math.nan], [math.nan, math.nan]],
         "grounding": [[1.0, 1.0], [math.nan, math.nan]],
         "claim": [[1.0, math.nan], [math.nan, math.nan]],
         "price": [[-1.0, -1.0], [0.0, 0.0]],
     }
     for name, value in wanted.items():
-        assert np.allclose(parts[name], value, equal_nan=True), name
-    assert np.isnan(parts["rank"]).all(), "one real and one synthetic picture: nothing to compare"
-    assert np.allclose(last_ratings(said), [[2.0, math.nan], [3.0, 3.0]], equal_nan=True)
+        assert np.allclose(rewards[name], value, equal_nan=True), name
+    assert np.isnan(rewards["rank"]).all(), "one real and one synthetic picture: nothing to compare"
+    assert np.allclose(last_ratings(outcomes), [[2.0, math.nan], [3.0, 3.0]], equal_nan=True)
 
 
 def test_total_leaves_out_what_does_not_apply_and_what_weighs_nothing() -> None:
-    parts = {"format": np.array([[1.0, 0.0]]), "score": np.array([[0.5, math.nan]]), "price": np.array([[-1.0, 0.0]])}
-    assert total(parts, (("format", 2.0), ("score", 1.0), ("price", 0.0))).tolist() == [[2.5, 0.0]]
+    rewards = {"format": np.array([[1.0, 0.0]]), "score": np.array([[0.5, math.nan]]), "price": np.array([[-1.0, 0.0]])}
+    assert total(rewards, (("format", 2.0), ("score", 1.0), ("price", 0.0))).tolist() == [[2.5, 0.0]]
     with pytest.raises(ValueError, match="no reward is called 'skore'"):
-        total(parts, (("skore", 1.0),))
+        total(rewards, (("skore", 1.0),))
 
 
-def test_a_worse_first_rating_as_drawn_never_pays() -> None:
-    better, worse = (Said(True, (drawn, 3.0), (3.2, 3.0), (PLACE,), ()) for drawn in (3.0, 1.0))
-    parts = reward_parts([[better, worse]], [REAL], width=0.5)
-    assert parts["refinement"][0, 0] == parts["refinement"][0, 1] and parts["first"][0, 0] > parts["first"][0, 1]
-
-
-def test_said_and_truth_are_read_from_assessment_and_manifest() -> None:
+def test_outcome_and_truth_are_read_from_assessment_and_manifest() -> None:
     crop = '<think></think><answer>{"bbox_2d": [0, 0, 0.5, 0.5], "rating": 2.50, "tool": "crop"}</answer>'
     last = (
         '<think></think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 2.00, "tool": "final", '
@@ -153,12 +157,12 @@ def test_said_and_truth_are_read_from_assessment_and_manifest() -> None:
     )
     picture = Picture(np.full((700, 700, 3), 90, np.uint8), "a")
     (assessment,) = Assessor(ScriptedBackend([crop, last])).assess([picture])
-    assert said_by(assessment) == Said(True, (2.5, 2.0), (2.5, 2.0), (PLACE,), (Issue("noise", 3, PLACE),))
+    assert outcome_of(assessment) == Outcome(True, (2.5, 2.0), (PLACE,), (Issue("noise", 3, PLACE),))
     (assessment,) = Assessor(ScriptedBackend([crop, "what?"])).assess([picture])
-    assert said_by(assessment) == Said(False, (2.5,), (2.5,), (PLACE,), ())
+    assert outcome_of(assessment) == Outcome(False, (2.5,), (PLACE,), ())
     (assessment,) = Assessor(ScriptedBackend([last])).assess(["gone.png"])
     with pytest.raises(ValueError, match="gone.png: no such file"):
-        said_by(assessment)
+        outcome_of(assessment)
     assert truth_of(Sample("a", 2.0, faults=(FAULT,)), real=False) == NOISY
     assert truth_of(Sample("a", 3.0), real=True) == REAL
     with pytest.raises(ValueError, match="a: no mos"):

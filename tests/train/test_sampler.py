@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snellen.train.sampler import draw, flatness, mos_bins, probabilities
+from snellen.data.sample import Sample
+from snellen.train.sampler import (
+    Pool,
+    draw,
+    flatness,
+    mos_bins,
+    open_sampler,
+    probabilities,
+    progressive,
+    uniform,
+)
 
 MOS = np.array([3.0] * 90 + [4.5] * 9 + [1.1])
 UNSEEN = np.full(100, np.nan)
@@ -16,10 +26,24 @@ def test_bins_are_of_equal_width() -> None:
 
 
 def test_the_schedule_rises_in_a_straight_line() -> None:
-    values = [flatness(progress, 0.2, 0.6, 0.8) for progress in (0.0, 0.2, 0.4, 0.6, 1.0)]
-    assert values == pytest.approx([0.0, 0.0, 0.4, 0.8, 0.8])
-    with pytest.raises(ValueError, match="start < end"):
-        flatness(0.5, 0.6, 0.6)
+    values = [flatness(progress, (0.2, 0.6)) for progress in (0.0, 0.2, 0.4, 0.6, 1.0)]
+    assert values == pytest.approx([0.0, 0.0, 0.5, 1.0, 1.0])
+
+
+def test_a_pool_remembers_how_far_rollouts_disagree() -> None:
+    pool = Pool([Sample(f"{i}.png", mos) for i, mos in enumerate((1.5, 3.0, 3.1))], real=True)
+    pool.remember(1, np.array([2.0, 4.0, np.nan]))
+    pool.remember(2, np.array([2.0, np.nan, np.nan]))
+    assert pool.disagreement[1] == 1.0 and np.isnan(pool.disagreement[[0, 2]]).all()
+    assert progressive(pool, 0.0) == pytest.approx([1 / 3] * 3)
+    assert progressive(pool, 1.0) == pytest.approx([0.5, 0.25, 0.25]), "unknown counts as the mean of the known"
+    assert uniform(pool, 1.0) == pytest.approx([1 / 3] * 3)
+
+
+def test_samplers_by_name() -> None:
+    assert open_sampler("progressive") is progressive and open_sampler("uniform") is uniform
+    with pytest.raises(ValueError, match="unknown sampler 'even'"):
+        open_sampler("even")
 
 
 def test_natural_at_first_flat_at_the_end() -> None:

@@ -1,100 +1,69 @@
-"""Supervised fine-tuning: targets worked by hand, and a run that is killed and resumed."""
+"""Supervised fine-tuning of snellen-1's decoder on demonstrated decisions."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from snellen.region import FULL
-from snellen.reply import RATING_PREFIX
-from snellen.snellen1.decoder import Decoder, DecoderShape, number_embeddings
-from snellen.snellen1.perception import SIZES
-from snellen.snellen1.tokenizer import train_tokenizer
-from snellen.train.sft import SeenLooks, SftOptions, number_targets, rows_in_order, sft_losses, train_sft
-from snellen.train.snellen1.batch import Round, collate, encode_rounds
+from snellen.assessor import Assessor
+from snellen.backend import Round
+from snellen.data.sample import Sample
+from snellen.image import load
+from snellen.train.sft import SftOptions, batch_of, train_sft, validate
+from snellen.train.snellen1.demonstrations import demonstrations
+from snellen.train.snellen1.policy import Snellen1Policy
+
+Samples = tuple[list[Sample], list[Sample]]
 
 
-def reply(rating: float) -> str:
-    return f'{RATING_PREFIX}{rating:.2f}, "tool": "final", "issues": []}}</answer>'
+def all_rounds(policy: Snellen1Policy, samples: Samples) -> list[Round]:
+    return [*demonstrations(policy, samples[0], True), *demonstrations(policy, samples[1], False)]
 
 
-@pytest.fixture(scope="module")
-def setting():
-    ratings = [1.5, 2.5, 3.5, 4.5]
-    tokenizer = train_tokenizer([reply(r) for r in ratings], 300)
-    rows = [encode_rounds(tokenizer, [Round(i, FULL, reply(r), r, 0)]) for i, r in enumerate(ratings)]
-    rng = np.random.default_rng(0)
-    vectors = SeenLooks(rng.uniform(size=(4, sum(SIZES))).astype(np.float16))
-    return tokenizer, rows, vectors
+def test_every_demonstration_comes_once_per_epoch() -> None:
+    seen = [i for step in range(5) for i in batch_of(10, 4, step, seed=1)]
+    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10)) and seen[:10] != seen[10:]
+    assert batch_of(10, 4, 3, seed=1) == seen[12:16] and batch_of(10, 4, 3, seed=2) != seen[12:16]
 
 
-def test_soft_targets_are_a_normal_on_the_grid() -> None:
-    soft = number_targets(torch.tensor([3.0]), 1.0, 401, 0.1)[0]
-    assert soft.sum().item() == pytest.approx(1.0)
-    assert soft.argmax().item() == 200
-    # one standard deviation off: exp(-1/2) of the peak
-    assert (soft[210] / soft[200]).item() == pytest.approx(np.exp(-0.5), rel=1e-4)
+def test_it_learns_the_decisions(policy: Snellen1Policy, samples: Samples, tmp_path: Path) -> None:
+    rounds = all_rounds(policy, samples)
+    options = SftOptions(steps=40, batch=8, rate=1e-2, warmup=5, validate_every=20)
+    before = validate(policy, rounds, 3)
+    train_sft(options, policy, rounds, rounds, tmp_path)
+    after = validate(policy, rounds, 3)
+    assert before > 1.0 and after < 0.1
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert rows[-1]["held_out"] == pytest.approx(after, abs=1e-4) and len(rows) == 40
+    done = Assessor(policy).assess([load(sample.path) for sample in samples[1]])
+    wanted = [one.reply.token_ids for one in demonstrations(policy, samples[1], False)]
+    assert [step.reply.token_ids for step in done[0].steps] == wanted, "greedy, it decides as demonstrated"
 
 
-def test_soft_targets_keep_the_mean_of_an_unrounded_rating() -> None:
-    soft = number_targets(torch.tensor([3.456]), 1.0, 401, 0.15)[0]
-    assert (soft @ (1.0 + 0.01 * torch.arange(401))).item() == pytest.approx(3.456, abs=1e-3)
+def test_microbatches_add_up_to_the_batch(policy: Snellen1Policy, samples: Samples, tmp_path: Path) -> None:
+    rounds, weights = all_rounds(policy, samples), []
+    for microbatch in (2, 100):
+        policy.decoder.load_state_dict(policy.reference.state_dict())
+        options = SftOptions(steps=1, batch=6, microbatch=microbatch, warmup=1)
+        train_sft(options, policy, rounds, [], tmp_path / str(microbatch))
+        weights.append([parameter.detach().clone() for parameter in policy.parameters()])
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(*weights, strict=True))
 
 
-def test_context_takes_no_part_in_the_loss(setting) -> None:
-    """Changing the ids of context that the model never predicts from a masked place leaves the targets alone."""
-    tokenizer, rows, vectors = setting
-    torch.manual_seed(0)
-    model = Decoder(DecoderShape(tokenizer.get_vocab_size(), 32, 1, 2)).eval()
-    image, numbers = tokenizer.token_to_id("<image>"), tokenizer.token_to_id("0.00")
-    batch = collate(rows, image)
-    parts = sft_losses(model, batch, vectors, numbers, SftOptions())
-    grads = torch.autograd.grad(sum(parts.values()), model.embedding.weight)[0]
-    assert grads.abs().sum() > 0
-    padded = collate([rows[0], encode_rounds(tokenizer, [Round(1, FULL, reply(2.5) * 2, 2.5, 0)])], image)
-    padded.ids[0, len(rows[0].ids) :] = 7  # what stands on padding must not matter
-    alone = sft_losses(model, collate(rows[:1], image), vectors, numbers, SftOptions())
-    one = type(padded)(
-        *(value[:1] for value in (padded.ids, padded.keys, padded.role, padded.target, padded.is_look)),
-        padded.looks[:1],
-    )
-    again = sft_losses(model, one, vectors, numbers, SftOptions())
-    for name in alone:
-        assert again[name].item() == pytest.approx(alone[name].item(), abs=1e-5)
-
-
-def test_rows_come_once_an_epoch(setting) -> None:
-    _, rows, _ = setting
-    batches = rows_in_order(rows, tokens=len(rows[0].ids) * 2, seed=3)
-    first = [row for _ in range(2) for row in next(batches)]
-    assert sorted(row.looks for row in first) == [(0,), (1,), (2,), (3,)]
-
-
-def test_two_steps_then_resume_equals_four_steps(setting, tmp_path: Path) -> None:
-    tokenizer, rows, vectors = setting
-    shape = DecoderShape(tokenizer.get_vocab_size(), 32, 1, 2)
-    options = SftOptions(steps=4, tokens=400, warmup=1, checkpoint_every=2, validate_every=4)
-
-    def run(out: Path, stop: int | None = None) -> dict[str, torch.Tensor]:
-        train_sft(options, shape, tokenizer, rows, rows[:2], vectors, out, stop=stop)
-        weights: dict[str, torch.Tensor] = torch.load(out / "decoder.pt", weights_only=True)
-        return weights
-
-    straight = run(tmp_path / "a")
-    run(tmp_path / "b", stop=2)
-    assert torch.load(tmp_path / "b" / "checkpoint.pt", weights_only=True)["step"] == 2
-    resumed = run(tmp_path / "b")
-    for name, value in straight.items():
-        assert torch.equal(value, resumed[name]), name
+def test_two_steps_then_resume_equals_four_steps(policy: Snellen1Policy, samples: Samples, tmp_path: Path) -> None:
+    rounds, weights = all_rounds(policy, samples), []
+    for out, stops in (("a", [None]), ("b", [2, None])):
+        for stop in stops:
+            policy.decoder.load_state_dict(policy.reference.state_dict())
+            train_sft(SftOptions(steps=4, batch=3, warmup=1), policy, rounds, rounds, tmp_path / out, stop=stop)
+        weights.append([parameter.detach().clone() for parameter in policy.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
     assert len((tmp_path / "b" / "log.jsonl").read_text().splitlines()) == 4
 
 
-def test_numbers_begin_alike_the_nearer_they_are() -> None:
-    torch.manual_seed(0)
-    one = number_embeddings(501, 64)
-    assert one.shape == (501, 64) and one.std().item() == pytest.approx(0.02)
-    apart = [(one[200] - one[200 + step]).norm().item() for step in (1, 5, 25)]
-    assert apart[0] < 0.5 * apart[1] and apart[1] < apart[2]
+def test_nothing_to_learn_from_is_refused(policy: Snellen1Policy, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no demonstrations"):
+        train_sft(SftOptions(), policy, [], [], tmp_path)

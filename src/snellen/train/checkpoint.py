@@ -1,9 +1,9 @@
-"""What the training loops share: how fast to learn at which step, the mean of the weights over the steps, a checkpoint
-that a kill cannot halve, and going on from it."""
+"""Learning-rate schedule, weight averaging, and checkpoints that a killed run cannot leave half written."""
 
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,25 +11,30 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snellen.backend import Policy
+
 
 def rate_at(step: int, steps: int, warmup: int) -> float:
-    """Share of the peak rate at `step` (from 0): up in a straight line over `warmup` steps, then half a cosine down to
-    0.02 of the peak at `steps` (Loshchilov & Hutter, SGDR, 2017, without restarts)."""
+    """Return the learning rate at `step` (from 0) as a share of the peak: linear warm-up over `warmup` steps, then half
+    a cosine down to 0.02 at `steps` (Loshchilov & Hutter, SGDR, 2017, without restarts)."""
     cosine = 0.5 * (1.0 + math.cos(math.pi * step / steps))
     return min(1.0, (step + 1) / warmup) * (cosine * 0.98 + 0.02)
 
 
 def follow(average: Mapping[str, Tensor], weights: Mapping[str, Tensor], step: int, most: float) -> None:
-    """Let `average`, the mean of the weights over the steps, follow those of `step` (from 0), in place: of it stays
-    min(most, (1 + step) / (10 + step)), so that the beginning is soon forgotten. Whole numbers stay as they were."""
-    stays = min(most, (1 + step) / (10 + step))
+    """Update an exponential moving average of weights in place, after `step` (from 0).
+
+    The decay is min(most, (1 + step) / (10 + step)), so that the initial weights are soon forgotten. Integer buffers
+    stay as they are.
+    """
+    decay = min(most, (1 + step) / (10 + step))
     for name, value in weights.items():
         if value.is_floating_point():
-            average[name].lerp_(value, 1 - stays)
+            average[name].lerp_(value, 1 - decay)
 
 
 def save(state: dict[str, Any], path: Path) -> None:
-    """Write beside it first: a killed run leaves the old checkpoint whole."""
+    """Write a file atomically: to a temporary file first, which then replaces `path`."""
     part = path.with_suffix(".tmp")
     torch.save(state, part)
     part.replace(path)
@@ -38,13 +43,13 @@ def save(state: dict[str, Any], path: Path) -> None:
 def keep(
     file: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor]
 ) -> None:
-    """Save a checkpoint after `step` steps, for `resume`."""
+    """Save model, optimiser, weight average and random state after `step` steps, for `resume`."""
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": dict(average)}
     save(state | {"step": step, "random": torch.get_rng_state()}, file)
 
 
 def resume(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]) -> int:
-    """Steps that are done according to a checkpoint of `keep`, which is loaded; 0 without one."""
+    """Load what `keep` saved and return the number of steps done; 0 where there is no file."""
     if not file.exists():
         return 0
     saved = torch.load(file, weights_only=True, map_location=next(model.parameters()).device)
@@ -53,3 +58,30 @@ def resume(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer, avera
     average.update(saved["average"])
     torch.set_rng_state(saved["random"].cpu())
     return int(saved["step"])
+
+
+def save_policy(out: Path, step: int, policy: Policy, state: Mapping[str, Any]) -> None:
+    """Write out/checkpoint-STEP atomically, with the policy and training.pt, and remove older checkpoints.
+
+    state: whatever else training needs to go on, as `torch.save` takes it.
+    """
+    folder, part = out / f"checkpoint-{step:06d}", out / "checkpoint.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    policy.save(part)
+    torch.save({**state, "step": step}, part / "training.pt")
+    shutil.rmtree(folder, ignore_errors=True)
+    part.replace(folder)
+    for old in out.glob("checkpoint-*"):
+        if old != folder:
+            shutil.rmtree(old)
+
+
+def resume_policy(out: Path, policy: Policy) -> dict[str, Any]:
+    """Load the newest checkpoint of `save_policy` into the policy and return its state; {"step": 0} without one."""
+    folders = sorted(out.glob("checkpoint-*"))
+    if not folders:
+        return {"step": 0}
+    policy.resume(folders[-1])
+    state: dict[str, Any] = torch.load(folders[-1] / "training.pt", weights_only=True, map_location="cpu")
+    return state

@@ -1,39 +1,25 @@
-"""`snellen train`: a stage of training from a file that says everything about it, and is saved with the run."""
+"""`snellen train sft|rl --config FILE.toml`: one file describes a run, and is saved with it."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tokenizers import Tokenizer
-
-from snellen.backends.taught import (
-    NOTHING,
-    UNLIKED,
-    Phrase,
-    phrases_of,
-    suiting,
-    suiting_findings,
-    suiting_places,
-    suiting_severities,
-    write_phrases,
-)
+from snellen.backend import Policy, Round, model_folder
 from snellen.data.sample import Sample, read_manifest
-from snellen.rationale.lexicon import places_in
-from snellen.rationale.patterns import clauses
-from snellen.reply import Issue, parse_reply
-from snellen.snellen1.decoder import DecoderShape
-from snellen.snellen1.tokenizer import train_tokenizer
+from snellen.train.demonstrations import Demonstrations, read_conversations
 from snellen.train.grpo import RlOptions, train_grpo
-from snellen.train.sft import SeenLooks, SftOptions, train_sft
-from snellen.train.snellen1.batch import Row, encode_rounds, rounds_of
-from snellen.train.snellen1.policy import open_policy
+from snellen.train.lora import LoraOptions, LoraPolicy
+from snellen.train.regularizers import open_regulariser
+from snellen.train.sampler import open_sampler
+from snellen.train.sft import SftOptions, train_sft
+from snellen.train.snellen1.demonstrations import demonstrations
+from snellen.train.snellen1.policy import Snellen1Policy
 from snellen.train.snellen1.views import HELD_OUT, training_pictures
-from snellen.vocabulary import LIKED
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -44,41 +30,60 @@ Config = TypeVar("Config")
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the text names the file, the key, what is wrong and the remedy."""
+    """A configuration that cannot be used. The message names the file, the key, what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
-class SftConfig:
-    """Stage 1. vectors: folder of stored look vectors; rationales: the conversations, JSON lines; out: folder of the
-    run; start: decoder.pt to go on from, with the tokenizer.json beside it."""
+class ModelConfig:
+    """The model of a run.
 
-    vectors: Path
-    rationales: Path
+    model: "snellen-1", a folder of its format (with card.json), or "hf:PATH", a vision-language model that gets a LoRA
+    adapter. out: folder of the run. start: folder of an earlier run whose weights this one begins with; its policy is
+    then the reference. features: file that keeps snellen-1's features of views, None for out/features.db.
+    """
+
+    model: str
     out: Path
     start: Path | None = None
+    features: Path | None = None
+    lora: LoraOptions = LoraOptions()
+
+
+@dataclass(frozen=True)
+class SftConfig(ModelConfig):
+    """Stage 1. conversations: JSON lines of `snellen data build`, for hf: models. For snellen-1 instead manifest:
+    human-rated pictures, and synthetic: pictures with known faults. held_out: pictures of the manifest that are never
+    trained on."""
+
+    conversations: Path | None = None
+    manifest: Path | None = None
+    synthetic: Path | None = None
+    held_out: int = HELD_OUT
     options: SftOptions = SftOptions()
 
 
 @dataclass(frozen=True)
-class RlConfig:
-    """Stage 2. vision: vision.pt; sft: folder that stage 1 left; manifest: human-rated pictures; synthetic: manifest of
-    pictures with known faults; out: folder of the run; looks: file that keeps encoded looks, to be shared by runs
-    with the same encoder (out/looks.db). held_out: pictures of the manifest that no stage trains on."""
+class RlConfig(ModelConfig):
+    """Stage 2. manifest: human-rated pictures. synthetic: pictures with known faults. held_out: pictures of the
+    manifest that are never trained on. sampler: progressive or uniform. regulariser: kl_coverage, kl, entropy or
+    none."""
 
-    vision: Path
-    sft: Path
-    manifest: Path
-    out: Path
+    manifest: Path | None = None
     synthetic: Path | None = None
-    looks: Path | None = None
     held_out: int = HELD_OUT
+    sampler: str = "progressive"
+    regulariser: str = "kl_coverage"
     options: RlOptions = RlOptions()
+
+    def __post_init__(self) -> None:
+        open_sampler(self.sampler), open_regulariser(self.regulariser)
 
 
 def read_config(file: Path, kind: type[Config]) -> Config:
-    """Read a TOML file whose keys are the fields of `kind`, [options] its options and [options.rewards] name = weight.
+    """Return the configuration in a TOML file: its keys are the fields of `kind`, tables those of nested dataclasses.
 
-    Paths are taken from the working folder. Raises ConfigError.
+    [options.rewards] is a table of name = weight. Relative paths are taken from the working directory. Raises
+    ConfigError.
     """
     try:
         return _build(kind, tomllib.loads(file.read_text(encoding="utf8")))
@@ -110,10 +115,10 @@ def _value(name: str, value: object, declared: object, default: object) -> objec
         if not isinstance(value, dict) or not all(type(weight) in (int, float) for weight in value.values()):
             raise TypeError(f"rewards is a table of name = weight, not {value!r}")
         return tuple((reward, float(weight)) for reward, weight in value.items())
-    if str(declared).startswith("Path"):
+    if str(declared).startswith(("Path", "str")):
         if not isinstance(value, str):
-            raise TypeError(f"{name} is a path in quotes, not {value!r}")
-        return Path(value)
+            raise TypeError(f"{name} is a text in quotes, not {value!r}")
+        return Path(value) if str(declared).startswith("Path") else value
     if isinstance(default, float) and type(value) is int:
         return float(value)
     if type(value) is not type(default):
@@ -122,59 +127,60 @@ def _value(name: str, value: object, declared: object, default: object) -> objec
 
 
 def run_sft(config: SftConfig) -> None:
-    """Supervised fine-tuning; writes to `config.out` and resumes from there."""
-    _save(config, config.out)
-    lines = [json.loads(line) for line in config.rationales.read_text(encoding="utf8").splitlines()]
-    known = config.start.parent if config.start else config.out
-    if config.start or (known / "tokenizer.json").exists():
-        tokenizer = Tokenizer.from_file(str(known / "tokenizer.json"))
+    """Run supervised fine-tuning; writes to `config.out` and resumes from there. Raises ConfigError."""
+    _save(config)
+    policy = open_policy(config, seed=config.options.seed)
+    rounds: Sequence[Round]
+    held: Sequence[Round]
+    if isinstance(policy, LoraPolicy):
+        if config.conversations is None:
+            raise ConfigError(f"no conversations for {config.model}; write them with `snellen data build`")
+        rounds, held = (Demonstrations(one, policy.reply_of) for one in read_conversations(config.conversations))
     else:
-        tokenizer = train_tokenizer(one["reply"] for line in lines for one in line["rounds"])
-    write_phrases(taught_phrases(lines), config.out)
-    rows: dict[bool, list[Row]] = {True: [], False: []}
-    for line in lines:
-        rows[line["held_out"]].append(encode_rounds(tokenizer, rounds_of(line)))
-    shape, vectors = DecoderShape(tokenizer.get_vocab_size()), SeenLooks.open(config.vectors)
-    train_sft(config.options, shape, tokenizer, rows[False], rows[True], vectors, config.out, config.start)
-
-
-def taught_phrases(lines: Iterable[Mapping[str, Any]]) -> dict[Phrase, frozenset[str]]:
-    """All phrases of the replies that conversations teach, with what they suit (see `suits`)."""
-    replies: dict[str, tuple[str, ...]] = {}
-    for line in lines:
-        for number, one in enumerate(rounds_of(line), 1):
-            if one.teaches != "nothing":
-                issues = parse_reply(one.reply, number).answer.issues
-                replies[one.reply] = found_in(issues, one.rating)
-    phrases = phrases_of(replies)
-    found, severe = suiting_findings(replies), suiting_severities(phrases)
-    places = suiting_places(phrases, places_in)
-    return {
-        phrase: suited | found[phrase] | severe[phrase] | places[phrase]
-        for phrase, suited in suiting(phrases, clauses()).items()
-    }
-
-
-def found_in(issues: Sequence[Issue], rating: float) -> tuple[str, ...]:
-    """What looks find, to go by what is said of it: NOTHING or UNLIKED, or the kinds, the worst first."""
-    kinds = tuple(dict.fromkeys(issue.kind for issue in issues))
-    return kinds or (NOTHING if rating >= LIKED else UNLIKED,)
+        assert isinstance(policy, Snellen1Policy)
+        real, validation = real_samples(config.manifest, config.held_out)
+        synthetic = {split: synthetic_samples(config.synthetic, split) for split in ("train", "val")}
+        rounds = [*demonstrations(policy, real, True), *demonstrations(policy, synthetic["train"], False)]
+        held = [*demonstrations(policy, validation, True), *demonstrations(policy, synthetic["val"], False)]
+    train_sft(config.options, policy, rounds, held, config.out)
 
 
 def run_rl(config: RlConfig) -> None:
-    """Reinforcement learning; writes to `config.out` and resumes from there."""
-    _save(config, config.out)
-    policy = open_policy(config.vision, config.sft, config.looks or config.out / "looks.db")
+    """Run reinforcement learning; writes to `config.out` and resumes from there. Raises ConfigError."""
+    _save(config)
+    policy = open_policy(config, rounds=config.options.rounds, seed=config.options.seed)
     real, _ = real_samples(config.manifest, config.held_out)
-    synthetic = [] if config.synthetic is None else read_manifest(config.synthetic)
-    train_grpo(config.options, policy, real, [one for one in synthetic if one.split == "train"], config.out)
+    synthetic = synthetic_samples(config.synthetic, "train")
+    regulariser, sampler = open_regulariser(config.regulariser), open_sampler(config.sampler)
+    train_grpo(config.options, policy, real, synthetic, config.out, regulariser=regulariser, sampler=sampler)
 
 
-def real_samples(manifest: Path, held_out: int) -> tuple[list[Sample], list[Sample]]:
-    """(trained on, held out) of a manifest: only its training split, without scenes that the test split shows too."""
-    return training_pictures([sample for sample in read_manifest(manifest) if sample.mos is not None], held_out)
+def open_policy(config: ModelConfig, *, rounds: int = 2, seed: int = 0) -> Policy:
+    """Open the model that a configuration names, for training. rounds: at most, of snellen-1.
+
+    Raises ConfigError for a model that is none of the three forms, BackendError where it cannot be opened.
+    """
+    if config.model.startswith("hf:"):
+        return LoraPolicy(config.model.removeprefix("hf:"), config.lora, start=config.start, seed=seed)
+    folder = model_folder(config.model)
+    if folder is None:
+        raise ConfigError(f"model {config.model!r} is not snellen-1, a folder with card.json, or hf:PATH")
+    features = config.features or config.out / "features.db"
+    return Snellen1Policy(folder, config.start, rounds=rounds, features=features, seed=seed)
 
 
-def _save(config: SftConfig | RlConfig, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(json.dumps(asdict(config), indent=1, default=str) + "\n", encoding="utf8")
+def real_samples(manifest: Path | None, held_out: int) -> tuple[list[Sample], list[Sample]]:
+    """Return (training, held out) pictures of a manifest of human-rated ones, without the test split and without scenes
+    that the test split shows too; nothing where manifest is None."""
+    samples = [] if manifest is None else read_manifest(manifest)
+    return training_pictures([sample for sample in samples if sample.mos is not None], held_out)
+
+
+def synthetic_samples(manifest: Path | None, split: str) -> list[Sample]:
+    """Return the pictures of one split of a manifest; nothing where it is None."""
+    return [] if manifest is None else [sample for sample in read_manifest(manifest) if sample.split == split]
+
+
+def _save(config: ModelConfig) -> None:
+    config.out.mkdir(parents=True, exist_ok=True)
+    (config.out / "config.json").write_text(json.dumps(asdict(config), indent=1, default=str) + "\n", encoding="utf8")

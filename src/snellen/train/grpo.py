@@ -1,64 +1,63 @@
-"""Stage 2: reinforcement learning. GRPO (Shao et al. 2024, arXiv 2402.03300) over rollouts with the zoom tool.
+"""Stage 2: reinforcement learning with GRPO (Shao et al. 2024, arXiv 2402.03300) over rollouts with the zoom tool.
 
-Reads top to bottom: next pictures, roll out through the one Assessor, reward, group advantage, loss, step. Connector
-and decoder learn; the encoder is frozen. Which tokens are actions is said in `snellen.train.snellen1.policy` and
-`snellen.train.snellen1.trace`; crops and what is seen in them are context and never trained on.
+One step, top to bottom in `train_grpo`: draw pictures, roll out through the Assessor, compute rewards and group
+advantages, log-probabilities, clipped surrogate and regulariser, take an optimiser step, log, save a checkpoint. There
+is no value network (the group mean is the baseline), no length normalisation per reply (every action of the step counts
+the same), and no gradient for tokens that the policy did not choose (prompts, pictures, forced tokens).
 
-One process on two cores or one GPU, or several started by `accelerate launch`: each rolls out its share of the
-pictures, rewards see all of them, gradients are summed.
+The model is any `snellen.backend.Policy`. Rewards, sampler and regulariser are functions in the files of these names.
+One process, or several started by `accelerate launch`: each rolls out its share of the pictures, rewards compare the
+pictures of all processes, gradients are summed.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from torch import Tensor, nn
 
 from snellen.assessment import Assessment
 from snellen.assessor import Assessor
-from snellen.backend import Sampling
-from snellen.backends.taught import write_phrases
+from snellen.backend import Policy, Round, Sampling
 from snellen.data.sample import Sample
-from snellen.image import load
-from snellen.snellen1.decoder import Decoder
-from snellen.train.checkpoint import save
-from snellen.train.log import Rollout, RunLog, bias_by_fifth, distinct_2, mos_edges, think_texts
-from snellen.train.regularizers import open_regulariser
-from snellen.train.rewards import WEIGHTS, Floats, Said, Truth, last_ratings, reward_parts, said_by, total, truth_of
-from snellen.train.sampler import draw, flatness, mos_bins, probabilities
-from snellen.train.snellen1.policy import Policy
-from snellen.train.snellen1.trace import trace
-from snellen.train.update import cut, of_actions, update
+from snellen.image import Picture, load
+from snellen.train.checkpoint import resume_policy, save_policy
+from snellen.train.log import RunLog, distinct_2, mos_edges, sample_of, summary, think_texts
+from snellen.train.regularizers import Regulariser, coverage_set, divergence, kl_coverage
+from snellen.train.rewards import WEIGHTS, Floats, Outcome, Truth, last_ratings, outcome_of, rewards_of, total
+from snellen.train.sampler import Pool, Sampler, draw, progressive
 
 CREDIT: Mapping[str, tuple[str, ...]] = {
-    "words": ("format", "claim"),
-    "zoom": ("refinement", "grounding", "price"),
-    "last": ("score", "rank"),
-    "first": ("first",),
+    "text": ("format", "claim"),
+    "zoom": ("refinement", "grounding", "claim", "price"),
+    "rating": ("score", "rank"),
+    "first rating": ("first",),
 }
-"""With token credit, what each kind of action learns from: words (with the issues), the decision whether to look again
-and where, the rating of the last round, the ratings before it. After MR-IQA-2, where rating tokens learn from score and
-rank, reasoning tokens from the rest; that the zoom learns by itself is ours."""
+"""Rewards that each kind of action learns from with `RlOptions.credit`: text with the list of issues; the decision to
+zoom and the box; the rating of the last round; ratings of earlier rounds. After MR-IQA-2, where rating tokens learn
+from score and rank and the others from the rest; separate credit for the zoom is ours."""
 
 
 @dataclass(frozen=True)
 class RlOptions:
-    """real, synthetic: pictures of each kind per step; rollouts: of each picture. rounds: looks at most.
+    """Options of GRPO.
 
-    updates: optimiser steps on the same rollouts, the ratio of probabilities clipped to 1 - clip_low .. 1 + clip_high.
-    rewards: (name, weight); width: of the score reward, in MOS; noise: see `group_advantage`; token_credit: see
-    `CREDIT`. regulariser: kl_coverage, kl, entropy or none; strength: its factor; share: of tokens covered at most.
-    flat_from, flat_by, flat: the schedule of `snellen.train.sampler.flatness`; flat 0 is no re-sampling. tokens:
-    padded tokens in one pass at most. warmup: steps in which the learning rate rises to `rate`.
+    steps: optimiser steps of the schedule. real, synthetic: pictures of each pool per step. rollouts: per picture
+    (group size). rounds: at most, per rollout. max_tokens: per reply. updates: optimiser steps per batch of rollouts.
+    clip_low, clip_high: the probability ratio is clipped to 1 - clip_low .. 1 + clip_high. rate, warmup: learning rate
+    and the steps in which it rises to that. rewards: (name, weight). width: of the score reward, MOS. noise: see
+    `group_advantage`. credit: each kind of action learns from its own rewards, see `CREDIT`. strength: factor of the
+    regulariser. share: of the actions that KL-Coverage covers, at most. microbatch: replies in one pass.
+    checkpoint_every, replies_every: steps between checkpoints, and between pages of rollouts to read.
     """
 
     steps: int = 200
@@ -66,7 +65,7 @@ class RlOptions:
     synthetic: int = 4
     rollouts: int = 8
     rounds: int = 2
-    max_tokens: int = 160
+    max_tokens: int = 512
     updates: int = 1
     clip_low: float = 0.2
     clip_high: float = 0.28
@@ -75,38 +74,42 @@ class RlOptions:
     rewards: tuple[tuple[str, float], ...] = WEIGHTS
     width: float = 0.5
     noise: float = 0.05
-    token_credit: bool = False
-    regulariser: str = "kl_coverage"
+    credit: bool = False
     strength: float = 1.0
     share: float = 0.2
-    flat_from: float = 0.1
-    flat_by: float = 0.7
-    flat: float = 1.0
-    tokens: int = 8000
+    microbatch: int = 64
     seed: int = 0
     checkpoint_every: int = 10
     replies_every: int = 50
 
     def __post_init__(self) -> None:
-        counts = (self.steps, self.rounds, self.updates, self.warmup, self.max_tokens, self.real + self.synthetic)
+        counts = (self.steps, self.rounds, self.updates, self.warmup, self.microbatch, self.real + self.synthetic)
         if min(counts) < 1 or self.rollouts < 2:
-            raise ValueError("steps, rounds, updates, warmup, max_tokens and pictures are at least 1, rollouts 2")
-        flatness(0.0, self.flat_from, self.flat_by, self.flat)
-        open_regulariser(self.regulariser)
+            raise ValueError("steps, rounds, updates, warmup, microbatch and pictures are at least 1, rollouts 2")
 
 
-@dataclass
-class Pool:
-    """Pictures to draw from. disagreement: standard deviation of the last rollouts' ratings in MOS, NaN before any."""
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """One rollout. rounds: what the policy was asked and replied, in order. rewards: by name, NaN where one does not
+    apply. reward: their weighted sum. advantage: by kind of action, see `advantages`."""
 
-    samples: Sequence[Sample]
-    real: bool
-    disagreement: Floats = field(init=False)
+    truth: Truth
+    assessment: Assessment
+    rounds: tuple[Round, ...]
+    rewards: Mapping[str, float]
+    reward: float
+    advantage: Mapping[str, float]
 
-    def __post_init__(self) -> None:
-        self.truths = [truth_of(sample, self.real) for sample in self.samples]
-        self.bins = mos_bins([truth.mos for truth in self.truths])
-        self.disagreement = np.full(len(self.samples), np.nan)
+
+@dataclass(frozen=True)
+class Actions:
+    """The N actions of some rounds, in order. sampled: log-probability (natural log) when each was sampled;
+    advantage; covered by KL-Coverage: each (N,)."""
+
+    rounds: Sequence[Round]
+    sampled: Tensor
+    advantage: Tensor
+    covered: Tensor
 
 
 def train_grpo(
@@ -115,214 +118,266 @@ def train_grpo(
     real: Sequence[Sample],
     synthetic: Sequence[Sample],
     out: Path,
+    *,
+    regulariser: Regulariser = kl_coverage,
+    sampler: Sampler = progressive,
     stop: int | None = None,
 ) -> None:
-    """Train `policy`, which is also the reference; writes out/decoder.pt, log.jsonl and replies; resumes exactly.
+    """Train `policy` in place and save it to `out`, with log.jsonl, pages of rollouts and checkpoints.
 
-    real: pictures with a human MOS; synthetic: with faults that are known, see `Truth`. stop: end after this many steps
-    of the schedule, as a killed run does, with a checkpoint. Raises ValueError or ImageError for a picture that cannot
-    be used, naming it.
+    A run that was killed resumes exactly from its last checkpoint.
+
+    Args:
+        real: pictures with a human MOS.
+        synthetic: pictures with known faults.
+        stop: end after so many steps of the schedule, with a checkpoint, as a killed run would.
+
+    Raises:
+        ValueError, ImageError: a picture cannot be used; the message names it.
     """
     accelerator = Accelerator()
     process, processes = accelerator.process_index, accelerator.num_processes
-    model = policy.to(accelerator.device).model.eval()
-    reference = copy.deepcopy(model).requires_grad_(False)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.0)
-    regulariser = open_regulariser(options.regulariser)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.0)
     pools = [Pool(real, True), Pool(synthetic, False)]
     edges = mos_edges([truth.mos for truth in pools[0].truths] or [3.0])
-    out.mkdir(parents=True, exist_ok=True)
-    first = _resume(out / "checkpoint.pt", model, optimizer, pools)
-    log = _open_log(out, first, options, policy) if accelerator.is_main_process else None
+    first = _resume(out, policy, optimizer, pools)
+    log = _open_log(out, first, options) if accelerator.is_main_process else None
     last = min(options.steps, stop or options.steps)
     for step in range(first, last):
         began = time.time()
-        # next pictures, of all processes; this one rolls out every so many of them
-        flat = flatness(step / options.steps, options.flat_from, options.flat_by, options.flat)
-        chosen = next_pictures(pools, (options.real, options.synthetic), flat, options.seed, step)
-        mine = chosen[process::processes]
+        # draw pictures for all processes; this one rolls out every so many of them
+        chosen = draw_pictures(pools, options, sampler, step)
         truths = [pools[pool].truths[i] for pool, i in chosen]
+        mine = [pools[pool].samples[i] for pool, i in chosen[process::processes]]
 
         # roll out
-        policy.draws.manual_seed((options.seed * 1_000_003 + step) * 1_009 + process)
-        groups = roll_out(policy, [pools[pool].samples[i] for pool, i in mine], options)
-        said = _from_all([[said_by(one) for one in group] for group in groups], len(chosen), processes)
+        groups = roll_out(policy, mine, options, seed=(options.seed * 1_000_003 + step) * 1_009 + process)
+        outcomes = _gather([[outcome_of(one) for one, _ in group] for group in groups], len(chosen), processes)
         rolled = time.time()
 
-        # reward, and advantage within the group; rank compares with the groups of all processes
-        parts = reward_parts(said, truths, options.width)
-        reward = total(parts, options.rewards)
-        advantage = advantages(parts, options.rewards, options.noise, options.token_credit)
-        rollouts = _mine(groups, truths, parts, reward, advantage, slice(process, None, processes))
+        # rewards and group advantages; rank compares with the pictures of all processes
+        rewards = rewards_of(outcomes, truths, options.width)
+        reward = total(rewards, options.rewards)
+        advantage = advantages(rewards, options.rewards, options.noise, options.credit)
+        rollouts = _mine(groups, truths, rewards, reward, advantage, slice(process, None, processes))
 
-        # loss and step
-        traces = [trace(policy, one.assessment.steps) for one in rollouts]
-        per_action = [of_actions(a, one.advantage) for a, one in zip(traces, rollouts, strict=True)]
-        pieces = cut(policy, traces, per_action, options.share, options.tokens)
-        for group in optimizer.param_groups:
-            group["lr"] = options.rate * min(1.0, (step + 1) / options.warmup)
-        clip = (options.clip_low, options.clip_high)
+        # loss and optimiser step
+        batches = actions_of(policy, rollouts, options.share, options.microbatch)
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = options.rate * min(1.0, (step + 1) / options.warmup)
         for _ in range(options.updates):
-            measured = update(policy, reference, optimizer, accelerator, pieces, regulariser, options.strength, clip)
+            measured = update(policy, optimizer, accelerator, batches, regulariser, options)
 
-        # remember, log, save
-        _remember(pools, chosen, last_ratings(said))
+        # remember disagreement, log, checkpoint
+        for (pool, i), ratings in zip(chosen, last_ratings(outcomes), strict=True):
+            pools[pool].remember(i, ratings)
         if log is not None:
-            row = {"step": step + 1.0, "seconds": time.time() - began, "rolling": rolled - began, "flat": flat}
-            words = {"distinct_2": distinct_2(think_texts([one.assessment for one in rollouts]))}
-            log.write(row | summary(parts, reward, said, truths, edges) | words | measured)
+            times = {"step": step + 1.0, "seconds": time.time() - began, "rolling": rolled - began}
+            variety = {"distinct_2": distinct_2(think_texts([one.assessment for one in rollouts]))}
+            log.write(times | summary(rewards, reward, outcomes, truths, edges) | variety | measured)
             if (step + 1) % options.replies_every == 0 or step == 0:
-                log.replies(step + 1, some_of(rollouts, options.rollouts))
+                log.replies(step + 1, sample_of(rollouts, options.rollouts))
             if (step + 1) % options.checkpoint_every == 0 or step + 1 == last:
-                _save(out, step + 1, model, optimizer, pools)
+                _save(out, step + 1, policy, optimizer, pools)
         accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        policy.save(out)
 
 
-def next_pictures(
-    pools: Sequence[Pool], counts: Sequence[int], flat: float, seed: int, step: int
-) -> list[tuple[int, int]]:
-    """(pool, number in it) of the pictures of one step; `counts` from each pool."""
+def draw_pictures(pools: Sequence[Pool], options: RlOptions, sampler: Sampler, step: int) -> list[tuple[int, int]]:
+    """Return (pool, index in it) of the pictures of one step: `options.real` of the first pool, then
+    `options.synthetic` of the second."""
     chosen = []
-    for number, (pool, count) in enumerate(zip(pools, counts, strict=True)):
-        if count:
-            p = probabilities(pool.bins, pool.disagreement, flat) if pool.samples else np.zeros(0)
-            chosen += [(number, int(i)) for i in draw(p, count, seed + number, step)]
+    for number, (pool, count) in enumerate(zip(pools, (options.real, options.synthetic), strict=True)):
+        p = sampler(pool, step / options.steps)
+        chosen += [(number, int(i)) for i in draw(p, count, options.seed + number, step)]
     return chosen
 
 
-def roll_out(policy: Policy, samples: Sequence[Sample], options: RlOptions) -> list[list[Assessment]]:
-    """A group of `options.rollouts` assessments of each picture, all drawn together."""
+def roll_out(
+    policy: Policy, samples: Sequence[Sample], options: RlOptions, seed: int
+) -> list[list[tuple[Assessment, tuple[Round, ...]]]]:
+    """Return a group of `options.rollouts` rollouts for each picture, all sampled in one batch at temperature 1."""
     assessor = Assessor(
         policy,
         max_rounds=options.rounds,
         batch_size=max(1, options.rollouts * len(samples)),
-        sampling=Sampling(temperature=1.0, max_tokens=options.max_tokens),
+        sampling=Sampling(temperature=1.0, max_tokens=options.max_tokens, seed=seed),
     )
-    pictures = (picture for sample in samples for picture in [load(sample.path)] * options.rollouts)
-    done = assessor.assess(pictures)
+    pictures = [picture for sample in samples for picture in [load(sample.path)] * options.rollouts]
+    done = [
+        (assessment, rounds_of(assessor, picture, assessment))
+        for picture, assessment in zip(pictures, assessor.assess(pictures), strict=True)
+    ]
     return [done[begin : begin + options.rollouts] for begin in range(0, len(done), options.rollouts)]
 
 
-def group_advantage(reward: Floats, noise: float) -> Floats:
-    """(r - mean) / (std + noise) over each group: (P, G) -> (P, G), no unit, mean 0 in each row.
+def rounds_of(assessor: Assessor, picture: Picture, assessment: Assessment) -> tuple[Round, ...]:
+    """Return what the policy was asked and replied in each round. The views are cut from `picture` again, because an
+    Assessment keeps only a small copy of it."""
+    views = [picture.view(step.region) for step in assessment.steps]
+    turns = [step.reply.turn() for step in assessment.steps]
+    return tuple(
+        Round(assessor.protocol.conversation(assessor.question, views[: i + 1], turns[:i]), step.reply)
+        for i, step in enumerate(assessment.steps)
+    )
 
-    GRPO's (arXiv 2402.03300); `noise` in place of its tiny constant, so that a group which all but agrees teaches
-    little instead of having its differences blown up.
+
+def group_advantage(reward: Floats, noise: float) -> Floats:
+    """(r - mean) / (std + noise) within each group: (P, G) -> (P, G), mean 0 in each row.
+
+    GRPO's advantage, with `noise` in place of its tiny constant: in a group that all but agrees the differences are
+    mostly noise, and dividing by their own size would blow them up.
     """
     out: Floats = (reward - reward.mean(axis=1, keepdims=True)) / (reward.std(axis=1, keepdims=True) + noise)
     return out
 
 
 def advantages(
-    parts: Mapping[str, Floats], weights: Sequence[tuple[str, float]], noise: float, token_credit: bool
+    rewards: Mapping[str, Floats], weights: Sequence[tuple[str, float]], noise: float, credit: bool
 ) -> dict[str, Floats]:
-    """Advantage by kind of action, each (P, G): the same for all, or with token credit each from its own rewards."""
-    if not token_credit:
-        whole = group_advantage(total(parts, weights), noise)
-        return dict.fromkeys(CREDIT, whole)
+    """Return the advantage of each kind of action in `CREDIT`, each (P, G): the same for all kinds, or, with `credit`,
+    each computed from its own rewards."""
+    if not credit:
+        return dict.fromkeys(CREDIT, group_advantage(total(rewards, weights), noise))
     return {
-        kind: group_advantage(total(parts, [(name, weight) for name, weight in weights if name in names]), noise)
+        kind: group_advantage(total(rewards, [(name, weight) for name, weight in weights if name in names]), noise)
         for kind, names in CREDIT.items()
     }
 
 
-def summary(
-    parts: Mapping[str, Floats],
-    reward: Floats,
-    said: Sequence[Sequence[Said]],
-    truths: Sequence[Truth],
-    edges: npt.ArrayLike,
+def actions_of(policy: Policy, rollouts: Sequence[Rollout], share: float, microbatch: int) -> list[Actions]:
+    """Return the actions of rollouts in microbatches of at most `microbatch` rounds. Which actions are covered is
+    decided for each kind over all of them, see `snellen.train.regularizers`."""
+    rounds, kinds, sampled, advantage, sizes = [], [], [], [], []
+    for rollout in rollouts:
+        for one in rollout.rounds:
+            names = policy.action_kinds(one.reply)
+            if one is not rollout.rounds[-1]:
+                names = ["first rating" if name == "rating" else name for name in names]
+            rounds.append(one)
+            kinds += names
+            sampled += [one.reply.logprobs[j] for j in one.reply.action_indices]
+            advantage += [rollout.advantage[name] for name in names]
+            sizes.append(len(names))
+    kind, logprob, weight = np.array(kinds), np.array(sampled, np.float32), np.array(advantage, np.float32)
+    covered = np.zeros(len(kind), bool)
+    for name in set(kinds):
+        covered[kind == name] = coverage_set(weight[kind == name], logprob[kind == name], share)
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    device = next(iter(policy.parameters())).device
+    batches = []
+    for begin in range(0, len(rounds), microbatch):
+        end = min(begin + microbatch, len(rounds))
+        columns = (torch.from_numpy(column[ends[begin] : ends[end]]) for column in (logprob, weight, covered))
+        batches.append(Actions(rounds[begin:end], *(column.to(device) for column in columns)))
+    return batches
+
+
+def clipped_surrogate(logprob: Tensor, sampled: Tensor, advantage: Tensor, low: float, high: float) -> Tensor:
+    """-min(r A, clip(r, 1 - low, 1 + high) A) with r = p / p_sampled, (N,) each (PPO: Schulman et al.,
+    arXiv 1707.06347; unequal bounds: Yu et al., DAPO, arXiv 2503.14476)."""
+    ratio = (logprob - sampled).exp()
+    return -torch.minimum(ratio * advantage, ratio.clamp(1.0 - low, 1.0 + high) * advantage)
+
+
+def update(
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    accelerator: Accelerator,
+    batches: Sequence[Actions],
+    regulariser: Regulariser,
+    options: RlOptions,
 ) -> dict[str, float]:
-    """The numbers of one step's rollouts, by name."""
-    ratings = last_ratings(said)
-    everyone = [one for group in said for one in group]
-    real = np.array([truth.real for truth in truths])
-    mos = np.repeat(np.array([truth.mos for truth in truths])[:, None], ratings.shape[1], axis=1)
-    bias = bias_by_fifth(ratings[real].ravel(), mos[real].ravel(), edges)
-    rated = ratings[~np.isnan(ratings)]
-    return {
-        "reward": float(reward.mean()),
-        **{f"reward_{name}": _mean(values) for name, values in parts.items()},
-        "error": _mean(np.abs(ratings - mos)),
-        "distinct_ratings": len(np.unique(rated.round(2))) / len(rated) if len(rated) else np.nan,
-        "disagreement": _mean(np.array([np.nanstd(row) for row in ratings if not np.isnan(row).all()])),
-        "crop_rate": float(np.mean([len(one.crops) > 0 for one in everyone])),
-        **{f"bias_{number}": value for number, value in enumerate(bias, 1)},
-    }
+    """Take one optimiser step on all microbatches and return means over the actions, by name, for the log.
 
-
-def some_of(rollouts: Sequence[Rollout], size: int) -> list[Rollout]:
-    """The first two rollouts of the first and the last three groups of `size`, to be read."""
-    groups = [rollouts[begin : begin + 2] for begin in range(0, len(rollouts), size)]
-    return [one for i in sorted({*range(len(groups))[:3], *range(len(groups))[-3:]}) for one in groups[i]]
+    loss = (sum over actions of the clipped surrogate + strength x regulariser) / number of actions
+    """
+    parameters = list(policy.parameters())
+    count = torch.tensor(sum(len(batch.sampled) for batch in batches), device=parameters[0].device)
+    count = accelerator.reduce(count, "sum").clamp_min(1)
+    optimizer.zero_grad(set_to_none=True)
+    sums: dict[str, list[float]] = {}
+    for batch in batches:
+        if len(batch.sampled) == 0:
+            continue
+        logprobs = policy.logprobs(batch.rounds)
+        surrogate = clipped_surrogate(
+            logprobs.policy, batch.sampled, batch.advantage, options.clip_low, options.clip_high
+        )
+        penalty = options.strength * regulariser(logprobs, batch.advantage, batch.covered)
+        accelerator.backward((surrogate.sum() + penalty) / count)
+        with torch.no_grad():
+            ratio = (logprobs.policy - batch.sampled).exp()
+            clipped = (ratio < 1.0 - options.clip_low) | (ratio > 1.0 + options.clip_high)
+            columns = {
+                "surrogate": surrogate,
+                "kl": divergence(logprobs),
+                "entropy": logprobs.entropy,
+                "covered": batch.covered,
+                "clipped": clipped,
+                "off_policy": (logprobs.policy - batch.sampled).abs(),
+            }
+            for name, column in columns.items():
+                sums.setdefault(name, []).extend(column.float().cpu().tolist())
+    for parameter in parameters:
+        if parameter.grad is not None and accelerator.num_processes > 1:
+            parameter.grad = accelerator.reduce(parameter.grad, "sum")
+    norm = nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimizer.step()
+    return {name: float(np.mean(values)) for name, values in sums.items()} | {"gradient_norm": float(norm)}
 
 
 def _mine(
-    groups: Sequence[Sequence[Assessment]],
+    groups: Sequence[Sequence[tuple[Assessment, tuple[Round, ...]]]],
     truths: Sequence[Truth],
-    parts: Mapping[str, Floats],
+    rewards: Mapping[str, Floats],
     reward: Floats,
     advantage: Mapping[str, Floats],
     rows: slice,
 ) -> list[Rollout]:
-    """The rollouts of this process, group by group; `rows` are its groups among all."""
+    """Return the rollouts of this process, group by group; `rows` are its groups among those of all processes."""
     return [
         Rollout(
             truth,
-            one,
-            {name: float(values[rows][i, k]) for name, values in parts.items()},
+            assessment,
+            rounds,
+            {name: float(values[rows][i, k]) for name, values in rewards.items()},
             float(reward[rows][i, k]),
             {name: float(values[rows][i, k]) for name, values in advantage.items()},
         )
         for i, (group, truth) in enumerate(zip(groups, truths[rows], strict=True))
-        for k, one in enumerate(group)
+        for k, (assessment, rounds) in enumerate(group)
     ]
 
 
-def _remember(pools: Sequence[Pool], chosen: Sequence[tuple[int, int]], ratings: Floats) -> None:
-    """How far the rollouts of each picture disagree; nothing is learned from fewer than two ratings."""
-    for (pool, i), row in zip(chosen, ratings, strict=True):
-        if np.count_nonzero(~np.isnan(row)) > 1:
-            pools[pool].disagreement[i] = np.nanstd(row)
-
-
-def _open_log(out: Path, first: int, options: RlOptions, policy: Policy) -> RunLog:
-    """Also writes what the export needs beside the weights: the shape of the decoder and the tokenizer."""
-    (out / "options.json").write_text(json.dumps(asdict(options) | {"shape": asdict(policy.model.shape)}, indent=1))
-    policy.tokenizer.save(str(out / "tokenizer.json"))
-    write_phrases(policy.phrases, out)
-    return RunLog(out, first)
-
-
-def _mean(values: Floats) -> float:
-    there = values[~np.isnan(values)]
-    return float(there.mean()) if len(there) else np.nan
-
-
-def _from_all(mine: list[list[Said]], count: int, processes: int) -> list[list[Said]]:
-    """What the rollouts of every process said, in the order of the pictures."""
+def _gather(mine: list[list[Outcome]], count: int, processes: int) -> list[list[Outcome]]:
+    """Return the outcomes of all processes in the order of the `count` pictures."""
     gathered = gather_object(mine) if processes > 1 else mine
     places = [place for process in range(processes) for place in range(process, count, processes)]
     return [gathered[places.index(place)] for place in range(count)]
 
 
-def _resume(file: Path, model: Decoder, optimizer: torch.optim.Optimizer, pools: Sequence[Pool]) -> int:
-    """Steps that are done according to a checkpoint, which is loaded; 0 without one."""
-    if not file.exists():
-        return 0
-    saved = torch.load(file, weights_only=True, map_location=model.embedding.weight.device)
-    model.load_state_dict(saved["model"])
-    optimizer.load_state_dict(saved["optimizer"])
-    for pool, disagreement in zip(pools, saved["disagreement"], strict=True):
-        if len(disagreement) != len(pool.samples):
-            problem = f"{file} was made with {len(disagreement)} pictures of a kind, not {len(pool.samples)}"
-            raise ValueError(f"{problem}; use the same manifests, or another folder for a new run")
-        pool.disagreement = disagreement.cpu().numpy()
-    return int(saved["step"])
+def _open_log(out: Path, first: int, options: RlOptions) -> RunLog:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "options.json").write_text(json.dumps(asdict(options), indent=1) + "\n", encoding="utf8")
+    return RunLog(out, first)
 
 
-def _save(out: Path, step: int, model: Decoder, optimizer: torch.optim.Optimizer, pools: Sequence[Pool]) -> None:
-    saved = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
-    saved["disagreement"] = [torch.from_numpy(pool.disagreement) for pool in pools]
-    save(saved, out / "checkpoint.pt")
-    torch.save(model.state_dict(), out / "decoder.pt")
+def _save(out: Path, step: int, policy: Policy, optimizer: torch.optim.Optimizer, pools: Sequence[Pool]) -> None:
+    state: dict[str, Any] = {"optimizer": optimizer.state_dict()}
+    state["disagreement"] = [torch.from_numpy(pool.disagreement) for pool in pools]
+    save_policy(out, step, policy, state)
+
+
+def _resume(out: Path, policy: Policy, optimizer: torch.optim.Optimizer, pools: Sequence[Pool]) -> int:
+    """Load the newest checkpoint and return the number of steps done. ValueError where its pictures are others."""
+    state = resume_policy(out, policy)
+    if "optimizer" in state:
+        optimizer.load_state_dict(state["optimizer"])
+        for pool, disagreement in zip(pools, state["disagreement"], strict=True):
+            if len(disagreement) != len(pool.samples):
+                problem = f"its checkpoint has {len(disagreement)} pictures of a pool, not {len(pool.samples)}"
+                raise ValueError(f"{out}: {problem}; use the same manifests, or another folder for a new run")
+            pool.disagreement = disagreement.numpy()
+    return int(state["step"])

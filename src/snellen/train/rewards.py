@@ -1,11 +1,11 @@
-"""What a rollout is rewarded for. Plain functions of arrays, one per reward, and the visible list that weighs them.
+"""Rewards of reinforcement learning: one plain function of arrays each, and the list of their weights.
 
-Arrays are (P, G): P pictures, G rollouts of each (a group). NaN means that a reward does not apply: a region that
-nobody knows, a rating that was not written, a second round that did not take place. It is left out of the sum, which is
-not the same as an error: an error is raised.
+Arrays are (P, G): P pictures and G rollouts of each picture (a group). NaN means that a reward does not apply, for
+example `grounding` where no local fault is known, or `score` where no rating could be read. NaN is left out of the
+weighted sum. It is not an error: errors are raised.
 
-Public of the paper (Zoom-IQA, arXiv 2601.02918) are the names format, score and rank; the others, and all equations
-but that of rank, are ours.
+The names format, score and rank are from Zoom-IQA (arXiv 2601.02918), which publishes no equations. The equation of
+`rank` is from VisualQuality-R1; all other equations are ours.
 """
 
 from __future__ import annotations
@@ -34,15 +34,17 @@ WEIGHTS: tuple[tuple[str, float], ...] = (
     ("claim", 0.5),
     ("price", 0.001),
 )
-"""Every reward and its weight in the sum; weight 0 only logs. The price of a crop is below what a second look brings to
-the refinement of an ordinary photograph, 0.3 times 0.004: at 0.005 to 0.05 the policy stopped looking at these
-(docs/log)."""
+"""Weight of each reward in the sum; weight 0 only logs it. A crop must cost less than it gains: on photographs
+refinement gains 0.3 x 0.004 a crop, and with a price of 0.005 to 0.05 the policy stopped zooming there."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known about a picture. mos: 1..5. real: a human one for this very picture, else on the scale of synthetic
-    ones. faults: what was applied to it, () for a clean one, None where nobody knows."""
+    """Labels of a picture.
+
+    mos: 1..5. real: True for a human MOS of this very picture, False for the MOS of a synthetic one, which is on a
+    scale of its own. faults: the faults that were applied, () for a clean picture, None where they are unknown.
+    """
 
     mos: float
     real: bool
@@ -50,72 +52,67 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What one rollout said, as far as rewards read it.
+class Outcome:
+    """Result of one rollout, as far as rewards read it.
 
-    readable: every reply could be read. ratings: one per readable round, 1..5, as drawn. expected: the same as the
-    score counts them, expectations where there are distributions. crops: what was looked at after the whole picture.
-    issues: of the last reply, () where it could not be read.
+    readable: True where every reply could be parsed. ratings: one per readable round, 1..5: the expectation of the
+    round's rating distribution, or the written rating where the policy gives none. crops: regions shown after the
+    first view. issues: of the last reply, () where it could not be parsed.
     """
 
     readable: bool
     ratings: tuple[float, ...]
-    expected: tuple[float, ...]
     crops: tuple[Region, ...]
     issues: tuple[Issue, ...]
 
 
 def truth_of(sample: Sample, real: bool) -> Truth:
-    """The truth of a manifest's row. Synthetic pictures have all their faults in it, real ones none that are known.
-
-    ValueError for a picture without MOS: there would be nothing to learn its rating from.
-    """
+    """Return the labels of a manifest row. All faults of a synthetic picture are listed in it, those of a real one are
+    unknown. Raises ValueError for a picture without MOS, which has no rating to learn from."""
     if sample.mos is None:
         raise ValueError(f"{sample.path}: no mos in the manifest; add one or remove the line")
     return Truth(sample.mos, real, None if real else sample.faults)
 
 
-def said_by(assessment: Assessment) -> Said:
-    """What a rollout said. ValueError when the picture itself could not be used: that is no fault of the policy's."""
+def outcome_of(assessment: Assessment) -> Outcome:
+    """Return the outcome of one assessment. Raises ValueError where the picture could not be used at all, which is no
+    fault of the policy."""
     if not assessment.steps:
-        problem = assessment.error.problem if assessment.error else "no look at it was taken"
+        problem = assessment.error.problem if assessment.error else "it was never shown to the policy"
         raise ValueError(f"{assessment.name}: {problem}; correct the manifest or the file")
-    ratings = tuple(step.rating for step in assessment.steps if step.rating is not None)
-    expected = tuple(step.score for step in assessment.steps if step.score is not None)
+    ratings = tuple(step.score for step in assessment.steps if step.score is not None)
     crops = tuple(step.region for step in assessment.steps[1:])
-    readable = assessment.error is None and not any(step.parsed and step.parsed.repaired for step in assessment.steps)
-    return Said(readable, ratings, expected, crops, assessment.issues)
+    return Outcome(assessment.error is None, ratings, crops, assessment.issues)
 
 
-def format(readable: npt.ArrayLike) -> Floats:
-    """1 where every reply of the rollout could be parsed without a repair, else 0; see `snellen.reply.parse_reply`."""
+def format_reward(readable: npt.ArrayLike) -> Floats:
+    """1 where every reply of the rollout could be parsed (see `snellen.reply.parse_reply`), else 0."""
     return np.asarray(readable, np.float64)
 
 
 def score(rating: npt.ArrayLike, mos: npt.ArrayLike, width: float) -> Floats:
-    """exp(-(rating - MOS)^2 / (2 width^2)), in (0, 1]: continuous, 1 for the MOS itself, NaN without a rating."""
-    apart = (np.asarray(rating, np.float64) - np.asarray(mos, np.float64)) / width
-    out: Floats = np.exp(-0.5 * apart**2)
+    """exp(-(rating - MOS)^2 / (2 width^2)), in (0, 1]; width in MOS. NaN without a rating."""
+    error = (np.asarray(rating, np.float64) - np.asarray(mos, np.float64)) / width
+    out: Floats = np.exp(-0.5 * error**2)
     return out
 
 
 def rank(ratings: npt.ArrayLike, mos: npt.ArrayLike, scale: npt.ArrayLike, gamma: float = 1e-6) -> Floats:
-    """Fidelity of the probability that each rating of a picture beats the other pictures of the batch, (P, G), 0..1.
+    """Fidelity of the pairwise order of ratings to the order of MOS, (P, G), 0..1.
 
     p_k(i, j) = Phi((q_k(i) - mean q(j)) / sqrt(var q(i) + var q(j) + gamma)) is Thurstone's probability that rating k
-    of picture i is above picture j, with mean and variance of each group. The fidelity to the truth p(i, j), 1 where
-    MOS i is above MOS j, 1/2 where equal, else 0, is sqrt(p p_k) + sqrt((1 - p)(1 - p_k)); the reward is its mean over
-    j.
+    of picture i is above picture j; mean and variance are those of each group. With the truth p(i, j), 1 where MOS i is
+    above MOS j, 1/2 where they are equal, else 0, the fidelity is sqrt(p p_k) + sqrt((1 - p)(1 - p_k)). The reward is
+    its mean over all j.
 
-    ratings (P, G), NaN where none was written; mos and scale (P,): only pictures of one scale are compared. NaN where
-    there is no rating, or nothing to compare with.
+    ratings (P, G), NaN where a rollout has none; mos and scale (P,): only pictures of the same scale are compared. The
+    result is NaN where there is no rating or no picture to compare with.
 
-    Theirs (Wu et al., VisualQuality-R1, arXiv 2505.14460; `accuracy_reward` in grpo_jsonl.py of
-    github.com/TianheWu/VisualQuality-R1): the equation, each rating against the mean of every other picture of the
-    batch, variances that are unbiased (divided by G - 1), gamma 1e-6. Ours: one scale at a time, because a human MOS
-    and the label of a synthetic picture are not comparable to a hair; what was not rated is left out, where theirs
-    puts a random number; a group with one rating has variance 0; no 1e-6 inside the roots of the fidelity, which is
-    there to be differentiated and would lift a perfect reward over 1.
+    Source: Wu et al., VisualQuality-R1, arXiv 2505.14460, and `accuracy_reward` in grpo_jsonl.py of
+    github.com/TianheWu/VisualQuality-R1: the equation, each rating against the mean of every other picture of the
+    batch, unbiased variances (divided by G - 1), gamma 1e-6. Ours: one scale at a time, because a human MOS and a
+    synthetic one are not comparable; missing ratings are left out, where theirs are replaced by a random number; a
+    group with one rating has variance 0; no 1e-6 inside the roots of the fidelity, which would lift it above 1.
     """
     q = np.asarray(ratings, np.float64)
     labels, scales = np.asarray(mos, np.float64), np.asarray(scale)
@@ -129,117 +126,113 @@ def rank(ratings: npt.ArrayLike, mos: npt.ArrayLike, scale: npt.ArrayLike, gamma
         others = np.flatnonzero(rated & (scales == scales[i]) & (np.arange(len(q)) != i))
         if len(others) == 0:
             continue
-        apart = (q[i][:, None] - mean[others]) / np.sqrt(variance[i] + variance[others] + gamma)  # (G, others)
-        above = _normal_cdf(apart)
+        z = (q[i][:, None] - mean[others]) / np.sqrt(variance[i] + variance[others] + gamma)  # (G, others)
+        above = _normal_cdf(z)
         truth = 0.5 + 0.5 * np.sign(labels[i] - labels[others])
         out[i] = (np.sqrt(truth * above) + np.sqrt((1.0 - truth) * (1.0 - above))).mean(axis=1)
     return out
 
 
 def refinement(last_score: npt.ArrayLike, first_score: npt.ArrayLike) -> Floats:
-    """Did the last round come closer than the first: score of its expected rating - score of the first's, -1..1. NaN
-    where there was one round. Of expectations, because what was looked at moves them; ratings as drawn lie ten times as
-    far apart by chance alone."""
+    """`score` of the last round's rating - `score` of the first round's, -1..1. NaN where there was one round."""
     return np.asarray(last_score, np.float64) - np.asarray(first_score, np.float64)
 
 
-def grounding(said: Said, truth: Truth) -> float:
-    """Did it look where the fault is, and closely: F2 of the areas, 5 i / (4 f + c) with fault f, crop c and what they
-    share i, 0..1, of the best crop with the worst local fault; 0 when it did not look closer. NaN where no local fault
-    is known.
+def grounding(outcome: Outcome, truth: Truth) -> float:
+    """F2 score of the best crop against the worst local fault's box, 0..1: 5 i / (4 f + c), with the areas f of the
+    fault, c of the crop and i of their intersection. 0 without a crop, NaN where no local fault is known.
 
-    To hold the fault counts twice as much as to show little else. (Share held + intersection over union) / 2, as it was
-    first, paid as much for most of the picture as for the model's own box of the fault, so that crops grew to 0.6 of
-    the picture (docs/log).
+    F2 weighs recall twice: covering the fault counts more than showing little else. The mean of recall and IoU paid
+    as much for a crop of most of the picture as for the fault's own box, and crops grew to 0.6 of the picture.
     """
     local = [fault for fault in truth.faults or () if fault.region.area < LOCAL_AREA]
     if not local:
         return math.nan
-    place = max(local, key=lambda fault: fault.severity).region
-    return max((_f2(crop, place) for crop in said.crops), default=0.0)
+    box = max(local, key=lambda fault: fault.severity).region
+    return max((_f2(crop, box) for crop in outcome.crops), default=0.0)
 
 
-def _f2(crop: Region, place: Region) -> float:
-    shared = crop.covers(place) * place.area
-    return 5.0 * shared / (4.0 * place.area + crop.area)
+def _f2(crop: Region, box: Region) -> float:
+    shared = crop.covers(box) * box.area
+    return 5.0 * shared / (4.0 * box.area + crop.area)
 
 
-def claim(said: Said, truth: Truth) -> float:
-    """Are the issues true: 2 x sum of matches / (issues + faults), 0..1, a soft F1; 1 when there is nothing and nothing
-    is claimed. Each fault is matched with at most one issue of its kind, worth 1/2 for the kind, 1/4 max(0, 1 -
-    |severity - level| / 2) and 1/4 intersection over union. NaN where the faults are not known or no reply could be
-    read."""
-    if truth.faults is None or not said.readable:
+def claim(outcome: Outcome, truth: Truth) -> float:
+    """Soft F1 score of the claimed issues against the known faults, 0..1: 2 x sum of matches / (issues + faults); 1
+    where there are neither. NaN where the faults are unknown or a reply could not be parsed.
+
+    A fault, worst first, is matched with at most one issue of its kind, the best one. A match counts 1/2 for the kind,
+    1/4 max(0, 1 - |severity - level| / 2) for the severity and 1/4 IoU for the box.
+    """
+    if truth.faults is None or not outcome.readable:
         return math.nan
-    if not said.issues and not truth.faults:
+    if not outcome.issues and not truth.faults:
         return 1.0
-    left, total = list(said.issues), 0.0
+    left, matched = list(outcome.issues), 0.0
     for fault in sorted(truth.faults, key=lambda fault: -fault.severity):
-        worth = [(_match(issue, fault), i) for i, issue in enumerate(left) if issue.kind == fault.kind]
-        if worth:
-            best, i = max(worth)
-            total += best
+        candidates = [(_match(issue, fault), i) for i, issue in enumerate(left) if issue.kind == fault.kind]
+        if candidates:
+            best, i = max(candidates)
+            matched += best
             del left[i]
-    return 2.0 * total / (len(said.issues) + len(truth.faults))
+    return 2.0 * matched / (len(outcome.issues) + len(truth.faults))
 
 
 def _match(issue: Issue, fault: Fault) -> float:
-    apart = abs(issue.severity - fault.severity)
-    return 0.5 + 0.25 * max(0.0, 1.0 - apart / 2.0) + 0.25 * issue.region.iou(fault.region)
+    error = abs(issue.severity - fault.severity)
+    return 0.5 + 0.25 * max(0.0, 1.0 - error / 2.0) + 0.25 * issue.region.iou(fault.region)
 
 
 def price(crops: npt.ArrayLike) -> Floats:
-    """- number of crops looked at, 0 or less: zooming is a decision, not a habit."""
+    """Minus the number of crops: zooming is a decision, not a habit."""
     return -np.asarray(crops, np.float64)
 
 
-def reward_parts(said: Sequence[Sequence[Said]], truths: Sequence[Truth], width: float) -> dict[str, Floats]:
-    """Every reward of P groups of G rollouts, each (P, G), by the names in `WEIGHTS`. width: of `score`, in MOS."""
+def rewards_of(outcomes: Sequence[Sequence[Outcome]], truths: Sequence[Truth], width: float) -> dict[str, Floats]:
+    """Return every reward of `WEIGHTS` by name, each (P, G). width: of `score`, in MOS."""
     mos = np.array([truth.mos for truth in truths])
     scale = np.array([truth.real for truth in truths])
-    first = _table(said, lambda one: one.ratings[0] if one.ratings else math.nan)
-    last = last_ratings(said)
-    first_score, last_score = score(first, mos[:, None], width), score(last, mos[:, None], width)
-    once = score(_table(said, lambda one: one.expected[0] if one.readable else math.nan), mos[:, None], width)
-    twice = score(_table(said, lambda one: one.expected[-1] if one.readable else math.nan), mos[:, None], width)
-    rounds = _table(said, lambda one: len(one.expected))
-    pairs = list(zip(said, truths, strict=True))
+    last = last_ratings(outcomes)
+    first_score = score(_table(outcomes, lambda one: one.ratings[0] if one.ratings else math.nan), mos[:, None], width)
+    last_score = score(last, mos[:, None], width)
+    rounds = _table(outcomes, lambda one: len(one.ratings))
+    pairs = list(zip(outcomes, truths, strict=True))
     return {
-        "format": format(_table(said, lambda one: one.readable)),
+        "format": format_reward(_table(outcomes, lambda one: one.readable)),
         "score": last_score,
         "rank": rank(last, mos, scale),
         "first": first_score,
-        "refinement": np.where(rounds > 1, refinement(twice, once), np.nan),
+        "refinement": np.where(rounds > 1, refinement(last_score, first_score), np.nan),
         "grounding": np.array([[grounding(one, truth) for one in group] for group, truth in pairs]),
         "claim": np.array([[claim(one, truth) for one in group] for group, truth in pairs]),
-        "price": price(_table(said, lambda one: len(one.crops))),
+        "price": price(_table(outcomes, lambda one: len(one.crops))),
     }
 
 
-def last_ratings(said: Sequence[Sequence[Said]]) -> Floats:
-    """(P, G): the rating that each rollout ends in, NaN where one of its replies cannot be read: an earlier round's
-    rating does not stand for the last."""
-    return _table(said, lambda one: one.ratings[-1] if one.readable else math.nan)
+def last_ratings(outcomes: Sequence[Sequence[Outcome]]) -> Floats:
+    """Return each rollout's last rating, (P, G), 1..5. NaN where one of its replies could not be parsed: the rating of
+    an earlier round does not stand for the last one."""
+    return _table(outcomes, lambda one: one.ratings[-1] if one.readable else math.nan)
 
 
-def total(parts: Mapping[str, Floats], weights: Sequence[tuple[str, float]]) -> Floats:
-    """(P, G): the weighted sum over `weights`, leaving out what does not apply (NaN).
+def total(rewards: Mapping[str, Floats], weights: Sequence[tuple[str, float]]) -> Floats:
+    """Return the weighted sum over `weights`, (P, G), in which NaN counts 0.
 
-    ValueError for a weight that no reward has: a misspelt name would otherwise be a reward that is never given.
+    Raises ValueError for an unknown name: a misspelt reward would silently never be given.
     """
-    unknown = [name for name, _ in weights if name not in parts]
+    unknown = [name for name, _ in weights if name not in rewards]
     if unknown:
-        raise ValueError(f"no reward is called {unknown[0]!r}; the rewards are {', '.join(parts)}")
-    shape = next(iter(parts.values())).shape
-    out: Floats = np.sum([np.zeros(shape), *(weight * np.nan_to_num(parts[name]) for name, weight in weights)], axis=0)
+        raise ValueError(f"no reward is called {unknown[0]!r}; the rewards are {', '.join(rewards)}")
+    shape = next(iter(rewards.values())).shape
+    terms = [weight * np.nan_to_num(rewards[name]) for name, weight in weights]
+    out: Floats = np.sum([np.zeros(shape), *terms], axis=0)
     return out
 
 
-def _table(said: Sequence[Sequence[Said]], read: Callable[[Said], float]) -> Floats:
-    return np.array([[read(one) for one in group] for group in said], np.float64)
+def _table(outcomes: Sequence[Sequence[Outcome]], read: Callable[[Outcome], float]) -> Floats:
+    return np.array([[read(one) for one in group] for group in outcomes], np.float64)
 
 
-def _normal_cdf(x: Floats) -> Floats:
-    """Of the standard normal distribution."""
-    flat = [0.5 * math.erfc(-value / math.sqrt(2.0)) for value in x.ravel().tolist()]
-    return np.array(flat).reshape(x.shape)
+def _normal_cdf(z: Floats) -> Floats:
+    flat = [0.5 * math.erfc(-value / math.sqrt(2.0)) for value in z.ravel().tolist()]
+    return np.array(flat).reshape(z.shape)
