@@ -29,7 +29,7 @@ BOXES: dict[str, tuple[int, int, int, int, str, str, str]] = {
     "mean": (790, 330, 170, 70, NUMBERS, "Rating of the view", "mean of both (1)|1 bad ... 5 excellent"),
     "issues": (1000, 20, 190, 70, OUTPUT, "Issues", "mean of two views|over each kind's threshold"),
     "rule": (1000, 110, 190, 70, OUTPUT, "Rule policy", "crop on the fault's box|or final"),
-    "rating": (1000, 250, 190, 90, NETWORK, "Rating head", "two ratings and the finding|distribution (401)|score, interval"),
+    "rating": (1000, 250, 190, 90, NETWORK, "Rating head", "two ratings, the finding|distribution (401)|score"),
     "writer": (1000, 380, 190, 70, OUTPUT, "Writer", "score, issues, crop|to four sections"),
 }  # fmt: skip
 ARROWS = (
@@ -56,10 +56,10 @@ def arrow(start: str, end: str) -> str:
     """Return a line from the right side of one box to the left of another, or downwards where they share a column."""
     x0, y0, w0, h0 = BOXES[start][:4]
     x1, y1, w1, h1 = BOXES[end][:4]
-    points = (x0 + w0, y0 + h0 / 2, x1 - 3, y1 + h1 / 2)
+    xa, ya, xb, yb = x0 + w0 * 1.0, y0 + h0 / 2, x1 - 3.0, y1 + h1 / 2
     if x0 == x1:
-        points = (x0 + w0 / 2, y0 + h0, x1 + w1 / 2, y1 - 3)
-    return '<line x1="{:g}" y1="{:g}" x2="{:g}" y2="{:g}"/>'.format(*points)
+        xa, ya, xb, yb = x0 + w0 / 2, y0 + h0, x1 + w1 / 2, y1 - 3
+    return f'<line x1="{xa:g}" y1="{ya:g}" x2="{xb:g}" y2="{yb:g}"/>'
 
 
 def draw() -> str:
