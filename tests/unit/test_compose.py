@@ -34,7 +34,7 @@ from snellen.rationale.lexicon import (
 )
 from snellen.region import FULL, Region
 from snellen.reply import Answer, Issue, Rationale, parse_reply, render_reply
-from snellen.vocabulary import KINDS, LIKED, NAMES, SEVERITIES, VERDICTS, direction, verdict
+from snellen.vocabulary import KINDS, NAMES, SEVERITIES, VERDICTS, direction, verdict
 
 CORNER = Region(0.1, 0.1, 0.4, 0.4)
 KIND_OF = {name: kind for kind, several in NAMES.items() for name in several}
@@ -313,15 +313,26 @@ def test_a_good_picture_is_told_what_is_good_and_that_nothing_needs_removing(pic
 
 
 def test_strengths_and_weaknesses_are_measured(written: list[tuple[Facts, Rationale]]) -> None:
+    praise = {one: key for key, words in STRENGTHS.items() for one in wordings(words.clause)}
+    blame = {one: key for key, words in TRAITS.items() for one in wordings(words.clause)}
     for facts, text in written:
         every = " ".join(text.sections).lower()
         strong = {*strengths(facts.measured), *strengths(facts.measured, (), facts.shown)}
-        praised = {key for key, words in STRENGTHS.items() for one in wordings(words.clause) if one in every}
-        assert praised <= strong, text
-        weak = {key for key, words in TRAITS.items() for one in wordings(words.clause) if one in every}
-        assert weak <= {*traits(facts.measured, facts.shown)} or facts.issues, text
-        if not facts.issues and facts.rating >= LIKED:
-            assert not weak
+        assert {key for words, key in praise.items() if words in every} <= strong, text
+        weak = {key for words, key in blame.items() if words in every}
+        if not facts.issues:  # the look of a fault is worded alike
+            assert weak <= (set() if facts.liked else set(traits(facts.measured, facts.shown))), text
+
+
+def test_a_weakness_that_the_directions_mend_stands_in_the_summary(pictures: list[Features]) -> None:
+    weak = [one for one in pictures if "soft" in traits(one)]
+    assert weak
+    for number, earlier in ((1, ()), (2, ()), (2, (Issue("corruption", 3, CORNER),))):
+        rating = None if number == 1 else 2.5
+        for measured in weak:
+            text = compose(Facts(number, 2.3, (), measured, earlier_rating=rating, earlier_issues=earlier))
+            stated = [key for key, words in TRAITS.items() for one in wordings(words.clause) if one in text.summary]
+            assert set(stated) & set(traits(measured)), text
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,7 +8,8 @@ facts.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,7 +33,8 @@ from snellen.vocabulary import VERDICTS, direction, verdict
 
 MOST_ISSUES = 4
 """The text names at most so many issues, the first ones."""
-_TRIES = 10  # wordings drawn before one that repeats a pair of words is accepted
+_TRIES = 10  # draws before one that repeats words is accepted
+_TOKENS = re.compile("[a-z]{4,}|[|.,;:]")
 # what a crop showed -> the direction of the rating that it explains
 _EFFECT = {"new": -1, "worse": -1, "confirmed": -1, "trait": -1, "milder": 1, "withdrawn": 1, "clean": 1}
 _PLAIN_GOALS = ("blur", "overexposure", "noise", "color cast")  # what lifts most pictures without a single fault
@@ -51,8 +53,18 @@ def compose(facts: Facts) -> Rationale:
     )
 
 
+@dataclass(frozen=True)
+class _Draw:
+    """One wording of a pattern, its pairs of words, and how much of it is repeated."""
+
+    text: str
+    pattern: str
+    pairs: list[tuple[str, str]]
+    repeated: int
+
+
 class _Pen:
-    """Draws wordings about one round and remembers which pairs of words it has used."""
+    """Draws wordings about one round and remembers the patterns and pairs of words that it has used."""
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
@@ -64,8 +76,8 @@ class _Pen:
         earlier = {issue.kind for issue in facts.earlier_issues}
         weak = traits(facts.measured, facts.shown) if not (facts.issues or facts.liked) else []
         self.trait = next((TRAITS[key] for key in self._shuffled(weak) if TRAITS[key].kind not in earlier), None)
-        self._used: set[tuple[str, str]] = set()
         self._patterns: set[str] = set()
+        self._pairs: set[tuple[str, str]] = set()
 
     def _shuffled(self, keys: Sequence[str]) -> list[str]:
         chosen = [keys[i] for i in self.rng.permutation(len(keys))]
@@ -76,26 +88,22 @@ class _Pen:
     def write(self, choices: str | Sequence[str], **values: str) -> str:
         """Draw sentences, and again while they repeat words; the draw that repeats least is kept."""
         options = (choices,) if isinstance(choices, str) else choices
-        best, used, fewest = "", "", 1000
+        best = self._draw(options, values)
         for _ in range(_TRIES):
-            pattern = options[int(self.rng.integers(len(options)))]
-            text = sentence(pattern, self.rng, **values)
-            repeated = self._repeats(text) + (pattern in self._patterns)
-            if repeated < fewest:
-                best, used, fewest = text, pattern, repeated
-            if fewest == 0:
+            if best.repeated == 0:
                 break
-        self._patterns.add(used)
-        self._used.update(_pairs(_content(best)))
-        return best
+            best = min(best, self._draw(options, values), key=lambda draw: draw.repeated)
+        self._patterns.add(best.pattern)
+        self._pairs.update(best.pairs)
+        return best.text
 
-    def _repeats(self, text: str) -> int:
-        """Count the content words that a text repeats, and the pairs of neighbours that it or the reply so far has."""
-        content = _content(text)
-        words = [word for part in content for word in part]
-        pairs = _pairs(content)
-        again = sum(pair in self._used for pair in pairs)
-        return len(words) - len(set(words)) + len(pairs) - len(set(pairs)) + again
+    def _draw(self, choices: Sequence[str], values: Mapping[str, str]) -> _Draw:
+        pattern = choices[int(self.rng.integers(len(choices)))]
+        text = sentence(pattern, self.rng, **values)
+        words, pairs = _content(text)
+        repeated = len(words) - len(set(words)) + len(pairs) - len(set(pairs))
+        repeated += sum(pair in self._pairs for pair in pairs) + (pattern in self._patterns)
+        return _Draw(text, pattern, pairs, repeated)
 
     def about(self, issue: Issue) -> dict[str, str]:
         """Return the values of patterns about one issue; its look is measured more often than taken from its kind."""
@@ -127,13 +135,14 @@ def _fault(issue: Issue) -> str:
     return f"{KIND_WORDS[issue.kind].article}{SEVERITY[issue.severity]} {KIND_WORDS[issue.kind].name}"
 
 
-def _content(text: str) -> list[list[str]]:
-    """Return the words of four letters or more, cut at punctuation and at names of kinds, severities and places."""
-    return [re.findall("[a-z]{4,}", part) for part in re.split("[|.,;:]", unmarked(text.lower()))]
+def _content(text: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return the words of four letters or more, and the pairs of neighbours among them.
 
-
-def _pairs(content: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
-    return [pair for words in content for pair in zip(words, words[1:], strict=False)]
+    Names of kinds, severities and places are left out, and like punctuation they separate neighbours.
+    """
+    tokens = _TOKENS.findall(unmarked(text.lower()))
+    pairs = [pair for pair in zip(tokens, tokens[1:], strict=False) if pair[0].isalpha() and pair[1].isalpha()]
+    return [token for token in tokens if token.isalpha()], pairs
 
 
 def _joined(phrases: Sequence[str], last: str = "and") -> str:

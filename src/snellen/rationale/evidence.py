@@ -5,6 +5,7 @@ The thresholds are quantiles of the features over 1,000 training pictures of BIQ
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ CALM, GRAIN_SEEN, GRAINY = 0.5, 0.8, 1.9  # noise, levels: 66th, 82nd and 94th
 BLOCKY = 0.8  # blockiness: 86th
 CLIPPED_LITTLE, CLIPPED, CLIPPED_MUCH = 0.01, 0.03, 0.05  # share of pixels: 90th, 93rd, 95th
 DARK, DIM, BRIGHT = 0.13, 0.20, 0.78  # luminance: 4th, 10th, 96th
-FLAT, RANGE = 0.10, 0.18  # contrast: 7th and 34th
+BLANK, FLAT, RANGE = 0.02, 0.10, 0.18  # contrast: of a plain surface, which has no sharpness; 7th and 34th
 GRAY, DULL, VIVID, GAUDY = 10.0, 13.0, 45.0, 93.0  # colourfulness: 4th, 8th, 63rd, 96th
 NO_CAST, CAST = 5.0, 29.0  # colour cast, levels: 78th and 94th
 
@@ -53,6 +54,7 @@ def outside(cells: Map, region: Region) -> Map:
     return cells[~_mask(region)]
 
 
+@functools.lru_cache(maxsize=64)
 def _mask(region: Region) -> NDArray[np.bool_]:
     middles = (np.arange(CELLS) + 0.5) / CELLS
     columns = (middles >= region.x0) & (middles < region.x1)
@@ -153,7 +155,7 @@ def traits(measured: Features, region: Region = FULL) -> list[str]:
     value = _values(measured, region)
     whole = region == FULL
     claims = {
-        "soft": value["sharpness"] < SOFT,
+        "soft": value["sharpness"] < SOFT and value["contrast"] > BLANK,
         "grainy": value["noise"] > GRAINY,
         "blocky": value["blockiness"] > BLOCKY,
         "burnt": value["clipped_highlights"] > CLIPPED,

@@ -22,10 +22,14 @@ _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 
 def say(phrase: str, rng: np.random.Generator, **values: str) -> str:
     """Draw one wording of a phrase: values first, then choices from the inside out, then single spaces."""
-    text = phrase.format(**values)
-    while (match := _CHOICE.search(text)) is not None:
+
+    def pick(match: re.Match[str]) -> str:
         options = match[1].split("|")
-        text = text[: match.start()] + options[int(rng.integers(len(options)))] + text[match.end() :]
+        return options[int(len(options) * rng.random())]
+
+    text, drawn = _CHOICE.subn(pick, phrase.format(**values))
+    while drawn:  # choices that held choices
+        text, drawn = _CHOICE.subn(pick, text)
     return re.sub(r" ([,.;:])", r"\1", " ".join(text.split()))
 
 
