@@ -20,9 +20,7 @@ from snellen.rationale.lexicon import (
     BAND_WORDS,
     CROP_WORDS,
     KIND_WORDS,
-    NEGATIVE_WORDS,
     PLACE_WORDS,
-    POSITIVE_WORDS,
     SAME_PART,
     SAME_WHOLE,
     STRENGTHS,
@@ -48,6 +46,28 @@ MOVES = {
     "down": "goes down|drops",
     "down far": "goes down clearly|drops clearly|is much lower",
 }
+
+# words that may not stand in "Issues to Avoid"
+POSITIVE_WORDS = frozenset(
+    (
+        "balanced", "bring", "clean", "clear", "complete", "crisp", "depth", "even", "faithful", "firm", "full",
+        "gentle", "good", "intact", "keep", "lifelike", "lively", "natural", "neutral", "open", "preserve", "restore",
+        "rich", "seamless", "sharp", "smooth", "steady", "true", "well",
+    )
+)  # fmt: skip
+# words that may not stand in "Directions for Improvement"
+NEGATIVE_WORDS = frozenset(
+    (
+        "artifacts", "avoid", "bad", "banding", "blocked", "blocks", "blur", "blurred", "blurry", "broken", "burnt",
+        "cast", "clipped", "compression", "corruption", "damage", "darkness", "dots", "dull", "error", "false", "fault",
+        "faults", "flat", "flaw", "flaws", "free", "fringes", "gaudy", "glare", "grain", "grainy", "gray", "halos",
+        "hard", "harsh", "haze", "jagged", "lacking", "less", "lost", "low", "misplaced", "missing", "mosquito",
+        "motion", "murky", "never", "no", "noise", "none", "not", "overexposure", "oversharpening", "pixelation",
+        "poor", "prevent", "reduce", "remove", "ringing", "ripples", "shifted", "smeared", "soft", "softness",
+        "speckle", "steps", "streaks", "tinted", "torn", "trails", "underexposure", "unnatural", "washed", "weak",
+        "without", "wrong",
+    )
+)  # fmt: skip
 
 
 def named(text: str) -> set[str]:
@@ -188,6 +208,14 @@ def test_the_decision_states_direction_earlier_rating_and_tool(written: list[tup
         assert numbers == ([] if facts.earlier_rating is None else [f"{facts.earlier_rating:.2f}"])
         ways = {way for way, words in MOVES.items() if re.search(rf"\b({words})\b(?! (a little|clearly))", decision)}
         assert ways == (set() if facts.number == 1 else {direction(facts.move)}), decision
+
+
+def test_the_direction_is_that_of_the_printed_ratings(pictures: list[Features]) -> None:
+    # 3.50 - 3.20 is 0.30, no longer "a little", though the floats differ by less.
+    facts = Facts(2, 3.5, (), pictures[0], CORNER, None, 3.2)
+    assert facts.move == 0.3 and direction(facts.move) == "up"
+    # 3.396 is printed as 3.40, which is good, and 3.394 as 3.39, which is fair.
+    assert [replace(facts, rating=rating).liked for rating in (3.396, 3.394)] == [True, False]
 
 
 def test_directions_are_positive_and_issues_to_avoid_negative(written: list[tuple[Facts, Rationale]]) -> None:

@@ -42,6 +42,7 @@ _SPOILS = {
     "saturation": ("neutral", "vivid"),
     "corruption": (),
 }
+"""Kind of fault -> strengths that are not claimed beside it, even where they are measured."""
 
 
 def inside(cells: Map, region: Region) -> Map:

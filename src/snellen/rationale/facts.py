@@ -52,7 +52,9 @@ class Facts:
     @property
     def move(self) -> float:
         """Change of the rating since the round before, between the printed values; 0 in round 1."""
-        return 0.0 if self.earlier_rating is None else round(self.rating, 2) - round(self.earlier_rating, 2)
+        if self.earlier_rating is None:
+            return 0.0
+        return round(round(self.rating, 2) - round(self.earlier_rating, 2), 2)
 
     @property
     def liked(self) -> bool:

@@ -319,27 +319,3 @@ _MARK = re.compile(r"\b(?:" + "|".join(sorted(_MARKS, key=len, reverse=True)) + 
 def unmarked(text: str) -> str:
     """Return a lower-case text with a bar in place of each name of a kind, severity and place."""
     return _MARK.sub("|", text)
-
-
-POSITIVE_WORDS = frozenset(
-    (
-        "balanced", "bring", "clean", "clear", "complete", "crisp", "depth", "even", "faithful", "firm", "full",
-        "gentle", "good", "intact", "keep", "lifelike", "lively", "natural", "neutral", "open", "preserve", "restore",
-        "rich", "seamless", "sharp", "smooth", "steady", "true", "well",
-    )
-)  # fmt: skip
-"""Words that may not stand in "Issues to Avoid"."""
-
-NEGATIVE_WORDS = frozenset(
-    (
-        "artifacts", "avoid", "bad", "banding", "blocked", "blocks", "blur", "blurred", "blurry", "broken", "burnt",
-        "cast", "clipped", "compression", "corruption", "damage", "darkness", "dots", "dull", "error", "false", "fault",
-        "faults", "flat", "flaw", "flaws", "free", "fringes", "gaudy", "glare", "grain", "grainy", "gray", "halos",
-        "hard", "harsh", "haze", "jagged", "lacking", "less", "lost", "low", "misplaced", "missing", "mosquito",
-        "motion", "murky", "never", "no", "noise", "none", "not", "overexposure", "oversharpening", "pixelation",
-        "poor", "prevent", "reduce", "remove", "ringing", "ripples", "shifted", "smeared", "soft", "softness",
-        "speckle", "steps", "streaks", "tinted", "torn", "trails", "underexposure", "unnatural", "washed", "weak",
-        "without", "wrong",
-    )
-)  # fmt: skip
-"""Words that may not stand in "Directions for Improvement"."""
