@@ -151,7 +151,7 @@ KIND_WORDS: dict[str, KindWords] = {
 }
 
 EVIDENCE: dict[str, str] = {
-    "soft": "[fine texture|fine detail] is [soft|weak|lost]",
+    "soft": "[fine texture|fine detail] is [soft|weak]",
     "softer": "[edges|contours|details] are softer than [elsewhere|in the rest]",
     "grainy": "even [smooth areas|plain surfaces|flat areas] look [grainy|gritty]",
     "grainier": "[plain surfaces|smooth areas] are rougher than [elsewhere|in the rest]",
