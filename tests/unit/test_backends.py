@@ -392,7 +392,7 @@ def test_rating_from_top_logprobs(server: Server) -> None:
 
 @pytest.mark.parametrize("repeat", [False, True])
 def test_score_only_forces_the_reply_up_to_its_rating(server: Server, repeat: bool) -> None:
-    content = [{"token": text, "logprob": 0.0, "top_logprobs": []} for text in ("4.25", ",")]
+    content: list[dict[str, Any]] = [{"token": text, "logprob": 0.0, "top_logprobs": []} for text in ("4.25", ",")]
     server.say(RATING_PREFIX * repeat + "4.25,", logprobs={"content": content})
     (reply,) = client(server).rate([ask()])
     (sent,) = server.requests

@@ -44,7 +44,8 @@ def blurred(pixels: Pixels, radius: float) -> Pixels:
 
 def noisy(pixels: Pixels, sigma: float) -> Pixels:
     grain = np.random.default_rng(3).normal(0, sigma, pixels.shape[:2])[:, :, None]
-    return np.rint(pixels + grain).clip(0, 255).astype(np.uint8)
+    pixels = np.rint(pixels + grain).clip(0, 255).astype(np.uint8)
+    return pixels
 
 
 def jpeg(pixels: Pixels, quality: int) -> Pixels:

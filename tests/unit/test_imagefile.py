@@ -103,7 +103,7 @@ def refusal(source: Any, **options: Any) -> ImageError:
     return caught.value
 
 
-FORMATS = {
+FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     "a.jpg": ("JPEG", {"quality": 95}), "progressive.jpg": ("JPEG", {"quality": 95, "progressive": True}),
     "a.png": ("PNG", {}), "a.webp": ("WEBP", {"quality": 95}), "lossless.webp": ("WEBP", {"lossless": True}),
     "a.avif": ("AVIF", {"quality": 95}), "a.tif": ("TIFF", {}), "lzw.tif": ("TIFF", {"compression": "tiff_lzw"}),
@@ -113,7 +113,7 @@ FORMATS = {
 
 @pytest.fixture(params=FORMATS)
 def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    path = tmp_path / request.param
+    path: Path = tmp_path / request.param
     kind, options = FORMATS[request.param]
     path.write_bytes(encoded(Image.fromarray(scene()), kind, **options))
     return path
