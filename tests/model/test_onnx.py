@@ -19,10 +19,11 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+import snellen
 from snellen.assessment import Assessment
 from snellen.assessor import Assessor
-from snellen.backend import RATING_GRID, BackendError, Sampling, Turn
-from snellen.backends.onnx import WEIGHTS, Snellen1Backend, detail_view
+from snellen.backend import RATING_GRID, SNELLEN_1, BackendError, Sampling, Turn
+from snellen.backends.onnx import Snellen1Backend, detail_view
 from snellen.data.distort import distort
 from snellen.image import Picture, load
 from snellen.region import Region
@@ -181,18 +182,23 @@ def test_the_local_fault_of_the_example_is_found(assessor: Assessor) -> None:
 
 
 def test_the_card_names_what_is_there() -> None:
-    card = json.loads((WEIGHTS / "card.json").read_text(encoding="utf-8"))
+    card = json.loads((SNELLEN_1 / "card.json").read_text(encoding="utf-8"))
     assert card["name"] == "snellen-1" and card["version"]
     assert card["calibration"]["coverage"] == pytest.approx(0.9)
     for name, checksum in card["sha256"].items():
-        assert hashlib.sha256((WEIGHTS / name).read_bytes()).hexdigest() == checksum
+        assert hashlib.sha256((SNELLEN_1 / name).read_bytes()).hexdigest() == checksum
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "model"
-    shutil.copytree(WEIGHTS, folder)
+    shutil.copytree(SNELLEN_1, folder)
     yield folder
+
+
+def test_a_model_opens_by_its_folder(copy: Path, scorer: Assessor) -> None:
+    name = EXAMPLES / "mountains.jpg"
+    assert snellen.score([name], model=str(copy), score_only=True) == [scorer.assess([name])[0].score]
 
 
 def test_one_thread_gives_the_same_score(scorer: Assessor) -> None:

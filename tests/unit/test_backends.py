@@ -121,6 +121,11 @@ def test_unknown_models_are_refused(model: str) -> None:
         open_backend(model)
 
 
+def test_a_folder_without_a_model_says_what_it_lacks(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"has no card\.json; for a checkpoint of transformers use hf:"):
+        open_backend(tmp_path)
+
+
 def test_hf_without_its_extra_says_what_to_install() -> None:
     try:
         import transformers  # noqa: F401

@@ -24,6 +24,7 @@ import onnxruntime  # noqa: E402
 
 from snellen.backend import (  # noqa: E402
     RATING_GRID,
+    SNELLEN_1,
     Backend,
     BackendError,
     Calibration,
@@ -44,7 +45,6 @@ from snellen.snellen1.pooling import regrid  # noqa: E402
 from snellen.vocabulary import KINDS  # noqa: E402
 from snellen.zoom import ZOOM_PRESETS  # noqa: E402
 
-WEIGHTS = Path(__file__).parent.parent / "snellen1" / "weights"
 GRAPHS = ("encoder", "imagenet_rater", "heads", "rating_head")
 DETAIL_AREA = 0.8
 """The closer view that findings of a crop are read from shows at most so much of the crop."""
@@ -67,7 +67,7 @@ class Snellen1Backend(Backend):
 
     def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
         self._folder, self._threads = folder, threads
-        folder = folder or WEIGHTS
+        folder = folder or SNELLEN_1
         card = read_card(folder)
         self.name: str = card["name"]
         self.version: str = card["version"]

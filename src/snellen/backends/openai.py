@@ -90,16 +90,16 @@ class OpenAIBackend(Backend):
 
     def _reply(self, conversation: Conversation, sampling: Sampling, prefix: str) -> Reply:
         """Request what follows a forced `prefix` of the reply; the prefix is no part of the returned text."""
-        said = self._post(self.request(conversation, sampling, prefix))
+        answer = self._post(self.request(conversation, sampling, prefix))
         try:
-            choice = said["choices"][0]
+            choice = answer["choices"][0]
             text = choice["message"]["content"] or ""
             finish = "length" if choice.get("finish_reason") == "length" else "stop"
             content = (choice.get("logprobs") or {}).get("content") or []
             choices = [_choice(token) for token in content]
             logprobs = tuple(float(token["logprob"]) for token in content)
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-            excerpt = json.dumps(said)[:200]
+            excerpt = json.dumps(answer)[:200]
             raise BackendError(f"{self.url}: the answer is not a chat completion ({error!r}): {excerpt}") from error
         if not isinstance(text, str):
             raise BackendError(f"{self.url}: the message's content is not text: {text!r:.200}")
