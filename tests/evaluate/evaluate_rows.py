@@ -9,17 +9,17 @@ import numpy as np
 from PIL import Image
 
 from snellen.data.sample import Sample
-from snellen.evaluate.predict import DataSet, Row, data_set
-from snellen.evaluate.rows import Round
+from snellen.evaluate.datasets import DataSet, data_set
+from snellen.evaluate.rows import Round, Row
 from snellen.region import FULL, Region
 from snellen.reply import Answer, Issue, Rationale, render_reply
 
 TEXT = Rationale("A picture.", "A sharp picture.", "Blur.", "It is clear.")
 
 
-def reply(rating: float, crop: Region | None = None, issues: Sequence[Issue] = (), round: int = 1) -> str:
+def reply(rating: float, crop: Region | None = None, issues: Sequence[Issue] = (), number: int = 1) -> str:
     """A reply that can be read."""
-    return render_reply(TEXT, Answer(crop, rating, "crop" if crop else "final", tuple(issues)), round)
+    return render_reply(TEXT, Answer(crop, rating, "crop" if crop else "final", tuple(issues)), number)
 
 
 def one_round(
@@ -37,7 +37,7 @@ def row(
     score: float | None,
     *,
     variant: str = "",
-    way: str = "two rounds",
+    mode: str = "two rounds",
     first: float | None = None,
     crop: Region | None = None,
     issues: Sequence[Issue] = (),
@@ -49,7 +49,7 @@ def row(
     if crop is not None:
         rounds.append(one_round(score, issues, crop, std=std))
     return Row(
-        suite, key, variant, way, "scripted 1", score, interval, None, 640, 480, tuple(rounds),
+        suite, key, variant, mode, "scripted 1", score, interval, None, 640, 480, tuple(rounds),
         None if score is not None else "unparsable_reply", None if score is not None else "it cannot be read",
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snellen.evaluate.baselines import PEERS, Peer, PeerError, open_peer
+from snellen.evaluate.baselines import BASELINES, Baseline, BaselineError, open_baseline
 from snellen.image import Picture
 
 PACKAGES = {"brisque": "brisque", "piqe": "pypiqe", "image-quality-ai": "image_quality_ai"}
@@ -41,26 +41,26 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     sys.modules.update(before)
 
 
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_the_published_package_scores_and_orders(name: str) -> None:
     try:
-        peer: Peer = open_peer(name)
-    except PeerError as error:
+        baseline: Baseline = open_baseline(name)
+    except BaselineError as error:
         pytest.skip(str(error))
     clean = textured()
     noise = np.random.default_rng(1).normal(0, 40, clean.pixels.shape)
     noisy = Picture(np.clip(clean.pixels + noise, 0, 255).astype(np.uint8), "noisy")
-    assert peer.name == name
-    assert peer.version[0].isdigit()
-    assert peer.score(clean) == peer.score(clean)
-    assert peer.score(clean) > peer.score(noisy)
+    assert baseline.name == name
+    assert baseline.version[0].isdigit()
+    assert baseline.score(clean) == baseline.score(clean)
+    assert baseline.score(clean) > baseline.score(noisy)
 
 
-@pytest.mark.parametrize("name", PEERS)
-def test_a_peer_that_does_not_import_says_what_to_do(name: str, installed: Path) -> None:
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_that_does_not_import_says_what_to_do(name: str, installed: Path) -> None:
     (installed / f"{PACKAGES[name]}.py").write_text("raise AttributeError('numpy has no attribute float')\n")
-    with pytest.raises(PeerError, match=r'AttributeError.*no attribute float.*pip install "snellen\[peers\]"'):
-        open_peer(name)
+    with pytest.raises(BaselineError, match=r'AttributeError.*no attribute float.*pip install "snellen\[baselines\]"'):
+        open_baseline(name)
 
 
 def test_brisque_gets_scalars_and_its_sign_is_turned(installed: Path) -> None:
@@ -74,22 +74,22 @@ def test_brisque_gets_scalars_and_its_sign_is_turned(installed: Path) -> None:
         "    def score(self, pixels): return sum(self.scale_features([np.array([12.0]), np.float64(3.0)]))\n"
         "    def scale_features(self, features): return [f if type(f) is float else None for f in features]\n",
     )
-    peer = open_peer("brisque")
-    assert peer.score(textured()) == -15.0
-    assert peer.version == "1.5" == metadata.version("brisque")
+    baseline = open_baseline("brisque")
+    assert baseline.score(textured()) == -15.0
+    assert baseline.version == "1.5" == metadata.version("brisque")
 
 
 def test_a_score_that_is_no_number_is_refused(installed: Path) -> None:
     package(installed, "pypiqe", "pypiqe", "def piqe(pixels): return float('nan'), None, None, None\n")
-    with pytest.raises(PeerError, match=r"piqe gave nan for textured \(128x128 px\)"):
-        open_peer("piqe").score(textured())
+    with pytest.raises(BaselineError, match=r"piqe gave nan for textured \(128x128 px\)"):
+        open_baseline("piqe").score(textured())
 
 
 def test_piqe_is_given_blue_first(installed: Path) -> None:
     package(installed, "pypiqe", "pypiqe", "def piqe(pixels): return float(pixels[0, 0, 0]), None, None, None\n")
     pixels = np.zeros((16, 16, 3), np.uint8)
     pixels[..., 2] = 200
-    assert open_peer("piqe").score(Picture(pixels, "blue")) == -200.0
+    assert open_baseline("piqe").score(Picture(pixels, "blue")) == -200.0
 
 
 PYIQA = """
@@ -108,14 +108,14 @@ def test_pyiqa_is_turned_as_it_says_of_itself(installed: Path) -> None:
     pytest.importorskip("torch")
     package(installed, "pyiqa", "pyiqa", PYIQA)
     white = Picture(np.full((16, 16, 3), 255, np.uint8), "white")
-    assert open_peer("pyiqa:niqe").score(white) == -1.0
-    assert open_peer("pyiqa:musiq").score(white) == 1.0
-    assert "non-commercial" in open_peer("pyiqa:musiq").unit
-    with pytest.raises(PeerError, match=r"pyiqa cannot open 'absent' \(FileNotFoundError: no weights\)"):
-        open_peer("pyiqa:absent")
+    assert open_baseline("pyiqa:niqe").score(white) == -1.0
+    assert open_baseline("pyiqa:musiq").score(white) == 1.0
+    assert "non-commercial" in open_baseline("pyiqa:musiq").unit
+    with pytest.raises(BaselineError, match=r"pyiqa cannot open 'absent' \(FileNotFoundError: no weights\)"):
+        open_baseline("pyiqa:absent")
 
 
-def test_unknown_peers_are_named() -> None:
+def test_unknown_baselines_are_named() -> None:
     for name in ("niqe", "pyiqa:"):
-        with pytest.raises(ValueError, match="unknown peer"):
-            open_peer(name)
+        with pytest.raises(ValueError, match="unknown baseline"):
+            open_baseline(name)

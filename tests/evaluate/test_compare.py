@@ -13,7 +13,7 @@ from snellen.evaluate.files import write_json, write_predictions
 from snellen.evaluate.modes import ONE, TWO
 from snellen.evaluate.rows import Round, Row
 from snellen.evaluate.stats import correlation as metrics
-from snellen.evaluate.suites.grounding import variant_of
+from snellen.evaluate.suites.local_faults import variant_of
 from snellen.region import Region
 from snellen.reply import Issue
 from snellen.usage import UsageError
@@ -23,12 +23,12 @@ MOS = np.round(np.random.default_rng(0).uniform(1, 5, 60), 2)
 
 
 def run(folder: Path, scores: dict[str, np.ndarray], mos: np.ndarray = MOS, extra: object = 1.0) -> Path:
-    """What a run leaves behind, with scores by way."""
+    """What a run leaves behind, with scores by mode."""
     folder.mkdir()
     data = DataSet("d", {key: Sample(key, float(m), split="test") for key, m in zip(KEYS, mos, strict=True)})
     rows = [
-        Row("scores", key, "", way, "m 1", None if np.isnan(s) else float(s), error="x" if np.isnan(s) else None)
-        for way, those in scores.items()
+        Row("scores", key, "", mode, "m 1", None if np.isnan(s) else float(s), error="x" if np.isnan(s) else None)
+        for mode, those in scores.items()
         for key, s in zip(KEYS, those, strict=True)
     ]
     write_predictions(rows, [data], folder)
@@ -46,12 +46,12 @@ def test_differences_are_paired_and_have_the_sign_of_first_minus_second(tmp_path
     found = compare_runs(run(tmp_path / "a", {TWO: good}), run(tmp_path / "b", {TWO: bad}))
     row = found["paired"]["d, two rounds"]
     there = ~np.isnan(bad)
-    assert row["n"] == 59 and row["only in one"] == 1
+    assert row["n"] == 59 and row["in one run only"] == 1
     assert row["srcc"]["first"] == metrics.srcc(good[there], MOS[there])
     value, low, high = row["srcc"]["difference"]
     assert value == row["srcc"]["first"] - row["srcc"]["second"] and 0 < low < value < high
     assert row["rmse"]["difference"][2] < 0, "less error"
-    assert row["moved"] == pytest.approx(float(np.mean(good[there] - bad[there])))
+    assert row["mean difference"] == pytest.approx(float(np.mean(good[there] - bad[there])))
     srcc = tables(found)[0].rows[0]
     assert srcc[:3] == ["d, two rounds", "59", "SRCC"] and srcc[-1] == "yes"
 
@@ -63,7 +63,7 @@ def test_a_run_against_itself_is_no_difference(tmp_path: Path) -> None:
     assert [line[-1] for line in tables(found)[0].rows] == ["no"] * 4 and len(tables(found)) == 1
 
 
-def test_main_ways_are_compared_where_they_differ(tmp_path: Path) -> None:
+def test_main_modes_are_compared_where_they_differ(tmp_path: Path) -> None:
     first = run(tmp_path / "a", {TWO: noisy(0.3, 1), "brisque": noisy(1, 3)})
     second = run(tmp_path / "b", {ONE: noisy(0.4, 2), "brisque": noisy(1, 3)})
     paired = compare_runs(first, second)["paired"]
@@ -105,19 +105,19 @@ def test_claims_and_crops_are_compared_picture_by_picture(tmp_path: Path) -> Non
     good = grounded(tmp_path / "a", [(True, i % 4 != 0, False) for i in range(40)])
     bad = grounded(tmp_path / "b", [(i % 2 == 0, i % 4 == 1, i % 4 == 0) for i in range(40)])
     found = compare_runs(good, bad)
-    shares = found["claims"]
+    shares = found["rates"]
     assert {name: (row["n"], row["first"], row["second"]) for name, row in shares.items()} == {
-        "fault 3-5: a crop holds half": (40, 1.0, 0.5),
-        "fault 3-5: its kind is named": (40, 0.75, 0.25),
-        "clean: a fault is claimed": (40, 0.0, 0.25),
-        "local faults: the last round is nearer to the cost": (40, 1.0, 1.0),  # at first nothing is taken off
+        "local faults, level 3-5: crop covers half": (40, 1.0, 0.5),
+        "local faults, level 3-5: right kind": (40, 0.75, 0.25),
+        "clean pictures: false alarm": (40, 0.0, 0.25),
+        "local faults: score drop closer in the last round": (40, 1.0, 1.0),  # the first round has no drop at all
     }
-    value, low, high = shares["fault 3-5: a crop holds half"]["difference"]
+    value, low, high = shares["local faults, level 3-5: crop covers half"]["difference"]
     assert value == 0.5 and 0.3 < low < 0.5 < high < 0.7
-    assert shares["local faults: the last round is nearer to the cost"]["difference"] == (0.0, 0.0, 0.0)
+    assert shares["local faults: score drop closer in the last round"]["difference"] == (0.0, 0.0, 0.0)
     assert found["paired"]["local faults, two rounds"]["n"] == 80
-    rows = next(table for table in tables(found) if "claimed" in table.title).rows
-    assert rows[0][:4] == ["clean: a fault is claimed", "40", "0.0 %", "25.0 %"] and rows[0][-1] == "yes"
+    rows = next(table for table in tables(found) if table.title.startswith("Issues")).rows
+    assert rows[0][:4] == ["clean pictures: false alarm", "40", "0.0 %", "25.0 %"] and rows[0][-1] == "yes"
 
 
 def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:

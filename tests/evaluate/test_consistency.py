@@ -20,13 +20,13 @@ def test_ratios_by_hand() -> None:
     # ours: spread 1 for 2 points between the means; theirs: spread 10 for 10 points
     ours = {"a": np.array([2.0, 2.0 + math.sqrt(2)]), "b": np.array([5.0, 5.0 + math.sqrt(2)])}
     theirs = {key: 10.0 * (scores - ours["a"][0]) for key, scores in (("a", ours["a"]), ("b", ours["a"] + 1.0))}
-    found = consistency.compared({"two rounds": ours, "one round": theirs, "peer": theirs}, "two rounds")
+    found = consistency.compared({"two rounds": ours, "one round": theirs, "piqe": theirs}, "two rounds")
     assert found["two rounds"]["spread"] == pytest.approx(1.0)
-    assert found["two rounds"]["noise share"] == pytest.approx(1.0 / (3.0 / math.sqrt(2)))
-    assert found["peer"]["spread"] == pytest.approx(10.0)
-    assert found["peer"]["ratio"][0] == pytest.approx((math.sqrt(2) / 3) / math.sqrt(2))
-    assert math.isnan(found["peer"]["ratio, MOS points"][0]), "a peer has another unit"
-    assert found["one round"]["ratio, MOS points"][0] == pytest.approx(0.1)
+    assert found["two rounds"]["relative spread"] == pytest.approx(1.0 / (3.0 / math.sqrt(2)))
+    assert found["piqe"]["spread"] == pytest.approx(10.0)
+    assert found["piqe"]["ratio"][0] == pytest.approx((math.sqrt(2) / 3) / math.sqrt(2))
+    assert math.isnan(found["piqe"]["ratio in MOS"][0]), "a baseline has another unit"
+    assert found["one round"]["ratio in MOS"][0] == pytest.approx(0.1)
     assert found["two rounds"]["ratio"][0] == 1.0
 
 
@@ -34,11 +34,11 @@ def test_ratios_are_over_the_pictures_that_both_have() -> None:
     rng = np.random.default_rng(0)
     ours = {str(i): i + rng.normal(0, 1, 7) for i in range(9)}
     theirs = {key: 3.0 - 2.0 * ours[key] for key in "24680"}
-    found = consistency.versus(ours, theirs, "score only")
+    found = consistency.ratios(ours, theirs, "score only")
     assert found["both"] == 5
     assert found["ratio"] == (pytest.approx(1.0),) * 3, "the same but for the scale, in each resampling too"
-    assert found["ratio, MOS points"] == (pytest.approx(0.5),) * 3
-    nothing = consistency.versus(ours, {}, "peer")
+    assert found["ratio in MOS"] == (pytest.approx(0.5),) * 3
+    nothing = consistency.ratios(ours, {}, "piqe")
     assert nothing["both"] == 0 and math.isnan(nothing["ratio"][0])
 
 
@@ -50,7 +50,7 @@ def test_runs_and_ratings_as_written() -> None:
         for key, score in zip("abc", scores, strict=True)
     ]
     rows[0] = replace(rows[0], rounds=(replace(one_round(2.0), rating=1.5),))
-    found = {way: {k: v.tolist() for k, v in those.items()} for way, those in consistency.sampled_runs(rows).items()}
+    found = {mode: {k: v.tolist() for k, v in those.items()} for mode, those in consistency.sampled_runs(rows).items()}
     assert found["two rounds"] == {"a": [2.0, 3.0], "b": [4.0, 4.0]}  # c has no score in one run
     assert found[consistency.WRITTEN] == {"a": [1.5, 3.0], "b": [4.0, 4.0]}
 
@@ -77,22 +77,22 @@ class Sampler(Backend):
 
 def test_from_pictures_to_tables(tmp_path: Path) -> None:
     sets = [pristine_set(tmp_path / "clean", 3)]
-    jobs = consistency.jobs(sets, ("two rounds", "score only", "random crop", "peer"), tmp_path)
+    jobs = consistency.jobs(sets, ("two rounds", "score only", "random crop", "piqe"), tmp_path)
     assert sum(job.seed is not None for job in jobs) == 2 * consistency.RUNS
-    assert all(job.ways == ("two rounds", "score only") for job in jobs if job.seed is not None)
+    assert all(job.modes == ("two rounds",) for job in jobs if job.seed is not None)
     rows = predict(jobs, Options(Sampler()), tmp_path / "out")
     summary = consistency.summarise(rows, sets)
     json.dumps(summary)
     # 0.1 to 1.0 in steps of 0.1: standard deviation 0.30277
     assert summary["sampled runs"]["two rounds"]["spread"] == pytest.approx(0.30277, abs=1e-3)
     assert summary["sampled runs"]["two rounds"]["largest difference"] == pytest.approx(0.9)
-    assert summary["sampled runs"]["score only"]["spread"] == 0.0
-    assert summary["invisible changes"]["two rounds"]["spread"] < 0.1
-    assert summary["invisible changes"]["peer"]["pictures"] == 0
+    assert list(summary["sampled runs"]) == ["two rounds", consistency.WRITTEN]
+    assert summary["perturbations"]["two rounds"]["spread"] < 0.1
+    assert summary["perturbations"]["piqe"]["pictures"] == 0
     tables = consistency.show(summary, rows, sets)
     assert all(len(line) == len(table.head) for table in tables for line in table.rows)
 
 
 def test_a_model_that_cannot_be_sampled(tmp_path: Path) -> None:
     sets = [pristine_set(tmp_path / "clean", 2)]
-    assert all(job.seed is None for job in consistency.jobs(sets, ("plain head", "peer"), tmp_path))
+    assert all(job.seed is None for job in consistency.jobs(sets, ("plain head", "piqe"), tmp_path))

@@ -11,7 +11,7 @@ from evaluate_fakes import rated_pictures
 
 from snellen.cli import main
 from snellen.data.sample import Sample, write_manifest
-from snellen.evaluate.command import open_data
+from snellen.evaluate.datasets import open_data
 from snellen.evaluate.suites.scores import rated
 from snellen.usage import UsageError
 
@@ -38,19 +38,19 @@ def test_the_whole_path_through_the_real_command(manifest: Path, tmp_path: Path)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "snellen", "evaluate", "--data", f"some={manifest}", "--out", out, "--workers", 2,
                "--model", f"scripted:{tmp_path / 'replies.jsonl'}", "--suite", "scores, calibration",
-               "--ways", "two rounds,one round", "--official-fit"]  # fmt: skip
+               "--modes", "two rounds,one round"]  # fmt: skip
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "### some: agreement with people" in done.stdout and "report.html" in done.stderr
+    assert "### some: agreement with MOS" in done.stdout and "report.html" in done.stderr
     summary = json.loads((out / "summary.json").read_text())
-    way = summary["scores"]["some"]["ways"]["two rounds"]
-    assert way["n"] == 6 and way["srcc"][0] is None, "one score for all has no correlation"
-    assert way["rmse"][0] == pytest.approx((4.12 / 6) ** 0.5) and way["official_fit"]["n"] == 6
+    mode = summary["scores"]["some"]["modes"]["two rounds"]
+    assert mode["n"] == 6 and mode["srcc"][0] is None, "one score for all has no correlation"
+    assert mode["rmse"][0] == pytest.approx((4.12 / 6) ** 0.5) and mode["isotonic"]["n"] == 6
     run = json.loads((out / "run.json").read_text())
-    assert run["workers"] == 2 and "--official-fit" in run["command"] and run["data"][0]["name"] == "some"
+    assert run["workers"] == 2 and "--workers" in run["command"] and run["data"][0]["name"] == "some"
 
 
-def test_resume_max_samples_and_compare(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resume_max_samples_and_diff(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate(tmp_path, "--out", tmp_path / "a", "--max-samples", 5, "--quiet") == 0
     assert len((tmp_path / "a" / "journal.jsonl").read_text().splitlines()) == 1 + 5 * 5
     assert evaluate(tmp_path, "--out", tmp_path / "a") == 2
@@ -59,11 +59,11 @@ def test_resume_max_samples_and_compare(manifest: Path, tmp_path: Path, capsys: 
     assert json.loads((tmp_path / "a" / "summary.json").read_text())["scores"]["rated"]["pictures"] == 6
     assert evaluate(tmp_path, "--out", tmp_path / "b", "--score-only", "--quiet") == 0
     capsys.readouterr()
-    assert main(["evaluate", "compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    assert main(["evaluate", "diff", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
     assert "rated, score only" in capsys.readouterr().out
-    assert main(["evaluate", "compare", str(tmp_path / "a"), str(tmp_path / "b"), "--json"]) == 0
+    assert main(["evaluate", "diff", str(tmp_path / "a"), str(tmp_path / "b"), "--json"]) == 0
     compared = json.loads(capsys.readouterr().out)
-    assert compared["paired"]["rated, two rounds against score only"]["moved"] == 0.0
+    assert compared["paired"]["rated, two rounds against score only"]["mean difference"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_resume_max_samples_and_compare(manifest: Path, tmp_path: Path, capsys: 
         (["--out", "x"], "--data and --out are needed"),
         (["--data", "gone.jsonl", "--out", "x"], "--data gone.jsonl"),
         (["--data", "nothing=.", "--out", "x"], "--data nothing=."),
-        (["compare", "gone", "lost"], "gone holds no predictions"),
+        (["diff", "gone", "lost"], "gone holds no predictions"),
     ],
 )
 def test_wrong_usage_is_one_clear_line(
@@ -84,15 +84,30 @@ def test_wrong_usage_is_one_clear_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["evaluate", *arguments]) == 2
-    told = capsys.readouterr().err
-    assert problem in told and told.count("\n") == 1
+    message = capsys.readouterr().err
+    assert problem in message and message.count("\n") == 1
 
 
 def test_a_model_that_cannot_be_opened(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "replies.jsonl").unlink()
     assert evaluate(tmp_path, "--out", tmp_path / "out") == 1
-    assert "go on with --resume" in capsys.readouterr().err
+    assert "continue with --resume" in capsys.readouterr().err
     assert main(["evaluate", "--data", str(manifest), "--model", "nonsense", "--out", str(tmp_path / "out")]) == 2
+
+
+def test_a_picture_without_a_score_is_exit_code_1(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pictures" / "tone090.png").write_bytes(b"no picture")
+    assert evaluate(tmp_path, "--out", tmp_path / "out", "--score-only", "--quiet") == 1
+    assert "1 pictures have no score" in capsys.readouterr().err
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["failed pictures"] == 1
+
+
+def test_diff_refuses_a_run_of_an_older_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "predictions.jsonl").write_text(json.dumps({"suite": "scores", "way": "two rounds"}) + "\n")
+    assert main(["evaluate", "diff", str(tmp_path), str(tmp_path)]) == 2
+    assert "written by another version of Snellen" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -110,7 +125,7 @@ def test_data_is_a_manifest_with_or_without_a_name(pictures: list[str], tmp_path
     assert open_data(str(path)).name == "a=b"
     named = open_data(f"Pristine={path}")
     assert named.name == "pristine" and len(named.samples) == 10
-    assert list(named.counted) == list(rated(named)) == ["pristine/0.png", "pristine/1.png"], "the test split only"
+    assert list(named.test_samples) == list(rated(named)) == ["pristine/0.png", "pristine/1.png"], "the test split only"
     biq = open_data(f"biq2021={path}")
     assert biq.name == "biq2021" and len(biq.samples) == 10, "a set's name may stand before its manifest"
     (tmp_path / "3.png").unlink()
@@ -118,14 +133,14 @@ def test_data_is_a_manifest_with_or_without_a_name(pictures: list[str], tmp_path
         open_data(str(path))
 
 
-def test_a_table_is_told_from_pairs_by_its_header(pictures: list[str], tmp_path: Path) -> None:
+def test_a_table_of_pairs_is_known_by_its_header(pictures: list[str], tmp_path: Path) -> None:
     table = tmp_path / "mine.csv"
     table.write_text("image,mos\n" + "".join(f"{name},3\n" for name in pictures))
-    assert len(open_data(str(table)).counted) == 10, "without a split it is taken whole"
+    assert len(open_data(str(table)).test_samples) == 10, "without a split it is taken whole"
     table.write_text(
         "image,mos,split\n" + "".join(f"{name},3,{'test' if name == '4.png' else 'train'}\n" for name in pictures)
     )
-    assert list(open_data(f"Mine={table}").counted) == ["mine/4.png"]
+    assert list(open_data(f"Mine={table}").test_samples) == ["mine/4.png"]
     table.write_text("first,second,preferred\n0.png,1.png,0.75\n")
     assert open_data(str(table)).pairs == (("mine/0.png", "mine/1.png", 0.75),)
     table.write_text("image,opinion\n0.png,3\n")
@@ -144,7 +159,7 @@ def test_a_known_set_is_named_as_one_likes(tmp_path: Path) -> None:
     (root / "dmos.csv").write_text("\n".join(rows) + "\n")
     found = open_data(f"KADID-10k={root}")
     assert found.name == "kadid-10k" and len(found.samples) == 5
-    assert len(found.counted) == 1 and next(iter(found.counted.values())).split == "test"
+    assert len(found.test_samples) == 1 and next(iter(found.test_samples.values())).split == "test"
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -153,4 +168,4 @@ def test_help_loads_nothing_heavy() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code + "print('numpy' in sys.modules)"], capture_output=True, text=True, check=True
     )
-    assert done.stdout.endswith("False\n") and "--official-fit" in done.stdout
+    assert done.stdout.endswith("False\n") and "--baselines" in done.stdout

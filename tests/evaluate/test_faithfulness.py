@@ -15,9 +15,10 @@ from snellen.backends.scripted import ScriptedBackend
 from snellen.data.distort import distort
 from snellen.data.sample import Fault, Sample
 from snellen.data.synthesize import Recipe, write_recipes
-from snellen.evaluate.predict import DataSet, Options, data_set, predict
+from snellen.evaluate.datasets import DataSet, data_set
+from snellen.evaluate.predict import Options, predict
 from snellen.evaluate.suites import faithfulness
-from snellen.evaluate.suites.faithfulness import Claim, elsewhere, measured
+from snellen.evaluate.suites.faithfulness import Claim, control_region, measured
 from snellen.image import load
 from snellen.region import FULL, Region
 from snellen.reply import Issue
@@ -38,12 +39,12 @@ def test_claims_by_hand() -> None:
     assert [claim.passed for claim in claims] == [True, False, False, False, False, False]
     found = measured(claims)
     assert found["pass"][0] == pytest.approx(1 / 6)
-    assert found["rises"][0] == pytest.approx(4 / 6)
-    assert found["does not rise elsewhere"][0] == pytest.approx(4 / 6)
+    assert found["score rises"][0] == pytest.approx(4 / 6)
+    assert found["control does not"][0] == pytest.approx(4 / 6)
     assert found["gain"][0] == pytest.approx((4 * 0.5 + 0.04) / 5)
-    assert found["gain elsewhere"][0] == pytest.approx(0.3 / 5)
-    assert found["gain less elsewhere"][0] == pytest.approx((0.5 + 0.5 + 0.04 + 0.2) / 4)
-    assert found["no other place"] == 1
+    assert found["control gain"][0] == pytest.approx(0.3 / 5)
+    assert found["gain minus control"][0] == pytest.approx((0.5 + 0.5 + 0.04 + 0.2) / 4)
+    assert found["without control"] == 1
     assert found["gain"][1] == found["gain"][2], "all of one photograph: resampling photographs changes nothing"
 
 
@@ -53,23 +54,23 @@ def test_the_interval_is_over_photographs() -> None:
 
 
 @pytest.mark.parametrize("named", [FAULT, AWAY, Region(0.0, 0.4, 1.0, 0.6), Region(0.2, 0.2, 0.4, 0.5)])
-def test_elsewhere_is_as_large_and_shares_nothing(named: Region) -> None:
+def test_a_control_region_is_as_large_and_shares_nothing(named: Region) -> None:
     for seed in range(20):
-        other = elsewhere(named, seed)
+        other = control_region(named, seed)
         assert other is not None
         assert other.intersect(named) is None
         assert other.area == pytest.approx(named.area)
-        assert other == elsewhere(named, seed)
+        assert other == control_region(named, seed)
 
 
 def test_beside_a_large_region_it_is_the_largest_strip() -> None:
-    assert elsewhere(Region(0.1, 0.2, 0.7, 0.8), 0) == Region(0.7, 0.0, 1.0, 1.0)
-    assert elsewhere(Region(0.2, 0.3, 0.8, 0.9), 0) == Region(0.0, 0.0, 1.0, 0.3)
+    assert control_region(Region(0.1, 0.2, 0.7, 0.8), 0) == Region(0.7, 0.0, 1.0, 1.0)
+    assert control_region(Region(0.2, 0.3, 0.8, 0.9), 0) == Region(0.0, 0.0, 1.0, 0.3)
 
 
-def test_no_room_elsewhere() -> None:
-    assert elsewhere(FULL, 0) is None
-    assert elsewhere(Region(0.1, 0.1, 0.9, 0.9), 0) is None  # strips of 0.1 beside 0.64
+def test_no_room_control_region() -> None:
+    assert control_region(FULL, 0) is None
+    assert control_region(Region(0.1, 0.1, 0.9, 0.9), 0) is None  # strips of 0.1 beside 0.64
 
 
 def judge(*issues: Issue) -> ScriptedBackend:
@@ -84,10 +85,10 @@ def judge(*issues: Issue) -> ScriptedBackend:
 
 
 def run(sets: list[DataSet], folder: Path, backend: ScriptedBackend) -> dict[str, Any]:
-    jobs = faithfulness.jobs(sets, ("two rounds",), folder)
+    jobs = faithfulness.SUITE.jobs(sets, ("two rounds",), folder)
     rows = predict(jobs, Options(backend), folder / "out")
     own = [row for row in rows if row.suite in ("grounding", "faithfulness")]
-    more = predict(faithfulness.follow_up(own, sets, ("two rounds",)), Options(backend), folder / "out", resume=True)
+    more = predict(faithfulness.SUITE.follow_up(own, sets), Options(backend), folder / "out", resume=True)
     summary = faithfulness.summarise([*own, *more], sets)
     json.dumps(summary)
     tables = faithfulness.show(summary, [*own, *more], sets)
@@ -108,9 +109,9 @@ def noisy(tmp_path: Path) -> tuple[list[DataSet], Path]:
 def test_a_faithful_reason_passes(noisy: tuple[list[DataSet], Path]) -> None:
     found = run(*noisy, judge(Issue("noise", 4, Region(0.0, 0.0, 0.5, 0.5))))
     assert found["pictures"] == 2
-    assert found["of the right kind"]["gain"][0] > faithfulness.MARGIN
-    assert found["of the right kind"]["gain elsewhere"][0] == 0.0
-    assert found["of the right kind"]["pass"][0] == 1.0
+    assert found["right kind"]["gain"][0] > faithfulness.MARGIN
+    assert found["right kind"]["control gain"][0] == 0.0
+    assert found["right kind"]["pass"][0] == 1.0
 
 
 def test_a_reason_that_points_away_fails(noisy: tuple[list[DataSet], Path]) -> None:
@@ -123,8 +124,8 @@ def test_the_wrong_kind_fails_and_everything_is_no_place(noisy: tuple[list[DataS
     found = run(*noisy, judge(Issue("blur", 4, FAULT), Issue("noise", 4, FULL)))
     assert found["all issues"]["issues"] == 4
     assert found["all issues"]["pass"][0] == 0.0
-    assert found["all issues"]["no other place"] == 2
-    assert found["of the right kind"]["issues"] == 2
+    assert found["all issues"]["without control"] == 2
+    assert found["right kind"]["issues"] == 2
 
 
 def test_no_issue_named(noisy: tuple[list[DataSet], Path]) -> None:
@@ -140,7 +141,7 @@ def test_pictures_with_a_reference(tmp_path: Path) -> None:
     fault = Fault("impulse_noise", "noise", 5, FAULT)
     samples = [
         Sample(str(tmp_path / "spoilt.png"), faults=(fault,), reference=str(clean)),
-        Sample(str(clean), faults=(fault,)),  # nothing known to put back
+        Sample(str(clean), faults=(fault,)),  # without a reference
     ]
     found = run([data_set("made", samples)], tmp_path, judge(Issue("noise", 4, FAULT)))
     assert found["pictures"] == 1

@@ -11,10 +11,11 @@ from evaluate_rows import pristine_set, reply, row
 from snellen.backends.scripted import ScriptedBackend
 from snellen.data.sample import Fault, Sample
 from snellen.data.synthesize import Recipe, write_recipes
-from snellen.evaluate.predict import DataSet, Options, predict
+from snellen.evaluate.datasets import DataSet
+from snellen.evaluate.predict import Options, predict
 from snellen.evaluate.report.tables import Table
 from snellen.evaluate.stats import correlation as metrics
-from snellen.evaluate.suites import grounding
+from snellen.evaluate.suites import grounding, local_faults
 from snellen.region import FULL, Region
 from snellen.reply import Issue
 from snellen.usage import UsageError
@@ -39,15 +40,15 @@ def test_crops_and_controls_by_hand() -> None:
         row("grounding", "made/b.png", 3.0),  # it did not look: it holds nothing
     ]
     found = grounding.summarise(rows, sets)["crops"]["level 3-5"]
-    assert found["asked"][0] == 0.5
-    assert found["placed"]["as named"] == {"coverage": 0.5, "half inside": 0.5, "IoU": 0.5, "pointing": 0.5}
+    assert found["crop rate"][0] == 0.5
+    predicted = found["localisation"]["predicted"]
+    assert predicted == {"coverage": 0.5, "half covered": 0.5, "IoU": 0.5, "centre inside": 0.5}
     # a central box of half the sides covers a fourth of the corner, and its middle is the fault's (open) end
-    assert found["placed"]["central"]["coverage"] == pytest.approx(0.125)
-    assert found["placed"]["central"]["pointing"] == 0.0
-    assert found["placed"]["full"]["coverage"] == 0.5
-    assert found["placed"]["full"]["IoU"] == pytest.approx(0.125)
-    assert 0.0 < found["placed"]["random"]["coverage"] < 0.3
-    assert math.isnan(grounding.summarise(rows, sets)["crops"]["level 1-2"]["placed"]["random"]["IoU"])
+    assert found["localisation"]["centre"]["coverage"] == pytest.approx(0.125)
+    assert found["localisation"]["centre"]["centre inside"] == 0.0
+    assert found["localisation"]["whole picture"]["coverage"] == 0.5
+    assert found["localisation"]["whole picture"]["IoU"] == pytest.approx(0.125)
+    assert math.isnan(grounding.summarise(rows, sets)["crops"]["level 1-2"]["localisation"]["predicted"]["IoU"])
 
 
 def test_issue_boxes_and_kinds_by_hand() -> None:
@@ -59,14 +60,14 @@ def test_issue_boxes_and_kinds_by_hand() -> None:
     ]
     found = grounding.summarise(rows, sets)
     assert found["issue boxes"]["level 3-5"]["issues per picture"] == 2.0
-    assert found["issue boxes"]["level 3-5"]["of the right kind"]["as named"]["IoU"] == 1.0
-    assert found["issue boxes"]["level 1-2"]["all issues"]["as named"]["coverage"] == 0.0
-    assert found["kinds"]["all"] == {"there": 2, "precision": 0.25, "recall": 0.5, "F1": pytest.approx(1 / 3)}
+    assert found["issue boxes"]["level 3-5"]["right kind"]["predicted"]["IoU"] == 1.0
+    assert found["issue boxes"]["level 1-2"]["all issues"]["predicted"]["coverage"] == 0.0
+    assert found["kinds"]["all"] == {"pictures": 2, "precision": 0.25, "recall": 0.5, "F1": pytest.approx(1 / 3)}
     assert found["kinds"]["by kind"]["noise"]["precision"] == 0.0
-    assert found["clean pictures"]["false alarm"][0] == 1.0
-    assert found["clean pictures"]["false alarm of severity 2 or more"][0] == 0.0
-    assert found["severity"]["pictures, kind right"] == 1
-    assert found["severity"]["all"][0] == pytest.approx(1.0)
+    assert found["clean pictures"]["false-alarm rate"][0] == 1.0
+    assert found["clean pictures"]["false-alarm rate, severity 2 or more"][0] == 0.0
+    assert found["severity"]["pictures, right kind"] == 1
+    assert found["severity"]["all, level"][0] == pytest.approx(1.0)
 
 
 def test_boxes_by_look_by_hand() -> None:
@@ -79,9 +80,9 @@ def test_boxes_by_look_by_hand() -> None:
     saw = replace(seen.rounds[0], issues=(Issue("blur", 3, half), Issue("noise", 1, CORNER)))
     seen = replace(seen, rounds=(saw, seen.rounds[1]))
     gone = replace(gone, rounds=(saw, replace(gone.rounds[1], issues=())))
-    found = grounding.summarise([seen, late, gone], [faulty(a=blur(4), b=blur(4), c=blur(4))])["box by look"]
+    found = grounding.summarise([seen, late, gone], [faulty(a=blur(4), b=blur(4), c=blur(4))])["IoU by round"]
     assert found == {"pictures": 1, "first": 0.5, "last": 1.0, "last minus first": (0.5, 0.5, 0.5)}
-    nothing = grounding.summarise([late], [faulty(b=blur(4))])["box by look"]
+    nothing = grounding.summarise([late], [faulty(b=blur(4))])["IoU by round"]
     assert nothing["pictures"] == 0 and math.isnan(nothing["last minus first"][0])
 
 
@@ -93,12 +94,9 @@ def test_severity_by_hand() -> None:
         for name, (_, mild) in said.items()
     ]
     found = grounding.summarise(rows, sets)["severity"]
-    assert found["pictures, kind right"] == 4
-    assert found["kind right"][0] == pytest.approx(metrics.srcc([2, 4, 4, 5], [3, 4, 5, 5]))
-    assert found["kind right, each level alike"][0] == pytest.approx(
-        metrics.srcc([2, 2, 4, 4, 4, 5], [3, 3, 4, 4, 5, 5])
-    )
-    assert found["all"][0] == pytest.approx(metrics.srcc([2, 4, 4, 5, 5], [3, 4, 5, 5, 5]))
+    assert found["pictures, right kind"] == 4
+    assert found["right kind, level"][0] == pytest.approx(metrics.srcc([2, 4, 4, 5], [3, 4, 5, 5]))
+    assert found["all, level"][0] == pytest.approx(metrics.srcc([2, 4, 4, 5, 5], [3, 4, 5, 5, 5]))
 
 
 def test_severity_as_people_mind_it_by_hand() -> None:
@@ -110,24 +108,24 @@ def test_severity_as_people_mind_it_by_hand() -> None:
         for name, fault in faults.items()
     ]
     found = grounding.summarise(rows, sets)["severity"]
-    assert found["kind right"][0] == pytest.approx(0.5)
-    assert found["kind right, with what people say"][0] == pytest.approx(1.0)
+    assert found["right kind, level"][0] == pytest.approx(0.5)
+    assert found["right kind, opinion"][0] == pytest.approx(1.0)
 
 
-def test_agreement_by_way() -> None:
+def test_agreement_by_mode() -> None:
     sets = [
         DataSet("made", {f"made/{mos}": Sample(f"/{mos}.png", float(mos), faults=(blur(3),)) for mos in (1, 2, 3, 4)})
     ]
-    rows = [row("grounding", f"made/{mos}", mos + 0.5, way="two rounds") for mos in (1, 2, 3, 4)]
+    rows = [row("grounding", f"made/{mos}", mos + 0.5, mode="two rounds") for mos in (1, 2, 3, 4)]
     rows += [
-        row("grounding", f"made/{mos}", said, way="peer") for mos, said in {1: 10.0, 2: 30.0, 3: 20.0, 4: 40.0}.items()
+        row("grounding", f"made/{mos}", said, mode="piqe") for mos, said in {1: 10.0, 2: 30.0, 3: 20.0, 4: 40.0}.items()
     ]
     found = grounding.agreement(rows, sets)
     assert found["two rounds"]["srcc"][0] == pytest.approx(1.0)
     assert found["two rounds"]["rmse"] == pytest.approx(0.5)
-    assert found["peer"]["srcc"][0] == pytest.approx(0.8)  # one swap: 1 - 6 * 2 / (4 * 15)
-    assert found["peer"]["two rounds minus this, srcc"][0] == pytest.approx(0.2)
-    assert math.isnan(found["peer"]["rmse"])  # another unit
+    assert found["piqe"]["srcc"][0] == pytest.approx(0.8)  # one swap: 1 - 6 * 2 / (4 * 15)
+    assert found["piqe"]["srcc, two rounds minus this"][0] == pytest.approx(0.2)
+    assert math.isnan(found["piqe"]["rmse"])  # another unit
 
 
 def test_a_reply_without_a_score_names_nothing() -> None:
@@ -139,7 +137,7 @@ def test_a_reply_without_a_score_names_nothing() -> None:
 
 def test_variants_say_what_was_done() -> None:
     recipe = Recipe("/p.png", Region(0.1, 0.0, 0.7, 0.9), 4.55, "jpeg", 4, Region(1 / 3, 0.2, 0.6, 0.5), 77)
-    assert grounding.recipe_of(grounding.variant_of(recipe), "/p.png") == recipe
+    assert local_faults.recipe_of(local_faults.variant_of(recipe), "/p.png") == recipe
 
 
 def test_from_recipes_to_tables(tmp_path: Path) -> None:
@@ -150,14 +148,14 @@ def test_from_recipes_to_tables(tmp_path: Path) -> None:
     write_recipes(listed, tmp_path / "grounding-recipes.jsonl")
 
     issue = Issue("blur", 3, CORNER)
-    backend = ScriptedBackend([reply(3.0, CORNER, [issue]), reply(2.5, None, [issue], round=2)])
+    backend = ScriptedBackend([reply(3.0, CORNER, [issue]), reply(2.5, None, [issue], number=2)])
     jobs = grounding.jobs(sets, ("two rounds", "plain head"), tmp_path)
     assert [job.key for job in jobs] == ["pristine/0.png"] * 2 + ["pristine/1.png"] * 2 + ["pristine/0.png"]
     rows = predict(jobs, Options(backend), tmp_path / "out")
     summary = grounding.summarise(rows, sets)
     assert summary["pictures"] == {"level 3-5": 2, "level 1-2": 2, "clean": 1}
     assert summary["kinds"]["all"]["recall"] == 1.0
-    assert summary["clean pictures"]["false alarm"][0] == 1.0
+    assert summary["clean pictures"]["false-alarm rate"][0] == 1.0
     assert math.isnan(summary["agreement"]["two rounds"]["srcc"][0])  # it says the same of everything
     json.dumps(summary)
     tables = grounding.show(summary, rows, sets)

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from snellen.data.sample import Sample
-from snellen.evaluate.modes import FULL_CROP, ONE, PLAIN, TWO
-from snellen.evaluate.predict import DataSet
+from snellen.evaluate.datasets import DataSet
+from snellen.evaluate.modes import ONE, TWO
 from snellen.evaluate.report.tables import Figure, Table
 from snellen.evaluate.rows import Round, Row
 from snellen.evaluate.stats import correlation as metrics
@@ -18,13 +18,13 @@ from snellen.evaluate.suites import scores
 from snellen.region import FULL, Region
 
 
-def made(key: str, way: str, score: float | None, rating: float | None = None, crop: bool = False) -> Row:
+def made(key: str, mode: str, score: float | None, rating: float | None = None, crop: bool = False) -> Row:
     """A row as `predict` gives it; `rating` is the written one."""
     said = Round(FULL, rating, score, 0.3, 1.0, (), (), 40, "", "stop", None if score else "bad_json: x", None)
-    rounds = () if way not in (TWO, ONE) else (said, replace(said, region=Region(0, 0, 0.5, 0.5)))[: 1 + crop]
+    rounds = () if mode not in (TWO, ONE) else (said, replace(said, region=Region(0, 0, 0.5, 0.5)))[: 1 + crop]
     interval = None if score is None or not rounds else (score - 0.5, score + 0.5)
     error = None if score is not None else "unparsable_reply"
-    return Row("scores", key, "", way, "m 1", score, interval, None, 9, 9, rounds, error, None if score else "no JSON")
+    return Row("scores", key, "", mode, "m 1", score, interval, None, 9, 9, rounds, error, None if score else "no JSON")
 
 
 @pytest.fixture
@@ -50,20 +50,20 @@ def rows(data: DataSet) -> list[Row]:
 
 
 def test_jobs_are_the_rated_pictures_of_the_test_split(data: DataSet) -> None:
-    todo = scores.jobs([data], (TWO, FULL_CROP, "piqe"), Path("unused"))
+    todo = scores.jobs([data], (TWO, "piqe"), Path("unused"))
     assert [job.key for job in todo] == [f"d/{i}" for i in range(10)]
-    assert todo[0].ways == (TWO, "piqe") and todo[3].source == "3.png"
+    assert todo[0].modes == (TWO, "piqe") and todo[3].source == "3.png"
     untested = DataSet("e", {"e/a": Sample("a.png", 2.0), "e/b": Sample("b.png")})
     assert [job.key for job in scores.jobs([untested], (TWO,), Path("unused"))] == ["e/a"], "no test split: all rated"
 
 
-def test_a_peer_that_was_given_fewer_pictures_counts_those_only(data: DataSet, rows: list[Row]) -> None:
-    fewer = [row for row in rows if row.way != "brisque" or int(row.key[-1]) % 2]
+def test_a_baseline_that_was_given_fewer_pictures_counts_those_only(data: DataSet, rows: list[Row]) -> None:
+    fewer = [row for row in rows if row.mode != "brisque" or int(row.key[-1]) % 2]
     found = scores.summarise(fewer, [data])["d"]
-    assert (found["ways"]["brisque"]["n"], found["ways"]["brisque"]["missing"]) == (5, 0)
+    assert (found["modes"]["brisque"]["n"], found["modes"]["brisque"]["missing"]) == (5, 0)
     mos = [data.samples[f"d/{i}"].mos for i in (1, 3, 5, 7, 9)]
-    assert found["ways"]["brisque"]["srcc"][0] == pytest.approx(stats.spearmanr([-1, -3, -5, -7, -9], mos)[0])
-    assert math.isnan(found["minus"]["brisque"][0]), "four pictures have both scores: too few"
+    assert found["modes"]["brisque"]["srcc"][0] == pytest.approx(stats.spearmanr([-1, -3, -5, -7, -9], mos)[0])
+    assert math.isnan(found["main minus"]["brisque"][0]), "four pictures have both scores: too few"
     table = next(
         part for part in scores.show(scores.summarise(fewer, [data]), fewer, [data]) if isinstance(part, Table)
     )
@@ -71,37 +71,38 @@ def test_a_peer_that_was_given_fewer_pictures_counts_those_only(data: DataSet, r
 
 
 def test_the_worst_misses_come_first(data: DataSet, rows: list[Row]) -> None:
-    worst = scores.worst([row for row in rows if row.way == TWO], data.samples)
+    worst = scores.worst_misses([row for row in rows if row.mode == TWO], data.samples)
     assert [row.key for row in worst][0] == "d/2", "0.4 off"
     assert {row.key for row in worst[1:3]} == {"d/0", "d/5"}, "0.3 off"
     assert len(worst) == 9, "one has no score"
 
 
 def test_agreement_is_that_of_scipy_over_the_pictures_with_a_score(data: DataSet, rows: list[Row]) -> None:
-    row = scores.summarise(rows, [data])["d"]["ways"][TWO]
+    row = scores.summarise(rows, [data])["d"]["modes"][TWO]
     said, mos = SAID[:9], [data.samples[f"d/{i}"].mos for i in range(9)]
     assert (row["n"], row["missing"]) == (9, 1)
     assert row["srcc"][0] == pytest.approx(stats.spearmanr(said, mos)[0])
     assert row["plcc"][0] == pytest.approx(stats.pearsonr(said, mos)[0])
     assert row["krcc"][0] == pytest.approx(stats.kendalltau(said, mos)[0])
     assert row["srcc"][1] <= row["srcc"][0] <= row["srcc"][2]
-    assert row["plcc_logistic"][0] == pytest.approx(metrics.plcc_logistic(said, mos))
-    assert row["plcc_logistic"][0] >= row["plcc"][0] - 1e-6
+    fitted = metrics.logistic(said, metrics.fit_logistic(said, mos))
+    assert row["plcc, logistic"][0] == pytest.approx(metrics.plcc(fitted, mos))
+    assert row["plcc, logistic"][0] >= row["plcc"][0] - 1e-6
     # 36 pairs, of which 2/3 (2.6 > 2.5) and 5/6 (3.6 > 3.2) are in the wrong order
     assert row["pairs"][0] == pytest.approx(34 / 36)
     # MOS intervals are 1.96 * 0.4 / 4 = 0.196 wide to each side: none of the wrong pairs is apart
-    assert row["pairs beyond both MOS intervals"][0] == 1.0
-    assert row["outlier_ratio"][0] == 0.0
+    assert row["pairs, disjoint MOS intervals"][0] == 1.0
+    assert row["outlier ratio"][0] == 0.0
 
 
-def test_ways_are_compared_in_pairs(data: DataSet, rows: list[Row]) -> None:
+def test_modes_are_compared_in_pairs(data: DataSet, rows: list[Row]) -> None:
     summary = scores.summarise(rows, [data])["d"]
-    one = summary["ways"][ONE]
-    value, low, high = summary["minus"][ONE]
-    assert low <= value <= high and TWO not in summary["minus"]
-    assert one["n"] == 10 and value != pytest.approx(summary["ways"][TWO]["srcc"][0] - one["srcc"][0]), "same nine"
-    peer = summary["ways"]["brisque"]
-    assert "rmse" not in peer and "outlier_ratio" not in peer and peer["srcc"][0] == pytest.approx(-1.0)
+    one = summary["modes"][ONE]
+    value, low, high = summary["main minus"][ONE]
+    assert low <= value <= high and TWO not in summary["main minus"]
+    assert one["n"] == 10 and value != pytest.approx(summary["modes"][TWO]["srcc"][0] - one["srcc"][0]), "same nine"
+    baseline = summary["modes"]["brisque"]
+    assert "rmse" not in baseline and "outlier ratio" not in baseline and baseline["srcc"][0] == pytest.approx(-1.0)
 
 
 def test_parts_leave_scenes_of_the_training_split_out(data: DataSet, rows: list[Row]) -> None:
@@ -117,39 +118,34 @@ def test_replies_and_failures_are_counted(data: DataSet, rows: list[Row]) -> Non
     summary = scores.summarise(rows, [data])["d"]
     two = summary["replies"][TWO]
     assert (two["replies"], two["unparsable"], two["rounds"], two["tokens"]) == (20, 2, 2.0, 80.0)
-    assert two["crops"][0] == 1.0 and summary["replies"][ONE]["crops"][0] == 0.0
+    assert two["crop rate"][0] == 1.0 and summary["replies"][ONE]["crop rate"][0] == 0.0
     assert summary["failures"] == {TWO: {"unparsable_reply": {"pictures": 1, "first": "d/9: no JSON"}}}
 
 
-def test_the_official_fit_is_of_the_written_rating_and_only_on_request(data: DataSet, rows: list[Row]) -> None:
-    assert "official_fit" not in scores.summarise(rows, [data])["d"]["ways"][TWO]
-    ways = scores.summarise(rows, [data], official_fit=True)["d"]["ways"]
+def test_the_isotonic_fit_is_of_the_written_rating(data: DataSet, rows: list[Row]) -> None:
+    modes = scores.summarise(rows, [data])["d"]["modes"]
     written = [round(said, 1) for said in SAID[:9] if said is not None]
-    plcc, srcc = metrics.official_fit(written, [data.samples[f"d/{i}"].mos for i in range(9)])
-    assert ways[TWO]["official_fit"] == {"n": 9, "plcc": plcc, "srcc": srcc}
-    assert "official_fit" not in ways["brisque"]
+    plcc, srcc = metrics.isotonic_fit(written, [data.samples[f"d/{i}"].mos for i in range(9)])
+    assert modes[TWO]["isotonic"] == {"n": 9, "plcc": plcc, "srcc": srcc}
+    assert "isotonic" not in modes["brisque"], "a baseline writes no rating"
 
 
 def test_few_or_constant_scores_give_no_number(data: DataSet) -> None:
-    few = scores.summarise([made(f"d/{i}", TWO, 3.0) for i in range(3)], [data])["d"]["ways"][TWO]
+    few = scores.summarise([made(f"d/{i}", TWO, 3.0) for i in range(3)], [data])["d"]["modes"][TWO]
     assert few["n"] == 3 and all(map(math.isnan, few["srcc"]))
-    flat = scores.summarise([made(f"d/{i}", TWO, 3.0) for i in range(9)], [data])["d"]["ways"][TWO]
+    flat = scores.summarise([made(f"d/{i}", TWO, 3.0) for i in range(9)], [data])["d"]["modes"][TWO]
     assert math.isnan(flat["srcc"][0]) and flat["rmse"][0] > 0 and flat["pairs"][0] == 0.5
 
 
-def test_everything_is_shown_beside_its_raw_value(data: DataSet, rows: list[Row]) -> None:
-    summary = scores.summarise(rows, [data], official_fit=True)
+def test_fitted_values_have_a_table_of_their_own(data: DataSet, rows: list[Row]) -> None:
+    summary = scores.summarise(rows, [data])
     shown = scores.show(summary, rows, [data])
     tables = {part.title: part for part in shown if isinstance(part, Table)}
-    agreement = tables["d: agreement with people"]
+    agreement = tables["d: agreement with MOS"]
     assert all(len(line) == len(agreement.head) for line in agreement.rows)
-    assert {"SRCC", "PLCC", "PLCC, official fit"} <= set(agreement.head)
-    assert agreement.rows[0][1] == "9 of 10" and "not fitted" not in agreement.note
-    assert "1 unparsable_reply, first d/9: no JSON" in tables["d: replies"].rows[0]
+    assert agreement.rows[0][1] == "9 of 10" and not any("logistic" in cell for cell in agreement.head)
+    fits = tables["d: after a fit to the test labels"]
+    assert [row[0] for row in fits.rows] == [TWO, ONE, "brisque"] and fits.rows[2][3:] == ["-", "-"]
+    assert "1 unparsable_reply, first d/9: no JSON" in tables["d: replies and failures"].rows[0]
     figures = [part for part in shown if isinstance(part, Figure)]
     assert "9 points" in figures[0].svg and 'class="fit"' in figures[0].svg
-
-
-def test_the_plain_head_has_no_official_fit(data: DataSet) -> None:
-    rows = [made(f"d/{i}", PLAIN, 2.0 + 0.1 * i) for i in range(9)]
-    assert "official_fit" not in scores.summarise(rows, [data], official_fit=True)["d"]["ways"][PLAIN]

@@ -14,15 +14,16 @@ from snellen.data.sample import Sample
 from snellen.data.synthesize import Recipe, write_recipes
 from snellen.evaluate import data_set, evaluate
 from snellen.evaluate.predict import Options
+from snellen.evaluate.suites import NAMES, Suite, open_suite
 from snellen.region import FULL, Region
 from snellen.reply import Issue
 
 CORNER = Region(0.0, 0.0, 0.4, 0.4)
-SUITES = ("scores", "calibration", "behaviour", "grounding", "robustness", "faithfulness", "consistency")
+SUITES = [name for name in NAMES if name != "pairs"]
 
 
 def judge(conversation: Conversation) -> Reply:
-    """Rates by detail, names noise in the corner, and looks there again."""
+    """Rate by detail, report noise in the corner, and zoom in there."""
     pixels = conversation[0].views[0].picture.pixels.astype(float)
     rating = float(np.clip(np.abs(np.diff(pixels, axis=1)).mean() / 10, 1.1, 4.9).round(2))
     spread = RatingDistribution(np.array([rating - 0.1, rating, rating + 0.1]), np.array([0.25, 0.5, 0.25]))
@@ -39,12 +40,21 @@ def test_all_suites_in_one_run(tmp_path: Path) -> None:
     paths = [sample.path for sample in sets[1].samples.values()]
     recipes = [Recipe(path, FULL, 4.55, "white_noise", level, CORNER, 1) for path in paths for level in (2, 5)]
     write_recipes([*recipes, Recipe(paths[0], FULL, 4.55, None, 1, FULL, 1)], out / "grounding-recipes.jsonl")
-    summary = evaluate(sets, out, Options(ScriptedBackend(judge)), suites=SUITES, peers=["brisque"])
+    summary = evaluate(sets, out, Options(ScriptedBackend(judge)), suites=SUITES, baselines=["brisque"])
     assert set(summary) == set(SUITES)
     assert json.loads((out / "summary.json").read_text())["grounding"]["pictures"]["clean"] == 1
     assert summary["faithfulness"]["pictures"] == 4
     assert summary["behaviour"]["refinement"]["rated"]["pictures"] == 6
-    assert summary["consistency"]["invisible changes"]["two rounds"]["pictures"] == 8
+    assert summary["consistency"]["perturbations"]["two rounds"]["pictures"] == 8
     page = (out / "report.html").read_text()
-    for title in ("Where the crop goes", "Without ratings", "Portraits", "Is the reason the reason?", "Wavering over"):
-        assert title in page
+    for title in ("Localisation of faults", "D-, L- and P-test", "Shallow depth of field", "Score after repairing",
+                  "Repeatability over", "agreement of text"):  # fmt: skip
+        assert title in page, title
+
+
+def test_every_suite_has_the_one_shape() -> None:
+    for name in NAMES:
+        suite = open_suite(name)
+        assert isinstance(suite, Suite) and suite.name == name
+        assert suite.jobs([], ("two rounds",), Path("unused")) == [] or name == "robustness", "no data, no jobs"
+        assert suite.follow_up([], []) == []

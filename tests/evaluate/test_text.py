@@ -1,98 +1,134 @@
-"""Whether the words of a reply say what its list says, by hand."""
+"""Agreement of rationale and issue list, and diversity of replies, by hand."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
-from evaluate_rows import one_round
+from evaluate_rows import TEXT, one_round, reply, row
 
+from snellen.data.sample import Sample
+from snellen.evaluate.datasets import DataSet
 from snellen.evaluate.rows import Row
-from snellen.evaluate.stats.text import agreement, kinds_in, severities_in, table
+from snellen.evaluate.stats.text import TextAgreement, compare_with_list, kinds_in, severities_in
+from snellen.evaluate.suites import text
 from snellen.region import Region
 from snellen.reply import Answer, Issue, Rationale, render_reply
 
 LEFT = Region(0.1, 0.4, 0.3, 0.6)
 
 
-def said(summary: str, *issues: Issue, decision: str = "It stays.", rounds: int = 1) -> Row:
-    words = Rationale(summary, "Keep it sharp.", "Avoid noise.", decision)
-    text = render_reply(words, Answer(None, 3.0, "final", issues), rounds)
-    looks = [one_round(3.0)] * (rounds - 1) + [one_round(3.0, issues, text=text)]
-    return Row("grounding", "a", "", "two rounds", "scripted 1", 3.0, rounds=tuple(looks))
+def rationale(summary: str, decision: str = "It stays.") -> Rationale:
+    return Rationale(summary, "Keep it sharp.", "Avoid noise.", decision)
 
 
-def test_words_that_say_what_is_listed() -> None:
-    found = agreement([said("There is mild noise on the left.", Issue("noise", 2, LEFT), rounds=2)])
-    assert found["looks"] == found["looks with a place"] == 1
-    assert found["kinds named"][0] == found["severity as listed"][0] == found["place near the box"][0] == 1.0
+def test_the_longest_name_of_a_kind_counts() -> None:
+    assert kinds_in("Motion blur and some grain.") == {"motion blur", "noise"}
+    assert kinds_in("A blurry thing") == frozenset(), "a name is a whole word"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "severities"),
+    [
+        ("Mild blur and severe noise.", {"blur": 2, "noise": 5}),
+        ("The blur is slight; it is strong elsewhere.", {"blur": 1}),
+        ("Blur shows.", {}),
+        ("It is severe.", {}),
+        ("The banding is mild noise.", {"noise": 2}),
+        ("There is mild blur, and the noise proves strong.", {"blur": 2, "noise": 4}),
+        ("Banding is as mild as it looked.", {"banding": 2}),
+        ("The severe softness is slight here.", {"blur": 5}),  # the first statement counts
+    ],
+)
+def test_severities_belong_to_the_kind_they_stand_with(sentence: str, severities: dict[str, int]) -> None:
+    assert severities_in(sentence) == severities
+
+
+def test_a_text_that_agrees_with_its_list() -> None:
+    found = compare_with_list(rationale("There is mild noise on the left."), [Issue("noise", 2, LEFT)])
+    assert found == TextAgreement(kinds=(True,), decision=(), severities=(True,), place=(True,))
 
 
 @pytest.mark.parametrize(
     ("summary", "measure"),
     [
-        ("There is mild noise in the upper right.", "place near the box"),
-        ("There is mild noise on the left, or in the upper right.", "place near the box"),
-        ("There is severe noise on the left.", "severity as listed"),
+        ("There is mild noise in the upper right.", "place"),
+        ("There is mild noise on the left, or in the upper right.", "place"),
+        ("There is severe noise on the left.", "severities"),
     ],
 )
-def test_words_that_say_something_else(summary: str, measure: str) -> None:
-    found = agreement([said(summary, Issue("noise", 2, LEFT))])
-    shares = {name: found[name][0] for name in ("kinds named", "severity as listed", "place near the box")}
-    assert shares == {name: float(name != measure) for name in shares}
+def test_each_contradiction_is_found_by_its_measure(summary: str, measure: str) -> None:
+    found = compare_with_list(rationale(summary), [Issue("noise", 2, LEFT)])
+    hits = {"kinds": found.kinds, "severities": found.severities, "place": found.place}
+    assert hits == {name: (name != measure,) for name in hits}
 
 
-def test_a_kind_that_is_listed_and_not_told_of() -> None:
-    found = agreement([said("All is well.", Issue("noise", 2, LEFT), Issue("banding", 2, LEFT))])
-    assert found["kinds named"][0] == 0.5, "noise is named under what to avoid"
-    assert math.isnan(found["severity as listed"][0]) and math.isnan(found["place near the box"][0])
+def test_kinds_that_the_text_leaves_out() -> None:
+    found = compare_with_list(rationale("All is well."), [Issue("noise", 2, LEFT), Issue("banding", 2, LEFT)])
+    assert found.kinds == (True, False), "noise is named under issues to avoid"
+    assert found.severities == found.place == ()
 
 
-def test_the_last_section_may_name_another_place_and_of_two_faults_nobody_knows_which_is_where() -> None:
-    crop = said("There is mild noise on the left.", Issue("noise", 2, LEFT), decision="Look in the upper right.")
-    two = said("There is mild noise in the centre.", Issue("noise", 2, LEFT), Issue("blur", 1, LEFT))
-    found = agreement([crop, two])
-    assert found["looks"] == 2 and found["looks with a place"] == 1 and found["place near the box"][0] == 1.0
+def test_the_last_section_may_name_another_place_and_several_faults_have_no_place() -> None:
+    crop = rationale("There is mild noise on the left.", "Look in the upper right.")
+    assert compare_with_list(crop, [Issue("noise", 2, LEFT)]).place == (True,)
+    two = [Issue("noise", 2, LEFT), Issue("blur", 1, LEFT)]
+    assert compare_with_list(rationale("There is mild noise in the centre."), two).place == ()
 
 
 @pytest.mark.parametrize(
-    ("decision", "share"),
-    [("The crop shows mild noise.", 1.0), ("The blur is not borne out.", 1.0), ("The crop reveals banding.", 0.0)],
+    ("decision", "agrees"),
+    [("The crop shows mild noise.", True), ("The blur is not confirmed.", True), ("The crop reveals banding.", False)],
 )
-def test_the_last_section_decides_on_what_was_listed_by_one_of_the_looks(decision: str, share: float) -> None:
-    row = said("There is mild noise.", Issue("noise", 2, LEFT), decision=decision, rounds=2)
-    before = replace(row.rounds[0], issues=(Issue("blur", 1, LEFT),))
-    found = agreement([replace(row, rounds=(before, row.rounds[1]))])
-    assert found["decided on what is listed"][0] == share
-    assert math.isnan(
-        agreement([said("There is mild noise.", Issue("noise", 2, LEFT))])["decided on what is listed"][0]
-    )
+def test_the_last_section_decides_on_issues_of_this_round_or_an_earlier_one(decision: str, agrees: bool) -> None:
+    one = rationale("There is mild noise.", decision)
+    assert compare_with_list(one, [Issue("noise", 2, LEFT)], [Issue("blur", 1, LEFT)]).decision == (agrees,)
 
 
-def test_what_lists_nothing_or_has_no_text_or_no_score_is_not_counted() -> None:
-    silent = Row("grounding", "a", "", "two rounds", "m", 3.0, rounds=(one_round(3.0, [Issue("noise", 2, LEFT)]),))
-    failed = Row("grounding", "a", "", "two rounds", "m", rounds=(one_round(None),), error="unparsable_reply")
-    found = agreement([said("All is well."), silent, failed])
-    assert found["looks"] == 0
-    assert "Last looks that list something: 0" in table(found).note
+def answered(key: str, summary: str, *issues: Issue, score: float = 3.0) -> Row:
+    reply_text = render_reply(rationale(summary), Answer(None, score, "final", issues), 1)
+    return Row("scores", key, "", "two rounds", "m", score, rounds=(one_round(score, issues, text=reply_text),))
 
 
-@pytest.mark.parametrize(
-    ("text", "how"),
-    [
-        ("There is mild blur, and the noise proves strong.", {"blur": 2, "noise": 4}),
-        ("What spoils it is moderate grain in the centre.", {"noise": 3}),
-        ("The weak point is strong motion blur.", {"motion blur": 4}),
-        ("Banding is as mild as it looked.", {"banding": 2}),
-        ("The severe softness is slight here.", {"blur": 5}),  # what it calls it first
-        ("It is strong.", {}),
-        ("Noise can be seen.", {}),
-    ],
-)
-def test_severities_that_a_text_states(text: str, how: dict[str, int]) -> None:
-    assert severities_in(text) == how
+def test_only_replies_with_a_score_a_text_and_an_issue_are_compared() -> None:
+    silent = Row("scores", "d/a", "", "two rounds", "m", 3.0, rounds=(one_round(3.0, [Issue("noise", 2, LEFT)]),))
+    failed = Row("scores", "d/b", "", "two rounds", "m", rounds=(one_round(None),), error="unparsable_reply")
+    found = text.agreement([answered("d/c", "All is well."), silent, failed])
+    assert found["replies"] == 0 and math.isnan(found["kinds"].value)
 
 
-def test_motion_blur_is_not_blur() -> None:
-    assert kinds_in("Motion blur, and compression damage.") == {"motion blur", "compression"}
+def test_the_suite_counts_over_replies() -> None:
+    data = DataSet("d", {f"d/{name}": Sample(f"{name}.png", 3.0, split="test") for name in "ab"})
+    rows = [
+        answered("d/a", "There is mild noise on the left.", Issue("noise", 2, LEFT)),
+        answered("d/b", "There is severe noise on the left.", Issue("noise", 2, LEFT)),
+    ]
+    summary = text.summarise(rows, [data])
+    assert summary["d"]["agreement"]["severities"].value == 0.5 and summary["d"]["agreement"]["replies"] == 2
+    tables = text.show(summary, rows, [data])
+    assert ["stated severities equal to the listed one", "50.0 % [9.5, 90.5]"] in [list(r) for r in tables[0].rows]
+    assert text.SUITE.jobs([data], ("two rounds",), Path("unused"))[0].suite == "scores"
+
+
+def test_diversity_and_length_of_replies() -> None:
+    replies = [reply(3.0), reply(3.0), reply(4.0), "nothing to read"]
+    rows = [
+        replace(row("scores", str(i), score), rounds=(one_round(score, text=one),))
+        for i, (score, one) in enumerate(zip([3.0, 3.0, 4.0, None], replies, strict=True))
+    ]
+    found = text.variety(rows)
+    assert found["different ratings"] == 2
+    assert found["entropy of the ratings"] == pytest.approx(-(2 / 3) * np.log2(2 / 3) - (1 / 3) * np.log2(1 / 3))
+    assert found["texts"] == 3
+    assert found["different texts"] == pytest.approx(1 / 3)
+    assert found["tokens per picture"] == 10.0
+    assert found["words"] == [9.0, 9.0, 9.0]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_think_text_has_no_labels(number: int) -> None:
+    assert text.think_text(reply(3.0, number=number)) == " ".join(TEXT.sections)
+    assert text.think_text("<answer>{}</answer>") == ""

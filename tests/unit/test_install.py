@@ -117,7 +117,7 @@ def test_help_needs_no_extra(environment: dict[str, str], folder: Path, line: st
         ["data build manifest.jsonl --out conversations.jsonl --quiet", "data show 1 conversations.jsonl"],
         [
             "evaluate --data manifest.jsonl --out run --suite scores --model scripted:replies.jsonl",
-            "evaluate compare run run",
+            "evaluate diff run run",
         ],
     ],
     ids=lambda lines: lines[0],

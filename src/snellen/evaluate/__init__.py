@@ -1,4 +1,4 @@
-"""Evidence: what a model reaches on pictures whose truth is known, and its peers on the same ones.
+"""Evaluation: measure a model on pictures with known labels, beside baselines on the same pictures.
 
     from pathlib import Path
     from snellen.data.sample import read_manifest
@@ -7,10 +7,8 @@
     biq = data_set("biq2021", read_manifest("biq2021.jsonl"))
     summary = evaluate([biq], Path("out"), Options("snellen-1"), suites=["scores", "calibration"], resume=True)
 
-`evaluate` writes predictions, summary.json, run.json and report.html into its folder; `compare_runs` puts two such
-folders side by side; `calibrate` fits a model's interval. A suite is a module here, and the module `predict` says how
-one is written.
-Importing this package loads nothing else; every name is loaded when it is first used.
+`compare_runs` compares two runs picture by picture; `calibrate` fits a model's interval. The module `suites` lists
+the suites and how to add one. Names are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -20,29 +18,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snellen.evaluate.compare import compare_runs
-    from snellen.evaluate.harness import DEFAULT_SUITES, SUITES, evaluate
-    from snellen.evaluate.predict import DataSet, Job, Options, Row, data_set
-    from snellen.evaluate.suites.calibration import calibrate
+    from snellen.evaluate.conformal import calibrate
+    from snellen.evaluate.datasets import DataSet, data_set
+    from snellen.evaluate.harness import evaluate
+    from snellen.evaluate.predict import Job, Options
+    from snellen.evaluate.rows import Row
+    from snellen.evaluate.suites import Suite
 
-_HOMES = {
-    "DEFAULT_SUITES": "harness",
-    "SUITES": "harness",
-    "DataSet": "predict",
+_MODULES = {
+    "DataSet": "datasets",
     "Job": "predict",
     "Options": "predict",
-    "Row": "predict",
-    "calibrate": "suites.calibration",
+    "Row": "rows",
+    "Suite": "suites",
+    "calibrate": "conformal",
     "compare_runs": "compare",
-    "data_set": "predict",
+    "data_set": "datasets",
     "evaluate": "harness",
 }
-__all__ = [
-    "DEFAULT_SUITES", "SUITES", "DataSet", "Job", "Options", "Row",
-    "calibrate", "compare_runs", "data_set", "evaluate",
-]  # fmt: skip
+__all__ = ["DataSet", "Job", "Options", "Row", "Suite", "calibrate", "compare_runs", "data_set", "evaluate"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'snellen.evaluate' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"snellen.evaluate.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"snellen.evaluate.{_MODULES[name]}"), name)

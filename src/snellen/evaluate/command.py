@@ -1,61 +1,63 @@
-"""The command `snellen evaluate`: its options, and what it prints. Imports nothing heavy until it runs."""
+"""The command `snellen evaluate`: options and output. Heavy modules are imported only when it runs."""
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from snellen.usage import UsageError, add_model_options, add_quiet, positive
+from snellen.usage import FAILED, OK, UsageError, add_model_options, add_quiet, complain, positive
 
-if TYPE_CHECKING:
-    from snellen.evaluate.predict import DataSet
+DESCRIPTION = """\
+Measure a model on pictures with known labels. Writes predictions, numbers with 95 % intervals, and report.html.
+
+  snellen evaluate --data biq2021=DATA/BIQ2021 --out run-a
+  snellen evaluate --data mine.csv --baselines brisque,piqe --out run-b
+  snellen evaluate --data pristine=photographs.jsonl --suite grounding,robustness --out run-c
+  snellen evaluate diff run-a run-b"""
+EPILOG = "Suites, data formats, tables: docs/evaluate.md. Exit codes: 0 all scored, 1 a picture failed, 2 wrong usage."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `snellen evaluate`, and its command `compare`."""
+    """Add the options of `snellen evaluate`, and its command `diff`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument(
         "--data", metavar="DATA", nargs="+", action="extend", default=[],
-        help="NAME=ROOT of a known data set (biq2021, koniq10k, ...); FILE or NAME=FILE: a manifest (.jsonl), a table "
-        "image,mos,... (.csv) or pairs that people chose from, first,second,preferred (.csv)",
+        help="NAME=ROOT: a known data set (biq2021, koniq10k, ...). FILE or NAME=FILE: a manifest (.jsonl), a table "
+        "with the columns image,mos (.csv), or pairs first,second,preferred (.csv). pristine=FILE: clean photographs",
+    )  # fmt: skip
+    parser.add_argument("--out", metavar="DIR", type=Path, help="folder for all files of the run")
+    parser.add_argument(
+        "--suite", metavar="LIST", type=_list,
+        help="comma-separated: scores, pairs, calibration, behaviour (these four by default), text, grounding, "
+        "robustness, faithfulness, consistency",
     )  # fmt: skip
     add_model_options(parser)
     parser.add_argument(
-        "--suite", metavar="LIST", type=_list, help="comma-separated (default: scores,pairs,calibration,behaviour)"
-    )
-    parser.add_argument(
-        "--ways", metavar="LIST", type=_list, help='how to run it, e.g. "two rounds,one round" (default: all)'
-    )
-    parser.add_argument("--peers", metavar="LIST", type=_list, default=[], help="e.g. brisque,piqe; on the same data")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="folder for predictions, summary and report")
-    parser.add_argument("--resume", action="store_true", help="go on with what DIR holds; add what is new")
-    parser.add_argument(
-        "--max-samples", metavar="N", type=positive,
-        help="pictures of each data set at most; where faults are made, photographs",
+        "--modes", metavar="LIST", type=_list,
+        help='how the model is run, the main mode first, e.g. "two rounds,one round,score only" (default: all)',
     )  # fmt: skip
     parser.add_argument(
-        "--near-duplicates", action="store_true",
-        help="count scenes that lie in more than one split; decodes every picture",
+        "--baselines", metavar="LIST", type=_list, default=[],
+        help="other measures on the same pictures: brisque, piqe, image-quality-ai, pyiqa:METRIC",
     )  # fmt: skip
     parser.add_argument(
-        "--peer-samples", metavar="NAME=N,...", type=_counts, default={},
-        help="pictures of a data set that peers are given at most, e.g. pristine=15: some are slow on large pictures",
+        "--baseline-samples", metavar="NAME=N,...", type=_counts, default={},
+        help="give baselines at most N pictures of a set, e.g. pristine=15: some are slow on large pictures",
     )  # fmt: skip
-    parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes, one thread each (1)")
-    parser.add_argument(
-        "--official-fit", action="store_true", help="also as the authors' evaluator counts, beside the raw values"
-    )
+    parser.add_argument("--max-samples", metavar="N", type=positive, help="at most N pictures of each set")
+    parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes of one thread (default: 1)")
+    parser.add_argument("--resume", action="store_true", help="continue the run in DIR, or add to it")
     add_quiet(parser)
     parser.set_defaults(task=run_evaluate)
-    commands = parser.add_subparsers(metavar="compare")
-    compare = commands.add_parser("compare", help="two runs side by side")
-    compare.add_argument("first", metavar="A", type=Path, help="--out of a run")
-    compare.add_argument("second", metavar="B", type=Path, help="--out of another, on the same data")
-    compare.add_argument("--json", action="store_true", help="JSON on standard output instead of tables")
-    compare.set_defaults(task=run_compare)
+    commands = parser.add_subparsers(title="compare two runs", metavar="diff")
+    diff = commands.add_parser("diff", help="paired differences between two runs, picture by picture")
+    diff.add_argument("first", metavar="A", type=Path, help="--out of a run")
+    diff.add_argument("second", metavar="B", type=Path, help="--out of another run on the same data")
+    diff.add_argument("--json", action="store_true", help="JSON on standard output instead of tables")
+    diff.set_defaults(task=run_diff)
 
 
 def _list(text: str) -> list[str]:
@@ -63,7 +65,7 @@ def _list(text: str) -> list[str]:
 
 
 def _counts(text: str) -> dict[str, int]:
-    """NAME=N,... as a dict; ValueError for anything else, which argparse turns into wrong usage."""
+    """Parse NAME=N,...; ValueError for anything else, which argparse reports as wrong usage."""
     counts = {name.lower(): int(number) for name, _, number in (part.partition("=") for part in _list(text))}
     if any(number < 1 for number in counts.values()):
         raise ValueError(text)
@@ -76,52 +78,67 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-def run_evaluate(args: argparse.Namespace) -> int:
-    """`snellen evaluate`; the exit code. Raises UsageError and BackendError."""
-    from contextlib import ExitStack
+class _Bars:
+    """Progress bars of an evaluation, one after the other: follow-up predictions get a bar of their own."""
 
+    def __init__(self, quiet: bool) -> None:
+        from contextlib import ExitStack
+
+        self.quiet, self.total, self.done = quiet, -1, 0
+        self.open = ExitStack()
+
+    def update(self, done: int, total: int) -> None:
+        """Show that `done` of `total` predictions are there."""
+        from snellen.terminal import Progress
+
+        if total != self.total:
+            self.open.close()
+            self.bar, self.done, self.total = self.open.enter_context(Progress(total, done, self.quiet)), done, total
+        for _ in range(done - self.done):
+            self.bar.advance()
+        self.done = done
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Run `snellen evaluate`; return the exit code. Raises UsageError and BackendError."""
     from snellen.backend import BackendError
-    from snellen.evaluate.harness import DEFAULT_SUITES, evaluate
+    from snellen.evaluate.datasets import open_data
+    from snellen.evaluate.harness import evaluate
+    from snellen.evaluate.modes import ONLY
     from snellen.evaluate.predict import Options
-    from snellen.terminal import Progress
+    from snellen.evaluate.suites import DEFAULT
 
     if not args.data or args.out is None:
         raise UsageError("--data and --out are needed; see snellen evaluate --help")
-    sets = [open_data(text) for text in args.data]
-    with ExitStack() as closing:
-        bar: Progress | None = None
-        shown = total_shown = 0
-
-        def watch(done: int, total: int) -> None:
-            nonlocal bar, shown, total_shown
-            if bar is None or total != total_shown:
-                closing.close()  # only one bar at a time: what follows from the first predictions has its own
-                bar, shown, total_shown = closing.enter_context(Progress(total, done, args.quiet)), done, total
-            for _ in range(done - shown):
-                bar.advance()
-            shown = done
-
-        try:
+    bars = _Bars(args.quiet)
+    try:
+        with bars.open:
             evaluate(
-                sets, args.out, Options(args.model, args.protocol, args.batch_size),
-                suites=args.suite or DEFAULT_SUITES, ways=args.ways, peers=args.peers, score_only=args.score_only,
-                official_fit=args.official_fit, max_samples=args.max_samples, peer_samples=args.peer_samples,
-                near_duplicates=args.near_duplicates,
-                workers=args.workers, resume=args.resume, command=["snellen", *sys.argv[1:]], watch=watch,
+                [open_data(text) for text in args.data], args.out, Options(args.model, args.protocol, args.batch_size),
+                suites=args.suite or DEFAULT, modes=[ONLY] if args.score_only else args.modes, baselines=args.baselines,
+                max_samples=args.max_samples, baseline_samples=args.baseline_samples, workers=args.workers,
+                resume=args.resume, command=["snellen", *sys.argv[1:]], on_progress=bars.update,
             )  # fmt: skip
-        except BackendError as error:
-            raise BackendError(f"{error}; predictions that were made are kept, go on with --resume") from error
-    if not args.quiet:
-        print((args.out / "tables.md").read_text(encoding="utf-8"))
-        run = json.loads((args.out / "run.json").read_text(encoding="utf-8"))
-        if run["predictions"].endswith(".jsonl"):
+    except BackendError as error:
+        raise BackendError(f"{error}; predictions so far are kept, continue with --resume") from error
+    return _conclude(args.out, args.quiet)
+
+
+def _conclude(out: Path, quiet: bool) -> int:
+    """Print the tables and where the report is; return the exit code."""
+    facts = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    if not quiet:
+        print((out / "tables.md").read_text(encoding="utf-8"))
+        if facts["predictions"].endswith(".jsonl"):
             print('predictions.jsonl, as Parquet needs an extra: pip install "snellen[parquet]"', file=sys.stderr)
-        print(f"report: {(args.out / 'report.html').resolve().as_uri()}", file=sys.stderr)
-    return 0
+        print(f"report: {(out / 'report.html').resolve().as_uri()}", file=sys.stderr)
+    if facts["failed pictures"]:
+        complain(f"{facts['failed pictures']} pictures have no score; the report names the errors")
+    return FAILED if facts["failed pictures"] else OK
 
 
-def run_compare(args: argparse.Namespace) -> int:
-    """`snellen evaluate compare`; the exit code. Raises UsageError."""
+def run_diff(args: argparse.Namespace) -> int:
+    """Run `snellen evaluate diff`; return the exit code. Raises UsageError."""
     from snellen.evaluate.compare import compare_runs, tables
     from snellen.evaluate.files import plain
 
@@ -130,43 +147,4 @@ def run_compare(args: argparse.Namespace) -> int:
         print(json.dumps(plain(compared)))
     else:
         print("\n".join(table.markdown() for table in tables(compared)))
-    return 0
-
-
-def open_data(text: str) -> DataSet:
-    """A data set from what --data says: NAME=ROOT of a known set, FILE or NAME=FILE; names in lower case.
-
-    A table of pairs is told from a table of ratings by its header. A table of ratings that names no split is taken as
-    a whole; of everything else that has a test split, only that is evaluated (`DataSet.counted`).
-    """
-    from dataclasses import replace
-
-    from snellen.data.sample import ManifestError
-    from snellen.data.sets import SourceError, parse_data_option
-    from snellen.evaluate.predict import data_set
-    from snellen.evaluate.suites.pairs import read_pairs
-
-    name, _, place = text.partition("=")
-    if not place or Path(text).is_file():  # no name: the path itself may hold a "="
-        name, place = "", text
-    name, path = name.lower(), Path(place)
-    try:
-        if path.suffix.lower() == ".jsonl":
-            return data_set(name or path.stem, parse_data_option(place))
-        if path.suffix.lower() != ".csv":
-            return data_set(name, parse_data_option(text))
-        header = _header(path)
-        if "preferred" in header:
-            return read_pairs(name or path.stem, path)
-        samples = parse_data_option(place)
-        if "split" not in header:
-            samples = [replace(sample, split="test") for sample in samples]
-        return data_set(name or path.stem, samples)
-    except (ManifestError, SourceError, OSError) as error:
-        raise UsageError(f"--data {text}: {error}") from error
-
-
-def _header(path: Path) -> list[str]:
-    """The columns that the first line of a CSV table names."""
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        return [cell.strip() for cell in next(csv.reader(lines), [])]
+    return OK

@@ -1,4 +1,4 @@
-"""What a run leaves behind: predictions, summary.json, run.json. All but run.json are the same however often it ran."""
+"""Files of a run: predictions, summary.json, run.json, figures. All but run.json are the same for every run."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from pathlib import Path
 from typing import Any
 
 from snellen import __version__
-from snellen.evaluate.predict import DataSet, Row
+from snellen.evaluate.datasets import DataSet
 from snellen.evaluate.report.plot import standalone
 from snellen.evaluate.report.tables import Figure
+from snellen.evaluate.rows import Row
 from snellen.usage import MissingExtra, UsageError
 
 COLUMNS: dict[str, type] = {
     "suite": str,
     "key": str,  # data set and path inside it
-    "variant": str,  # what was done to the picture; empty for as it is
-    "way": str,
+    "variant": str,  # what was done to the picture, empty for nothing
+    "mode": str,  # or the name of a baseline
     "model": str,
     "mos": float,  # of the data set, 1..5
-    "score": float,  # of the picture, the same in all of its rounds
-    "low": float,  # the interval
+    "score": float,  # of the picture, repeated for each of its rounds
+    "low": float,  # ends of the interval
     "high": float,
     "label": str,
     "width": int,
     "height": int,
     "error": str,
     "problem": str,
-    "round": int,  # from 1; empty where there is none (plain heads, peers, pictures that cannot be read)
-    "region": list,  # what was shown, x0 y0 x1 y1 in fractions
+    "round": int,  # from 1; empty for baselines and unreadable pictures
+    "region": list,  # of the view: x0 y0 x1 y1, fractions
     "rating": float,  # as written in the reply
     "mean": float,  # of the rating distribution
     "std": float,
@@ -47,11 +48,11 @@ COLUMNS: dict[str, type] = {
     "reply_error": str,
     "note": str,
 }
-"""Of the predictions, one row for each picture, way and round."""
+"""Columns of the predictions; one row for each picture, mode and round."""
 
 
 def flatten(rows: Iterable[Row], sets: Sequence[DataSet]) -> list[dict[str, Any]]:
-    """Rows as `COLUMNS`."""
+    """Return rows as dicts of `COLUMNS`, one for each round."""
     mos = {key: sample.mos for each in sets for key, sample in each.samples.items()}
     flat = []
     for row in rows:
@@ -59,16 +60,16 @@ def flatten(rows: Iterable[Row], sets: Sequence[DataSet]) -> list[dict[str, Any]
         rounds = data.pop("rounds")
         low, high = data.pop("interval") or (None, None)
         same = data | {"low": low, "high": high, "mos": None if row.variant else mos.get(row.key)}
-        for number, said in enumerate(rounds, start=1):
-            told = {"round": number, "reply_error": said.pop("error"), "issues": json.dumps(said.pop("issues"))}
-            flat.append(same | said | told)
+        for number, one in enumerate(rounds, start=1):
+            more = {"round": number, "reply_error": one.pop("error"), "issues": json.dumps(one.pop("issues"))}
+            flat.append(same | one | more)
         if not rounds:
             flat.append(same)
     return [{name: line.get(name) for name in COLUMNS} for line in flat]
 
 
 def write_predictions(rows: Iterable[Row], sets: Sequence[DataSet], out: Path) -> Path:
-    """Write OUT/predictions.parquet, or .jsonl where pyarrow is not installed; the file's path."""
+    """Write OUT/predictions.parquet, or .jsonl where pyarrow is not installed; return the path."""
     flat = flatten(rows, sets)
     try:
         import pyarrow as pa
@@ -85,12 +86,12 @@ def write_predictions(rows: Iterable[Row], sets: Sequence[DataSet], out: Path) -
 
 
 def _valid(line: dict[str, Any]) -> dict[str, Any]:
-    """Parquet holds valid text only; names of files that are none are escaped."""
+    """Return a row with invalid Unicode escaped, which Parquet cannot hold."""
     return {k: v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v for k, v in line.items()}
 
 
 def write_lines(lines: Iterable[Mapping[str, Any]], path: Path) -> Path:
-    """JSON lines; the file is replaced at once or not at all."""
+    """Write JSON lines; the file is replaced at once or not at all."""
     part = path.with_name(path.name + ".tmp")
     part.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     os.replace(part, path)
@@ -98,28 +99,31 @@ def write_lines(lines: Iterable[Mapping[str, Any]], path: Path) -> Path:
 
 
 def read_predictions(out: Path) -> list[dict[str, Any]]:
-    """What `write_predictions` wrote into a folder; raises UsageError where there is nothing to read."""
+    """Return the rows that `write_predictions` wrote; UsageError for none and for those of an older version."""
     if (out / "predictions.parquet").is_file():
         try:
             import pyarrow.parquet as parquet
         except ImportError as error:
             raise MissingExtra(f"{out}: reading Parquet needs pyarrow", "parquet") from error
         lines: list[dict[str, Any]] = parquet.read_table(out / "predictions.parquet").to_pylist()
-        return lines
-    if (out / "predictions.jsonl").is_file():
-        return [json.loads(line) for line in (out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
-    raise UsageError(f"{out} holds no predictions; name the --out of a finished `snellen evaluate`")
+    elif (out / "predictions.jsonl").is_file():
+        lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
+    else:
+        raise UsageError(f"{out} holds no predictions; name the --out of a finished `snellen evaluate`")
+    if lines and set(lines[0]) != set(COLUMNS):
+        raise UsageError(f"{out} was written by another version of Snellen; run the evaluation again")
+    return lines
 
 
 def write_json(value: Any, path: Path) -> None:
-    """JSON with null for what is not defined; the file is replaced at once or not at all."""
+    """Write JSON with null for NaN and infinities; the file is replaced at once or not at all."""
     part = path.with_name(path.name + ".tmp")
     part.write_text(json.dumps(plain(value), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(part, path)
 
 
 def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
-    """FOLDER/NAME.svg for each name, instead of those that an earlier run left."""
+    """Write FOLDER/NAME.svg for each name; remove those of an earlier run."""
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.svg"):
         old.unlink()
@@ -128,7 +132,7 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:
 
 
 def plain(value: Any) -> Any:
-    """JSON-able: tuples as lists, NaN and infinities as None, numpy's numbers as Python's."""
+    """Return a JSON-able copy: tuples as lists, NaN and infinities as None, numpy's numbers as Python's."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -139,7 +143,7 @@ def plain(value: Any) -> Any:
 
 
 def surroundings() -> dict[str, Any]:
-    """What a result may depend on besides its data and its model."""
+    """Return versions of Snellen, Python, system and packages."""
     packages = {}
     for name in ("numpy", "pillow", "onnxruntime", "tokenizers", "scipy", "pyarrow"):
         try:
@@ -155,7 +159,7 @@ def surroundings() -> dict[str, Any]:
 
 
 def checksum(each: DataSet) -> str:
-    """SHA-256 over what is known about the pictures of a set: keys, MOS and all else, without where they lie."""
+    """Return the SHA-256 over keys and labels of a data set, without the paths of its files."""
     digest = hashlib.sha256()
     for key, s in each.samples.items():
         known = [key, s.mos, s.std, s.n, s.split, s.group, s.subset, [(f.distortion, f.level) for f in s.faults]]

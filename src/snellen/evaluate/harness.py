@@ -1,32 +1,30 @@
-"""The harness: data and a model in, evidence out. `evaluate` is what the command `snellen evaluate` calls."""
+"""`evaluate`: data sets and a model in; predictions, numbers and a report out."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from snellen.backend import Backend
-from snellen.data.sets.duplicates import near_duplicates_across_splits
+from snellen.evaluate.baselines import BASELINES, is_external
+from snellen.evaluate.datasets import DataSet
 from snellen.evaluate.files import checksum, surroundings, write_figures, write_json, write_predictions
-from snellen.evaluate.modes import HEADS, ONLY, WAYS
-from snellen.evaluate.predict import DataSet, Job, Options, Row, open_once, predict, weights_of
+from snellen.evaluate.modes import MODES
+from snellen.evaluate.predict import Job, Options, open_once, predict, weights_of
 from snellen.evaluate.report.page import write_report
 from snellen.evaluate.report.tables import Figure, Table
-from snellen.evaluate.suites import scores
+from snellen.evaluate.rows import Row
+from snellen.evaluate.stats.bootstrap import SEED
+from snellen.evaluate.suites import DEFAULT, Suite, open_suite
 from snellen.usage import UsageError
 
-SUITES = ("scores", "pairs", "calibration", "behaviour", "grounding", "robustness", "faithfulness", "consistency")
-"""In the order of a report; each is a module of this package, see `snellen.evaluate.predict`."""
-DEFAULT_SUITES = ("scores", "pairs", "calibration", "behaviour")
-"""Those that ask for little but the rated pictures themselves."""
-
-Watch = Callable[[int, int], None]
+Rows = dict[str, list[Row]]
+"""Rows of each suite's own jobs, by name of the suite."""
+OnProgress = Callable[[int, int], None]
 
 
 def evaluate(
@@ -34,100 +32,76 @@ def evaluate(
     out: Path,
     options: Options | None = None,
     *,
-    suites: Sequence[str] = DEFAULT_SUITES,
-    ways: Sequence[str] | None = None,
-    peers: Sequence[str] = (),
-    score_only: bool = False,
-    official_fit: bool = False,
+    suites: Sequence[str] = DEFAULT,
+    modes: Sequence[str] | None = None,
+    baselines: Sequence[str] = (),
     max_samples: int | None = None,
-    peer_samples: Mapping[str, int] | None = None,
-    near_duplicates: bool = False,
+    baseline_samples: Mapping[str, int] | None = None,
     workers: int = 1,
     resume: bool = False,
     command: Sequence[str] = (),
-    watch: Watch = lambda done, total: None,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Run suites on data sets with one model and its peers; write all files into `out` and return the summary.
+    """Run suites on data sets with one model and baselines; write all files into `out` and return the summary.
 
-    ways: those to run, the main one first; by default all that the model has, or with `score_only` those that need no
-    text. max_samples: at most so many pictures of each set in each suite, evenly drawn. peer_samples:
-    by name of a set, how many of its pictures the peers are given at most, see `spare_peers`. near_duplicates: look for
-    scenes that lie in more than one split, which decodes every picture of every set. command: for run.json.
-    `resume` goes on with what `out` holds, of this run or of another with the same model. `watch(done, total)` is told
-    how many predictions there are.
+    Args:
+        suites: names out of `snellen.evaluate.suites.NAMES`.
+        modes: out of `snellen.evaluate.modes.MODES`, the main one first; all by default. The model's own plain
+            regression heads, where it has any, always run beside them.
+        baselines: external baselines, see `snellen.evaluate.baselines`.
+        max_samples: the most pictures of each set in each suite, evenly spaced.
+        baseline_samples: by name of a set, the most of its pictures for external baselines, which can be slow.
+        resume: continue the run that `out` holds, or add to it.
+        command: command line, for run.json.
+        on_progress: called with (predictions done, predictions in total).
 
-    Files: predictions.parquet (or .jsonl without pyarrow), summary.json, run.json, report.html, its tables in
-    tables.md and its figures in figures/, and journal.jsonl to go on from. Raises UsageError for what cannot be run,
-    BackendError when the model fails.
+    Writes predictions.parquet (.jsonl without pyarrow), summary.json, run.json, report.html, tables.md, figures/, and
+    journal.jsonl. Raises UsageError for what cannot be run, BackendError when the model fails.
     """
-    options = options or Options()
-    modules = {name: _suite(name) for name in suites}
+    options, limits = options or Options(), dict(baseline_samples or {})
+    opened = [open_suite(name) for name in suites]
     model = open_once(options.model)
-    chosen = (*_ways(model, ways, score_only), *_peers(peers))
-    todo = {name: thin(module.jobs(sets, chosen, out), max_samples) for name, module in modules.items()}
-    todo = {name: spare_peers(jobs, sets, peer_samples or {}) for name, jobs in todo.items()}
+    chosen = (*_checked_modes(modes), *model.plain_ratings, *_checked_baselines(baselines))
+    todo = {one.name: thin(one.jobs(sets, chosen, out), max_samples) for one in opened}
+    todo = {name: limit_baselines(jobs, sets, limits) for name, jobs in todo.items()}
     if not any(todo.values()):
-        raise UsageError(f"there is no picture for {', '.join(suites)} in the data; see what each suite needs")
-    rows = _run(todo, options, out, workers, resume, watch)
-    more = _follow_up(modules, rows, sets, chosen)
+        raise UsageError(f"the data hold no picture for {', '.join(suites)}; docs/evaluate.md lists what suites need")
+    rows = _run(todo, options, out, workers, resume, on_progress)
+    more = {one.name: one.follow_up(rows[one.name], sets) for one in opened}
     if any(more.values()):
-        later = _run(more, options, out, workers, True, watch)
-        rows = {name: [*those, *later.get(name, [])] for name, those in rows.items()}
-    ran = [name for name in modules if todo[name]]
-    summary: dict[str, Any] = {}
-    for name in ran:
-        extra = {"official_fit": official_fit} if name == "scores" else {}
-        summary[name] = modules[name].summarise(rows[name], sets, **extra)
-    run = {
-        **surroundings(),
-        "model": {"name": model.name, "version": model.version, "weights_sha256": weights_of(options.model)},
-        "protocol": options.protocol,
-        "suites": ran,
-        "suites without pictures": [name for name in modules if name not in ran],
-        "ways": list(chosen),
-        "peers": {row.way: row.model for those in rows.values() for row in those if row.way in peers and row.model},
-        "seed": scores.SEED,
-        "batch": options.batch,
+        later = _run(more, options, out, workers, True, on_progress)
+        rows = {name: [*those, *later[name]] for name, those in rows.items()}
+    ran = [one for one in opened if todo[one.name]]
+    summary = {one.name: one.summarise(rows[one.name], sets) for one in ran}
+    facts = {
+        "suites": [one.name for one in ran],
+        "suites without pictures": [one.name for one in opened if one not in ran],
+        "modes": list(chosen),
         "workers": workers,
         "max_samples": max_samples,
-        "peer_samples": dict(peer_samples or {}),
-        "data": [described(each, near_duplicates) for each in sets],
+        "baseline_samples": limits,
         "command": list(command),
-        "seconds per picture": seconds(rows),
     }
-    return _publish(summary, modules, rows, sets, run, options, out)
+    _publish(summary, ran, rows, sets, _run_facts(model, options, rows, sets) | facts, options, out)
+    return summary
 
 
-def described(each: DataSet, near_duplicates: bool) -> dict[str, Any]:
-    """What run.json says of a data set. scenes in several splits: how many, None where nobody looked; what is shown in
-    training should not be asked in the test."""
-    samples = list(each.samples.values())
-    scenes = None
-    if near_duplicates:
-        scenes = len(near_duplicates_across_splits(samples))
-    elif all(sample.group for sample in samples):
-        splits: dict[str, set[str]] = {}
-        for sample in samples:
-            splits.setdefault(sample.group, set()).add(sample.split)
-        scenes = sum(len(found) > 1 for found in splits.values())
-    return {
-        "name": each.name, "pictures": len(samples), "sha256": checksum(each), "scenes in several splits": scenes
-    }  # fmt: skip
+def _checked_modes(modes: Sequence[str] | None) -> tuple[str, ...]:
+    for mode in modes or ():
+        if mode not in MODES:
+            raise UsageError(f"unknown mode {mode!r}; modes are {', '.join(MODES)}")
+    return MODES if modes is None else tuple(dict.fromkeys(modes))
 
 
-def _follow_up(
-    modules: Mapping[str, ModuleType],
-    rows: Mapping[str, Sequence[Row]],
-    sets: Sequence[DataSet],
-    ways: Sequence[str],
-) -> dict[str, list[Job]]:
-    """What suites want assessed once they know the rows of their first jobs."""
-    asking = {name: module for name, module in modules.items() if hasattr(module, "follow_up") and rows.get(name)}
-    return {name: module.follow_up(rows[name], sets, ways) for name, module in asking.items()}
+def _checked_baselines(names: Sequence[str]) -> tuple[str, ...]:
+    for name in names:
+        if not is_external(name):
+            raise UsageError(f"unknown baseline {name!r}; baselines are {', '.join(BASELINES)} and pyiqa:METRIC")
+    return tuple(dict.fromkeys(names))
 
 
 def thin(jobs: Sequence[Job], most: int | None) -> list[Job]:
-    """At most so many pictures of each data set, evenly drawn, each in all of its variants."""
+    """Return the jobs of at most `most` pictures of each data set, evenly spaced, each with all its variants."""
     if most is None:
         return list(jobs)
     keys: dict[str, dict[str, None]] = {}
@@ -141,104 +115,106 @@ def thin(jobs: Sequence[Job], most: int | None) -> list[Job]:
     return [job for job in jobs if job.key in kept]
 
 
-def spare_peers(jobs: Sequence[Job], sets: Sequence[DataSet], most: Mapping[str, int]) -> list[Job]:
-    """The jobs, with the peers left out of all but so many pictures of a set, evenly spaced; others stay as they are.
+def limit_baselines(jobs: Sequence[Job], sets: Sequence[DataSet], most: Mapping[str, int]) -> list[Job]:
+    """Return the jobs without external baselines on all but `most` pictures of a set (by name), evenly spaced.
 
-    A peer can take seconds for a large picture. Each picture that is kept is kept in all variants, and the places do
-    not depend on which suites are run, so that suites share pictures. Tables say how many pictures each way has.
+    The chosen pictures do not depend on the suites, so suites share them, and each keeps all its variants.
     """
     for name in most.keys() - {each.name for each in sets}:
-        raise UsageError(f"--peer-samples: there is no data set {name!r}; name one of this run, as in pristine=15")
+        raise UsageError(f"--baseline-samples: there is no data set {name!r}; name one of this run, as in pristine=15")
     allowed: dict[str, set[str]] = {}
     for each in sets:
-        keys = list(each.counted)
+        keys = list(each.test_samples)
         few = min(most.get(each.name, len(keys)), len(keys))
         allowed[each.name] = {keys[i * len(keys) // few] for i in range(few)}
     found = []
     for job in jobs:
         name = job.key.split("/")[0]
-        ours = name not in most or job.key in allowed[name]
-        ways = job.ways if ours else tuple(way for way in job.ways if way in WAYS)
-        found += [replace(job, ways=ways)] if ways else []
+        if name in most and job.key not in allowed[name]:
+            job = replace(job, modes=tuple(mode for mode in job.modes if not is_external(mode)))
+        found += [job] if job.modes else []
     return found
 
 
+def _run(
+    todo: Mapping[str, Sequence[Job]], options: Options, out: Path, workers: int, resume: bool, on_progress: OnProgress
+) -> Rows:
+    """Return the rows of each suite's own jobs, in their order; jobs that suites share run once."""
+    everything = [job for jobs in todo.values() for job in jobs]
+    rows = predict(everything, options, out, workers=workers, resume=resume, on_progress=on_progress)
+    known = {row.id: row for row in rows}
+    return {name: [known[row_id] for job in jobs for row_id in job.row_ids] for name, jobs in todo.items()}
+
+
+def _run_facts(model: Backend, options: Options, rows: Rows, sets: Sequence[DataSet]) -> dict[str, Any]:
+    """Return what run.json states of the model, the data and the machine."""
+    return {
+        **surroundings(),
+        "model": {"name": model.name, "version": model.version, "weights_sha256": weights_of(options.model)},
+        "protocol": options.protocol,
+        "baselines": {r.mode: r.model for those in rows.values() for r in those if is_external(r.mode) and r.model},
+        "seed": SEED,
+        "batch": options.batch,
+        "data": [described(each) for each in sets],
+        "seconds per picture": seconds(rows),
+    }
+
+
+def described(each: DataSet) -> dict[str, Any]:
+    """Return name, size and checksum of a data set, and the number of scenes that lie in more than one split.
+
+    The last is None where the samples do not name their scene (`group`).
+    """
+    samples = list(each.samples.values())
+    splits: dict[str, set[str]] = {}
+    for sample in samples:
+        splits.setdefault(sample.group, set()).add(sample.split)
+    scenes = sum(len(those) > 1 for those in splits.values()) if "" not in splits else None
+    return {
+        "name": each.name,
+        "pictures": len(samples),
+        "sha256": checksum(each),
+        "scenes in several splits": scenes,
+    }
+
+
 def seconds(rows: Mapping[str, Iterable[Row]]) -> dict[str, dict[str, float]]:
-    """Median wall-clock seconds per picture by suite and way, where they were taken; each process has one thread."""
+    """Return the median wall-clock seconds per picture by suite and mode, where they were measured."""
     found: dict[str, dict[str, list[float]]] = {}
     for those in rows.values():
         for row in those:
             if row.seconds is not None:
-                found.setdefault(row.suite, {}).setdefault(row.way, []).append(row.seconds)
+                found.setdefault(row.suite, {}).setdefault(row.mode, []).append(row.seconds)
     return {
-        suite: {way: round(float(np.median(taken)), 4) for way, taken in by_way.items()}
-        for suite, by_way in found.items()
+        suite: {mode: round(float(np.median(taken)), 4) for mode, taken in by_mode.items()}
+        for suite, by_mode in found.items()
     }
 
 
-def _suite(name: str) -> ModuleType:
-    if name not in SUITES:
-        raise UsageError(f"unknown suite {name!r}; suites are {', '.join(SUITES)}")
-    return importlib.import_module(f"snellen.evaluate.suites.{name}")
-
-
-def _ways(model: Backend, ways: Sequence[str] | None, score_only: bool) -> tuple[str, ...]:
-    """The model's own ways, the main one first."""
-    has_head = hasattr(model, "see")
-    if ways is None:
-        return tuple(way for way in ((ONLY, *HEADS) if score_only else WAYS) if way not in HEADS or has_head)
-    for way in ways:
-        if way not in WAYS:
-            raise UsageError(f"unknown way {way!r}; ways are {', '.join(WAYS)}")
-    if not has_head and (missing := next((way for way in ways if way in HEADS), None)):
-        raise UsageError(f"{model.name} has no plain regression head; leave {missing!r} out")
-    return tuple(dict.fromkeys(ways))
-
-
-def _peers(names: Sequence[str]) -> tuple[str, ...]:
-    if not names:
-        return ()
-    from snellen.evaluate.baselines import PEERS
-
-    for name in names:
-        if name not in PEERS and not name.startswith("pyiqa:"):
-            raise UsageError(f"unknown peer {name!r}; peers are {', '.join(PEERS)}")
-    return tuple(dict.fromkeys(names))
-
-
-def _run(
-    todo: Mapping[str, Sequence[Job]], options: Options, out: Path, workers: int, resume: bool, watch: Watch
-) -> dict[str, list[Row]]:
-    """The rows of each suite's own jobs, in their order; jobs that suites share are assessed once."""
-    everything = [job for jobs in todo.values() for job in jobs]
-    known = {row.id: row for row in predict(everything, options, out, workers=workers, resume=resume, watch=watch)}
-    return {
-        name: [known[job.suite, job.key, job.variant, way] for job in jobs for way in job.ways]
-        for name, jobs in todo.items()
-    }
+def failed_pictures(rows: Mapping[str, Iterable[Row]]) -> int:
+    """Return the number of pictures, with their variants, for which the model itself has no score in some mode."""
+    return len({row.id[:3] for those in rows.values() for row in those if row.error and not is_external(row.mode)})
 
 
 def _publish(
     summary: dict[str, Any],
-    modules: Mapping[str, ModuleType],
-    rows: Mapping[str, Sequence[Row]],
+    ran: Sequence[Suite],
+    rows: Rows,
     sets: Sequence[DataSet],
     run: dict[str, Any],
     options: Options,
     out: Path,
-) -> dict[str, Any]:
+) -> None:
     unique = {row.id: row for those in rows.values() for row in those}
     run["predictions"] = write_predictions(unique.values(), sets, out).name
+    run["failed pictures"] = failed_pictures(rows)
     write_json(summary, out / "summary.json")
     write_json(run, out / "run.json")
-    shown: dict[str, list[Table | Figure]] = {
-        name: modules[name].show(numbers, rows[name], sets) for name, numbers in summary.items()
-    }
+    shown = {one.name: list(one.show(summary[one.name], rows[one.name], sets)) for one in ran}
     markdown = [f"## {name}\n\n" + "\n".join(p.markdown() for p in parts if isinstance(p, Table))
                 for name, parts in shown.items()]  # fmt: skip
     (out / "tables.md").write_text("\n".join(markdown), encoding="utf-8")
-    drawn = {name: [part for part in parts if isinstance(part, Figure)] for name, parts in shown.items()}
-    figures = {f"{name}-{i:02d}": figure for name, those in drawn.items() for i, figure in enumerate(those, start=1)}
+    plots = {name: [part for part in parts if isinstance(part, Figure)] for name, parts in shown.items()}
+    figures = {f"{name}-{i:02d}": figure for name, those in plots.items() for i, figure in enumerate(those, start=1)}
     write_figures(figures, out / "figures")
     write_report(shown, run, rows, sets, options, out / "report.html")
-    return summary

@@ -1,39 +1,30 @@
-"""The ways to get a score for one picture: the model with its own zoom, with less, with other crops, without words.
-
-Peers are ways too: a way that is none of `WAYS` is the name of a peer, see `snellen.evaluate.baselines`.
-"""
+"""Modes: how a model is run on a picture. `two rounds` is the default; the others switch parts of it off."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from snellen.backend import Backend, Conversation, Reply, Sampling
 from snellen.image import Picture, View
 from snellen.region import Region
-from snellen.reply import Answer, ReplyError, parse_reply, render_reply
 from snellen.zoom import ZoomPolicy
 
 TWO, ONE, ONLY = "two rounds", "one round", "score only"
-PLAIN, ENSEMBLE = "plain head", "plain ensemble"
-HEADS = (PLAIN, ENSEMBLE)
-"""Without the decoder, which only snellen-1 has: the plain regression head on the same encoder, and its mean with the
-heads of the glimpse, which is what the decoder is told."""
-RANDOM, CENTRAL, FULL_CROP = "random crop", "central crop", "full crop"
-CONTROLS = (RANDOM, CENTRAL, FULL_CROP)
-"""Where the first reply asks for a crop, another one is shown; see `OtherCrop`."""
-WAYS = (TWO, ONE, ONLY, *HEADS, *CONTROLS)
-"""Everything but peers."""
+RANDOM, CENTRAL = "random crop", "central crop"
+CONTROLS = (RANDOM, CENTRAL)
+"""Two rounds in which the crop lies elsewhere, see `ControlCrop`."""
+MODES = (TWO, ONE, ONLY, *CONTROLS)
 
 
-class OneFirstLook(Backend):
-    """A backend that looks at each picture, and answers its first round, once, so that the ways to go on share it.
+class SharedFirstRound(Backend):
+    """A backend that computes each picture's first view and greedy or seeded first reply once, for all modes.
 
-    Nothing changes but time: a first reply does not depend on what comes after it. Keeps every picture it saw, so use
-    one for a batch.
+    Results are those of the wrapped backend, since a first reply does not depend on later rounds. It holds every
+    picture that it was given: use one for each batch.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -44,10 +35,26 @@ class OneFirstLook(Backend):
         self.replies: dict[Picture, Reply] = {}
 
     def view(self, picture: Picture) -> View:
-        """Return the view of the whole picture that all modes share."""
+        """Return the view of the whole picture."""
         if picture not in self.views:
             self.views[picture] = picture.view()
         return self.views[picture]
+
+    def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        """See `Backend.reply`; the sampling must be the same in all calls."""
+        shared = [self._shared(conversation) for conversation in conversations]
+        if any(len(conversation) > 1 for conversation in shared):
+            return self.backend.reply(shared, sampling)
+        pictures = [conversation[0].views[0].picture for conversation in conversations]
+        unknown = [i for i, picture in enumerate(pictures) if picture not in self.replies]
+        if unknown:
+            replies = self.backend.reply([shared[i] for i in unknown], sampling)
+            self.replies |= {pictures[i]: reply for i, reply in zip(unknown, replies, strict=True)}
+        return [self.replies[picture] for picture in pictures]
+
+    def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        """See `Backend.rate`."""
+        return self.backend.rate([self._shared(conversation) for conversation in conversations])
 
     def box_scale(self, view: View) -> tuple[float, float] | None:
         """See `Backend.box_scale`."""
@@ -57,78 +64,37 @@ class OneFirstLook(Backend):
         """See `Backend.plain_rating`."""
         return self.backend.plain_rating(view, name)
 
-    def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
-        """See `Backend.rate`."""
-        return self.backend.rate([self._shared(conversation) for conversation in conversations])
-
     def _shared(self, conversation: Conversation) -> Conversation:
         first, *rest = conversation
         return (replace(first, views=(self.view(first.views[0].picture),)), *rest)
 
-    def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
-        """See `Backend.reply`."""
-        pictures = [conversation[0].views[0].picture for conversation in conversations]
-        shown = [self._shared(conversation) for conversation in conversations]
-        if any(len(conversation) > 1 for conversation in shown):
-            return self.backend.reply(shown, sampling)
-        unknown = [i for i, picture in enumerate(pictures) if picture not in self.replies]
-        if unknown:
-            said = self.backend.reply([shown[i] for i in unknown], sampling)
-            self.replies |= {pictures[i]: reply for i, reply in zip(unknown, said, strict=True)}
-        return [self.replies[picture] for picture in pictures]
 
+@dataclass(frozen=True)
+class ControlCrop:
+    """A zoom rule that shows a crop of the same size at another place: the control for where the model zooms.
 
-class OtherCrop(Backend):
-    """A control: where the first reply asks for a crop, one at another `place` is asked for instead.
+    Whether to zoom, and how large the crop is, stays the model's decision, and the reply keeps the box that the model
+    wrote.
 
-    RANDOM and CENTRAL have the size that would be shown (`zoom` says how a box is widened); RANDOM is drawn from
-    the picture's own pixels, so it is the same every time. FULL_CROP is as much of the picture as the zoom policy
-    lets through, at most all but a hundredth at each edge, since what was seen already is not shown again. The
-    words of the reply stay as they were. Replies that ask for no crop, or cannot be read, are passed on.
+    Attributes:
+        place: RANDOM or CENTRAL.
+        policy: the zoom policy of the protocol, which gives the crop its size.
+        name: name of the picture; it seeds the random place, so that every run draws the same.
     """
 
-    def __init__(self, backend: Backend, place: str, zoom: ZoomPolicy) -> None:
-        if place not in CONTROLS:
-            raise ValueError(f"place is one of {', '.join(CONTROLS)}, not {place!r}")
-        self.backend, self.place, self.zoom = backend, place, zoom
-        self.name, self.version = backend.name, backend.version
-        self.calibration = backend.calibration
+    place: str
+    policy: ZoomPolicy
+    name: str
 
-    def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
-        """See `Backend.rate`."""
-        return self.backend.rate(conversations)
+    def __post_init__(self) -> None:
+        if self.place not in CONTROLS:
+            raise ValueError(f"place is one of {', '.join(CONTROLS)}, not {self.place!r}")
 
-    def box_scale(self, view: View) -> tuple[float, float] | None:
-        """See `Backend.box_scale`."""
-        return self.backend.box_scale(view)
-
-    def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
-        """See `Backend.reply`."""
-        replies = self.backend.reply(conversations, sampling)
-        return [
-            self._moved(reply, conversation[0].views[0].picture) if len(conversation) == 1 else reply
-            for reply, conversation in zip(replies, conversations, strict=True)
-        ]
-
-    def _moved(self, reply: Reply, picture: Picture) -> Reply:
-        try:
-            parsed = parse_reply(reply.text, 1)
-        except ReplyError:
-            return reply
-        asked = parsed.answer.region
-        if asked is None:
-            return reply
-        answer: Answer = replace(parsed.answer, region=other_region(self.zoom.widened(asked), self.place, picture))
-        # no token ids: they are the model's own words, and these are not
-        return Reply(render_reply(parsed.rationale, answer, 1), rating=reply.rating, finish=reply.finish)
-
-
-def other_region(asked: Region, place: str, picture: Picture) -> Region:
-    """The crop of a control in place of the one `asked` for."""
-    if place == FULL_CROP:
-        return Region(0.01, 0.01, 0.99, 0.99)
-    x, y = (1 - asked.width) / 2, (1 - asked.height) / 2
-    if place == RANDOM:
-        rng = np.random.default_rng(zlib.crc32(picture.pixels[::64, ::64].tobytes()))
-        x, y = rng.uniform(0, 1 - asked.width), rng.uniform(0, 1 - asked.height)
-    return Region(x, y, min(1.0, x + asked.width), min(1.0, y + asked.height))
+    def settle(self, region: Region | None, width: int, height: int) -> Region:
+        """Return the crop to show; see `snellen.zoom.Zoom`."""
+        shown = self.policy.settle(region, width, height)
+        x, y = (1 - shown.width) / 2, (1 - shown.height) / 2
+        if self.place == RANDOM:
+            rng = np.random.default_rng(zlib.crc32(self.name.encode()))
+            x, y = rng.uniform(0, 1 - shown.width), rng.uniform(0, 1 - shown.height)
+        return Region(x, y, min(1.0, x + shown.width), min(1.0, y + shown.height))

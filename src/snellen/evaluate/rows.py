@@ -1,4 +1,4 @@
-"""What is kept of one picture assessed in one way: a `Row`, with a `Round` for every look."""
+"""`Row`: the result of one picture in one mode, with a `Round` for each view; as JSON and back."""
 
 from __future__ import annotations
 
@@ -11,16 +11,28 @@ from snellen.region import Region
 from snellen.reply import Issue
 
 QUANTILES = tuple(round(0.05 * i, 2) for i in range(1, 20))
-"""Of a rating distribution, kept for each round."""
+"""Levels at which the quantiles of each rating distribution are kept."""
+
+RowId = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
 class Round:
-    """One look and reply.
+    """One view and the reply to it.
 
-    region: what was shown. rating: as written in the reply, 1..5. mean, std, entropy (nats), quantiles (at
-    `QUANTILES`): of the distribution over ratings, None or () where the model gives none. issues: as named in this
-    reply, empty where it could not be read (`error` says why). note: see `snellen.Step`.
+    Attributes:
+        region: the part of the picture that the view shows.
+        rating: rating written in the reply, 1..5; None where it has none.
+        mean: mean of the rating distribution, 1..5; None where the model gives no distribution, like std and entropy.
+        std: its standard deviation, MOS.
+        entropy: its entropy, nats.
+        quantiles: its quantiles at `QUANTILES`; empty without a distribution.
+        issues: issues listed in the reply; empty where it could not be parsed.
+        tokens: number of generated tokens.
+        reply: text of the reply.
+        finish: see `snellen.backend.Reply`.
+        error: reason why the reply could not be parsed, None where it could.
+        note: see `snellen.assessment.Step`.
     """
 
     region: Region
@@ -38,7 +50,7 @@ class Round:
 
     @property
     def score(self) -> float | None:
-        """This round's rating as a score counts it; None where the reply could not be read."""
+        """Score after this round, 1..5: the mean of the distribution, else the rating; None after an error."""
         if self.error is not None:
             return None
         return self.rating if self.mean is None else self.mean
@@ -46,18 +58,25 @@ class Round:
 
 @dataclass(frozen=True)
 class Row:
-    """What is kept of one picture assessed in one way.
+    """Result of one picture in one mode.
 
-    suite, key, variant, way: of the job. model: name and version. score: 1..5; of a peer, in its own unit, higher is
-    better; None where there is an `error` (a code), and then `problem` says what is wrong. interval, label: see
-    `snellen.Assessment`. width, height: px, upright, None where the picture could not be read. rounds: empty for HEADS
-    and for peers. seconds: wall-clock time with reading, for a job's first way and for peers; no part of the result.
+    Attributes:
+        suite, key, variant, mode: see `snellen.evaluate.predict.Job`; mode may be the name of a baseline.
+        model: name and version of the model or baseline.
+        score: 1..5; of an external baseline in its own unit, higher is better. None where there is an error.
+        interval, label: see `snellen.Assessment`.
+        width, height: px, upright; None where the picture could not be read.
+        rounds: the rounds of the model; empty for baselines.
+        error: error code, None where there is a score.
+        problem: description of the error.
+        seconds: wall-clock time with reading; kept for a job's first mode and external baselines only, because other
+            modes reuse work. Not part of the result.
     """
 
     suite: str
     key: str
     variant: str
-    way: str
+    mode: str
     model: str
     score: float | None = None
     interval: tuple[float, float] | None = None
@@ -70,68 +89,68 @@ class Row:
     seconds: float | None = field(default=None, compare=False)
 
     @property
-    def id(self) -> tuple[str, str, str, str]:
-        """(suite, key, variant, way): unique in a run."""
-        return (self.suite, self.key, self.variant, self.way)
+    def id(self) -> RowId:
+        """(suite, key, variant, mode), unique in a run."""
+        return (self.suite, self.key, self.variant, self.mode)
 
     @property
     def std(self) -> float | None:
-        """Of the last round's rating distribution."""
+        """Standard deviation of the last round's rating distribution."""
         return self.rounds[-1].std if self.rounds else None
 
     @property
     def issues(self) -> tuple[Issue, ...]:
-        """The last round's; empty where there is no score."""
+        """Issues of the last round; empty where there is no score."""
         return self.rounds[-1].issues if self.rounds and self.score is not None else ()
 
     @property
     def crop(self) -> Region | None:
-        """What was shown in the second round."""
+        """Region of the second view, None without one."""
         return self.rounds[1].region if len(self.rounds) > 1 else None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, without `seconds`; `row_from_dict` is its inverse."""
+        """Return a JSON-able dict without `seconds`; `row_from_dict` is the inverse."""
         row = asdict(self)
         del row["seconds"]
-        for said, round in zip(row["rounds"], self.rounds, strict=True):
-            said["region"] = box(round.region)
-            for issue, known in zip(said["issues"], round.issues, strict=True):
-                issue["region"] = box(known.region)
+        for flat, one in zip(row["rounds"], self.rounds, strict=True):
+            flat["region"] = exact(one.region)
+            for issue, known in zip(flat["issues"], one.issues, strict=True):
+                issue["region"] = exact(known.region)
         return row
 
 
-def box(region: Region) -> list[float]:
-    """All digits, where `Region.to_list` keeps two."""
+def exact(region: Region) -> list[float]:
+    """Return [x0, y0, x1, y1] with all digits (`Region.to_list` rounds)."""
     return [float(v) for v in (region.x0, region.y0, region.x1, region.y1)]
 
 
 def row_from_dict(row: Mapping[str, Any]) -> Row:
-    """The inverse of `Row.to_dict`; also reads `seconds`."""
+    """Return the Row that `Row.to_dict` wrote; reads `seconds` too where it is there."""
     rounds = tuple(
-        Round(**said | {
-            "region": Region(*said["region"]),
-            "quantiles": tuple(said["quantiles"]),
-            "issues": tuple(Issue(i["kind"], i["severity"], Region(*i["region"])) for i in said["issues"]),
+        Round(**flat | {
+            "region": Region(*flat["region"]),
+            "quantiles": tuple(flat["quantiles"]),
+            "issues": tuple(Issue(i["kind"], i["severity"], Region(*i["region"])) for i in flat["issues"]),
         })
-        for said in row["rounds"]
+        for flat in row["rounds"]
     )  # fmt: skip
     return Row(**dict(row) | {"rounds": rounds, "interval": tuple(row["interval"]) if row["interval"] else None})
 
 
 def rounds_of(assessment: Assessment) -> tuple[Round, ...]:
-    """What is kept of the steps of an assessment."""
+    """Return the rounds of an assessment."""
     return tuple(_round(step) for step in assessment.steps)
 
 
 def _round(step: Step) -> Round:
-    spread = step.distribution
+    distribution = step.distribution
     return Round(
         region=step.region,
         rating=step.rating,
-        mean=spread.mean if spread else None,
-        std=spread.std if spread else None,
-        entropy=spread.entropy if spread else None,
-        quantiles=tuple(spread.quantile(q) for q in QUANTILES) if spread else (),
+        mean=distribution.mean if distribution else None,
+        std=distribution.std if distribution else None,
+        entropy=distribution.entropy if distribution else None,
+        quantiles=tuple(distribution.quantile(q) for q in QUANTILES) if distribution else (),
         issues=step.parsed.answer.issues if step.parsed else (),
         tokens=len(step.reply.token_ids),
         reply=step.reply.text,

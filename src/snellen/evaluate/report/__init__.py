@@ -1,1 +1,1 @@
-"""Tables, figures and the page of an evaluation."""
+"""Report of an evaluation: tables, plots and the HTML page."""

@@ -1,4 +1,4 @@
-"""report.html of an evaluation: the tables and figures of every suite, and the worst misses with their reasoning."""
+"""report.html of an evaluation: tables and figures of every suite, and the largest errors with their rationale."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from snellen.assessment import Assessment, AssessmentError, Step
 from snellen.assessor import KEPT_SIDE
 from snellen.backend import Reply
 from snellen.data.sample import Sample
-from snellen.evaluate.modes import ONLY, WAYS
-from snellen.evaluate.predict import DataSet, Options, Round, Row
+from snellen.evaluate.datasets import DataSet
+from snellen.evaluate.modes import MODES, ONLY
+from snellen.evaluate.predict import Options
 from snellen.evaluate.report.tables import Figure, Table
+from snellen.evaluate.rows import Round, Row
 from snellen.evaluate.suites import scores
 from snellen.image import ImageError, Picture, load, resample
 from snellen.protocol import Protocol, open_protocol
@@ -35,13 +37,13 @@ def write_report(
     options: Options,
     path: Path,
 ) -> None:
-    """Write the page: what each suite shows, by name of the suite; then the worst misses; then how it was run."""
+    """Write the page: the tables and figures of each suite, the largest errors, the settings of the run."""
     links = "".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in shown)
     misses = "".join(worst_misses(rows.get("scores", ()), sets, options))
     if misses:
-        links += '<a href="#misses">worst misses</a>'
-        misses = f'<h2 class="misses" id="misses">Where it fails: the {scores.MISSES} worst misses</h2>\n{misses}'
-    links += '<a href="#run">how it was run</a>'
+        links += '<a href="#misses">largest errors</a>'
+        misses = f'<h2 class="misses" id="misses">The {scores.MISSES} largest errors</h2>\n{misses}'
+    links += '<a href="#run">settings</a>'
     body = [
         header("Snellen evaluation", [_pictures(each) for each in run["data"]], [_model(run)]),
         f'<nav class="suites">{links}</nav>\n',
@@ -64,7 +66,7 @@ def _model(run: Mapping[str, Any]) -> str:
 
 
 def suite_html(name: str, parts: Sequence[Table | Figure]) -> str:
-    """One section; figures that follow each other stand side by side."""
+    """Return the section of a suite; adjacent figures stand side by side."""
     html, beside = [f'<section class="suite" id="{escape(name)}"><h2>{escape(name)}</h2>\n'], False
     for part in parts:
         figure = isinstance(part, Figure)
@@ -76,12 +78,12 @@ def suite_html(name: str, parts: Sequence[Table | Figure]) -> str:
 
 
 def figure_html(figure: Figure) -> str:
-    """A figure with its title and note."""
+    """Return a figure with its title and note."""
     return f"<figure><h3>{escape(figure.title)}</h3>{figure.svg}{_note(figure.note)}</figure>\n"
 
 
 def table_html(table: Table) -> str:
-    """A table with its title and note; the interval of a value stands under it."""
+    """Return a table with its title and note; the interval of a value stands below it."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in table.head)
     body = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>\n" for row in table.rows)
     return (
@@ -100,53 +102,54 @@ def _note(note: str) -> str:
 
 
 def _run_html(run: Mapping[str, Any]) -> str:
-    taken = "; ".join(
-        f"{suite}: " + ", ".join(f"{way} {value:.2f} s" for way, value in ways.items())
-        for suite, ways in run["seconds per picture"].items()
+    times = "; ".join(
+        f"{suite}: " + ", ".join(f"{mode} {value:.2f} s" for mode, value in modes.items())
+        for suite, modes in run["seconds per picture"].items()
     )
     facts = {
         "command": shlex.join(run["command"]),
         "weights, SHA-256": run["model"]["weights_sha256"],
         "data, SHA-256": ", ".join(f"{each['name']} {each['sha256']}" for each in run["data"]),
         "suites without pictures": ", ".join(run["suites without pictures"]),
-        "median time per picture": f"{taken} (one thread in each of {run['workers']} processes)" if taken else "",
-        "peers": ", ".join(run["peers"].values()),
+        "pictures without a score": str(run["failed pictures"]),
+        "median time per picture": f"{times} (one thread in each of {run['workers']} processes)" if times else "",
+        "baselines": ", ".join(run["baselines"].values()),
         "seed": str(run["seed"]),
-        "pictures at most": "" if run["max_samples"] is None else str(run["max_samples"]),
-        "pictures at most, peers": ", ".join(f"{name} {most}" for name, most in run["peer_samples"].items()),
-        "where": f"Python {run['python']}, {run['system']}",
+        "most pictures of a set": "" if run["max_samples"] is None else str(run["max_samples"]),
+        "most pictures for baselines": ", ".join(f"{name} {most}" for name, most in run["baseline_samples"].items()),
+        "system": f"Python {run['python']}, {run['system']}",
         "packages": ", ".join(f"{name} {version}" for name, version in run["packages"].items()),
     }
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items() if fact)
-    return f'<section class="suite" id="run"><h2>How it was run</h2><dl class="facts-list">{listed}</dl></section>\n'
+    return f'<section class="suite" id="run"><h2>Settings</h2><dl class="facts-list">{listed}</dl></section>\n'
 
 
 def worst_misses(rows: Sequence[Row], sets: Sequence[DataSet], options: Options) -> list[str]:
-    """Articles of the pictures whose score is furthest from the MOS, over all sets, in the main way."""
+    """Return articles on the pictures with the largest errors of the main mode, over all sets."""
     samples: dict[str, Sample] = {key: sample for each in sets for key, sample in each.samples.items()}
-    mains = [next(iter(ways.items())) for ways in scores.by_set(rows, sets).values()]
-    misses = scores.worst([row for way, those in mains if way in WAYS for row in those.values()], samples)
+    mains = [next(iter(modes.items())) for modes in scores.by_set(rows, sets).values()]
+    misses = scores.worst_misses([row for mode, those in mains if mode in MODES for row in those.values()], samples)
     protocol = open_protocol(options.protocol)
     articles = []
     for row in misses[: scores.MISSES]:
-        mos, score = samples[row.key].mos or 0.0, row.score or 0.0  # `worst` takes only what has both
-        facts = [f"people say {mos:.2f}, off by {abs(score - mos):.2f}"]
+        mos, score = samples[row.key].mos or 0.0, row.score or 0.0  # `scores.worst_misses` returns rows with both
+        facts = [f"MOS {mos:.2f}, error {abs(score - mos):.2f}"]
         try:
             picture = load(samples[row.key].path, max_megapixels=options.max_megapixels)
-        except ImageError as problem:  # it was there when it was assessed
+        except ImageError as problem:  # the file has changed since it was assessed
             articles.append(f'<p class="remark">{escape(f"{row.key}: {problem}")}</p>')
             continue
-        articles.append(article(len(articles) + 1, told_again(row, picture, protocol), facts))
+        articles.append(article(len(articles) + 1, rebuilt(row, picture, protocol), facts))
     return articles
 
 
-def told_again(row: Row, picture: Picture, protocol: Protocol) -> Assessment:
-    """The assessment that a row was made of, with its picture, for showing; without the rating distributions."""
+def rebuilt(row: Row, picture: Picture, protocol: Protocol) -> Assessment:
+    """Return the assessment behind a row, with its picture, for display; without the rating distributions."""
     kept = Picture(resample(picture, FULL, KEPT_SIDE), picture.name, picture.notes)
-    shown = [round.region for round in row.rounds[1:]]
+    crops = [one.region for one in row.rounds[1:]]
     steps = tuple(
-        replace(_step(row, number, round, picture, kept, protocol), zoom=zoom)
-        for number, (round, zoom) in enumerate(zip(row.rounds, [*shown, None], strict=False), start=1)
+        replace(_step(row, number, one, picture, kept, protocol), zoom=zoom)
+        for number, (one, zoom) in enumerate(zip(row.rounds, [*crops, None], strict=False), start=1)
     )
     last = steps[-1].parsed if steps else None
     rationale = last.rationale if last else None
@@ -164,10 +167,10 @@ def told_again(row: Row, picture: Picture, protocol: Protocol) -> Assessment:
     )
 
 
-def _step(row: Row, number: int, round: Round, picture: Picture, kept: Picture, protocol: Protocol) -> Step:
-    view = replace(picture.view(round.region), picture=kept)
-    parsed = None if round.error is not None or row.way == ONLY else protocol.parse(round.reply, number)
-    finish: Any = round.finish
-    error = AssessmentError("unparsable_reply", round.error, "") if round.error else None
-    rating = round.score if round.error is None else round.rating
-    return Step(view, Reply(round.reply, finish=finish), parsed, rating, error=error, note=round.note)
+def _step(row: Row, number: int, one: Round, picture: Picture, kept: Picture, protocol: Protocol) -> Step:
+    view = replace(picture.view(one.region), picture=kept)
+    parsed = None if one.error is not None or row.mode == ONLY else protocol.parse(one.reply, number)
+    finish: Any = one.finish
+    error = AssessmentError("unparsable_reply", one.error, "") if one.error else None
+    rating = one.score if one.error is None else one.rating
+    return Step(view, Reply(one.reply, finish=finish), parsed, rating, error=error, note=one.note)

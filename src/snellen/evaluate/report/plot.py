@@ -1,7 +1,4 @@
-"""Small drawings as SVG: arrays in, one <svg> element out, coloured by the page's own style (see `page.css`).
-
-`standalone` makes a file of one that needs no page.
-"""
+"""Plots as SVG: arrays in, one <svg> element out, with the colours of the page's style sheet (`page.css`)."""
 
 from __future__ import annotations
 
@@ -15,15 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 SIDE, LEFT, BOTTOM, TOP, RIGHT = 380, 46, 42, 12, 14
-"""Of a square plot, in SVG units: its side, and the margins around the frame."""
+"""Side of a square plot and margins around its frame, SVG units."""
 BAR_ROW, BAR_NAME, BAR_WIDTH = 24, 190, 620
-MOST_POINTS = 4000
-"""A scatter plot of more pictures shows so many, evenly drawn."""
+"""Height of a row of a bar chart, width of its names, width of the chart, SVG units."""
+MAX_POINTS = 4000
+"""Largest number of points in a scatter plot; of more, evenly spaced ones are drawn."""
 
 
 @dataclass(frozen=True)
 class Axes:
-    """The frame of a square plot: `x` and `y` are (low, high) of the axes, with their names."""
+    """Frame of a square plot. x, y: (low, high) of each axis; x_name, y_name: their labels."""
 
     x: tuple[float, float]
     y: tuple[float, float]
@@ -31,18 +29,18 @@ class Axes:
     y_name: str
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """Where a point lies, in SVG units."""
+        """Return the position of a point in SVG units."""
         across = (x - self.x[0]) / ((self.x[1] - self.x[0]) or 1.0)
         up = (y - self.y[0]) / ((self.y[1] - self.y[0]) or 1.0)
         return LEFT + across * (SIDE - LEFT - RIGHT), SIDE - BOTTOM - up * (SIDE - BOTTOM - TOP)
 
     def path(self, xs: npt.ArrayLike, ys: npt.ArrayLike) -> str:
-        """A line through points, as the `d` of a path."""
+        """Return a line through points (N,), (N,) as the attribute `d` of a path."""
         points = zip(np.asarray(xs, float), np.asarray(ys, float), strict=True)
         return "M" + "L".join("{:.1f} {:.1f}".format(*self.at(float(x), float(y))) for x, y in points)
 
     def draw(self, inside: Sequence[str], label: str) -> str:
-        """The whole <svg>: frame, ticks, names, and what is drawn inside. `label` is read to those who cannot see."""
+        """Return the <svg> with frame, ticks, labels and the elements `inside`. label: text for screen readers."""
         parts = []
         for value in ticks(*self.x):
             x, y = self.at(value, self.y[0])
@@ -62,7 +60,7 @@ class Axes:
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round values within an axis, at most about `most`: steps of 1, 2 or 5 times a power of ten."""
+    """Return about `most` tick values in low..high, at steps of 1, 2 or 5 times a power of ten."""
     if not high > low:
         return [low]
     rough = (high - low) / most
@@ -73,15 +71,15 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     return [round(i * step, 10) for i in range(first, last + 1)]
 
 
-def span(values: npt.ArrayLike, most: tuple[float, float] | None = None) -> tuple[float, float]:
-    """An axis that holds all values with a little room, at least `most` wide; 0..1 where there are none."""
+def span(values: npt.ArrayLike, least: tuple[float, float] | None = None) -> tuple[float, float]:
+    """Return the ends of an axis that holds all values with 4 % of room, and `least` too; 0..1 for no values."""
     flat = np.asarray(values, float).ravel()
     if not len(flat):
-        return most or (0.0, 1.0)
+        return least or (0.0, 1.0)
     low, high = float(flat.min()), float(flat.max())
     room = 0.04 * (high - low) or 0.5
     ends = (low - room, high + room)
-    return ends if most is None else (min(most[0], ends[0] + room), max(most[1], ends[1] - room))
+    return ends if least is None else (min(least[0], ends[0] + room), max(least[1], ends[1] - room))
 
 
 def scatter(
@@ -92,10 +90,10 @@ def scatter(
     curve: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     identity: bool = True,
 ) -> str:
-    """Points (N,), the identity line (dashed), and a fitted curve through the points (x, y) given."""
+    """Return a scatter plot of (N,), (N,) with the identity line, dashed, and a curve (xs, ys) over it."""
     xs, ys = np.asarray(x, float), np.asarray(y, float)
-    if len(xs) > MOST_POINTS:
-        chosen = np.linspace(0, len(xs) - 1, MOST_POINTS).astype(int)
+    if len(xs) > MAX_POINTS:
+        chosen = np.linspace(0, len(xs) - 1, MAX_POINTS).astype(int)
         xs, ys = xs[chosen], ys[chosen]
     size = 1.4 if len(xs) > 800 else 2.2
     dots = "".join("M{:.1f} {:.1f}h0".format(*axes.at(float(a), float(b))) for a, b in zip(xs, ys, strict=True))
@@ -111,7 +109,7 @@ def scatter(
 def lines(
     curves: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]], axes: Axes, *, identity: bool = False, dots: bool = False
 ) -> str:
-    """Named curves (xs, ys), at most six, with a key where there is more than one."""
+    """Return a plot of named curves (xs, ys), at most six, with a legend where there are several."""
     parts = []
     if identity:
         low, high = max(axes.x[0], axes.y[0]), min(axes.x[1], axes.y[1])
@@ -130,7 +128,7 @@ def lines(
 
 
 def bars(values: Mapping[str, Sequence[float] | float], most: float = 1.0, digits: int = 2) -> str:
-    """Horizontal bars from 0 to `most`; a value of three is (value, low, high), with a whisker. NaN has no bar."""
+    """Return horizontal bars from 0 to `most`; a triple is (value, low, high) with a whisker. NaN has no bar."""
     width = BAR_WIDTH - BAR_NAME - 60
     parts = []
     for row, (name, value) in enumerate(values.items()):
@@ -151,8 +149,7 @@ def bars(values: Mapping[str, Sequence[float] | float], most: float = 1.0, digit
         )
         if ends[2] > ends[1]:
             parts.append(f'<path class="whisker" d="M{ends[1]:.1f} {middle}H{ends[2]:.1f}"/>')
-    named = ", ".join(values)
-    return _svg(BAR_WIDTH, max(1, len(values)) * BAR_ROW, parts, f"bars: {named}")
+    return _svg(BAR_WIDTH, max(1, len(values)) * BAR_ROW, parts, f"bars: {', '.join(values)}")
 
 
 def _svg(width: int, height: int, parts: Sequence[str], label: str) -> str:
@@ -163,7 +160,7 @@ def _svg(width: int, height: int, parts: Sequence[str], label: str) -> str:
 
 
 def standalone(svg: str, title: str) -> str:
-    """A drawing as an SVG file of its own: on white, with the light colours of a report, named by its `title`."""
+    """Return a plot as an SVG file of its own: on white, with the light colours of a report and a title."""
     colours = re.search(r":root \{.*?\}", _text("snellen", "report.css"), re.S)
     assert colours is not None
     rules = [line for line in _text("snellen.evaluate.report", "page.css").splitlines() if line.startswith(".plot ")]

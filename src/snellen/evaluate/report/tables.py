@@ -1,4 +1,4 @@
-"""Numbers as tables and figures that a page, a terminal and a Markdown file can all show."""
+"""Tables and figures in a form that a page, a terminal and a Markdown file can all show."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-Triple = tuple[float, float, float]
-"""A value with the lower and upper end of its 95 % interval."""
+Triple = Sequence[float]
+"""(value, lower end, upper end) of an estimate with its 95 % interval, see `snellen.evaluate.stats.bootstrap`."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table of text; numbers are put into words by `number`, `spread` and `percent`. note: one line below."""
+    """A titled table of text; `number`, `estimate` and `percent` format its numbers. note: a remark below it."""
 
     title: str
     head: Sequence[str]
@@ -20,7 +20,7 @@ class Table:
     note: str = ""
 
     def markdown(self) -> str:
-        """As GitHub's Markdown."""
+        """Return the table in GitHub's Markdown, below a heading of level 3."""
         lines = [self.head, ["---"] * len(self.head), *self.rows]
         body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
         return f"### {self.title}\n\n{body}\n" + (f"\n{self.note}\n" if self.note else "")
@@ -28,7 +28,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A titled drawing: `svg` is one whole <svg> element, see `snellen.evaluate.report.plot`. note: one line below."""
+    """A titled drawing. svg: one <svg> element, see `snellen.evaluate.report.plot`. note: a remark below it."""
 
     title: str
     svg: str
@@ -36,22 +36,22 @@ class Figure:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number for a table; a dash where it is not defined."""
+    """Return a number as text; a dash for None and NaN."""
     if value is None or math.isnan(value):
         return "-"
     text = f"{value:.{digits}f}"
     return text if float(text) else text.removeprefix("-")
 
 
-def spread(value: Sequence[float], digits: int = 3) -> str:
-    """A value with its interval: (value, low, high)."""
+def estimate(value: Triple, digits: int = 3) -> str:
+    """Return an estimate as "value [low, high]"; a dash where the value is NaN."""
     if math.isnan(value[0]):
         return "-"
     return f"{number(value[0], digits)} [{number(value[1], digits)}, {number(value[2], digits)}]"
 
 
-def percent(value: float | Sequence[float] | None) -> str:
-    """A share (0..1) in percent, with its interval where there is one."""
+def percent(value: float | Triple | None) -> str:
+    """Return a share (0..1), or the estimate of one, in percent."""
     if isinstance(value, (int, float)) or value is None:
         return "-" if value is None or math.isnan(value) else f"{number(100 * value, 1)} %"
     if math.isnan(value[0]):

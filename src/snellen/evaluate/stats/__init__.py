@@ -1,1 +1,1 @@
-"""Statistics: arrays in, floats out."""
+"""Statistics of an evaluation: arrays in, floats out. No function here reads a file or knows a model."""

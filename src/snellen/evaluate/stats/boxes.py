@@ -1,28 +1,30 @@
-"""What was named against what was there: boxes and kinds of fault."""
+"""Localisation and detection: predicted boxes and kinds against true ones."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence, Set
-from typing import Any
+from collections.abc import Sequence, Set
 
 import numpy as np
 
+from snellen.evaluate.stats.bootstrap import mean
 from snellen.region import FULL, Region
-from snellen.reply import Issue
 
-DRAWS = 20
-"""How many random boxes of the same size stand for chance, for each picture."""
+Boxes = tuple[Sequence[Region], Region]
+"""The predicted boxes of one picture and the true box of its fault."""
 
 
-def points_at(box: Region, fault: Region) -> bool:
-    """Pointing game: whether the middle of the box lies in the fault (Zhang et al., Excitation Backprop, 2018)."""
+def center_inside(box: Region, fault: Region) -> bool:
+    """Return True where the centre of the box lies in the fault (pointing game: Zhang et al., IJCV 126, 2018)."""
     x, y = box.center
     return fault.x0 <= x < fault.x1 and fault.y0 <= y < fault.y1
 
 
 def coverage(boxes: Sequence[Region], fault: Region, steps: int = 64) -> float:
-    """Share of the fault's area inside any of the boxes, 0..1, on a grid of `steps` x `steps` points of the fault."""
+    """Return the share of the fault's area inside the union of the boxes, 0..1.
+
+    One box is computed exactly, several on a grid of `steps` x `steps` points of the fault.
+    """
     if len(boxes) == 1:
         return boxes[0].covers(fault)
     if not boxes:
@@ -35,78 +37,50 @@ def coverage(boxes: Sequence[Region], fault: Region, steps: int = 64) -> float:
     return float(inside.mean())
 
 
-def overlap(issues: Sequence[Issue], kind: str, fault: Region) -> float | None:
-    """Intersection over union of the fault and the best box of its kind; None where the kind is not named."""
-    return max((issue.region.iou(fault) for issue in issues if issue.kind == kind), default=None)
+def localisation(pictures: Sequence[Boxes]) -> dict[str, float]:
+    """Return the means over pictures of four measures, 0..1; a picture without a box counts 0 in all of them.
 
-
-def kind_counts(named: Sequence[Set[str]], true: Sequence[Set[str]]) -> tuple[int, int, int]:
-    """(right, false, missed) over pictures: kinds named that are there, named that are not, and there but not named.
-
-    One entry for each picture: the kinds named in it, and those applied to it (none for a clean one).
+    coverage: share of the fault inside the union of the boxes. half covered: share of pictures whose coverage is at
+    least 0.5. IoU: of the best box. centre inside: share of pictures with a box whose centre lies in the fault.
     """
-    right = sum(len(a & b) for a, b in zip(named, true, strict=True))
-    return right, sum(map(len, named)) - right, sum(map(len, true)) - right
+    covered = [coverage(boxes, fault) for boxes, fault in pictures]
+    return {
+        "coverage": mean(covered),
+        "half covered": mean(value >= 0.5 for value in covered),
+        "IoU": mean(max((box.iou(fault) for box in boxes), default=0.0) for boxes, fault in pictures),
+        "centre inside": mean(any(center_inside(box, fault) for box in boxes) for boxes, fault in pictures),
+    }
+
+
+def localisation_with_baselines(pictures: Sequence[Boxes]) -> dict[str, dict[str, float]]:
+    """Return `localisation` of the predicted boxes, of boxes as large in the centre, and of the whole picture.
+
+    The last two need no look at the picture. They have a box only where the prediction has one.
+    """
+    return {
+        "predicted": localisation(pictures),
+        "centre": localisation([([_centered(box) for box in boxes], fault) for boxes, fault in pictures]),
+        "whole picture": localisation([([FULL] if boxes else [], fault) for boxes, fault in pictures]),
+    }
+
+
+def _centered(box: Region) -> Region:
+    x, y = (1.0 - box.width) / 2, (1.0 - box.height) / 2
+    return Region(x, y, min(1.0, x + box.width), min(1.0, y + box.height))
+
+
+def detection_counts(predicted: Sequence[Set[str]], true: Sequence[Set[str]]) -> tuple[int, int, int]:
+    """Return (true positives, false positives, false negatives) of the kinds of all pictures together.
+
+    predicted, true: the set of kinds of each picture, empty for a clean one.
+    """
+    right = sum(len(a & b) for a, b in zip(predicted, true, strict=True))
+    return right, sum(map(len, predicted)) - right, sum(map(len, true)) - right
 
 
 def precision_recall_f1(right: int, false: int, missed: int) -> tuple[float, float, float]:
-    """Precision, recall and their harmonic mean from counts; NaN where nothing was named, or nothing was there."""
+    """Return precision, recall and F1 from `detection_counts`; NaN where a denominator is 0."""
     precision = right / (right + false) if right + false else math.nan
     recall = right / (right + missed) if right + missed else math.nan
     whole = 2 * right + false + missed
     return precision, recall, 2 * right / whole if whole else math.nan
-
-
-def worst(issues: Sequence[Issue], kind: str | None = None) -> int:
-    """The highest severity named (of one kind), 0 for none."""
-    return max((issue.severity for issue in issues if kind is None or issue.kind == kind), default=0)
-
-
-Boxes = tuple[int, Sequence[Region], Region]
-"""A seed, the boxes named, and where the fault is."""
-
-
-def against_controls(entries: Sequence[Boxes]) -> dict[str, Any]:
-    """`placed` of the boxes as they are named, of random and central ones as large, and of the whole picture."""
-    return {
-        "as named": placed([(boxes, fault) for _, boxes, fault in entries]),
-        "random": placed([(drawn, fault) for seed, boxes, fault in entries for drawn in _random(seed, boxes)]),
-        "central": placed([([_central(box) for box in boxes], fault) for _, boxes, fault in entries]),
-        "full": placed([([FULL] if boxes else [], fault) for _, boxes, fault in entries]),
-    }
-
-
-def _random(seed: int, boxes: Sequence[Region]) -> list[list[Region]]:
-    rng = np.random.default_rng(seed)
-    return [[_moved(box, float(rng.random()), float(rng.random())) for box in boxes] for _ in range(DRAWS)]
-
-
-def _central(box: Region) -> Region:
-    return _moved(box, 0.5, 0.5)
-
-
-def _moved(box: Region, across: float, down: float) -> Region:
-    """A box of the same size, at 0..1 of the way from the left to the right end of the picture, and from the top."""
-    x, y = across * (1.0 - box.width), down * (1.0 - box.height)
-    return Region(x, y, min(1.0, x + box.width), min(1.0, y + box.height))
-
-
-def placed(entries: Sequence[tuple[Sequence[Region], Region]]) -> dict[str, float]:
-    """Means over pictures, each with its boxes and its fault; a picture without boxes counts 0 everywhere.
-
-    coverage: share of the fault inside any box. half inside: how often that is a half or more. IoU: of the best box.
-    pointing: how often the middle of a box lies in the fault.
-    """
-    cover = [coverage(boxes, fault) for boxes, fault in entries]
-    return {
-        "coverage": mean(cover),
-        "half inside": mean(value >= 0.5 for value in cover),
-        "IoU": mean(max((box.iou(fault) for box in boxes), default=0.0) for boxes, fault in entries),
-        "pointing": mean(any(points_at(box, fault) for box in boxes) for boxes, fault in entries),
-    }
-
-
-def mean(values: Iterable[float]) -> float:
-    """NaN of nothing."""
-    those = list(values)
-    return float(np.mean(those)) if those else math.nan

@@ -1,4 +1,4 @@
-"""Whether a model says different things of different pictures."""
+"""Diversity of texts and ratings over pictures."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 
 
-def entropy(things: Iterable[Hashable]) -> float:
-    """Shannon entropy in bits of how often each of the things occurs; NaN of none."""
-    counts = Counter(things)
+def entropy(items: Iterable[Hashable]) -> float:
+    """Return the Shannon entropy of the items' frequencies, bits; NaN of none."""
+    counts = Counter(items)
     total = sum(counts.values())
     if not total:
         return math.nan
@@ -17,26 +17,26 @@ def entropy(things: Iterable[Hashable]) -> float:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, in lower case, numbers among them, without the punctuation around them."""
+    """Return the words of a text in lower case, numbers included, without surrounding punctuation."""
     return [word for word in (part.strip(".,;:!?()[]{}\"'<>").lower() for part in text.split()) if word]
 
 
 def bigrams(texts: Sequence[str]) -> list[tuple[str, str]]:
-    """All pairs of neighbouring words, within each text."""
-    return [pair for text in texts for pair in _pairs(words(text))]
-
-
-def _pairs(found: list[str]) -> Iterable[tuple[str, str]]:
-    return zip(found, found[1:], strict=False)
+    """Return all pairs of adjacent words, within each text."""
+    split = [words(text) for text in texts]
+    return [pair for those in split for pair in zip(those, those[1:], strict=False)]
 
 
 def distinct_2(texts: Sequence[str]) -> float:
-    """Different pairs of neighbouring words over all pairs, 0..1 (Li et al., "A Diversity-Promoting Objective Function
-    for Neural Conversation Models", 2016). It falls with the number of texts: compare equal numbers. NaN of none."""
+    """Return the number of different bigrams over the number of bigrams, 0..1; NaN of none.
+
+    It falls with the number of texts: compare equal numbers. Source: Li et al., A diversity-promoting objective
+    function for neural conversation models, NAACL 2016.
+    """
     pairs = bigrams(texts)
     return len(set(pairs)) / len(pairs) if pairs else math.nan
 
 
 def distinct_share(texts: Sequence[str]) -> float:
-    """Different texts over all texts, 0..1; NaN of none."""
+    """Return the number of different texts over the number of texts, 0..1; NaN of none."""
     return len(set(texts)) / len(texts) if texts else math.nan

@@ -1,9 +1,8 @@
-"""The three tests that need no human ratings: can a model tell pristine from distorted, rank levels, order pairs?
+"""D-test, L-test and P-test: three tests of a quality measure that need no human ratings.
 
 Source: K. Ma, Z. Duanmu, Q. Wu, Z. Wang, H. Yong, H. Li and L. Zhang, "Waterloo Exploration Database: New Challenges
-for Image Quality Assessment Models", IEEE Transactions on Image Processing 26(2), 2017. All take scores
-where higher is better, in any unit. D and L follow its definitions; P is theirs on pairs that are found otherwise,
-see `discriminable`.
+for Image Quality Assessment Models", IEEE Transactions on Image Processing 26(2), 2017. Scores are in any unit, higher
+is better. D and L follow the paper; P uses another rule for its pairs, see `discriminable`.
 """
 
 from __future__ import annotations
@@ -13,18 +12,16 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from snellen.evaluate.stats import correlation as metrics
+from snellen.evaluate.stats.correlation import mean_rank_correlation
 
-Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
 
 def d_test(pristine: npt.ArrayLike, distorted: npt.ArrayLike) -> tuple[float, float]:
-    """Pristine / distorted discriminability: (D, the threshold T that attains it).
+    """Return the pristine/distorted discriminability D, 0.5..1, and the threshold T that attains it.
 
-    pristine (N,), distorted (M,). With a threshold T, R(T) is the mean of two shares: of the pristine pictures that
-    score above T, and of the distorted ones that score T or less. D = max over T of R(T): 1 when one threshold
-    separates the two, 0.5 when none is better than a coin. (nan, nan) where one side is empty.
+    pristine: (N,), distorted: (M,). R(T) is the mean of the share of pristine pictures that score above T and the share
+    of distorted pictures that score T or less; D = max over T of R(T). (nan, nan) where one array is empty.
     """
     clean, spoilt = np.sort(np.asarray(pristine, np.float64)), np.sort(np.asarray(distorted, np.float64))
     if len(clean) == 0 or len(spoilt) == 0:
@@ -38,32 +35,32 @@ def d_test(pristine: npt.ArrayLike, distorted: npt.ArrayLike) -> tuple[float, fl
 
 
 def l_test(scores: npt.ArrayLike) -> float:
-    """Listwise ranking consistency, -1..1: the mean SRCC of scores and quality over the levels of one distortion.
+    """Return the listwise ranking consistency, -1..1: the mean SRCC of scores and quality over levels of a distortion.
 
-    scores (lists, levels): each row is one picture with one kind of distortion, the level rising along it. A row of
-    equal scores ranks nothing and counts 0. NaN without rows.
+    scores: (lists, levels), each row one picture with one distortion at rising levels. A row of equal scores counts 0.
+    NaN without rows.
     """
     rows = np.asarray(scores, np.float64)
-    return metrics.mean_rank_correlation(rows, -np.arange(rows.shape[1])) if rows.size else math.nan
+    return mean_rank_correlation(rows, -np.arange(rows.shape[1])) if rows.size else math.nan
 
 
 def p_test(better: npt.ArrayLike, worse: npt.ArrayLike) -> float:
-    """Pairwise preference consistency, 0..1: the share of pairs whose better picture scores higher; ties do not count.
+    """Return the pairwise preference consistency, 0..1: the share of pairs whose better picture scores higher.
 
-    better, worse (M,): the scores of the two pictures of each quality-discriminable pair. NaN without pairs.
+    better, worse: (M,), the scores of each quality-discriminable pair; a tie counts 0. NaN without pairs.
     """
     a, b = np.asarray(better, np.float64), np.asarray(worse, np.float64)
     return float(np.mean(a > b)) if len(a) else math.nan
 
 
 def discriminable(opinion: npt.ArrayLike, std: npt.ArrayLike) -> tuple[Indices, Indices]:
-    """Which of N kinds of picture people surely tell apart: (better, worse), index arrays of one length.
+    """Return the pairs of N kinds of picture whose opinions differ for sure: (better, worse), index arrays (M,).
 
-    opinion (N,) are the mean opinions, std (N,) their spread over pictures: a pair is taken where the opinions lie
-    further apart than both spreads together. Ma et al. find their pairs otherwise: where MS-SSIM, VIF and GMSD, each
-    mapped to LIVE's scale of 0 to 100, all put the same picture ahead by more than 40 points; they had no ratings.
-    Opinions of people need no such stand-in. What is lost is that ours are known by kind and level of the distortion
-    only, so a pair of two photographs counts as sure although people may like one of the photographs better.
+    opinion: (N,) mean opinions; std: (N,) their standard deviations over pictures. A pair counts where the opinions
+    differ by more than both deviations together. Ma et al. had no opinions: they take pairs for which MS-SSIM, VIF and
+    GMSD, each mapped to LIVE's scale of 0 to 100, agree by more than 40 points. A limit of ours: opinions are known by
+    kind and level of the distortion only, so that a pair of two photographs counts although people may prefer one
+    photograph for its content.
     """
     mean, apart = np.asarray(opinion, np.float64), np.asarray(std, np.float64)
     sure = mean[:, None] - mean[None, :] > apart[:, None] + apart[None, :]

@@ -1,8 +1,8 @@
-"""Does the score waver? Over sampled runs and over changes that people do not see, against other measures.
+"""Suite `consistency`: repeatability of the score over imperceptible perturbations and over sampled runs.
 
-The figure is a ratio: how much the main way wavers over how much another way or a peer does, on the same pictures.
-Under 1 the model is the steadier one. Ways of the model are compared in MOS points; everything, the peers too, by the
-spread for what it tells apart, which has no unit: see `snellen.evaluate.stats.spread` for why.
+The main mode's spread is given as a ratio to that of every other mode and baseline on the same pictures; below 1 the
+main mode is the more repeatable. Modes on the MOS scale are compared in MOS, all of them by `relative_spread`, which
+has no unit (`snellen.evaluate.stats.spread`).
 """
 
 from __future__ import annotations
@@ -14,103 +14,105 @@ from typing import Any
 
 import numpy as np
 
-from snellen.evaluate.modes import ONE, ONLY, TWO, WAYS
-from snellen.evaluate.predict import DataSet, Job, Row
-from snellen.evaluate.pristine import some
-from snellen.evaluate.report.tables import Table, number, spread
-from snellen.evaluate.stats.spread import Floats, largest, noise_share, ratio_interval, within
-from snellen.evaluate.suites import ladders, robustness
+from snellen.evaluate.baselines import is_external
+from snellen.evaluate.datasets import DataSet, some
+from snellen.evaluate.modes import ONE, TWO
+from snellen.evaluate.predict import Job
+from snellen.evaluate.report.tables import Table, estimate, number
+from snellen.evaluate.rows import Row
+from snellen.evaluate.stats.arrays import Floats
+from snellen.evaluate.stats.bootstrap import UNDEFINED
+from snellen.evaluate.stats.spread import largest_difference, ratio_interval, relative_spread, within_std
+from snellen.evaluate.suites import Suite, ladders, robustness
 
-SUITE = "consistency"
+NAME = "consistency"
 RUNS = 10
 EVERY = 2
-"""Every so many of the pictures that are changed invisibly are assessed in sampled runs."""
-SEED = 0
+"""Of the perturbed pictures, every second one is scored in sampled runs."""
 Repeats = Mapping[str, Floats]
-"""Of one way: by key of the picture its scores, (repeats,)."""
+"""Scores (repeats,) of one mode by key of the picture."""
 WRITTEN = "two rounds, rating as written"
-"""The number that a sampled reply says, which is what a model without a distribution would be scored by."""
+"""The rating that a sampled reply states, which is the score of a model without a distribution."""
 
 
-def jobs(sets: Sequence[DataSet], ways: Sequence[str], folder: Path) -> list[Job]:
-    """The same pictures in `RUNS` runs sampled at temperature 1, and after each of the invisible changes.
+def jobs(sets: Sequence[DataSet], modes: Sequence[str], folder: Path) -> list[Job]:
+    """Return the perturbed pictures, and half of them in `RUNS` runs sampled at temperature 1.
 
-    What has no chance in it (plain heads, peers) is only changed, not run again; half of the pictures are run.
+    The score-only mode and all baselines are deterministic: they have no sampled runs.
     """
-    sampled = tuple(way for way in ways if way in (TWO, ONE, ONLY))
+    sampled = tuple(mode for mode in modes if mode in (TWO, ONE))
     runs = [
-        Job(SUITE, key, sample.path, sample.path, sampled, f"run {run}", seed=run)
+        Job(NAME, key, sample.path, sample.path, sampled, f"run {run}", seed=run)
         for run in range(1, RUNS + 1)
-        for key, sample in list(some(sets, robustness.MOST).items())[::EVERY]
+        for key, sample in list(some(sets, robustness.MAX_PERTURBED).items())[::EVERY]
         if sampled
     ]
-    return [*robustness.invisible_jobs(sets, ways), *runs]
+    return [*robustness.perturbed_jobs(sets, modes), *runs]
 
 
 def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
-    """By way: spread over the changes and over the runs, and the main way's as a ratio to each.
+    """Return, by mode, the spread over perturbations and over sampled runs, and the main mode's as a ratio to it.
 
-    "sampled runs over the changes of others": what has no chance in it does not waver over runs at all, so there the
-    main way's runs are set against what the changes do to the other.
+    "sampled runs to perturbations": the main mode's spread over sampled runs as a ratio to the other's spread over
+    perturbations, for baselines that have no sampled runs.
     """
-    main = rows[0].way
-    over_changes: dict[str, Repeats] = {}
-    for way, those in ladders.scores_of([row for row in rows if row.suite == robustness.SUITE]).items():
-        keys, table = robustness.changed(those)
-        over_changes[way] = dict(zip(keys, table, strict=True))
-    over_runs = sampled_runs([row for row in rows if row.suite == SUITE])
+    main = rows[0].mode
+    perturbed: dict[str, Repeats] = {}
+    for mode, those in ladders.scores_of([row for row in rows if row.suite == robustness.NAME]).items():
+        keys, table = robustness.perturbed_scores(those)
+        perturbed[mode] = dict(zip(keys, table, strict=True))
+    sampled = sampled_runs([row for row in rows if row.suite == NAME])
     return {
         "main": main,
-        "invisible changes": compared(over_changes, main),
-        "sampled runs": compared(over_runs, main),
-        "sampled runs over the changes of others": {
-            way: versus(over_runs.get(main, {}), those, way) for way, those in over_changes.items() if way != main
+        "perturbations": compared(perturbed, main),
+        "sampled runs": compared(sampled, main),
+        "sampled runs to perturbations": {
+            mode: ratios(sampled.get(main, {}), those, mode) for mode, those in perturbed.items() if mode != main
         },
     }
 
 
 def sampled_runs(rows: Sequence[Row]) -> dict[str, Repeats]:
-    """Scores (runs,) of the pictures that have one in every run, by way and key; and ratings as written."""
-    said: dict[str, dict[str, list[float]]] = {}
+    """Return scores (runs,) of the pictures that have one in every run, by mode and key; and the ratings as written."""
+    known: dict[str, dict[str, list[float]]] = {}
     for row in rows:
         score = math.nan if row.score is None else row.score
-        said.setdefault(row.way, {}).setdefault(row.key, []).append(score)
-        if row.way == TWO:
+        known.setdefault(row.mode, {}).setdefault(row.key, []).append(score)
+        if row.mode == TWO:
             written = row.rounds[-1].rating if row.score is not None else None
-            said.setdefault(WRITTEN, {}).setdefault(row.key, []).append(math.nan if written is None else written)
+            known.setdefault(WRITTEN, {}).setdefault(row.key, []).append(math.nan if written is None else written)
     return {
-        way: {key: np.array(scores) for key, scores in by_key.items() if not np.isnan(scores).any()}
-        for way, by_key in said.items()
+        mode: {key: np.array(scores) for key, scores in by_key.items() if not np.isnan(scores).any()}
+        for mode, by_key in known.items()
     }
 
 
 def compared(tables: Mapping[str, Repeats], main: str) -> dict[str, Any]:
-    """For each way: spread in its own unit, and without a unit; and the main way's as a ratio to it."""
+    """Return, for each mode, its spread in its own unit and without a unit, and the main mode's ratio to it."""
     found = {}
-    for way, those in tables.items():
+    for mode, those in tables.items():
         table = _stacked(those, list(those))
-        found[way] = {
+        found[mode] = {
             "pictures": len(table),
-            "spread": within(table),
-            "largest difference": largest(table),
-            "noise share": noise_share(table),
-            **versus(tables.get(main, {}), those, way),
+            "spread": within_std(table),
+            "largest difference": largest_difference(table),
+            "relative spread": relative_spread(table),
+            **ratios(tables.get(main, {}), those, mode),
         }
     return found
 
 
-def versus(ours: Repeats, theirs: Repeats, way: str) -> dict[str, Any]:
-    """Our spread as a ratio to another way's on the pictures that both have, with intervals.
+def ratios(main: Repeats, other: Repeats, mode: str) -> dict[str, Any]:
+    """Return the ratio of the main mode's spread to another's on the pictures that both have.
 
-    "ratio": without a unit. "ratio, MOS points": as it is, only for ways that score on the MOS scale.
+    "ratio": of the relative spreads. "ratio in MOS": of the spreads, only for modes on the MOS scale.
     """
-    both = [key for key in ours if key in theirs]
-    a, b = _stacked(ours, both), _stacked(theirs, both)
-    nothing = (math.nan,) * 3
+    both = [key for key in main if key in other]
+    a, b = _stacked(main, both), _stacked(other, both)
     return {
         "both": len(both),
-        "ratio": ratio_interval(noise_share, a, b, seed=SEED),
-        "ratio, MOS points": ratio_interval(within, a, b, seed=SEED) if way in (*WAYS, WRITTEN) else nothing,
+        "ratio": ratio_interval(relative_spread, a, b),
+        "ratio in MOS": UNDEFINED if is_external(mode) else ratio_interval(within_std, a, b),
     }
 
 
@@ -119,37 +121,39 @@ def _stacked(those: Repeats, keys: Sequence[str]) -> Floats:
 
 
 def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet]) -> list[Table]:
-    """The three tables of the report."""
-    head = ["way", "pictures", "spread, own unit", "largest difference", "spread / what it tells apart"]
-    titles = {
-        "invisible changes": "Wavering over changes that nobody sees",
-        "sampled runs": f"Wavering over {RUNS} sampled runs at temperature 1",
-    }
-    notes = {
-        "invisible changes": "Spread: root mean square over pictures of the standard deviation of each one's scores; "
-        "of the model's ways in MOS points. What it tells apart: the standard deviation of the pictures' mean scores, "
-        "so that scales can be compared. Ratios under 1: the model is steadier; on the pictures that both have.",
-        "sampled runs": "Plain heads and peers have no chance in them: they are in the next table.",
-    }
-    ratios = [f"{summary['main']} to this", "the same in MOS points"]
-    found = [
-        Table(
-            title,
-            [*head, *ratios],
-            [
-                [way, str(v["pictures"]), number(v["spread"]), number(v["largest difference"]),
-                 number(v["noise share"]), *_ratios(v)]
-                for way, v in summary[name].items()
-            ],
-            notes[name],
-        )
-        for name, title in titles.items()
-    ]  # fmt: skip
-    across = summary["sampled runs over the changes of others"]
-    title = f"{summary['main']} over sampled runs, as a ratio to others over changes that nobody sees"
-    lines = [[way, str(v["both"]), *_ratios(v)] for way, v in across.items()]
-    return [*found, Table(title, ["way", "pictures", *ratios], lines)]
+    """Return the three tables of the report."""
+    main = summary["main"]
+    ratio_head = [f"{main} / this, relative", f"{main} / this, in MOS"]
+    head = ["mode or baseline", "pictures", "std, own unit", "largest difference", "relative std", *ratio_head]
+
+    def table(key: str, title: str, note: str) -> Table:
+        lines = [
+            [mode, str(v["pictures"]), number(v["spread"]), number(v["largest difference"]),
+             number(v["relative spread"]), *_ratios(v)]
+            for mode, v in summary[key].items()
+        ]  # fmt: skip
+        return Table(title, head, lines, note)
+
+    across = summary["sampled runs to perturbations"]
+    lines = [[mode, str(v["both"]), *_ratios(v)] for mode, v in across.items()]
+    title = f"{main} over sampled runs, as a ratio to others over perturbations"
+    return [
+        table("perturbations", "Repeatability over imperceptible perturbations", SPREAD),
+        table("sampled runs", f"Repeatability over {RUNS} sampled runs at temperature 1", DETERMINISTIC),
+        Table(title, ["mode or baseline", "pictures", *ratio_head], lines),
+    ]
 
 
-def _ratios(versus: Mapping[str, Any]) -> list[str]:
-    return [spread(versus["ratio"], 2), spread(versus["ratio, MOS points"], 2)]
+SPREAD = (
+    "std: root mean square over pictures of the standard deviation of each one's scores; in MOS for the model. "
+    "Relative: divided by the standard deviation between pictures, so that scales can be compared. Ratios below 1: the "
+    "model is more repeatable, on the pictures that both have."
+)
+DETERMINISTIC = "The score-only mode and all baselines are deterministic: see the next table."
+
+
+def _ratios(found: Mapping[str, Any]) -> list[str]:
+    return [estimate(found["ratio"], 2), estimate(found["ratio in MOS"], 2)]
+
+
+SUITE = Suite(NAME, jobs, summarise, show)

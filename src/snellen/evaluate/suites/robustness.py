@@ -1,7 +1,7 @@
-"""Does the score stay where it should, and move where it should?
+"""Suite `robustness`: equal scores where pictures are equal, falling scores where a distortion grows.
 
-It stays when the same picture is assessed again, or after a change that people do not see; it falls as a distortion
-grows (`snellen.evaluate.suites.ladders`); and the interval widens on pictures that are no photographs.
+A picture is scored again in other batches and threads, and after imperceptible perturbations; distortions of rising
+level follow (`ladders`); on pictures that are not photographs the rating distribution should widen.
 """
 
 from __future__ import annotations
@@ -13,204 +13,201 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from snellen.evaluate.modes import CONTROLS, WAYS
-from snellen.evaluate.odd import ODD, odd
-from snellen.evaluate.perturb import INVISIBLE, invisible
-from snellen.evaluate.predict import DataSet, Job, Row
-from snellen.evaluate.pristine import some
+from snellen.evaluate.baselines import is_external
+from snellen.evaluate.datasets import DataSet, some
+from snellen.evaluate.modes import CONTROLS
+from snellen.evaluate.perturb import DRAWN, PERTURBATIONS, drawn, perturbed
+from snellen.evaluate.predict import Job
 from snellen.evaluate.report.tables import Figure, Table, number, percent
-from snellen.evaluate.stats import correlation as metrics
-from snellen.evaluate.stats.spread import largest, within
-from snellen.evaluate.suites import ladders
+from snellen.evaluate.rows import Row
+from snellen.evaluate.stats.arrays import Floats
+from snellen.evaluate.stats.bootstrap import mean, share
+from snellen.evaluate.stats.spread import largest_difference, within_std
+from snellen.evaluate.suites import Suite, ladders
 
-Floats = npt.NDArray[np.float64]
-SUITE = "robustness"
-MOST, MOST_AGAIN = 48, 12
-"""Pictures at most, out of all sets: that are changed invisibly, and that are assessed again in other ways."""
-AGAIN = {"again": (None, 1), "alone": (1, 1), "three at a time": (3, 1), "on two threads": (None, 2)}
-"""Other ways to run the same: pictures at a time (None as in the run), and threads."""
+NAME = "robustness"
+MAX_PERTURBED, MAX_RERUN = 48, 12
+"""Pictures of all sets together that are perturbed, and that are scored again in other batches."""
+RERUNS = {"again": (None, 1), "alone": (1, 1), "three at a time": (3, 1), "on two threads": (None, 2)}
+"""Other batch sizes (None: that of the run) and numbers of threads."""
 SAME = 1e-3
-"""How far scores of one picture may lie apart and still be called the same."""
-ODD_EACH = 4
-"""Pictures of each odd kind."""
+"""MOS; scores of one picture that differ by no more count as equal."""
+DRAWN_EACH = 4
+"""Pictures of each kind that is not a photograph."""
+DRAWN_VARIANT = "drawn"
 
 
-def jobs(sets: Sequence[DataSet], ways: Sequence[str], folder: Path) -> list[Job]:
-    """A few pictures of all sets, as they are and changed; the clean photographs, distorted; drawn odd pictures."""
-    main = (ways[0],)
-    again = [
-        Job(SUITE, key, sample.path, sample.path, main, variant, batch=batch, threads=threads)
-        for variant, (batch, threads) in AGAIN.items()
-        for key, sample in some(sets, MOST_AGAIN).items()
+def jobs(sets: Sequence[DataSet], modes: Sequence[str], folder: Path) -> list[Job]:
+    """Return some pictures of all sets, perturbed and rerun; clean photographs, distorted; drawn pictures."""
+    main = (modes[0],)
+    reruns = [
+        Job(NAME, key, sample.path, sample.path, main, variant, batch=batch, threads=threads)
+        for variant, (batch, threads) in RERUNS.items()
+        for key, sample in some(sets, MAX_RERUN).items()
     ]
-    strange = [
-        Job(SUITE, f"drawn/{kind} {seed}", partial(odd, kind, seed), "", main, ODD_MARK)
-        for kind in ODD
-        for seed in range(ODD_EACH)
+    not_photographs = [
+        Job(NAME, f"drawn/{kind} {seed}", partial(drawn, kind, seed), "", main, DRAWN_VARIANT)
+        for kind in DRAWN
+        for seed in range(DRAWN_EACH)
     ]
-    return [*invisible_jobs(sets, ways), *again, *ladders.jobs(SUITE, sets, comparable(ways)), *strange]
+    return [
+        *perturbed_jobs(sets, modes),
+        *reruns,
+        *ladders.jobs(NAME, sets, without_controls(modes)),
+        *not_photographs,
+    ]
 
 
-ODD_MARK = "odd"
-"""The variant of drawn pictures."""
+def without_controls(modes: Sequence[str]) -> tuple[str, ...]:
+    """Return the modes without the control crops."""
+    return tuple(mode for mode in modes if mode not in CONTROLS)
 
 
-def comparable(ways: Sequence[str]) -> tuple[str, ...]:
-    """Of the ways of a run those that are measures of their own, without the other crops."""
-    return tuple(way for way in ways if way not in CONTROLS)
-
-
-def invisible_jobs(sets: Sequence[DataSet], ways: Sequence[str]) -> list[Job]:
-    """Pictures as they are, and after each of the changes that people do not see."""
+def perturbed_jobs(sets: Sequence[DataSet], modes: Sequence[str]) -> list[Job]:
+    """Return pictures as they are and after each perturbation."""
     found = []
-    for key, sample in some(sets, MOST).items():
-        found.append(Job(SUITE, key, sample.path, sample.path, comparable(ways)))
+    for key, sample in some(sets, MAX_PERTURBED).items():
+        found.append(Job(NAME, key, sample.path, sample.path, without_controls(modes)))
         found += [
-            Job(SUITE, key, partial(invisible, sample.path, change), sample.path, comparable(ways), change)
-            for change in INVISIBLE
+            Job(NAME, key, partial(perturbed, sample.path, name), sample.path, without_controls(modes), name)
+            for name in PERTURBATIONS
         ]
     return found
 
 
 def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
-    """What is the same again, what invisible changes do, the label-free tests, and the width on odd pictures."""
+    """Return differences between reruns, effects of perturbations, ladders, and the width on drawn pictures."""
     scores = ladders.scores_of(rows)
     main = next(iter(scores))
+    of_main = [row for row in rows if row.mode == main]
     found: dict[str, Any] = {
         "main": main,
-        "again": again([row for row in rows if row.way == main]),
-        "invisible": {way: invisible_changes(those) for way, those in scores.items()},
-        "odd": oddness([row for row in rows if row.way == main]),
+        "reruns": reruns(of_main),
+        "perturbations": {mode: perturbation_effects(those) for mode, those in scores.items()},
+        "not photographs": drawn_widths(of_main),
     }
     with_clean = {
-        way: ladders.summarise(those) for way, those in scores.items() if any(v == ladders.CLEAN for _, v in those)
+        mode: ladders.summarise(those) for mode, those in scores.items() if any(v == ladders.CLEAN for _, v in those)
     }
-    others = {way: ladders.against(scores[main], those) for way, those in scores.items() if way != main}
+    others = {mode: ladders.difference(scores[main], those) for mode, those in scores.items() if mode != main}
     return found | {"ladders": with_clean, "ladders, main minus": others if with_clean else {}}
 
 
-def again(rows: Sequence[Row]) -> dict[str, Any]:
-    """For each other way to run the same: largest difference in score, share within `SAME`, share with equal texts.
+def reruns(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return, for each of `RERUNS`: largest score difference, share within `SAME`, share with the same text.
 
-    A picture that has a score in one run and none in the other is as far apart as can be.
+    A picture with a score in only one of two runs has an infinite difference.
     """
     base = {row.key: row for row in rows if not row.variant}
     found: dict[str, Any] = {}
-    for name in AGAIN:
+    for name in RERUNS:
         pairs = [(row, base[row.key]) for row in rows if row.variant == name]
-        apart = np.array([_apart(a, b) for a, b in pairs])
-        texts = [[r.reply for r in a.rounds] == [r.reply for r in b.rounds] for a, b in pairs]
+        differences = np.array([_difference(a, b) for a, b in pairs])
+        texts = [[one.reply for one in a.rounds] == [one.reply for one in b.rounds] for a, b in pairs]
         found[name] = {
             "pictures": len(pairs),
-            "largest difference": float(apart.max()) if pairs else math.nan,
-            "same score": metrics.share(apart <= SAME),
-            "same text": metrics.share(texts),
+            "largest difference": float(differences.max()) if pairs else math.nan,
+            "same score": share(differences <= SAME),
+            "same text": share(texts),
         }
     return found
 
 
-def _apart(a: Row, b: Row) -> float:
+def _difference(a: Row, b: Row) -> float:
     if a.score is None or b.score is None:
         return 0.0 if a.score is b.score else math.inf
     return abs(a.score - b.score)
 
 
-def changed(scores: ladders.Scores) -> tuple[list[str], Floats]:
-    """Keys, and scores (pictures, 1 + changes) of the pictures that have them all: as they are, then changed."""
+def perturbed_scores(scores: ladders.Scores) -> tuple[list[str], Floats]:
+    """Return keys and scores (pictures, 1 + perturbations), unperturbed first, of the pictures that have all."""
     keys = list(dict.fromkeys(key for key, variant in scores if variant == ""))
-    table = np.array([[scores[key, variant] for variant in ("", *INVISIBLE)] for key in keys], float)
-    table = table.reshape(-1, 1 + len(INVISIBLE))
+    table = np.array([[scores[key, variant] for variant in ("", *PERTURBATIONS)] for key in keys], float)
+    table = table.reshape(-1, 1 + len(PERTURBATIONS))
     whole = ~np.isnan(table).any(axis=1)
-    return [key for key, there in zip(keys, whole, strict=True) if there], table[whole]
+    return [key for key, complete in zip(keys, whole, strict=True) if complete], table[whole]
 
 
-def invisible_changes(scores: ladders.Scores) -> dict[str, Any]:
-    """Spread over the changes, in the way's own unit (MOS for the model): see `snellen.evaluate.stats.spread`.
-
-    changes: how far each moves the score, on average with its sign, and root mean square.
-    """
-    keys, table = changed(scores)
+def perturbation_effects(scores: ladders.Scores) -> dict[str, Any]:
+    """Return the spread over perturbations in the mode's own unit, and the mean and rms shift by each of them."""
+    keys, table = perturbed_scores(scores)
     moved = table[:, 1:] - table[:, :1]
     return {
         "pictures": len(keys),
         "left out": len({key for key, variant in scores if variant == ""}) - len(keys),
-        "spread": within(table),
-        "largest difference": largest(table),
-        "changes": {
-            name: {
-                "shift": float(moved[:, i].mean()) if len(keys) else math.nan,
-                "rms": float(np.sqrt(np.mean(moved[:, i] ** 2))) if len(keys) else math.nan,
-            }
-            for i, name in enumerate(INVISIBLE)
+        "spread": within_std(table),
+        "largest difference": largest_difference(table),
+        "by perturbation": {
+            name: {"shift": mean(moved[:, i]), "rms": math.sqrt(mean(moved[:, i] ** 2)) if len(keys) else math.nan}
+            for i, name in enumerate(PERTURBATIONS)
         },
     }
 
 
-def oddness(rows: Sequence[Row]) -> dict[str, Any]:
-    """Interval and spread of the rating on odd pictures, beside those on the pictures of the data sets as they are.
+def drawn_widths(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the width of interval and distribution on drawn pictures, by kind, and on the pictures of the data sets.
 
-    wider: share of odd pictures whose rating is spread more than that of the median ordinary picture. It is asked of
-    the distribution, since an interval near the end of the scale is cut short.
+    "wider": share of pictures whose distribution has a larger std than that of the median photograph. The interval is
+    no measure for it, since near the ends of the scale it is clipped.
     """
-    ordinary = [row for row in rows if not row.variant]
-    kinds = {kind: [row for row in rows if row.variant == ODD_MARK and row.key.startswith(f"drawn/{kind} ")]
-             for kind in ODD}  # fmt: skip
-    known = [row.std for row in ordinary if row.std is not None]
-    usual = float(np.median(known)) if known else math.nan
-    groups = {"ordinary": ordinary} | kinds | {"all odd": [row for those in kinds.values() for row in those]}
-    return {name: _widths(those, usual) for name, those in groups.items()}
+    photographs = [row for row in rows if not row.variant]
+    kinds = {kind: [row for row in rows if row.variant == DRAWN_VARIANT and row.key.startswith(f"drawn/{kind} ")]
+             for kind in DRAWN}  # fmt: skip
+    known = [row.std for row in photographs if row.std is not None]
+    median = float(np.median(known)) if known else math.nan
+    groups = {"photographs": photographs} | kinds | {"all drawn": [row for those in kinds.values() for row in those]}
+    return {name: _widths(those, median) for name, those in groups.items()}
 
 
-def _widths(rows: Sequence[Row], usual: float) -> dict[str, Any]:
+def _widths(rows: Sequence[Row], median: float) -> dict[str, Any]:
     stds = [row.std for row in rows if row.std is not None]
     return {
         "pictures": len(rows),
         "without a score": sum(row.score is None for row in rows),
-        "score": _mean([row.score for row in rows if row.score is not None]),
-        "std": _mean(stds),
-        "interval width": _mean([row.interval[1] - row.interval[0] for row in rows if row.interval is not None]),
-        "wider": metrics.share([std > usual for std in stds]),
+        "score": mean(row.score for row in rows if row.score is not None),
+        "std": mean(stds),
+        "interval width": mean(row.interval[1] - row.interval[0] for row in rows if row.interval is not None),
+        "wider": share([std > median for std in stds]),
     }
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else math.nan
-
-
 def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet]) -> list[Table | Figure]:
-    """The tables and bars of the report."""
-    same = [
+    """Return the tables and bars of the report."""
+    rerun = [
         [name, str(v["pictures"]), f"{v['largest difference']:.2g}", percent(v["same score"]), percent(v["same text"])]
-        for name, v in summary["again"].items()
+        for name, v in summary["reruns"].items()
     ]
-    unseen = [
-        [way + ("" if way in WAYS else ", own unit"), str(v["pictures"]), number(v["spread"]),
-         number(v["largest difference"]), *(number(c["rms"]) for c in v["changes"].values())]
-        for way, v in summary["invisible"].items()
+    effects = [
+        [mode + (", own unit" if is_external(mode) else ""), str(v["pictures"]), number(v["spread"]),
+         number(v["largest difference"]), *(number(c["rms"]) for c in v["by perturbation"].values())]
+        for mode, v in summary["perturbations"].items()
     ]  # fmt: skip
-    strange = [
+    widths = [
         [name, str(v["pictures"]), number(v["score"], 2), number(v["std"], 2), number(v["interval width"], 2),
          percent(v["wider"])]
-        for name, v in summary["odd"].items()
+        for name, v in summary["not photographs"].items()
     ]  # fmt: skip
-    shift = summary["invisible"][summary["main"]]["changes"]
-    shifts = ", ".join(f"{name} {v['shift']:+.3f}" for name, v in shift.items())
+    main = summary["main"]
+    by_perturbation = summary["perturbations"][main]["by perturbation"]
+    mean_shifts = ", ".join(f"{name} {v['shift']:+.3f}" for name, v in by_perturbation.items())
     found: list[Table | Figure] = [
         Table(
-            f"The same again: {summary['main']}",
-            ["against the run itself", "pictures", "largest difference", f"within {SAME:g}", "same text"],
-            same,
+            f"Other batches and threads: {main}",
+            ["run", "pictures", "largest difference", f"difference up to {SAME:g}", "same text"],
+            rerun,
         ),
         Table(
-            "Changes that nobody sees: how far scores move, root mean square",
-            ["way", "pictures", "spread", "largest difference", *INVISIBLE],
-            unseen,
-            f"On average, {summary['main']}: {shifts}.",
+            "Imperceptible perturbations: root mean square shift of the score",
+            ["mode or baseline", "pictures", "std over all", "largest difference", *PERTURBATIONS],
+            effects,
+            f"Mean shift, {main}: {mean_shifts}.",
         ),
     ]
     if summary["ladders"]:
         found += ladders.show(summary["ladders"], summary["ladders, main minus"])
-    head = ["pictures", "n", "score", "spread of the rating", "interval width", "wider than the median ordinary one"]
-    return [*found, Table("Pictures that are no photographs", head, strange)]
+    head = ["pictures", "number", "score", "std of the rating", "interval width", "wider than the median photograph"]
+    return [*found, Table("Pictures that are not photographs", head, widths)]
+
+
+SUITE = Suite(NAME, jobs, summarise, show)

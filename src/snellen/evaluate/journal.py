@@ -1,0 +1,53 @@
+"""The journal of a run: one line for each row as soon as it is known, so that a killed run continues."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
+
+from snellen import __version__
+from snellen.evaluate.rows import Row, RowId, row_from_dict
+from snellen.usage import UsageError
+from snellen.workers import cut_off_last_line
+
+
+def open_journal(path: Path, model: str, resume: bool) -> dict[RowId, Row]:
+    """Return the rows of a journal by id; begin the journal where there is none.
+
+    model: identity of model and settings; rows of another one, or of another version of Snellen, are never mixed in.
+    An unfinished last line is cut off. Raises UsageError where the journal is there and `resume` is False, where it is
+    another run's, and where it is damaged.
+    """
+    head = {"snellen": __version__, "model": model}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.stat().st_size == 0:
+        path.write_text(json.dumps(head) + "\n", encoding="utf-8")
+        return {}
+    if not resume:
+        raise UsageError(f"{path} is there already; continue that run with --resume, or give another --out")
+    try:
+        lines = [json.loads(line) for line in cut_off_last_line(path)]
+        before = dict(lines[0]) if lines else head
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{path} is damaged ({error!r}); delete it and start again") from error
+    if not lines:
+        path.write_text(json.dumps(head) + "\n", encoding="utf-8")
+    if before.get("snellen") != __version__:
+        version = before.get("snellen", "an older version")
+        raise UsageError(f"{path} was written by Snellen {version}, this is {__version__}; give another --out")
+    if before.get("model") != model:
+        raise UsageError(f"{path} was begun with {before.get('model')}, now it is {model}; "
+                         "use the same, or give another --out")  # fmt: skip
+    try:
+        rows = [row_from_dict(line) for line in lines[1:]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"{path} is damaged ({error!r}); delete it and start again") from error
+    return {row.id: row for row in rows}
+
+
+def append(file: TextIO, rows: Iterable[Row]) -> None:
+    """Write rows, with their seconds, to the end of an open journal."""
+    file.writelines(json.dumps(row.to_dict() | {"seconds": row.seconds}) + "\n" for row in rows)
+    file.flush()
