@@ -17,7 +17,7 @@ from pictures import noise_picture  # noqa: E402
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
 
 from snellen.assessor import Assessor  # noqa: E402
-from snellen.backend import Sampling, open_backend  # noqa: E402
+from snellen.backend import BackendError, Sampling, open_backend  # noqa: E402
 from snellen.backends.transformers import HfBackend  # noqa: E402
 from snellen.protocol import open_protocol  # noqa: E402
 from snellen.reply import Answer, render_reply  # noqa: E402
@@ -100,6 +100,11 @@ def conversation() -> Any:
     return open_protocol("snellen").conversation(
         "How good is the technical quality of this picture?", [PICTURE.view()], []
     )
+
+
+def test_a_path_without_a_checkpoint_is_refused() -> None:
+    with pytest.raises(BackendError, match="give the folder of a checkpoint"):
+        open_backend("hf:nowhere")
 
 
 def test_greedy_reply_and_its_exact_rating_distribution(folder: Path) -> None:

@@ -39,7 +39,6 @@ from snellen.backends.scripted import ScriptedBackend
 from snellen.protocol import open_protocol
 from snellen.region import Region
 from snellen.reply import RATING_PREFIX
-from snellen.usage import MissingExtra
 
 
 def ask(text: str = "Hello?") -> Conversation:
@@ -124,17 +123,6 @@ def test_unknown_models_are_refused(model: str) -> None:
 def test_a_folder_without_a_model_says_what_it_lacks(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no card\.json; for a checkpoint of transformers use hf:"):
         open_backend(tmp_path)
-
-
-def test_hf_without_its_extra_says_what_to_install() -> None:
-    try:
-        import transformers  # noqa: F401
-    except ImportError:
-        with pytest.raises(MissingExtra, match=r"pip install .*snellen\[hf\]"):
-            open_backend("hf:nowhere")
-    else:
-        with pytest.raises(BackendError, match="give the folder of a checkpoint"):
-            open_backend("hf:nowhere")
 
 
 # scripted
