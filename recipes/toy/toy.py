@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from snellen.data.distort import DISTORTIONS, distort, level_mos
+from snellen.data.distort import DISTORTIONS, distort
+from snellen.data.levels import level_mos
 from snellen.data.sample import Fault, Sample, write_manifest
 from snellen.data.synthesize import PRISTINE_MOS, synthetic_mos
 from snellen.region import Region
@@ -33,7 +34,8 @@ def picture(rng: np.random.Generator, side: int = 320) -> np.ndarray:
         inside = (x - cx) ** 2 + (y - cy) ** 2 < radius**2
         stripes = 25.0 * np.sin(rng.uniform(60, 160) * (x * rng.random() + y * rng.random()))
         pixels[inside] = colour + stripes[inside][:, None]
-    return pixels.clip(0, 255).astype(np.uint8)
+    out: np.ndarray = pixels.clip(0, 255).astype(np.uint8)
+    return out
 
 
 def make(folder: Path, count: int) -> None:

@@ -1,4 +1,4 @@
-"""The page of the ablation, and that its settings differ from the whole in what they say."""
+"""The page of the ablation; each setting differs from the complete run in what its name says."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "runs"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "recipes" / "bench"))
 
-from ablation import SETTINGS, read_log, train  # noqa: E402
+from ablation import SETTINGS, configured, read_log, train  # noqa: E402
 from ablation_page import (  # noqa: E402
-    BARE,
     BASE,
     FULL,
     LOGGED,
-    NATURAL,
+    UNIFORM,
     VALIDATED,
+    WITHOUT_KL,
     Comparison,
     Run,
     bias_table,
@@ -33,7 +33,7 @@ from ablation_page import (  # noqa: E402
 )
 
 from snellen.evaluate.report.tables import Table  # noqa: E402
-from snellen.train.config import RlConfig  # noqa: E402
+from snellen.train.config import ConfigError, RlConfig  # noqa: E402
 from snellen.train.grpo import RlOptions  # noqa: E402
 
 MOS = [1.0, 2.0, 3.0, 4.0, 5.0]
@@ -48,11 +48,12 @@ def run(setting: str, seed: int = 0, end: float = 1.0, srcc: float = 0.8, bias: 
 
 
 def test_settings_leave_out_what_they_name() -> None:
-    made = {name: replace(RlOptions(), **change) for name, change in SETTINGS.items()}
-    assert made[FULL] == RlOptions() and len(set(made.values())) == len(made)
-    assert made[BARE].regulariser == "none" and made[NATURAL].flat == 0.0
-    assert dict(made["without rank"].rewards)["rank"] == 0.0
-    assert dict(made["without rank"].rewards)["score"] == dict(RlOptions().rewards)["score"]
+    whole = RlConfig("snellen-1", Path("out"))
+    made = {name: configured(whole, changes) for name, changes in SETTINGS.items()}
+    assert made[FULL] == whole and len(set(made.values())) == len(made)
+    assert made[WITHOUT_KL].regulariser == "none" and made[UNIFORM].sampler == "uniform"
+    assert dict(made["without rank"].options.rewards)["rank"] == 0.0
+    assert dict(made["without rank"].options.rewards)["score"] == dict(RlOptions().rewards)["score"]
 
 
 def test_cells_and_tenths_by_hand() -> None:
@@ -69,12 +70,13 @@ def test_a_log_is_read_by_name(tmp_path: Path) -> None:
     assert found["step"] == [1.0, 2.0] and np.isnan(found["kl"][0]) and found["kl"][1] == 0.5
 
 
-def test_a_run_with_other_options_is_not_gone_on_with(tmp_path: Path) -> None:
-    (tmp_path / "options.json").write_text(json.dumps(asdict(RlOptions()) | {"shape": {}}))
-    nothing = tmp_path / "none"
-    for options, expected in ((RlOptions(seed=1), "other options"), (RlOptions(), "No such file")):
-        with pytest.raises((ValueError, FileNotFoundError), match=expected):
-            train(RlConfig(nothing, nothing, nothing, tmp_path, options=options))
+def test_a_run_with_another_configuration_is_not_continued(tmp_path: Path) -> None:
+    config = RlConfig("no such model", tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(asdict(config), default=str))
+    with pytest.raises(ConfigError, match="no such model"):
+        train(config)  # the same: it goes on, as far as it can
+    with pytest.raises(ValueError, match="holds a run with other options; remove it"):
+        train(replace(config, options=RlOptions(seed=1)))
 
 
 def test_a_verdict_needs_ranges_that_do_not_meet() -> None:
@@ -106,13 +108,13 @@ def test_what_was_found_beside_what_was_expected() -> None:
     groups = {
         BASE: [run(BASE, srcc=0.7)],
         FULL: [run(FULL, seed, end=2.0 + 0.1 * seed, srcc=0.8, bias=0.1) for seed in (0, 1)],
-        BARE: [run(BARE, seed, end=1.0 + 0.1 * seed) for seed in (0, 1)],
-        NATURAL: [run(NATURAL, seed, bias=0.05 + 0.1 * seed) for seed in (0, 1)],
+        WITHOUT_KL: [run(WITHOUT_KL, seed, end=1.0 + 0.1 * seed) for seed in (0, 1)],
+        UNIFORM: [run(UNIFORM, seed, bias=0.05 + 0.1 * seed) for seed in (0, 1)],
     }
     found = {row[0]: row[1:] for row in expectations(groups).rows}
-    assert found["without KL-Coverage, word entropy falls"][1] == "confirmed"
-    assert found["with KL-Coverage, word entropy does not fall"][1] == "undecided"  # one seed stays where it was
-    assert found["word entropy ends higher with KL-Coverage than without"][1] == "confirmed"
+    assert found["without KL-Coverage, action entropy falls"][1] == "confirmed"
+    assert found["with KL-Coverage, action entropy does not fall"][1] == "undecided"  # one seed stays where it was
+    assert found["action entropy ends higher with KL-Coverage than without"][1] == "confirmed"
     assert found["re-sampling lowers the bias in the highest fifth, absolute"] == [
         "0.10 ± 0.05 without, with it 0.10 ± 0.00",
         "undecided",
@@ -123,12 +125,12 @@ def test_what_was_found_beside_what_was_expected() -> None:
 def test_the_page_shows_every_figure_that_it_writes(tmp_path: Path) -> None:
     runs = [run(BASE), *(run(name, seed, bias=0.2) for name in SETTINGS for seed in (0, 1))]
     page = tmp_path / "ablation.md"
-    write_page(page, runs, "python runs/ablation.py --steps 20", 3)
+    write_page(page, runs, "python recipes/bench/ablation.py --steps 20", 3)
     text = page.read_text()
     drawn = sorted(file.name for file in (tmp_path / "ablation").glob("*.svg"))
-    assert len(drawn) == 14 and all(text.count(f"(ablation/{name})") == 1 for name in drawn)
+    assert len(drawn) == 12 and all(text.count(f"(ablation/{name})") == 1 for name in drawn)
     assert (
-        "--steps 20" in text and "5 real and 3 synthetic" in text and "16 runs of 20 steps, 1.0 ± 0.0 minutes" in text
+        "--steps 20" in text and "5 rated and 3 synthetic" in text and "16 runs of 20 steps, 1.0 ± 0.0 minutes" in text
     )
     assert "| without rank | 2 | 0.800 ± 0.000 | 0.000 [0.000, 0.000] |" in text and "nan" not in text
     assert "<svg xmlns" in (tmp_path / "ablation" / drawn[0]).read_text()
@@ -139,7 +141,7 @@ def test_what_the_chosen_model_reaches_on_the_test_split_stands_on_the_page(tmp_
     tested = Comparison(
         ["snellen evaluate --out a", "snellen evaluate --out b"], [Table("a against b", ["n"], [["2000"]])]
     )
-    write_page(tmp_path / "ablation.md", [run(BASE), run(FULL)], "python runs/ablation.py", 3, [tested])
+    write_page(tmp_path / "ablation.md", [run(BASE), run(FULL)], "python recipes/bench/ablation.py", 3, [tested])
     text = (tmp_path / "ablation.md").read_text()
     assert "\n## On the test split, once\n" in text and "snellen evaluate --out a\nsnellen evaluate --out b" in text
     assert text.index("\n### a against b\n") < text.index("| 2000 |") < text.index("\n## Over training\n")

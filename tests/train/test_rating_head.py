@@ -1,101 +1,88 @@
-"""What points at ratings, taught by itself: where ratings are read, and whether it learns what it should."""
+"""The rating head learns how far a fault moves the rating; its loss by hand."""
 
 from __future__ import annotations
 
-import numpy as np
+import math
+
 import pytest
 import torch
-from snellen.snellen1.tokenizer import train_tokenizer
-from snellen.train.snellen1.batch import Round, encode_rounds
 
 from snellen.region import FULL, Region
-from snellen.reply import RATING_PREFIX
-from snellen.snellen1.decoder import Decoder, DecoderShape
-from snellen.snellen1.perception import SIZES
-from snellen.snellen1.rating_head import TOLD, RatingPointer
-from snellen.train.sft import SeenLooks
-from snellen.train.snellen1.rating_head import GRID, Places, losses, places, train_rater
+from snellen.snellen1.perception import HeadOutputs
+from snellen.snellen1.rating_head import RatingHead, RatingInputs
+from snellen.train.snellen1.rating_head import (
+    RatingHeadOptions,
+    Rounds,
+    joined,
+    log_probabilities,
+    rating_inputs,
+    rating_losses,
+    train_rating_head,
+    validate,
+)
 from snellen.vocabulary import KINDS
 
 NOISE = 1 + KINDS.index("noise")
-RATED = TOLD - len(KINDS) - 3
-"""Where the plain head's rating of a look is told."""
 
 
-def reply(rating: float) -> str:
-    return f'{RATING_PREFIX}{rating:.2f}, "tool": "final", "issues": []}}</answer>'
-
-
-def some(count: int, real: bool, cost: float) -> Places:
-    """Ratings where noise costs `cost` more than the plain head says, in every second picture."""
-    rng = np.random.default_rng(int(real))
-    told = torch.zeros(count, TOLD)
+def rounds(count: int, rated: bool, cost: float) -> Rounds:
+    """First rounds; noise in every second picture lowers its MOS by `cost` below the plain rating."""
     noisy = torch.arange(count) % 2 == 1
-    told[:, 0], told[noisy, 0], told[noisy, NOISE] = 1.0, 0.0, 1.0
-    plain = torch.from_numpy(rng.uniform(2.5, 4.0, count).astype(np.float32))
-    told[:, RATED], told[:, -1] = plain, plain
-    told[:, RATED + 1 : -1] = told[:, : len(KINDS) + 1]
-    target = plain - cost * noisy
-    flags = torch.full((count,), real)
-    return Places(torch.zeros(count, 8), told, target, flags, torch.zeros(count, dtype=torch.bool))
+    kinds = torch.zeros(count, len(KINDS) + 1)
+    kinds[~noisy, 0], kinds[noisy, NOISE] = 1.0, 1.0
+    plain = torch.linspace(2.5, 4.0, count)
+    one = torch.ones(count)
+    inputs = RatingInputs(kinds, kinds, 3.0 * one, 0.2 * one, one, plain, plain)
+    no = torch.zeros(count, dtype=torch.bool)
+    return Rounds(inputs, plain - cost * noisy, torch.full((count,), rated), no, no)
 
 
-def joined(*parts: Places) -> Places:
-    return Places(*(torch.cat(those) for those in zip(*(vars(part).values() for part in parts), strict=True)))
+def test_ratings_have_a_normal_distribution_over_the_grid() -> None:
+    logs = log_probabilities(torch.tensor([3.0]), torch.tensor([0.1]))[0]
+    assert logs.shape == (401,)
+    assert logs.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
+    assert int(logs.argmax()) == 200
+    assert (logs[200] - logs[210]).item() == pytest.approx(0.5, abs=1e-3), "one standard deviation off"
+    assert logs[200].item() == pytest.approx(math.log(0.01 / (0.1 * math.sqrt(2 * math.pi))), abs=1e-3)
 
 
-def moved(rater: RatingPointer, places: Places) -> float:
-    """How much lower than the plain head a noisy picture is rated."""
-    with torch.no_grad():
-        expected = rater(places.hidden, places.told).softmax(dim=1) @ GRID
-    return float((places.told[:, -1] - expected)[1::2].mean())
-
-
-def test_a_rating_is_read_once_in_each_row_with_what_was_told_there() -> None:
-    tokenizer = train_tokenizer([reply(rating) for rating in (1.5, 2.5, 3.5, 4.5)], 300)
-    rng = np.random.default_rng(0)
-    rows = rng.uniform(size=(3, sum(SIZES))).astype(np.float16)
-    rows[:, sum(SIZES[:3])] = 2.0, 3.0, 4.0  # the plain head's ratings
-    seen = SeenLooks(rows)
-    quick = encode_rounds(tokenizer, [Round(0, FULL, reply(3.5), 3.512, 0)])
-    first = Round(1, FULL, reply(2.5), 2.5, 0, "nothing")
-    second = encode_rounds(tokenizer, [first, Round(2, Region(0.0, 0.0, 0.5, 0.5), reply(4.5), 4.49, 0, "rating")])
+def test_a_right_rating_costs_the_least() -> None:
     torch.manual_seed(0)
-    model = Decoder(DecoderShape(tokenizer.get_vocab_size(), 32, 1, 2)).eval()
-    found = places(model, [second, quick], [False, True], tokenizer, seen)
-    assert found.target.tolist() == pytest.approx([3.512, 4.49])  # by length
-    assert found.real.tolist() == [True, False] and found.late.tolist() == [False, True]
-    assert found.told[:, RATED].tolist() == pytest.approx([2.0, 4.0], abs=1e-4)
-    assert found.told[:, -1].tolist() == pytest.approx([2.0, 3.0], abs=1e-4)
+    right, wrong = rounds(8, True, 0.0), rounds(8, True, 1.0)
+    options = RatingHeadOptions()
+    losses = rating_losses(RatingHead(), right, options), rating_losses(RatingHead(), wrong, options)
+    assert (losses[1][1::2] > losses[0][1::2] + 1.0).all()
+    assert torch.allclose(losses[1][::2], losses[0][::2], atol=0.05)
 
 
-def test_weights_of_losses_by_hand() -> None:
-    rater, both = RatingPointer(8), joined(some(2, True, 0.0), some(2, False, 1.0))
-    each = [losses(rater, both, torch.tensor([i]), torch.ones(1)).item() for i in range(4)]
-    weight = torch.tensor([3.0, 3.0, 1.0, 1.0])
-    together = losses(rater, both, torch.arange(4), weight).item()
-    assert together == pytest.approx((3 * each[0] + 3 * each[1] + each[2] + each[3]) / 8, rel=1e-5)
-
-
-def test_it_learns_what_a_finding_costs_and_human_ratings_outweigh() -> None:
+def test_a_fault_moves_the_rating_as_far_as_people_say() -> None:
     torch.manual_seed(0)
-    alone = RatingPointer(8)
-    train_rater(alone, some(400, False, 0.8), 1.0, 150)
-    assert moved(alone, some(400, False, 0.8)) == pytest.approx(0.8, abs=0.1)
-    both = joined(some(400, True, 0.0), some(400, False, 0.8))
-    shared, outweighed = RatingPointer(8), RatingPointer(8)
-    train_rater(shared, both, 1.0, 150)
-    train_rater(outweighed, both, 20.0, 150)
-    assert abs(moved(outweighed, both)) < 0.5 * moved(shared, both)
+    head = RatingHead()
+    options = RatingHeadOptions(steps=120, batch=64, warmup=1, rate=1e-2)
+    train_rating_head(options, head, joined([rounds(60, True, 0.3), rounds(60, False, 0.9)]))
+    test = rounds(20, True, 0.3)
+    mean, _ = head(test.inputs)
+    moved = (mean - test.inputs.rating)[1::2].mean().item()
+    assert -0.45 < moved < -0.25, "nearer to the human cost, which weighs 8 to 1"
+    found = validate(head, test)
+    assert found["rated, first round"] > found["rated, first round, plain rating"]  # type: ignore[operator]
+    assert found["synthetic, later round"] is None
 
 
-def test_a_finding_may_cost_less_where_the_plain_rating_is_low() -> None:
-    """Who rates a picture low has seen what is wrong with it."""
-    torch.manual_seed(0)
-    rater, places = RatingPointer(8), some(800, False, 0.0)
-    places.target[1::2] -= 0.8 * (places.told[1::2, -1] > 3.25)
-    train_rater(rater, places, 1.0, 400)
-    with torch.no_grad():
-        cost = places.told[:, -1] - rater(places.hidden, places.told).softmax(dim=1) @ GRID
-    noisy, high = torch.arange(800) % 2 == 1, places.told[:, -1] > 3.25
-    assert cost[noisy & high].mean() > 0.6 and abs(cost[noisy & ~high].mean()) < 0.2
+def test_inputs_are_taken_from_the_right_view() -> None:
+    def outputs(kind: int, rating: float, box: Region) -> HeadOutputs:
+        kinds = torch.zeros(1, len(KINDS) + 1)
+        kinds[0, kind] = 1.0
+        severities = torch.arange(1.0, len(KINDS) + 1)[None]
+        nothing = torch.zeros(1, 1)
+        sides = torch.tensor([[box.x0, box.y0, box.x1, box.y1]])
+        rated = torch.tensor([rating])
+        return HeadOutputs(kinds, severities, sides, rated, rated, nothing, nothing, nothing)
+
+    first, last = outputs(1, 4.0, FULL), outputs(3, 5.5, Region(0.0, 0.0, 0.5, 0.5))
+    inputs = rating_inputs(first, last, torch.tensor([0.3]))
+    assert inputs.kinds.argmax() == 3 and inputs.first_kinds.argmax() == 1
+    assert inputs.severity.tolist() == [3.0], "of the kind that is likely"
+    assert inputs.box_area.tolist() == [0.25]
+    assert inputs.view_area.tolist() == pytest.approx([0.3])
+    assert (inputs.rating.tolist(), inputs.first_rating.tolist()) == ([5.0], [4.0]), "clipped to the scale"

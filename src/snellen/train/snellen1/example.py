@@ -1,61 +1,84 @@
-"""One thing to learn from on the vision side: a look, and what is known of it."""
+"""One training example of the vision side: the small pictures of a view and the labels of the view."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from snellen.region import Region
 from snellen.vocabulary import KINDS
 
-SLIVER = 0.02
-"""A fault that covers less of a look than this is neither asked for nor denied."""
+LEAST_AREA = 0.02
+"""A fault that covers a smaller share of a view neither counts as a fault of that view nor as none."""
+INSIDE, OUTSIDE = 0.6, 0.1
+"""A cell that a fault covers by more than INSIDE is faulty, by at most OUTSIDE clean; between them it has no label."""
+
+Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Look:
-    """One training example: the two small pictures of a look and what is known about it.
+class ViewFault:
+    """The fault in a view. kind: one of KINDS. severity: 1..5. region: in fractions of the view."""
 
-    overview (h, w, 3) and fragments (320, 320, 3) uint8. mos on 1..5. real: the MOS is a human one for this very
-    picture. fault: (kind, severity 1..5, Region in fractions of the look), None when clean. For real pictures, whose
-    faults nobody knows, the cells are not trained.
+    kind: str
+    severity: float
+    region: Region
+
+    @property
+    def number(self) -> int:
+        """Class of the kind: 1 + its index in KINDS; 0 is "no fault"."""
+        return 1 + KINDS.index(self.kind)
+
+    def flipped(self) -> ViewFault:
+        """Return the fault mirrored left to right."""
+        r = self.region
+        return ViewFault(self.kind, self.severity, Region(1 - r.x1, r.y0, 1 - r.x0, r.y1))
+
+
+@dataclass(frozen=True)
+class ViewExample:
+    """A view with its labels.
+
+    overview (h, w, 3) and fragments (320, 320, 3): uint8 sRGB, as `snellen.image.View` has them. mos: 1..5. rated: True
+    if people gave that MOS to this very picture; their faults are not known, so `fault` means nothing then. fault:
+    None when clean.
     """
 
-    overview: np.ndarray
-    fragments: np.ndarray
+    overview: Pixels
+    fragments: Pixels
     mos: float
-    real: bool
-    fault: tuple[str, float, Region] | None = None
+    rated: bool
+    fault: ViewFault | None = None
 
-    def flipped(self) -> Look:
-        """Mirrored left to right: people's opinion stays."""
-        fault = self.fault
-        if fault is not None:
-            kind, severity, r = fault
-            fault = (kind, severity, Region(1 - r.x1, r.y0, 1 - r.x0, r.y1))
-        return Look(self.overview[:, ::-1], self.fragments[:, ::-1], self.mos, self.real, fault)
+    def flipped(self) -> ViewExample:
+        """Return the example mirrored left to right; the labels hold for the mirror image."""
+        fault = None if self.fault is None else self.fault.flipped()
+        return ViewExample(self.overview[:, ::-1], self.fragments[:, ::-1], self.mos, self.rated, fault)
 
 
-def cell_targets(look: Look, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Kind (0 none, else 1 + index in KINDS, -1 if a cell is half inside) and severity per cell, (rows, columns)."""
+def cell_targets(fault: ViewFault | None, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels of the cells of a view: (rows, columns) class int64 and severity float32.
+
+    The class is 0 for no fault, `ViewFault.number` for a faulty cell, -1 for a cell without a label.
+    """
     kinds = np.zeros((rows, columns), np.int64)
     severities = np.zeros((rows, columns), np.float32)
-    if look.fault is not None:
-        kind, severity, r = look.fault
+    if fault is not None:
+        r = fault.region
         x, y = np.arange(columns) / columns, np.arange(rows) / rows
         across = np.clip(np.minimum(r.x1, x + 1 / columns) - np.maximum(r.x0, x), 0, None) * columns
         down = np.clip(np.minimum(r.y1, y + 1 / rows) - np.maximum(r.y0, y), 0, None) * rows
-        inside = down[:, None] * across[None]
-        kinds[inside > 0.6] = 1 + KINDS.index(kind)
-        kinds[(inside > 0.1) & (inside <= 0.6)] = -1
-        severities[inside > 0.6] = severity
+        covered = down[:, None] * across[None]
+        kinds[covered > INSIDE] = fault.number
+        kinds[(covered > OUTSIDE) & (covered <= INSIDE)] = -1
+        severities[covered > INSIDE] = fault.severity
     return kinds, severities
 
 
-def worst_target(look: Look) -> tuple[int, float]:
-    """Kind (0 none, else 1 + index in KINDS, -1 when only a sliver of it shows) and severity of a look's fault."""
-    if look.fault is None:
+def worst_target(fault: ViewFault | None) -> tuple[int, float]:
+    """Return class and severity of the worst fault in a view: class 0 without one, -1 for one below LEAST_AREA."""
+    if fault is None:
         return 0, 0.0
-    kind, severity, region = look.fault
-    return (1 + KINDS.index(kind) if region.area >= SLIVER else -1), severity
+    return (fault.number if fault.region.area >= LEAST_AREA else -1), fault.severity

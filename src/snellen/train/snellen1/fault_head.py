@@ -1,9 +1,8 @@
-"""Between encoder and decoder: teach the fault heads, on what the trained encoder says of synthetic looks.
+"""Stage 3: train the fault head longer, on the stored cell features of synthetic views.
 
-They learn with the encoder first (`snellen.train.snellen1.encoder`). On MOS that is best after about three passes over
-the real pictures and worse after five (docs/log), when what says where a fault is, and of which kind, still gains.
-So that goes on without it, and as the encoder no longer changes, what it says of every look is computed once
-(runs/cells.py).
+It trains with the encoder first (`snellen.train.snellen1.encoder`). The encoder is best on MOS after about three passes
+over the rated pictures and worse after five, when place and kind of faults still gain. So the fault head goes on alone.
+The encoder no longer changes, so its cell features are computed once (`snellen.train.snellen1.cells`).
 """
 
 from __future__ import annotations
@@ -20,26 +19,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snellen.region import LOCAL_AREA, Region
-from snellen.snellen1.fault_head import FaultHeads, Faults
+from snellen.snellen1.fault_head import FaultHead, Faults
+from snellen.snellen1.perception import Perception
 from snellen.train import best_device
 from snellen.train.checkpoint import follow, keep, rate_at, resume
-from snellen.train.snellen1.example import SLIVER, Look, cell_targets, worst_target
-from snellen.train.snellen1.views import LookStore, even
+from snellen.train.snellen1.example import LEAST_AREA, ViewFault, cell_targets, worst_target
+from snellen.train.snellen1.views import ViewStore, balanced_chances
 from snellen.vocabulary import KINDS
 
 WEIGHTS = {"kind": 0.7, "severity": 0.3, "worst_kind": 0.3, "worst_severity": 0.2}
 CLEAN_WEIGHT = 0.4
-"""Of a clean cell in the loss of the kinds: most cells are clean, and a model that says so of all is mostly right."""
+"""Weight of clean cells in the loss of the kinds: most cells are clean, so "no fault" everywhere is mostly right."""
+STRONG = 3.0
+"""Severity from which on a fault counts as strong."""
 
 
 @dataclass(frozen=True)
-class HeadOptions:
-    """steps of `batch` looks; rate: the peak learning rate; average: how much of the mean of the weights over the steps
-    stays from one to the next."""
+class FaultHeadOptions:
+    """steps of `batch` views. rate: peak learning rate. average: decay of the mean of the weights over the steps."""
 
-    steps: int = 2400
+    steps: int = 12_000
     batch: int = 64
-    rate: float = 1.5e-3
+    rate: float = 1.2e-3
     weight_decay: float = 0.05
     warmup: int = 50
     average: float = 0.998
@@ -48,75 +49,90 @@ class HeadOptions:
 
 
 class StoredCells:
-    """The looks of some stores, numbered through, without their pixels and with what the encoder says of each: one
-    array (N, 2, SAID, GRID, GRID) per store."""
+    """The views of several stores under one numbering: their faults and cell features, without their pixels.
 
-    def __init__(self, stores: Sequence[LookStore], cells: Sequence[npt.NDArray[np.float16]]) -> None:
-        nothing = np.zeros((0, 0, 3), np.uint8)
-        self.looks: list[Look] = []
+    cells: one array (N, 2, CELL_FEATURES, GRID, GRID) per store. ValueError for an array of another length.
+    """
+
+    def __init__(self, stores: Sequence[ViewStore], cells: Sequence[npt.NDArray[np.float16]]) -> None:
+        self.faults: list[ViewFault | None] = []
         self.trained: list[int] = []
         self.held_out: list[int] = []
-        self._where: list[tuple[int, int]] = []
+        self._places: list[tuple[int, int]] = []
         self._cells = cells
         for number, store in enumerate(stores):
             if len(store) != len(cells[number]):
-                raise ValueError(f"store {number} has {len(store)} looks but there are cells of {len(cells[number])}")
-            begin = len(self.looks)
+                raise ValueError(f"store {number} has {len(store)} views but cell features of {len(cells[number])}")
+            begin = len(self.faults)
             self.trained += [begin + i for i in store.trained]
             self.held_out += [begin + i for i in store.held_out]
-            self.looks += [
-                Look(nothing, nothing, row["mos"], False, store.fault(i)) for i, row in enumerate(store.rows)
-            ]
-            self._where += [(number, i) for i in range(len(store))]
+            self.faults += [view.fault for view in store.views]
+            self._places += [(number, i) for i in range(len(store))]
 
     def take(self, chosen: Sequence[int]) -> Tensor:
-        """What the encoder says of some looks, (n, 2, SAID, GRID, GRID) float."""
-        rows = [self._cells[number][i] for number, i in (self._where[one] for one in chosen)]
+        """Return the cell features of some views, (n, 2, CELL_FEATURES, GRID, GRID) float."""
+        rows = [self._cells[number][i] for number, i in (self._places[one] for one in chosen)]
         return torch.from_numpy(np.stack(rows).astype(np.float32))
 
 
-def fault_losses(heads: FaultHeads, looks: Sequence[Look], cells: Tensor) -> dict[str, Tensor]:
-    """The parts that teach where, what and how severe, from looks whose faults are known; cells as `FaultHeads` takes
-    them. Parts of which the looks hold no example are left out."""
+def run_fault_head(
+    options: FaultHeadOptions, perception_file: Path, stores: Sequence[Path], cells: Path, out: Path
+) -> None:
+    """Train the fault head of perception.pt on view stores and their cell features; writes out/perception.pt."""
+    perception = Perception.open(perception_file, complete=False)
+    opened = [ViewStore(folder) for folder in stores]
+    arrays = [np.load(cells / f"{store.name}.npy", mmap_mode="r") for store in opened]
+    train_fault_head(options, perception.fault_head, StoredCells(opened, arrays), out)
+    perception.save(out / "perception.pt")
+
+
+def fault_losses(head: FaultHead, faults: Sequence[ViewFault | None], cells: Tensor) -> dict[str, Tensor]:
+    """Return the parts of the loss for views with known faults, given their cell features as `FaultHead` takes them.
+
+    kind, severity: of single cells; worst_kind, worst_severity: of the view. A part without any example is left out.
+    """
     device = cells.device
-    found = heads(cells)
-    targets = [cell_targets(look, *cells.shape[3:]) for look in looks]
+    predicted = head(cells)
+    targets = [cell_targets(fault, *cells.shape[3:]) for fault in faults]
     kind = torch.from_numpy(np.stack([one for one, _ in targets])).to(device)
     severity = torch.from_numpy(np.stack([one for _, one in targets])).to(device)
-    worst = [worst_target(look) for look in looks]
+    worst = [worst_target(fault) for fault in faults]
     worst_kind = torch.tensor([one for one, _ in worst], device=device)
     worst_severity = torch.tensor([one for _, one in worst], device=device)
     weight = torch.ones(len(KINDS) + 1, device=device)
     weight[0] = CLEAN_WEIGHT
     parts = {}
     if bool((kind >= 0).any()):
-        parts["kind"] = F.cross_entropy(found.kind, kind, weight, ignore_index=-1)
-        parts["severity"] = F.smooth_l1_loss(found.severity[kind >= 0], severity[kind >= 0])
+        parts["kind"] = F.cross_entropy(predicted.kind, kind, weight, ignore_index=-1)
+        parts["severity"] = F.smooth_l1_loss(predicted.severity[kind >= 0], severity[kind >= 0])
     if bool((worst_kind >= 0).any()):
-        parts["worst_kind"] = F.cross_entropy(found.worst_kind, worst_kind, ignore_index=-1)
-    if bool((worst_kind > 0).any()):
-        said = found.severity_as[worst_kind > 0].gather(1, worst_kind[worst_kind > 0][:, None] - 1)[:, 0]
-        parts["worst_severity"] = F.smooth_l1_loss(said, worst_severity[worst_kind > 0])
+        parts["worst_kind"] = F.cross_entropy(predicted.worst_kind, worst_kind, ignore_index=-1)
+    faulty = worst_kind > 0
+    if bool(faulty.any()):
+        of_kind = predicted.severity_as[faulty].gather(1, worst_kind[faulty][:, None] - 1)[:, 0]
+        parts["worst_severity"] = F.smooth_l1_loss(of_kind, worst_severity[faulty])
     return parts
 
 
-def train_heads(
-    options: HeadOptions, heads: FaultHeads, stored: StoredCells, out: Path, stop: int | None = None
+def train_fault_head(
+    options: FaultHeadOptions, head: FaultHead, stored: StoredCells, out: Path, stop: int | None = None
 ) -> None:
-    """Train `heads` in place, which get the mean of their weights over the steps; out/log.jsonl gets a line of JSON per
-    step, then `validate_heads`. Resumes from out/checkpoint.pt, exactly: which looks a step takes depends on the seed
-    and its number alone. stop: end after this many steps of the schedule, as a killed run does, with a checkpoint."""
+    """Train `head` in place; it ends with the mean of its weights over the steps.
+
+    Writes one line of JSON per step to out/log.jsonl, then `validate_fault_head`. Resumes exactly from
+    out/checkpoint.pt: the views of a step depend on the seed and its number alone. stop: end after this many steps of
+    the schedule, with a checkpoint, as a killed run does.
+    """
     torch.manual_seed(options.seed)
     device = best_device()
-    heads.to(device).train()
+    head.to(device).train()
     optimizer = torch.optim.AdamW(
-        heads.parameters(), lr=options.rate, weight_decay=options.weight_decay, betas=(0.9, 0.98)
+        head.parameters(), lr=options.rate, weight_decay=options.weight_decay, betas=(0.9, 0.98)
     )
-    shown = [fault[0] if (fault := stored.looks[i].fault) else None for i in stored.trained]
-    chances = even(shown)
-    average = {name: value.clone() for name, value in heads.state_dict().items()}
+    chances = balanced_chances([fault.kind if (fault := stored.faults[i]) else None for i in stored.trained])
+    average = {name: value.clone() for name, value in head.state_dict().items()}
     out.mkdir(parents=True, exist_ok=True)
-    first = resume(out / "checkpoint.pt", heads, optimizer, average)
+    first = resume(out / "checkpoint.pt", head, optimizer, average)
     last = min(options.steps, stop or options.steps)
     with (out / "log.jsonl").open("a" if first else "w") as lines:
         if not first:
@@ -124,54 +140,63 @@ def train_heads(
         for step in range(first, last):
             for group in optimizer.param_groups:
                 group["lr"] = options.rate * rate_at(step, options.steps, options.warmup)
-            rng = np.random.default_rng((options.seed, step))
-            chosen = np.sort(rng.choice(stored.trained, options.batch, p=chances)).tolist()
-            looks, cells = [stored.looks[i] for i in chosen], stored.take(chosen).to(device)
-            if rng.random() < 0.5:  # what is said of a cell is about the same in the mirror, where it stands is not
-                looks, cells = [look.flipped() for look in looks], cells.flip(-1)
-            parts = fault_losses(heads, looks, cells)
+            faults, cells = _batch(stored, chances, options.batch, np.random.default_rng((options.seed, step)))
+            parts = fault_losses(head, faults, cells.to(device))
             optimizer.zero_grad(set_to_none=True)
             loss = torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(heads.parameters(), 5.0)
+            nn.utils.clip_grad_norm_(head.parameters(), 5.0)
             optimizer.step()
-            follow(average, heads.state_dict(), step, options.average)
+            follow(average, head.state_dict(), step, options.average)
             lines.write(json.dumps({"step": step + 1} | {k: round(v.item(), 4) for k, v in parts.items()}) + "\n")
             if (step + 1) % options.checkpoint_every == 0 or step + 1 == last:
                 lines.flush()
-                keep(out / "checkpoint.pt", step + 1, heads, optimizer, average)
-        heads.load_state_dict(average)
-        heads.cpu().eval()
+                keep(out / "checkpoint.pt", step + 1, head, optimizer, average)
+        head.load_state_dict(average)
+        head.cpu().eval()
         if last == options.steps:
-            held = [stored.looks[i] for i in stored.held_out]
-            lines.write(json.dumps(validate_heads(heads, held, stored.take(stored.held_out))) + "\n")
+            held = [stored.faults[i] for i in stored.held_out]
+            lines.write(json.dumps(validate_fault_head(head, held, stored.take(stored.held_out))) + "\n")
+
+
+def _batch(
+    stored: StoredCells, chances: npt.NDArray[np.float64], count: int, rng: np.random.Generator
+) -> tuple[list[ViewFault | None], Tensor]:
+    """Draw views to train on, all of them mirrored half of the time: cell features hardly change in a mirror image."""
+    chosen = np.sort(rng.choice(stored.trained, count, p=chances)).tolist()
+    faults, cells = [stored.faults[i] for i in chosen], stored.take(chosen)
+    if rng.random() < 0.5:
+        faults = [None if fault is None else fault.flipped() for fault in faults]
+        cells = cells.flip(-1)
+    return faults, cells
 
 
 @torch.no_grad()
-def validate_heads(heads: FaultHeads, looks: Sequence[Look], cells: Tensor) -> dict[str, float]:
-    """On looks that were held out, NaN where there are none of a sort. right, right_strong: share of faults, of all and
-    of those of severity 3 and more, whose kind is named; false_alarm: share of clean looks in which one is seen;
-    severity: correlation of the severity with the true one over all faults; held: share of local faults of severity 3
-    and more of which the box holds half."""
-    faults = Faults(*(part.cpu() for part in heads(cells)))
-    named, said = faults.worst_kind.argmax(dim=1).numpy(), faults.worst_severity.numpy()
-    worst = np.array([worst_target(look)[0] for look in looks])
-    severity = np.array([worst_target(look)[1] for look in looks])
-    strong = (worst > 0) & (severity >= 3)
-    held = []
-    for look, box in zip(looks, faults.box.numpy(), strict=True):
-        if look.fault is None or look.fault[1] < 3 or not SLIVER <= look.fault[2].area < LOCAL_AREA:
-            continue
-        held.append(Region(*map(float, box)).covers(look.fault[2]) >= 0.5)
+def validate_fault_head(head: FaultHead, faults: Sequence[ViewFault | None], cells: Tensor) -> dict[str, float]:
+    """Return shares over held-out views; NaN where there is no view of a sort.
+
+    kind, kind_strong: faults, all and strong ones, of which the kind is right. false_alarm: clean views in which a
+    fault is detected. severity: Pearson correlation of predicted and true severity. half_covered: strong local faults
+    half of which lies in the predicted box.
+    """
+    predicted = Faults(*(part.cpu() for part in head(cells)))
+    kinds, severities = predicted.worst_kind.argmax(dim=1).numpy(), predicted.worst_severity.numpy()
+    worst = np.array([worst_target(fault)[0] for fault in faults])
+    severity = np.array([worst_target(fault)[1] for fault in faults])
+    strong = (worst > 0) & (severity >= STRONG)
+    covered = []
+    for fault, box in zip(faults, predicted.box.numpy(), strict=True):
+        if fault is not None and fault.severity >= STRONG and LEAST_AREA <= fault.region.area < LOCAL_AREA:
+            covered.append(Region(*map(float, box)).covers(fault.region) >= 0.5)
 
     def share(hits: Sequence[bool] | npt.NDArray[np.bool_]) -> float:
         return round(float(np.mean(np.asarray(hits, float))), 4) if len(hits) else np.nan
 
-    both = said[worst > 0], severity[worst > 0]
+    both = severities[worst > 0], severity[worst > 0]
     return {
-        "right": share((named == worst)[worst > 0]),
-        "right_strong": share((named == worst)[strong]),
-        "false_alarm": share((named > 0)[worst == 0]),
+        "kind": share((kinds == worst)[worst > 0]),
+        "kind_strong": share((kinds == worst)[strong]),
+        "false_alarm": share((kinds > 0)[worst == 0]),
         "severity": round(float(np.corrcoef(*both)[0, 1]), 4) if len(set(both[1])) > 1 else np.nan,
-        "held": share(held),
+        "half_covered": share(covered),
     }

@@ -1,15 +1,16 @@
-"""Beside stage 0: teach the heads of the glimpse, on what ImageNet's network says of pictures. It itself is left alone.
+"""Stage 4: train the heads of the ImageNet rater on features of the frozen ImageNet network.
 
-Each head learns from all folds of the pictures but its own, so for each picture there is one that never saw it. What
-the decoder is told of training pictures is that one's rating: it has to learn how far a rating can be trusted, and
-cannot from those of heads that know the picture.
+Cross-fitted: each head is trained on all folds of the pictures but its own, so each picture has a head that never saw
+it. The rating head learns from that head's rating of training pictures: it has to learn how far a rating can be
+trusted, and cannot from heads that know the picture.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +18,32 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from snellen.snellen1.imagenet_rater import HEADS, Glimpse
+from snellen.data.synthesize import read_recipes
+from snellen.snellen1.encoder import encode_mixed, load_imagenet
+from snellen.snellen1.imagenet_rater import HEADS, ImagenetRater
+from snellen.snellen1.imagenet_view import imagenet_view
+from snellen.snellen1.perception import Perception
 from snellen.train import best_device
 from snellen.train.checkpoint import rate_at
+from snellen.train.snellen1.cells import (
+    RatedPicture,
+    RatedViews,
+    StoredViews,
+    ViewSource,
+    in_batches,
+    read_rated,
+    sixteen_bits,
+)
+from snellen.train.snellen1.views import ViewStore
 
 
 @dataclass(frozen=True)
-class GlimpseOptions:
-    """steps of `real` looks at pictures that people rated and `synthetic` others; rate: the peak learning rate."""
+class ImagenetRaterOptions:
+    """steps of `rated` views of rated pictures and `synthetic` others. rate: peak learning rate. synthetic_weight: of
+    the MOS of a synthetic picture; a human one weighs 1."""
 
     steps: int = 5000
-    real: int = 48
+    rated: int = 48
     synthetic: int = 16
     rate: float = 1e-3
     weight_decay: float = 0.05
@@ -37,65 +53,132 @@ class GlimpseOptions:
 
 
 @dataclass(frozen=True)
-class Glimpses:
-    """Looks to learn from, N in all: numbers (N, NUMBERS); mos (N,) on 1..5; fold (N,), see `fold_of`; real, trained
-    (N,) bool: rated by people; neither held out nor a test picture."""
+class FeatureTable:
+    """N views to learn from. features (N, FEATURES); mos (N,), 1..5; fold (N,), see `fold_of`; rated (N,) bool: the MOS
+    is of people; trained (N,) bool: False for held-out views, and for those of invisible faults."""
 
-    numbers: Tensor
+    features: Tensor
     mos: Tensor
     fold: Tensor
-    real: Tensor
+    rated: Tensor
     trained: Tensor
 
 
+def run_imagenet_rater(
+    options: ImagenetRaterOptions, perception_file: Path, cells: Path, stores: Sequence[Path], out: Path
+) -> None:
+    """Train the ImageNet rater; writes out/perception.pt, and its out-of-fold ratings of all views.
+
+    cells: folder of `run_cells`, for its rated.jsonl. The ratings are rated.npy and NAME.npy for each store, in the
+    order of the cell features, float32.
+    """
+    torch.manual_seed(options.seed)
+    perception = Perception.open(perception_file, complete=False)
+    rater = ImagenetRater().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    load_imagenet(rater, rater.last)
+    perception.imagenet_rater = rater
+    out.mkdir(parents=True, exist_ok=True)
+    names = ["rated", *(folder.name for folder in stores)]
+    parts = [rated_table(rater, read_rated(cells / "rated.jsonl"))]
+    parts += [store_table(rater, folder) for folder in stores]
+    table = FeatureTable(
+        **{one.name: torch.cat([getattr(part, one.name) for part in parts]) for one in fields(FeatureTable)}
+    )
+    train_imagenet_rater(options, rater, table, out / "log.jsonl")
+    perception.save(out / "perception.pt")
+    ratings = torch.split(out_of_fold_ratings(rater, table), [len(part.mos) for part in parts])
+    for name, rated in zip(names, ratings, strict=True):
+        np.save(out / f"{name}.npy", rated.numpy())
+
+
+def rated_table(rater: ImagenetRater, pictures: Sequence[RatedPicture]) -> FeatureTable:
+    """Return both views of each rated picture."""
+    twice = [picture for picture in pictures for _ in range(2)]
+    return FeatureTable(
+        compute_features(rater, RatedViews(pictures)),
+        torch.tensor([picture.mos for picture in twice]),
+        torch.tensor([fold_of(picture.group) for picture in twice]),
+        torch.ones(len(twice), dtype=torch.bool),
+        torch.tensor([not picture.held_out for picture in twice]),
+    )
+
+
+def store_table(rater: ImagenetRater, folder: Path) -> FeatureTable:
+    """Return all views of a store; their fold is that of the source photograph."""
+    store = ViewStore(folder)
+    sources = [recipe.source for recipe in read_recipes(folder / "recipes.jsonl")]
+    trained = set(store.trained)
+    return FeatureTable(
+        compute_features(rater, StoredViews(store)),
+        torch.tensor([view.mos for view in store.views]),
+        torch.tensor([fold_of(sources[view.recipe]) for view in store.views]),
+        torch.zeros(len(store), dtype=torch.bool),
+        torch.tensor([i in trained for i in range(len(store))]),
+    )
+
+
+@torch.no_grad()
+def compute_features(rater: ImagenetRater, views: ViewSource) -> Tensor:
+    """Return the features of all views, in order, (N, FEATURES)."""
+    device = best_device()
+    rater.to(device).eval()
+    rows: list[Tensor] = []
+    for batch in in_batches(views):
+        small = [imagenet_view(overview) for overview, _ in batch]
+        with sixteen_bits(device):
+            rows += [row.float().cpu() for row in encode_mixed(rater.features, device, small)]
+    return torch.stack(rows)
+
+
 def fold_of(group: str) -> int:
-    """The head that does not learn from a picture, given its group of near-duplicates or the photograph it is of."""
+    """Return the fold of a picture, given its group of near-duplicates or its source photograph."""
     return zlib.crc32(Path(group).name.encode()) % HEADS
 
 
-def train_glimpse(options: GlimpseOptions, glimpse: Glimpse, looks: Glimpses, log: Path) -> None:
-    """Teach the heads in place; `log` gets a line of JSON for every hundred steps."""
+def train_imagenet_rater(
+    options: ImagenetRaterOptions, rater: ImagenetRater, table: FeatureTable, log: Path
+) -> None:
+    """Train the heads in place; the network itself stays as it is. `log` gets a line of JSON every hundred steps."""
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
     device = best_device()
-    known = looks.numbers[looks.trained & looks.real]
-    glimpse.centre.copy_(known.mean(dim=0))
-    glimpse.spread.copy_(known.std(dim=0) + 1e-3)
-    glimpse.to(device).train()
-    learned = [*glimpse.hidden.parameters(), glimpse.weight, glimpse.bias]
+    known = table.features[table.trained & table.rated]
+    rater.centre.copy_(known.mean(dim=0))
+    rater.spread.copy_(known.std(dim=0) + 1e-3)
+    rater.to(device).train()
+    learned = [*rater.hidden.parameters(), rater.weight, rater.bias]
     optimizer = torch.optim.AdamW(learned, lr=options.rate, weight_decay=options.weight_decay)
-    pools = [np.flatnonzero((looks.trained & (looks.real == real)).numpy()) for real in (True, False)]
+    pools = [np.flatnonzero((table.trained & (table.rated == rated)).numpy()) for rated in (True, False)]
+    counts = [n if len(pool) else 0 for pool, n in zip(pools, (options.rated, options.synthetic), strict=True)]
     with log.open("w") as lines:
         lines.write(json.dumps(asdict(options)) + "\n")
         for step in range(options.steps):
             for group in optimizer.param_groups:
                 group["lr"] = options.rate * rate_at(step, options.steps, options.warmup)
-            counts = [n if len(pool) else 0 for pool, n in zip(pools, (options.real, options.synthetic), strict=True)]
             drawn = np.concatenate([rng.choice(pool, n) for pool, n in zip(pools, counts, strict=True) if n])
-            rated = glimpse.heads(looks.numbers[drawn].to(device))
-            loss = _loss(rated, looks, torch.from_numpy(drawn), options.synthetic_weight)
+            ratings = rater.heads(table.features[drawn].to(device))
+            loss = _loss(ratings, table, torch.from_numpy(drawn), options.synthetic_weight)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             if (step + 1) % 100 == 0:
                 lines.write(json.dumps({"step": step + 1, "loss": round(loss.item(), 4)}) + "\n")
-    glimpse.taught.fill_(True)
-    glimpse.cpu().eval()
+    rater.trained.fill_(True)
+    rater.cpu().eval()
 
 
-def _loss(rated: Tensor, looks: Glimpses, drawn: Tensor, synthetic_weight: float) -> Tensor:
-    """Mean over looks and over the heads that may learn from them; rated (n, HEADS)."""
-    device = rated.device
-    mos, fold, real = (part[drawn].to(device) for part in (looks.mos, looks.fold, looks.real))
-    weight = torch.where(real, 1.0, synthetic_weight)[:, None]
+def _loss(ratings: Tensor, table: FeatureTable, drawn: Tensor, synthetic_weight: float) -> Tensor:
+    """Return the mean loss over views and over the heads that may learn from them; ratings (n, HEADS)."""
+    device = ratings.device
+    mos, fold, rated = (part[drawn].to(device) for part in (table.mos, table.fold, table.rated))
+    weight = torch.where(rated, 1.0, synthetic_weight)[:, None]
     weight = weight * (fold[:, None] != torch.arange(HEADS, device=device))
-    missed = F.smooth_l1_loss(rated, mos[:, None].expand_as(rated), beta=0.3, reduction="none")
-    return (missed * weight).sum() / weight.sum()
+    error = F.smooth_l1_loss(ratings, mos[:, None].expand_as(ratings), beta=0.3, reduction="none")
+    return (error * weight).sum() / weight.sum()
 
 
 @torch.no_grad()
-def ratings(glimpse: Glimpse, looks: Glimpses) -> Tensor:
-    """What the decoder is told, (N,): of a training picture the rating by the head that has not learned from it, of any
-    other the mean of all."""
-    each = torch.cat([glimpse.heads(part) for part in torch.split(looks.numbers, 1024)])
-    return torch.where(looks.trained, each.gather(1, looks.fold[:, None])[:, 0], each.mean(dim=1))
+def out_of_fold_ratings(rater: ImagenetRater, table: FeatureTable) -> Tensor:
+    """Return ratings (N,): of a training view by the head that did not learn from it, of any other the mean of all."""
+    each = torch.cat([rater.heads(part) for part in torch.split(table.features, 1024)])
+    return torch.where(table.trained, each.gather(1, table.fold[:, None])[:, 0], each.mean(dim=1))

@@ -1,4 +1,4 @@
-"""The page of an ablation: tables, plots, and what was expected beside what was found. All numbers are of the runs."""
+"""Write the page of an ablation: tables, plots, and expectations beside results. All numbers are from the runs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from snellen.evaluate.report.plot import Axes, bars, lines, span, standalone
-from snellen.evaluate.report.tables import Figure, Table, number, spread
-from snellen.evaluate.stats.correlation import bootstrap_interval, srcc
+from snellen.evaluate.report.tables import Figure, Table, estimate, number
+from snellen.evaluate.stats.bootstrap import bootstrap_interval
+from snellen.evaluate.stats.correlation import srcc
 from snellen.train.log import FIFTHS
 
 BASE, FULL = "SFT", "RL"
-"""The model that all runs start from, and the run from which each other one leaves something out."""
-BARE, NATURAL = "without KL-Coverage", "without re-sampling"
+"""The model that all runs start from, and the complete run, of which each other one leaves something out."""
+WITHOUT_KL, UNIFORM = "without KL-Coverage", "without re-sampling"
 
 VALIDATED = (
     ("SRCC", "srcc", 3),
@@ -24,44 +25,43 @@ VALIDATED = (
     ("bias, lowest fifth", "bias_1", 2),
     ("bias, highest fifth", "bias_5", 2),
     ("rating entropy", "rating_entropy", 2),
-    ("distinct ratings", "distinct_ratings", 2),
-    ("distinct-2", "distinct_2", 3),
     ("crop rate", "crop_rate", 2),
     ("fault covered", "fault_covered", 2),
     ("crop area", "crop_area", 2),
     ("refinement", "refinement", 3),
     ("closer", "closer", 2),
+    ("kind listed", "kind_listed", 2),
     ("false alarms", "false_alarm", 2),
     ("readable", "readable", 3),
 )
-"""Of the validation pass: heading, name, digits."""
+"""Columns of the validation pass: heading, name, digits."""
 LOGGED = (
     ("reward", "reward", 2),
     ("error", "error", 2),
-    ("rating entropy", "rating_entropy", 2),
-    ("word entropy", "word_entropy", 2),
+    ("action entropy", "entropy", 2),
     ("distinct ratings", "distinct_ratings", 2),
     ("distinct-2", "distinct_2", 3),
     ("crop rate", "crop_rate", 2),
     ("KL to SFT", "kl", 3),
 )
-"""Of the training log; the first six are drawn over the steps."""
-DIVERSITY = LOGGED[2:6]
+"""Columns of the training log."""
+DRAWN, DIVERSITY = LOGGED[:5], LOGGED[2:5]
+"""Columns that are drawn over the steps, and those that measure diversity."""
 FAMILIES = (
-    ("regularisers", (FULL, BARE, "ordinary KL", "entropy bonus")),
-    ("rewards and sampling", (FULL, NATURAL, "without rank", "without refinement and grounding", "token credit")),
+    ("regularisers", (FULL, WITHOUT_KL, "ordinary KL", "entropy bonus")),
+    ("rewards and sampling", (FULL, UNIFORM, "without rank", "without refinement and grounding", "credit by action")),
 )
-"""Which settings share a plot."""
-LEGEND = """Bias is score - MOS in MOS, in the lowest and the highest fifth of the held-out pictures' MOS. Entropies are
-in nats. Distinct ratings: different ones / all. Distinct-2: different pairs of neighbouring words / all. Fault covered:
-local faults half of which a crop held; crop area: how much of the picture these crops show. Refinement: how much closer
-to the MOS the last rating is than the first, in MOS; closer: in what share of the pictures it is. False alarms: clean
-pictures with an issue."""
+"""Settings that share a plot."""
+LEGEND = """Bias is score - MOS, in the lowest and the highest fifth of the held-out pictures' MOS. Entropies: nats.
+Fault covered: share of local faults half of which a crop shows; crop area: share of the picture that these crops show.
+Refinement: decrease of the absolute error from the first to the last rating, MOS; closer: share of pictures where it
+decreases. Kind listed: share of faults whose kind is among the issues. False alarms: share of clean pictures with an
+issue."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training run and its validation pass. numbers: by name. scores, mos: of the real pictures, (N,), NaN for no
+    """One training run and its validation pass. numbers: by name. scores, mos: of the rated pictures, (N,), NaN for no
     score. log: name -> value of every step; empty for `BASE`."""
 
     setting: str
@@ -74,22 +74,22 @@ class Run:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The chosen model and the one that it began from on a test set: the commands that evaluated them, and tables of
-    what differs."""
+    """The chosen model and the one that it started from on a test set: the commands that evaluated them, and tables of
+    differences."""
 
     commands: Sequence[str]
     tables: Sequence[Table]
 
 
 def cell(values: Sequence[float], digits: int) -> str:
-    """Mean and, with several seeds, half their range: "0.812 ± 0.004"; a dash for nothing."""
+    """Return the mean and, for several seeds, half their range: "0.812 ± 0.004"; a dash for nothing."""
     there = [value for value in values if not np.isnan(value)]
     half = f" ± {number((max(there) - min(there)) / 2, digits)}" if len(there) > 1 else ""
     return number(float(np.mean(there)), digits) + half if there else "-"
 
 
 def tenth(run: Run, name: str, last: bool) -> float:
-    """Mean of the last, or first, tenth of the steps; NaN where nothing was logged."""
+    """Return the mean over the last, or first, tenth of the steps; NaN where nothing was logged."""
     values = np.array(run.log[name], float)
     some = max(1, len(values) // 10)
     part = values[-some:] if last else values[:some]
@@ -98,7 +98,8 @@ def tenth(run: Run, name: str, last: bool) -> float:
 
 
 def gain(runs: Sequence[Run], base: Run, n: int = 1000) -> tuple[float, float, float]:
-    """Mean SRCC of the seeds - that of `base`, with its paired bootstrap 95 % interval; of pictures that all scored."""
+    """Return the mean SRCC of the seeds minus that of `base`, with its paired bootstrap 95 % interval; of the
+    pictures that all scored."""
     mos, *scores = (np.array(one, float) for one in (base.mos, base.scores, *(run.scores for run in runs)))
     there = ~np.isnan(np.stack(scores)).any(axis=0)
 
@@ -115,7 +116,7 @@ def validated_table(groups: Mapping[str, Sequence[Run]]) -> Table:
     rows = []
     for setting, runs in groups.items():
         cells = [cell([run.numbers[name] for run in runs], digits) for _, name, digits in VALIDATED]
-        better = "" if setting == BASE else spread(gain(runs, base))
+        better = "" if setting == BASE else estimate(gain(runs, base))
         rows.append([setting, str(len(runs)), cells[0], better, *cells[1:]])
     heads = [head for head, _, _ in VALIDATED]
     return Table("Held-out pictures", ["setting", "runs", heads[0], "SRCC - SFT", *heads[1:]], rows, LEGEND)
@@ -144,7 +145,7 @@ def logged_table(groups: Mapping[str, Sequence[Run]]) -> Table:
 
 
 def verdict(high: Sequence[float], low: Sequence[float]) -> str:
-    """Is what should be higher higher: confirmed or refuted where the ranges of the seeds do not meet."""
+    """Return "confirmed" where all of `high` exceed all of `low`, "refuted" for the opposite, else "undecided"."""
     values = [*high, *low]
     if not high or not low or np.isnan(values).any() or len(values) < 3:
         return "undecided"  # one run against one proves nothing
@@ -154,26 +155,27 @@ def verdict(high: Sequence[float], low: Sequence[float]) -> str:
 
 
 def expectations(groups: Mapping[str, Sequence[Run]]) -> Table:
-    """What the method promises, line by line. Lines about settings that did not run are left out."""
+    """Return the promises of the method with the results. Lines about settings that did not run are left out."""
     (base,) = groups[BASE]
     rows: list[list[str]] = []
 
     def line(expected: str, high: list[float], low: list[float], digits: int, order: str) -> None:
         rows.append([expected, f"{cell(high, digits)} {order} {cell(low, digits)}", verdict(high, low)])
 
-    full, bare, natural = (groups.get(name, []) for name in (FULL, BARE, NATURAL))
+    full, bare, natural = (groups.get(name, []) for name in (FULL, WITHOUT_KL, UNIFORM))
     for head, name, digits in DIVERSITY:
-        ends = {one: [tenth(run, name, last=True) for run in groups.get(one, [])] for one in (FULL, BARE)}
-        starts = {one: [tenth(run, name, last=False) for run in groups.get(one, [])] for one in (FULL, BARE)}
+        ends = {one: [tenth(run, name, last=True) for run in groups.get(one, [])] for one in (FULL, WITHOUT_KL)}
+        starts = {one: [tenth(run, name, last=False) for run in groups.get(one, [])] for one in (FULL, WITHOUT_KL)}
         if bare:
-            line(f"without KL-Coverage, {head} falls", starts[BARE], ends[BARE], digits, "at first, at the end")
+            before, after = starts[WITHOUT_KL], ends[WITHOUT_KL]
+            line(f"without KL-Coverage, {head} falls", before, after, digits, "at first, at the end")
         if full:
             fell = verdict(starts[FULL], ends[FULL])
-            told = {"confirmed": "refuted", "undecided": "undecided", "refuted": "confirmed"}[fell]
+            kept = {"confirmed": "refuted", "undecided": "undecided", "refuted": "confirmed"}[fell]
             values = f"{cell(starts[FULL], digits)} at first, at the end {cell(ends[FULL], digits)}"
-            rows.append([f"with KL-Coverage, {head} does not fall", values, told])
+            rows.append([f"with KL-Coverage, {head} does not fall", values, kept])
         if full and bare:
-            line(f"{head} ends higher with KL-Coverage than without", ends[FULL], ends[BARE], digits, "against")
+            line(f"{head} ends higher with KL-Coverage than without", ends[FULL], ends[WITHOUT_KL], digits, "against")
     for head, name in (("lowest", "bias_1"), ("highest", "bias_5")):
         if full and natural:
             off, less = ([abs(run.numbers[name]) for run in runs] for runs in (natural, full))
@@ -188,7 +190,8 @@ def expectations(groups: Mapping[str, Sequence[Run]]) -> Table:
 
 
 def curve(runs: Sequence[Run], name: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """(steps, value): mean over seeds and over the tenth of the steps before; steps without any value are left out."""
+    """Return (steps, value): the mean over seeds and over the last tenth of the steps so far; steps without
+    any value are left out."""
     steps = min(len(run.log[name]) for run in runs)
     table = np.array([run.log[name][:steps] for run in runs], float)
     some = max(1, steps // 10)
@@ -199,9 +202,9 @@ def curve(runs: Sequence[Run], name: str) -> tuple[npt.NDArray[np.float64], npt.
 
 
 def figures(groups: Mapping[str, Sequence[Run]]) -> dict[str, Figure]:
-    """By the name of their file: curves over the steps by family of settings, and bars of bias."""
+    """Return the figures by file name: curves over the steps by family of settings, and bars of bias."""
     drawn = {}
-    for head, name, _ in LOGGED[:6]:
+    for head, name, _ in DRAWN:
         for family, settings in FAMILIES:
             curves = {one: curve(groups[one], name) for one in settings if one in groups}
             curves = {one: xy for one, xy in curves.items() if len(xy[0])}
@@ -221,7 +224,7 @@ def figures(groups: Mapping[str, Sequence[Run]]) -> dict[str, Figure]:
 
 
 def on_test(tested: Sequence[Comparison]) -> list[str]:
-    """The section about the test split; nothing where nothing was evaluated on it."""
+    """Return the section about the test split; nothing where nothing was evaluated on it."""
     if not tested:
         return []
     begin = "### On the test split, once\n\nThe chosen model (first) and the one that it began from (second)."
@@ -236,7 +239,7 @@ def on_test(tested: Sequence[Comparison]) -> list[str]:
 def write_page(
     page: Path, runs: Sequence[Run], command: str, synthetic: int, tested: Sequence[Comparison] = ()
 ) -> None:
-    """`page`, and its figures in the folder beside it. synthetic: pictures of that kind in the validation pass."""
+
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.setting, []).append(run)
@@ -244,9 +247,9 @@ def write_page(
     steps = max((len(run.log["seconds"]) for run in trained), default=0)
     minutes = [sum(run.log["seconds"]) / 60 for run in trained]
     facts = (
-        f"Every number and plot is written by `runs/ablation.py`:\n\n```sh\n{command}\n```\n\n"
-        f"Validated on {len(runs[0].mos)} real and {synthetic} synthetic held-out pictures, none of them of the test "
-        f"split, greedily and as the bundled model answers. {len(trained)} runs of "
+        f"Every number and plot is written by `recipes/bench/ablation.py`:\n\n```sh\n{command}\n```\n\n"
+        f"Validated on {len(runs[0].mos)} rated and {synthetic} synthetic held-out pictures, none of them of the test "
+        f"split, with the most probable actions. {len(trained)} runs of "
         f"{steps} steps, {cell(minutes, 1)} minutes of training each; "
         "± is half the range over the seeds, brackets are paired bootstrap 95 % intervals."
     )
@@ -260,7 +263,7 @@ def write_page(
         shown.append(f"**{figure.title}**\n\n![{figure.title}]({folder.name}/{name}.svg)")
     tables = [table(groups).markdown().strip() for table in (validated_table, bias_table, expectations, logged_table)]
     tables += on_test(tested)
-    parts = ["# What each part of the reinforcement stage is worth", facts, *tables, "### Over training", *shown]
+    parts = ["# Ablation of GRPO", facts, *tables, "### Over training", *shown]
     page.write_text(
         "\n\n".join(part.removeprefix("#") if part.startswith("###") else part for part in parts) + "\n",
         encoding="utf-8",

@@ -1,4 +1,4 @@
-"""What a script measured, as a table on the screen and as OUT/NAME.json for runs/publish.py."""
+"""Numbers that a script measured, with the command and the weights that they belong to: OUT/NAME.json."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from snellen.evaluate.files import surroundings, write_json
 from snellen.evaluate.predict import weights_of
 from snellen.evaluate.report.tables import Table
 
-Rows = Mapping[str, float | int | str | None]
+Numbers = Mapping[str, float | int | str | None]
 
 
-def publish(name: str, out: Path, title: str, rows: Rows, model: str, version: str) -> None:
-    """Print the numbers; write them with the command and the weights they belong to. model: as for `Options`."""
+def write_measurements(name: str, out: Path, title: str, numbers: Numbers, model: str, version: str) -> None:
+    """Print the numbers as a table and write them to out/NAME.json. model: as for `Options`."""
     data: dict[str, Any] = {
         **surroundings(),
         "command": ["python", *sys.argv],
         "title": title,
         "model": {"version": version, "weights_sha256": weights_of(model)},
-        "numbers": dict(rows),
+        "numbers": dict(numbers),
     }
     out.mkdir(parents=True, exist_ok=True)
     write_json(data, out / f"{name}.json")
-    print(table(title, rows).markdown())
+    print(measurements_table(title, numbers).markdown())
     print(f"written: {out / name}.json")
 
 
-def table(title: str, rows: Rows) -> Table:
-    """The numbers in words; a dash where one is not defined."""
-    return Table(title, ["what", "value"], [[name, words(value)] for name, value in rows.items()])
+def measurements_table(title: str, numbers: Numbers) -> Table:
+    """Return a table of the numbers."""
+    return Table(title, ["measurement", "value"], [[name, _words(value)] for name, value in numbers.items()])
 
 
-def words(value: float | int | str | None) -> str:
-    """Small numbers keep their digits; a dash for None and NaN."""
+def _words(value: float | int | str | None) -> str:
+    """Format a value with four significant digits; a dash for None and NaN."""
     if value is None or value != value:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def card_version(folder: Path) -> str:
-    """The version that the card of a model's folder names."""
+    """Return the version in the card of a model folder."""
     return str(json.loads((folder / "card.json").read_text(encoding="utf-8"))["version"])

@@ -1,17 +1,16 @@
-"""Seconds and megabytes of the model in the package, through the real command where that is what a user runs.
+"""Measure time and memory of the bundled model, through the command line where a user would use that.
 
-    python runs/speed.py --manifest build/biq2021.jsonl --photographs build/photographs.jsonl --out build/speed
+    python recipes/bench/speed.py --manifest build/biq2021.jsonl --photographs build/photographs.jsonl --out build/speed
 
-Median times, warm, with all cores: a full assessment of a 12 MP JPEG, one look without text, the same beside PyPI's
-BRISQUE on pictures of 512 px (extra "peers"); cold `snellen assess`; peak memory on 24 MP; the wheel, and what
-installing it takes (`--no-size` leaves these two out; they need pip and an index). Nothing else should be running.
-Writes OUT/speed.json.
+Median times, warm, on all cores: a full assessment of a 12 MP JPEG, the same score only, score only beside PyPI's
+BRISQUE on pictures of 512 px (extra "baselines"); cold `snellen assess`; peak memory on 24 MP; size of the wheel and of
+an installation (`--no-size` leaves these two out; they need pip and an index). Nothing else should be running. Writes
+OUT/speed.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -24,21 +23,21 @@ from functools import partial
 from pathlib import Path
 
 from PIL import Image
-from result import publish
 
 from snellen.assessor import Assessor
-from snellen.backends.onnx import BundledBackend
+from snellen.backends.onnx import Snellen1Backend
 from snellen.data.sample import read_manifest
-from snellen.evaluate.baselines import open_peer
+from snellen.evaluate import baselines
+from snellen.evaluate.measurements import Numbers, write_measurements
 from snellen.image import load
+from snellen.train.snellen1.sources import read_photographs
 
-ROOT = Path(__file__).parent.parent
-Values = dict[str, float | int | str | None]
+ROOT = Path(__file__).parents[2]
 
 
-def full_assessment(twelve: str, repeats: int) -> Values:
-    """Median seconds of `repeats` assessments of the 12 MP picture, after one that warms up."""
-    backend = BundledBackend()
+def full_assessment(twelve: str, repeats: int) -> Numbers:
+    """Return median seconds of `repeats` assessments of the 12 MP picture, after one to warm up."""
+    backend = Snellen1Backend()
     full, short = Assessor(backend), Assessor(backend, score_only=True)
     return {
         "full assessment, 12 MP JPEG, warm, s": timed(partial(full.assess, [twelve]), repeats),
@@ -47,9 +46,9 @@ def full_assessment(twelve: str, repeats: int) -> Values:
     }
 
 
-def beside_brisque(paths: Sequence[str]) -> Values:
-    """Median seconds from file to score, ours and BRISQUE in turn, so that both meet the same machine."""
-    short, brisque = Assessor(BundledBackend(), score_only=True), open_peer("brisque")
+def beside_brisque(paths: Sequence[str]) -> Numbers:
+    """Return median seconds from file to score, ours and BRISQUE in turn, so that both see the same load."""
+    short, brisque = Assessor(Snellen1Backend(), score_only=True), baselines.open_baseline("brisque")
     ours, theirs = [], []
     for path in (paths[0], *paths):  # the first warms up
         ours.append(seconds(partial(short.assess, [path])))
@@ -58,8 +57,8 @@ def beside_brisque(paths: Sequence[str]) -> Values:
     return {"score only, 512 px, s": mine, "brisque, 512 px, s": other, "score only / brisque": mine / other}
 
 
-def commands(twelve: str, twenty_four: str, small: str) -> Values:
-    """Wall seconds of a cold start, median of three, and peak memory."""
+def commands(twelve: str, twenty_four: str, small: str) -> Numbers:
+    """Return wall seconds of a cold start, median of three, and peak memory."""
     assess = [sys.executable, "-m", "snellen", "assess"]
     return {
         "cold snellen assess, 12 MP, s": statistics.median(command([*assess, twelve])[0] for _ in range(3)),
@@ -68,8 +67,8 @@ def commands(twelve: str, twenty_four: str, small: str) -> Values:
     }
 
 
-def sizes(folder: Path) -> Values:
-    """MB of the wheel, and of all that installing it puts into an empty folder (packages come from the index)."""
+def sizes(folder: Path) -> Numbers:
+    """Return MB of the wheel, and of everything that its installation puts into an empty folder."""
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     command([*pip, "wheel", str(ROOT), "--no-deps", "--wheel-dir", str(folder)])
     (wheel,) = folder.glob("snellen-*.whl")
@@ -82,27 +81,27 @@ def sizes(folder: Path) -> Values:
 
 
 def save_resized(source: str, size: tuple[int, int], path: Path) -> str:
-    """A JPEG of that size."""
+    """Save a JPEG of a size, px."""
     picture = Image.fromarray(load(source).pixels)
     picture.resize(size, Image.Resampling.LANCZOS).save(path, quality=92)
     return str(path)
 
 
 def timed(call: Callable[[], object], repeats: int) -> float:
-    """Median seconds of `repeats` calls after one that warms up."""
+    """Return the median seconds of `repeats` calls after one to warm up."""
     call()
     return statistics.median(seconds(call) for _ in range(repeats))
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Of one call, by the wall clock."""
+    """Return the wall-clock seconds of one call."""
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
 
 
 def command(words: Sequence[str]) -> tuple[float, float]:
-    """Wall seconds and peak resident MB of a command, which must succeed."""
+    """Return wall seconds and peak resident MB of a command; SystemExit if it fails."""
     began = time.perf_counter()
     child = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert child.stderr is not None
@@ -115,24 +114,24 @@ def command(words: Sequence[str]) -> tuple[float, float]:
 
 
 def megabytes(usage: resource.struct_rusage) -> float:
-    """Peak resident size; Linux counts in KiB, macOS in bytes."""
+    """Return the peak resident size; Linux counts in KiB, macOS in bytes."""
     return usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--manifest", type=Path, required=True, help="BIQ2021, as runs/sources.py writes it")
-    parser.add_argument("--photographs", type=Path, required=True, help="what runs/sources.py wrote")
+    parser.add_argument("--manifest", type=Path, required=True, help="BIQ2021, from 00_sources.py")
+    parser.add_argument("--photographs", type=Path, required=True, help="photographs.jsonl, from 00_sources.py")
     parser.add_argument("--pictures", type=int, default=30, help="beside BRISQUE (30)")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--no-size", dest="size", action="store_false")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    rows = [json.loads(line) for line in args.photographs.read_text(encoding="utf-8").splitlines()]
-    largest = max((row for row in rows if row["split"] == "test"), key=lambda row: row["width"] * row["height"])["path"]
+    tests = [one.photograph for one in read_photographs(args.photographs) if one.split == "test"]
+    largest = max(tests, key=lambda photograph: photograph.megapixels).path
     tested = [os.path.abspath(sample.path) for sample in read_manifest(args.manifest) if sample.split == "test"]
     small = tested[:: max(1, len(tested) // args.pictures)][: args.pictures]
-    found: Values = {"cores": os.cpu_count()}
+    found: dict[str, float | int | str | None] = {"cores": os.cpu_count()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         twelve = save_resized(largest, (4000, 3000), folder / "12mp.jpg")
@@ -142,7 +141,7 @@ def main() -> None:
         found |= commands(twelve, twenty_four, small[0])
         if args.size:
             found |= sizes(folder)
-    publish("speed", args.out, "Time and memory", found, "snellen-1", BundledBackend().version)
+    write_measurements("speed", args.out, "Time and memory", found, "snellen-1", Snellen1Backend().version)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,34 @@
+r"""Stage 9: fit the model's 90 % interval on the held-out rated pictures, into its card.json.
+
+    python recipes/snellen-1/09_calibrate.py --manifest build/biq2021.jsonl --model build/model --out build/calibrate
+
+These are the 800 rated pictures that no stage trained on; no test picture is among them. A killed run is continued.
+Writes OUT/calibrate.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from snellen.data.sample import read_manifest
+from snellen.evaluate import Options, calibrate
+from snellen.evaluate.measurements import card_version, write_measurements
+from snellen.train.snellen1.views import training_pictures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--manifest", type=Path, required=True, help="rated pictures")
+    parser.add_argument("--model", type=Path, required=True, help="model folder")
+    parser.add_argument("--workers", type=int, default=1, help="processes, one thread each")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    held_out = training_pictures(read_manifest(args.manifest))[1]
+    fitted = calibrate(held_out, args.model, Options(str(args.model)), args.out, workers=args.workers)
+    title = "Calibration on the held-out training pictures"
+    write_measurements("calibrate", args.out, title, fitted, str(args.model), card_version(args.model))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Stage 6: write trained weights as a model folder, and load the weights of a released one to go on from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+
+from snellen.backends.onnx import GRAPHS
+from snellen.snellen1.export import export_onnx
+from snellen.snellen1.from_onnx import load_trained
+from snellen.snellen1.perception import Perception
+from snellen.snellen1.rating_head import RatingHead
+from snellen.vocabulary import KINDS
+
+THRESHOLD = 0.35
+"""Probability from which on a detected fault is listed as an issue, for every kind that has no threshold of its own."""
+
+
+def load_weights(perception: Path, rating_head: Path) -> tuple[Perception, RatingHead]:
+    """Load perception.pt and rating_head.pt."""
+    head = RatingHead()
+    head.load_state_dict(torch.load(rating_head, weights_only=True, map_location="cpu"))
+    return Perception.open(perception), head.eval()
+
+
+def write_model(perception: Path, rating_head: Path, version: str, out: Path) -> None:
+    """Write the model folder `out`: the ONNX graphs and card.json, without a calibration of its interval."""
+    export_onnx(*load_weights(perception, rating_head), out)
+    card = {
+        "name": "snellen-1",
+        "version": version,
+        "calibration": None,
+        "thresholds": dict.fromkeys(KINDS, THRESHOLD),
+        "sha256": {
+            f"{graph}.onnx": hashlib.sha256((out / f"{graph}.onnx").read_bytes()).hexdigest() for graph in GRAPHS
+        },
+    }
+    (out / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+
+
+def read_model(model: Path, out: Path) -> None:
+    """Write the torch weights of a model folder, out/perception.pt and out/rating_head.pt, to begin stages from.
+
+    Exported again they are the same graphs to the last bit. Weights that only training uses begin anew.
+    """
+    perception, head = load_trained(model)
+    out.mkdir(parents=True, exist_ok=True)
+    perception.save(out / "perception.pt")
+    torch.save(head.state_dict(), out / "rating_head.pt")
