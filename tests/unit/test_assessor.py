@@ -17,7 +17,7 @@ from snellen.assessor import Assessor
 from snellen.backend import BackendError, Calibration, Conversation, Reply, Sampling
 from snellen.backends.scripted import ScriptedBackend
 from snellen.draw import CROP_COLOR, SEVERITY_COLORS
-from snellen.image import ImageError, Picture
+from snellen.image import ImageError, Picture, View
 from snellen.region import FULL, Region
 from snellen.reply import Answer, Issue, Rationale, parse_reply, render_reply
 from snellen.zoom import ZOOM_PRESETS, ZoomPolicy
@@ -235,6 +235,27 @@ def test_a_reply_that_was_cut_off_says_so() -> None:
     assert a.error is not None
     assert "cut off at 9 tokens" in a.error.problem
     assert a.error.remedy == "allow more tokens"
+
+
+def test_a_repaired_reply_counts_and_lists_its_repairs() -> None:
+    a = one([f"```\n{final(2.25)}\n```"])
+    assert (a.score, a.error) == (2.25, None)
+    assert a.to_dict()["steps"][0]["repaired"] == ["code fence"]
+    assert one([final(2.25)]).to_dict()["steps"][0]["repaired"] == []
+
+
+def test_boxes_are_read_in_the_units_of_the_backend() -> None:
+    class Thousandths(ScriptedBackend):
+        def box_scale(self, view: View) -> tuple[float, float]:
+            assert view.region == FULL  # also in later rounds: boxes are of the whole picture
+            return 1000.0, 1000.0
+
+    box = crop_at(CORNER).replace("[0.50, 0.50, 1.00, 1.00]", "[500, 500, 1000, 1000]")
+    (a,) = Assessor(Thousandths([box, box])).assess([noise_picture()])
+    assert [step.region for step in a.steps] == [FULL, CORNER]
+    assert [step.parsed.repaired for step in a.steps if step.parsed] == [("box units",)] * 2
+    refused = one([box])
+    assert refused.error is not None and "bad_bbox" in refused.error.problem
 
 
 INVALID_BOX = crop_at(CORNER).replace("[0.50, 0.50, 1.00, 1.00]", "[0.90, 0.90, 0.20, 0.20]")
