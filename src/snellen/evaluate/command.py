@@ -52,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="continue the run in DIR, or add to it")
     add_quiet(parser)
     parser.set_defaults(task=run_evaluate)
-    commands = parser.add_subparsers(title="compare two runs", metavar="diff")
+    parser.usage = "snellen evaluate --data DATA ... --out DIR [options]\n       snellen evaluate diff A B [--json]"
+    commands = parser.add_subparsers(title="compare two runs", metavar="diff", prog="snellen evaluate")
     diff = commands.add_parser("diff", help="paired differences between two runs, picture by picture")
     diff.add_argument("first", metavar="A", type=Path, help="--out of a run")
     diff.add_argument("second", metavar="B", type=Path, help="--out of another run on the same data")

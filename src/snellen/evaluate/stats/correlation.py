@@ -7,10 +7,11 @@ defined: fewer than two pictures, or a constant array.
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import curve_fit
+from scipy.optimize import OptimizeWarning, curve_fit
 
 from snellen.evaluate.stats import bootstrap
 from snellen.evaluate.stats.arrays import Floats, vectors
@@ -91,7 +92,9 @@ def fit_logistic(predicted: npt.ArrayLike, wanted: npt.ArrayLike) -> tuple[float
     def curve(s: Floats, top: float, bottom: float, middle: float, width: float) -> Floats:
         return logistic(s, (top, bottom, middle, width))
 
-    (top, bottom, middle, width), _ = curve_fit(curve, (a - a.mean()) / scale, b, start, maxfev=20000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OptimizeWarning)  # of the covariance, which is not used
+        (top, bottom, middle, width), _ = curve_fit(curve, (a - a.mean()) / scale, b, start, maxfev=20000)
     return float(top), float(bottom), float(middle * scale + a.mean()), float(abs(width) * scale)
 
 

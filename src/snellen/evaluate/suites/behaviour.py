@@ -177,6 +177,8 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
         shown.append(Table("Crop bias: clean crops of clean photographs", head, bias, note))
         shown.append(_portraits_table(summary["portraits"]))
     for name, values in summary["refinement"].items():
+        if not values["two rounds"]:
+            continue
         lines = [[what, _cell(value)] for what, value in values.items()]
         note = "Score after the last round against the first. Errors and moves in MOS."
         shown.append(Table(f"Refinement in the second round: {name}", ["measure", "value"], lines, note))
