@@ -167,3 +167,13 @@ def test_outcome_and_truth_are_read_from_assessment_and_manifest() -> None:
     assert truth_of(Sample("a", 3.0), real=True) == REAL
     with pytest.raises(ValueError, match="a: no mos"):
         truth_of(Sample("a"), real=True)
+
+
+def test_a_repaired_reply_is_rated_but_earns_no_format_reward() -> None:
+    fenced = '```\n<think></think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 2.00, "tool": "final"}</answer>\n```'
+    picture = Picture(np.full((64, 64, 3), 90, np.uint8), "a")
+    (assessment,) = Assessor(ScriptedBackend([fenced])).assess([picture])
+    outcome = outcome_of(assessment)
+    assert outcome == Outcome(True, (2.0,), (), (), repaired=True)
+    rewards = rewards_of([[outcome, FINAL]], [Truth(2.0, True, None)], width=0.5)
+    assert rewards["format"].tolist() == [[0.0, 1.0]] and rewards["score"][0, 0] == 1.0

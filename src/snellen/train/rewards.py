@@ -57,13 +57,15 @@ class Outcome:
 
     readable: True where every reply could be parsed. ratings: one per readable round, 1..5: the expectation of the
     round's rating distribution, or the written rating where the policy gives none. crops: regions shown after the
-    first view. issues: of the last reply, () where it could not be parsed.
+    first view. issues: of the last reply, () where it could not be parsed. repaired: True where the form of a reply had
+    to be repaired.
     """
 
     readable: bool
     ratings: tuple[float, ...]
     crops: tuple[Region, ...]
     issues: tuple[Issue, ...]
+    repaired: bool = False
 
 
 def truth_of(sample: Sample, real: bool) -> Truth:
@@ -82,12 +84,13 @@ def outcome_of(assessment: Assessment) -> Outcome:
         raise ValueError(f"{assessment.name}: {problem}; correct the manifest or the file")
     ratings = tuple(step.score for step in assessment.steps if step.score is not None)
     crops = tuple(step.region for step in assessment.steps[1:])
-    return Outcome(assessment.error is None, ratings, crops, assessment.issues)
+    repaired = any(step.parsed.repaired for step in assessment.steps if step.parsed is not None)
+    return Outcome(assessment.error is None, ratings, crops, assessment.issues, repaired)
 
 
-def format_reward(readable: npt.ArrayLike) -> Floats:
-    """1 where every reply of the rollout could be parsed (see `snellen.reply.parse_reply`), else 0."""
-    return np.asarray(readable, np.float64)
+def format_reward(well_formed: npt.ArrayLike) -> Floats:
+    """1 where every reply of the rollout was parsed without a repair (see `snellen.reply.parse_reply`), else 0."""
+    return np.asarray(well_formed, np.float64)
 
 
 def score(rating: npt.ArrayLike, mos: npt.ArrayLike, width: float) -> Floats:
@@ -198,7 +201,7 @@ def rewards_of(outcomes: Sequence[Sequence[Outcome]], truths: Sequence[Truth], w
     rounds = _table(outcomes, lambda one: len(one.ratings))
     pairs = list(zip(outcomes, truths, strict=True))
     return {
-        "format": format_reward(_table(outcomes, lambda one: one.readable)),
+        "format": format_reward(_table(outcomes, lambda one: one.readable and not one.repaired)),
         "score": last_score,
         "rank": rank(last, mos, scale),
         "first": first_score,
