@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from snellen.assessment import Assessment, AssessmentError, Step
     from snellen.assessor import Assessor, Source
     from snellen.backend import Backend, BackendError
-    from snellen.features import features
+    from snellen.features import measure
     from snellen.image import ImageError, Picture, load
     from snellen.region import Region
     from snellen.reply import Issue
@@ -39,8 +39,8 @@ _HOMES = {
     "Picture": "snellen.image",
     "Region": "snellen.region",
     "Step": "snellen.assessment",
-    "features": "snellen.features",
     "load": "snellen.image",
+    "measure": "snellen.features",
 }
 
 __all__ = [
@@ -54,8 +54,8 @@ __all__ = [
     "Region",
     "Step",
     "assess",
-    "features",
     "load",
+    "measure",
     "score",
 ]
 

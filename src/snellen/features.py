@@ -79,7 +79,7 @@ class Features:
         }
 
 
-def features(picture: Picture | NDArray[Any]) -> Features:
+def measure(picture: Picture | NDArray[Any]) -> Features:
     """Measure a picture, or an array as ``snellen.image.load`` takes it. Deterministic.
 
     Global values: ``noise`` is the median and ``blockiness`` the mean over the cells; the others are measured on all

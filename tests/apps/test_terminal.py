@@ -11,7 +11,7 @@ from snellen.assessment import Assessment
 from snellen.assessor import Assessor
 from snellen.backend import Calibration, RatingDistribution, Reply
 from snellen.backends.scripted import ScriptedBackend
-from snellen.features import features
+from snellen.features import measure
 from snellen.image import Picture
 from snellen.region import FULL, Region
 from snellen.reply import Answer, Issue, Rationale, render_reply
@@ -64,18 +64,18 @@ def test_nothing_is_wider_than_the_terminal() -> None:
     long = assess("folder/" * 30 + "a.png", Issue("oversharpening", 3, Region(0.1, 0.4, 0.3, 0.9)))
     for width in (80, 60):
         assert max(map(len, printed(assessment_text(long), width).splitlines())) <= width
-        assert max(map(len, printed(features_text("b.png", features(PIXELS)), width).splitlines())) <= width
+        assert max(map(len, printed(features_text("b.png", measure(PIXELS)), width).splitlines())) <= width
 
 
 def test_ascii_is_enough() -> None:
     assessment = assess("a.png", Issue("noise", 2, FULL))
     printed(assessment_text(assessment, ascii_only=True)).encode("ascii")
-    printed(features_text("a.png", features(PIXELS), ascii_only=True)).encode("ascii")
+    printed(features_text("a.png", measure(PIXELS), ascii_only=True)).encode("ascii")
 
 
 def test_maps_are_shaded_from_lowest_to_highest() -> None:
     ramp = np.repeat(np.linspace(60, 180, 400).astype(np.uint8)[None, :, None], 300, axis=0).repeat(3, axis=2)
-    text = printed(features_text("ramp.png", features(ramp)))
+    text = printed(features_text("ramp.png", measure(ramp)))
     lines = text[text.index("clipped highlights     luminance") :].splitlines()
     column = next(line for line in text.splitlines() if "clipped highlights     luminance" in line).index("luminance")
     rows = [line[column : column + 20] for line in lines[1:11]]

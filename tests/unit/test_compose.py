@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from snellen.evaluate.stats.text import kinds_in
-from snellen.features import Features, features
+from snellen.features import Features, measure
 from snellen.rationale import Facts, compose
 from snellen.rationale.compose import MOST_ISSUES
 from snellen.rationale.evidence import strengths, traits
@@ -104,7 +104,7 @@ def pictures() -> list[Features]:
             small.resize((192, 160), Image.Resampling.BICUBIC if seed % 2 else Image.Resampling.NEAREST)
         )
         noisy = pixels + rng.normal(0, float(rng.choice([0.1, 1.0, 8.0])), pixels.shape)
-        found.append(features(noisy.clip(0, 255).astype(np.uint8)))
+        found.append(measure(noisy.clip(0, 255).astype(np.uint8)))
     return found
 
 

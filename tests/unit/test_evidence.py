@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from snellen.data.distort import distort
-from snellen.features import CELLS, Feature, Features, features
+from snellen.features import CELLS, Feature, Features, measure
 from snellen.rationale.evidence import (
     evidence,
     inside,
@@ -58,11 +58,11 @@ def test_cells_are_counted_by_their_middle() -> None:
 def test_a_strong_fault_in_a_part_is_measured_there_and_not_elsewhere(
     clean: np.ndarray, name: str, kind: str, claim: str
 ) -> None:
-    faulty = features(distort(clean, name, 5, np.random.default_rng(0), PART))
+    faulty = measure(distort(clean, name, 5, np.random.default_rng(0), PART))
     assert claim in evidence(kind, PART, faulty)
     elsewhere = Region(0.0, 0.0, 0.25, 0.25)
     assert claim not in evidence(kind, elsewhere, faulty)
-    assert claim not in evidence(kind, PART, features(clean))
+    assert claim not in evidence(kind, PART, measure(clean))
 
 
 def test_comparisons_with_the_rest_need_a_rest() -> None:

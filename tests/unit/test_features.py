@@ -19,9 +19,9 @@ from snellen.features import (
     colourfulness,
     cut_tiles,
     edge_steepness,
-    features,
     hue_name,
     luminance,
+    measure,
     noise_level,
 )
 from snellen.image import ImageError, load
@@ -59,7 +59,7 @@ def flat(red: int, green: int, blue: int, side: int = 64) -> Pixels:
 
 
 def value(pixels: Pixels, name: str) -> float:
-    return features(pixels).values[name].value
+    return measure(pixels).values[name].value
 
 
 def only_inside(name: str, spoil: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -67,14 +67,14 @@ def only_inside(name: str, spoil: Any) -> tuple[np.ndarray[Any, Any], np.ndarray
     whole = drawing()
     spoiled = whole.copy()
     spoiled[144:336, 192:448] = spoil(whole)[144:336, 192:448]
-    change = features(spoiled).maps[name] - features(whole).maps[name]
+    change = measure(spoiled).maps[name] - measure(whole).maps[name]
     outside = np.ones((CELLS, CELLS), bool)
     outside[2:8, 2:8] = False  # a cell of margin around the seam
     return change[INSIDE], change[outside]
 
 
 def test_shape_and_form() -> None:
-    result = features(load(drawing()))
+    result = measure(load(drawing()))
     assert isinstance(result, Features) and set(result.values) == set(result.maps)
     for name, feature in result.values.items():
         assert result.maps[name].shape == (CELLS, CELLS) and result.maps[name].dtype == np.float32
@@ -89,14 +89,14 @@ def test_shape_and_form() -> None:
 @pytest.mark.parametrize("size", [(16, 16), (16, 300), (37, 53), (333, 97), (1700, 1300), (3000, 40)])
 def test_any_size_is_measured(size: tuple[int, int]) -> None:
     width, height = size
-    written = features(noisy(np.full((height, width, 3), 100, np.uint8), 4)).to_dict()
+    written = measure(noisy(np.full((height, width, 3), 100, np.uint8), 4)).to_dict()
     assert "NaN" not in json.dumps(written)
     assert 3 < written["noise"]["value"] < 5
 
 
 def test_flat_pictures_have_nothing_to_measure() -> None:
     for level in (0, 128, 255):
-        result = features(np.full((100, 100), level, np.uint8)).values
+        result = measure(np.full((100, 100), level, np.uint8)).values
         named = {"luminance": level / 255, "clipped_shadows": float(level == 0), "clipped_highlights": level // 255}
         for name, feature in result.items():
             assert feature.value == pytest.approx(named.get(name, 0.0)), name
@@ -104,7 +104,7 @@ def test_flat_pictures_have_nothing_to_measure() -> None:
 
 def test_what_is_no_picture_is_refused() -> None:
     with pytest.raises(ImageError):
-        features(np.zeros((5, 5), np.uint8))
+        measure(np.zeros((5, 5), np.uint8))
 
 
 def test_tiles_are_native_and_start_on_the_grid() -> None:
@@ -141,7 +141,7 @@ def test_edges_and_clipped_areas_are_not_noise() -> None:
     assert np.isnan(noise_level(np.full((1, 64, 64), 255, np.uint8))).all()
     burnt = noisy(drawing(), 5)
     burnt[:240] = 255
-    assert features(burnt).values["noise"].value == pytest.approx(5, rel=0.1)
+    assert measure(burnt).values["noise"].value == pytest.approx(5, rel=0.1)
 
 
 def test_steepness_by_hand() -> None:
@@ -217,7 +217,7 @@ def test_exposure_and_contrast_have_places() -> None:
     picture = np.full((400, 400, 3), 102, np.uint8)
     picture[:80, :80] = 255
     picture[320:, 320:] = 0
-    result = features(picture)
+    result = measure(picture)
     assert result.maps["clipped_highlights"][:2, :2].min() == 1 and result.maps["clipped_highlights"].sum() == 4
     assert result.maps["clipped_shadows"][8:, 8:].min() == 1 and result.maps["clipped_shadows"].sum() == 4
     assert result.values["luminance"].value == pytest.approx(0.04 * 1 + 0.92 * 0.4, abs=1e-3)
@@ -238,7 +238,7 @@ def test_colourfulness_by_hand() -> None:
 def test_colourfulness_of_the_whole_pools_its_cells() -> None:
     picture = np.zeros((320, 320, 3), np.uint8)
     picture[:, :160], picture[:, 160:] = (200, 100, 50), (100, 200, 50)
-    result = features(picture)
+    result = measure(picture)
     assert result.values["colorfulness"].value == pytest.approx(130.0, abs=0.01)
     assert result.maps["colorfulness"].max() == pytest.approx(0.3 * np.hypot(100, 100), abs=0.01)
 
@@ -252,7 +252,7 @@ def test_colourfulness_of_the_whole_pools_its_cells() -> None:
 )  # fmt: skip
 def test_casts_have_a_strength_and_a_name(shift: tuple[int, int, int], name: str) -> None:
     tinted = (drawing() + np.array(shift)).clip(0, 255).astype(np.uint8)
-    result = features(tinted).values
+    result = measure(tinted).values
     assert result["color_cast"].value == pytest.approx(20, abs=0.5)
     assert hue_name(result["color_cast_hue"].value) == name
     assert value(drawing(), "color_cast") == pytest.approx(0, abs=0.01)
@@ -261,7 +261,7 @@ def test_casts_have_a_strength_and_a_name(shift: tuple[int, int, int], name: str
 def test_colourful_things_are_not_a_cast() -> None:
     picture = drawing()
     picture[:200] = (200, 60, 40)
-    result = features(picture)
+    result = measure(picture)
     assert result.values["color_cast"].value < 5
     assert result.maps["color_cast"][:4].min() > 100 and result.maps["color_cast"][5:].max() < 1
 

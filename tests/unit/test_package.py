@@ -36,7 +36,7 @@ def test_importing_the_package_loads_nothing() -> None:
     "statement",
     [
         "import snellen.assessor",
-        "import snellen\nsnellen.Assessor, snellen.Region, snellen.load, snellen.features",
+        "import snellen\nsnellen.Assessor, snellen.Region, snellen.load, snellen.measure",
         "import snellen.backends.scripted",
     ],
 )
@@ -138,3 +138,8 @@ def test_the_wheel_is_small_and_needs_no_torch(wheel: zipfile.ZipFile) -> None:
     assert names == ["numpy", "onnxruntime", "pillow", "rich", "tokenizers"]
     (entry,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     assert "snellen = snellen.cli:main" in wheel.read(entry).decode()
+
+
+def test_no_public_name_is_hidden_by_a_module_of_the_same_name() -> None:
+    modules = {path.stem for path in Path(snellen.__file__).parent.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert not modules & set(snellen.__all__)

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from snellen.features import features, hue_name
+from snellen.features import hue_name, measure
 from snellen.image import ImageError, load
 from snellen.terminal import is_ascii, open_console
 from snellen.usage import FAILED, OK, add_max_megapixels, complain
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     code = OK
     for path in args.paths:
         try:
-            measured = features(load(path, max_megapixels=args.max_megapixels))
+            measured = measure(load(path, max_megapixels=args.max_megapixels))
         except ImageError as error:
             complain(str(error))
             if args.json:

@@ -33,7 +33,7 @@ from snellen.backend import (  # noqa: E402
     Reply,
     Sampling,
 )
-from snellen.features import Features, features  # noqa: E402
+from snellen.features import Features, measure  # noqa: E402
 from snellen.image import GRID, Picture, View  # noqa: E402
 from snellen.rationale import Facts, compose  # noqa: E402
 from snellen.region import FULL, Region  # noqa: E402
@@ -204,7 +204,7 @@ class Snellen1Backend(Backend):
 
     def _features_of(self, picture: Picture) -> Features:
         if picture not in self._measured:
-            self._measured[picture] = features(picture)
+            self._measured[picture] = measure(picture)
         return self._measured[picture]
 
     def _run(self, function: Any, *arguments: Any) -> Future[Any]:

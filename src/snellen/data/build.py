@@ -18,7 +18,7 @@ import numpy as np
 from snellen.data.first_rating import FirstRating, predict_first_ratings, read_first_ratings
 from snellen.data.known import Known, conversation, score_only_answer
 from snellen.data.sample import ManifestError, Sample, fault_to_row, read_manifest
-from snellen.features import Features, features
+from snellen.features import Features, measure
 from snellen.image import load
 from snellen.region import FULL, Region
 from snellen.reply import Answer, render_reply
@@ -55,7 +55,7 @@ def build(
     measured, sizes = [], []
     for done, sample in enumerate(samples, 1):
         picture = load(sample.path)
-        measured.append(features(picture))
+        measured.append(measure(picture))
         sizes.append((picture.width, picture.height))
         if on_progress is not None:
             on_progress(done, len(samples))
