@@ -63,7 +63,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:
-    """Parse and run. Only the module of the command `name` is imported."""
+    args = build_parser(name).parse_args(arguments)
+    from snellen.backend import BackendError  # loads numpy, which --help does without
+    from snellen.image import ImageError
+
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except (BackendError, ImageError) as error:
+        complain(str(error))
+        return FAILED
+    return code
+
+
+def build_parser(name: str) -> argparse.ArgumentParser:
+    """Return the parser of the command line, with the options of the command `name` only: no other is imported."""
     parser = argparse.ArgumentParser(
         prog="snellen",
         description="An eye test for images: how good is a picture, why, and where.",
@@ -77,14 +91,4 @@ def _run(name: str, arguments: Sequence[str]) -> int:
             module = importlib.import_module(command.module)
             module.add_arguments(one)
             one.set_defaults(run=module.run)
-    args = parser.parse_args(arguments)
-    from snellen.backend import BackendError  # loads numpy, which --help does without
-    from snellen.image import ImageError
-
-    try:
-        code: int = args.run(args)
-        sys.stdout.flush()
-    except (BackendError, ImageError) as error:
-        complain(str(error))
-        return FAILED
-    return code
+    return parser
