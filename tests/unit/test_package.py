@@ -90,6 +90,12 @@ def test_threads_and_options_share_one_model(tmp_path: Path, monkeypatch: pytest
     assert len(opened) == 1
 
 
+def test_no_public_function_has_the_name_of_a_module() -> None:
+    """Importing the module would put it in the place of the function."""
+    modules = {path.stem for path in SOURCES.iterdir()}
+    assert modules.isdisjoint(snellen.__all__)
+
+
 def test_score_and_assess_take_any_backend(tmp_path: Path) -> None:
     from snellen.backends.scripted import ScriptedBackend
 
