@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import picture, random_features
+from tiny_snellen1 import picture, random_features
 
 from snellen.region import FULL, Region
 from snellen.snellen1.actions import CROP, PAD, PLACES, SIDE, VOCABULARY, row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from conftest import BOX, picture, random_features
+from tiny_snellen1 import BOX, picture, random_features
 
 from snellen.data.sample import Fault, Sample
 from snellen.region import FULL, Region

@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-from conftest import picture, random_features
+from tiny_snellen1 import picture, random_features
 
 from snellen.image import View
 from snellen.region import FULL, Region

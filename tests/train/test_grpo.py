@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from conftest import BOX, picture
+from tiny_snellen1 import BOX, picture
 
 from snellen.assessor import Assessor
 from snellen.backend import Reply, Sampling

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import picture
+from tiny_snellen1 import picture
 
 from snellen.assessor import Assessor
 from snellen.backend import Round, Sampling, Turn
