@@ -231,7 +231,7 @@ def on_test(tested: Sequence[Comparison]) -> list[str]:
     commands = "\n".join(command for one in tested for command in one.commands)
     return [
         begin,
-        f"```sh\n{commands}\n```",
+        f"```console\n{commands}\n```",
         *("#" + table.markdown().strip() for one in tested for table in one.tables),
     ]
 
@@ -247,7 +247,7 @@ def write_page(
     steps = max((len(run.log["seconds"]) for run in trained), default=0)
     minutes = [sum(run.log["seconds"]) / 60 for run in trained]
     facts = (
-        f"Every number and plot is written by `recipes/bench/ablation.py`:\n\n```sh\n{command}\n```\n\n"
+        f"Every number and plot is written by `recipes/bench/ablation.py`:\n\n```console\n{command}\n```\n\n"
         f"Validated on {len(runs[0].mos)} rated and {synthetic} synthetic held-out pictures, none of them of the test "
         f"split, with the most probable actions. {len(trained)} runs of "
         f"{steps} steps, {cell(minutes, 1)} minutes of training each; "

@@ -130,7 +130,7 @@ def run_section(run: Run, page: Path) -> str:
     if seconds:
         lines.append(f"Median seconds per picture: {'; '.join(seconds)}.")
     tables = re.sub("^##", "###", (run.folder / "tables.md").read_text(encoding="utf-8"), flags=re.M)
-    command = f"```sh\n{shlex.join(facts['command'])}\n```"
+    command = f"```console\n{shlex.join(facts['command'])}\n```"
     head = [f"## {', '.join(facts['suites'])}", command, " ".join(lines), tables.strip()]
     return "\n\n".join([*head, *_figures(run.folder, page)])
 
@@ -152,7 +152,7 @@ def _figures(folder: Path, page: Path) -> list[str]:
 def check_section(one: Measured) -> str:
     """Return command and table of a script."""
     table = measurements_table(one.title, one.numbers).markdown().split("\n\n", 1)[1].strip()
-    return f"## {one.title}\n\n```sh\n{one.command}\n```\n\n{table}"
+    return f"## {one.title}\n\n```console\n{one.command}\n```\n\n{table}"
 
 
 def publish(root: Path, runs: Sequence[Path], checks: Sequence[Path]) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from snellen.region import Region
     from snellen.reply import Issue
 
-__version__ = "0.14.0"
+__version__ = "0.15.0"
 
 _HOMES = {
     "Assessment": "snellen.assessment",
