@@ -10,6 +10,7 @@ Importing this module loads no other; each name below is loaded at first use.
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 import warnings
 from collections.abc import Iterable
@@ -93,6 +94,15 @@ def score(sources: Iterable[Source], **options: Any) -> list[float | None]:
 
 
 _opening = threading.Lock()
+
+
+def _unlock_in_child() -> None:
+    global _opening
+    _opening = threading.Lock()  # a fork copies the lock but not the thread that would release it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_in_child)
 
 
 def _assessor(model: str | Path | Backend = "snellen-1", **options: Any) -> Assessor:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -57,14 +59,16 @@ def test_every_public_name_is_there() -> None:
         snellen.nonsense  # noqa: B018
 
 
-def test_assess_and_score_are_functions_whichever_modules_are_loaded() -> None:
-    import snellen.assessment
-    import snellen.assessor  # noqa: F401
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    """A script of one reply, which rates 2.0."""
+    path = tmp_path / "script.jsonl"
+    answer = '{"bbox_2d": [0, 0, 0, 0], "rating": 2, "tool": "final"}'
+    path.write_text(json.dumps(f"<think></think><answer>{answer}</answer>"))
+    return path
 
-    assert callable(snellen.assess) and callable(snellen.score)
 
-
-def test_threads_and_options_share_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_and_options_share_one_model(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from snellen.backends.scripted import ScriptedBackend
 
     opened: list[ScriptedBackend] = []
@@ -76,9 +80,6 @@ def test_threads_and_options_share_one_model(tmp_path: Path, monkeypatch: pytest
             opened.append(self)
 
     monkeypatch.setattr("snellen.backends.scripted.ScriptedBackend", Counted)
-    script = tmp_path / "script.jsonl"
-    answer = '{"bbox_2d": [0, 0, 0, 0], "rating": 2, "tool": "final"}'
-    script.write_text(json.dumps(f"<think></think><answer>{answer}</answer>"))
     pixels = np.full((64, 64, 3), 90, np.uint8)
 
     def score(number: int) -> float | None:
@@ -94,6 +95,21 @@ def test_no_public_function_has_the_name_of_a_module() -> None:
     """Importing the module would put it in the place of the function."""
     modules = {path.stem for path in SOURCES.iterdir()}
     assert modules.isdisjoint(snellen.__all__)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_while_a_model_opens_does_not_hang(script: Path) -> None:
+    pixels = np.full((64, 64, 3), 90, np.uint8)
+    with snellen._opening:  # as when a thread of the parent opens a model
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            try:
+                os._exit(0 if snellen.assess(pixels, model=f"scripted:{script}").score == 2.0 else 1)
+            finally:
+                os._exit(2)
+        _, status = os.waitpid(child, 0)
+    assert status == 0
 
 
 def test_score_and_assess_take_any_backend(tmp_path: Path) -> None:
