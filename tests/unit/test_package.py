@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hatchling.builders.sdist import SdistBuilder
 
 import snellen
 
@@ -149,15 +150,24 @@ def test_the_wheel_holds_everything_and_nothing_else(wheel: zipfile.ZipFile) -> 
     assert {name.split("/")[0] for name in names} == {"snellen", f"snellen-{snellen.__version__}.dist-info"}
     assert not [name for name in names if "__pycache__" in name or name.endswith((".pt", ".partial"))]
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert wheel.read("snellen/snellen1/weights/MODEL_CARD.md") == (ROOT / "docs" / "model-card.md").read_bytes()
+
+
+def test_the_source_distribution_holds_recipes_without_the_list_of_photographs() -> None:
+    builder = SdistBuilder(str(ROOT))
+    names = {str(file.distribution_path).replace("\\", "/") for file in builder.recurse_included_files()}
+    for needed in ("recipes/snellen-1/recipe.sh", "docs/model-card.md", "tests/conftest.py", "constraints.txt"):
+        assert needed in names
+    assert not [name for name in names if name.endswith(("photographs.txt", ".pt", ".pyc")) or "/.git" in name]
 
 
 def test_the_wheel_is_small_and_needs_no_torch(wheel: zipfile.ZipFile) -> None:
-    assert wheel.filename and Path(wheel.filename).stat().st_size <= 60e6
+    assert wheel.filename and Path(wheel.filename).stat().st_size <= 46e6
     (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     message = Parser().parsestr(wheel.read(metadata).decode())
     needed = [line for line in message.get_all("Requires-Dist", []) if "extra ==" not in line]
     names = sorted(line.split(">")[0].strip() for line in needed)
-    assert names == ["numpy", "onnxruntime", "pillow", "rich", "tokenizers"]
+    assert names == ["numpy", "onnxruntime", "pillow", "rich"]
     (entry,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     assert "snellen = snellen.cli:main" in wheel.read(entry).decode()
 

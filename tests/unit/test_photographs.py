@@ -120,3 +120,12 @@ def test_a_line_that_is_no_repository_and_hash_is_refused(tmp_path: Path, line: 
     (tmp_path / "list.txt").write_text(f"# list\n{line}\n")
     with pytest.raises(ValueError, match=re.escape(f"line 2: {line!r} is not OWNER/NAME")):
         read_photograph_list(tmp_path / "list.txt")
+
+
+def test_the_list_of_snellen_1_names_repositories_and_hashes_only() -> None:
+    file = Path(__file__).parents[2] / "recipes" / "snellen-1" / "photographs.txt"
+    if not file.exists():
+        pytest.skip("the source distribution leaves the list out")
+    listed = read_photograph_list(file)
+    blobs = [blob for those in listed.values() for blob in those]
+    assert (len(listed), len(blobs), len(set(blobs))) == (75, 1255, 1255)

@@ -1,6 +1,6 @@
-"""The two synthetic test sets, as recipes: faults in one place of large photographs, and what only native pixels show.
+"""Two synthetic test sets, as recipes: local faults in large photographs, and ladders of loss of native detail.
 
-Give both photographs that no training ever saw. Every picture can be made again, byte for byte.
+Both need photographs that no training saw. Every picture can be made again, byte for byte.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from snellen.image import Picture, load
 from snellen.region import FULL, Region
 
 LOCAL_SEED = 7_000_001
-"""Least seed of the local-fault set; training draws from small ones."""
+"""Smallest seed of the local-fault set; training uses small seeds."""
 DRAWS = 8
-"""How many faults are drawn at most for each that is taken, because it has a name and can be seen."""
+"""Faults drawn at most for each one taken: some are not in the vocabulary, some cannot be seen."""
 LOCAL_MEGAPIXELS = 4.05
-"""Smallest frame of the local-fault set; a little over 4 so that rounding to whole pixels stays above."""
+"""Smallest frame of the local-fault set; rounded to whole pixels it still has 4 megapixels."""
 CLEAN_MOS = PRISTINE_MOS - 0.1
-"""What a clean source counts as, as in training; it moves no rank within one source."""
+"""MOS of a clean source, as in training; it changes no rank within one source."""
 
 
 def local_faults(photographs: Sequence[Photograph], strong: int = 25, mild: int = 5, clean: int = 5) -> list[Recipe]:
-    """Of each photograph `strong` pictures with a regional fault of level 3-5, `mild` of level 1-2, `clean` with none.
+    """Return recipes of each photograph: `strong` local faults of level 3-5, `mild` ones of 1-2, `clean` pictures.
 
-    Pictures have 4 MP at least; a fault's sides are 0.2 to 0.5 of theirs. Only levels that show a named kind of issue
-    count as faults (`Recipe.kind`), and only where they change the picture (`visible_change` of VISIBLE or more): blur
-    on a plain sky is no fault that anyone could find. Where too few can be seen there are fewer. What is drawn depends
-    on the photograph's file alone, not on its name or the others. Reads the photographs: some seconds for a large one.
-    Those under 4 MP are left out; ValueError when none remains.
+    Pictures have at least 4 MP; the sides of a fault are 0.2 to 0.5 of theirs. A fault must show a kind of the
+    vocabulary (`Recipe.kind`) and change the picture visibly (`visible_change` of VISIBLE or more): nobody can find
+    blur on a plain sky. Where too few qualify there are fewer. The draws depend on the bytes of the photograph's file
+    only, not on its name or the other photographs. Reads the photographs: some seconds for a large one. Those under
+    4 MP are left out; ValueError if none remains.
     """
     large = [p for p in photographs if p.width * p.height >= 1e6 * LOCAL_MEGAPIXELS]
     if not large:
@@ -48,30 +48,30 @@ def local_faults(photographs: Sequence[Photograph], strong: int = 25, mild: int 
 
 
 def _faults_in(photograph: Photograph, strong: int, mild: int, clean: int) -> list[Recipe]:
-    """The recipes for one photograph: the strong faults, the mild ones, the clean pictures."""
+    """Return the recipes of one photograph: strong faults, mild faults, clean pictures."""
     source = (photograph.path, photograph.width, photograph.height, CLEAN_MOS)
     picture = load(photograph.path)
     digest = hashlib.sha256(Path(photograph.path).read_bytes()).digest()
     seed = LOCAL_SEED + int.from_bytes(digest[:6], "big")
 
-    def seen(count: int, turn: int, *levels: int) -> list[Recipe]:
+    def visible(count: int, turn: int, *levels: int) -> list[Recipe]:
         recipes = plan(
             [source], DRAWS * count, seed + turn, local=1.0, clean=0.0, min_megapixels=LOCAL_MEGAPIXELS, levels=levels
         )
-        there = (recipe for recipe in recipes if recipe.kind and visible_change(recipe, picture) >= VISIBLE)
-        return list(islice(there, count))
+        found = (recipe for recipe in recipes if recipe.kind and visible_change(recipe, picture) >= VISIBLE)
+        return list(islice(found, count))
 
     without = plan([source], clean, seed + 2, local=0.0, clean=1.0, min_megapixels=LOCAL_MEGAPIXELS)
-    return seen(strong, 0, 3, 4, 5) + seen(mild, 1, 1, 2) + without
+    return visible(strong, 0, 3, 4, 5) + visible(mild, 1, 1, 2) + without
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """One way to lose native detail, at five settings from slight to strong.
+    """A loss of native detail at five settings, from slight to strong.
 
-    human: (setting, mean opinion) in order of setting; between them opinion is interpolated. From KADID-10k where a
-    distortion there has the same parameter; those were rated at about 512 x 384, so they say how people order and
-    space the rungs, not what they would say of a larger picture.
+    human: (setting, mean opinion 1..5) in order of setting; opinion is interpolated between them. From KADID-10k where
+    a distortion there has the same parameter. Those were rated at about 512 x 384: they give order and spacing of the
+    rungs, not the opinion of a larger picture.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Ladder:
     human: tuple[tuple[float, float], ...]
 
     def human_mean(self, level: int) -> float:
-        """Mean opinion, 1..5, of rung 1..5; of 0, the picture as it was, PRISTINE_MOS."""
+        """Return the mean opinion, 1..5, of rung 1..5; PRISTINE_MOS for 0, the unchanged picture."""
         if level == 0:
             return PRISTINE_MOS
         settings, means = zip(*self.human, strict=True)
@@ -88,18 +88,18 @@ class Ladder:
 
 
 def jpeg_at(pixels: Pixels, quality: float, rng: np.random.Generator) -> Pixels:
-    """Baseline JPEG of a quality 1..95, colour subsampled 2 x 2."""
+    """Baseline JPEG of quality 1..95, color subsampled 2 x 2."""
     return _through(pixels, "JPEG", quality=int(quality), subsampling=2)
 
 
 def webp_at(pixels: Pixels, quality: float, rng: np.random.Generator) -> Pixels:
-    """Lossy WebP of a quality 0..100."""
+    """Lossy WebP of quality 0..100."""
     return _through(pixels, "WEBP", quality=int(quality), method=2)
 
 
-def _through(pixels: Pixels, format: str, **options: int) -> Pixels:
+def _through(pixels: Pixels, codec: str, **options: int) -> Pixels:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format, **options)
+    Image.fromarray(pixels).save(buffer, codec, **options)
     buffer.seek(0)
     with Image.open(buffer) as decoded:
         return np.array(decoded.convert("RGB"))
@@ -126,7 +126,7 @@ def slight_blur_at(pixels: Pixels, sigma: float, rng: np.random.Generator) -> Pi
 
 
 def upscaled_at(pixels: Pixels, factor: float, rng: np.random.Generator) -> Pixels:
-    """What is left after shrinking the sides `factor` times and enlarging again, both bicubic."""
+    """Shrink the sides by `factor` and enlarge them again, both bicubic."""
     picture = Image.fromarray(pixels)
     small = (max(1, round(picture.width / factor)), max(1, round(picture.height / factor)))
     bicubic = Image.Resampling.BICUBIC
@@ -155,7 +155,7 @@ LADDERS: dict[str, Ladder] = {ladder.name: ladder for ladder in _ALL}
 
 @dataclass(frozen=True)
 class Rung:
-    """One picture of the native-detail set: the `frame` of a source at `level` 0 (as it is) or 1..5 of a ladder."""
+    """One picture of the native-detail set: the `frame` of a source, unchanged (level 0) or a rung 1..5 of a ladder."""
 
     source: str
     frame: Region
@@ -170,9 +170,10 @@ class Rung:
 
 
 def native_detail(photographs: Sequence[Photograph], max_megapixels: float = 4.0) -> list[Rung]:
-    """For each photograph 26 pictures of native pixels: as it is, and five ladders of five rungs.
+    """Return 26 pictures of each photograph: unchanged, and five rungs of five ladders.
 
-    Of a larger photograph only the centre of at most `max_megapixels` is used, in its own aspect ratio, to save time.
+    Only the centre of a larger photograph is used, in its own aspect ratio and of at most `max_megapixels`, to save
+    time.
     """
     rungs = []
     for i, photograph in enumerate(photographs):
@@ -185,7 +186,7 @@ def native_detail(photographs: Sequence[Photograph], max_megapixels: float = 4.0
 
 
 def realise_rung(rung: Rung, source: Picture) -> Picture:
-    """Make the picture that `rung` describes from its loaded source."""
+    """Return the picture that `rung` describes, made from its loaded source."""
     left, top, right, bottom = rung.frame.to_pixels(source.width, source.height)
     pixels = np.ascontiguousarray(source.pixels[top:bottom, left:right])
     if rung.ladder is not None:

@@ -145,7 +145,7 @@ def plain(value: Any) -> Any:
 def surroundings() -> dict[str, Any]:
     """Return versions of Snellen, Python, system and packages."""
     packages = {}
-    for name in ("numpy", "pillow", "onnxruntime", "tokenizers", "scipy", "pyarrow"):
+    for name in ("numpy", "pillow", "onnxruntime", "scipy", "pyarrow"):
         try:
             packages[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
