@@ -33,8 +33,7 @@ TRIALS = (
     Trial("features {photo}", words="sharpness"),
     Trial("data build {out}/manifest.jsonl --out {out}/conversations.jsonl", words="conversations"),
     Trial("data show 1 {out}/conversations.jsonl --out {out}/page.html", words="page"),
-    Trial("evaluate --data {out}/manifest.jsonl --suite scores --out {out}/run", words="report"),
-    Trial("evaluate --data pristine={out}/clean.jsonl --suite robustness --out {out}/run-2", 2, "snellen[evaluate]"),
+    Trial("evaluate --data {out}/manifest.jsonl --suite scores --out {out}/run", 2, "snellen[evaluate]"),
     Trial("train sft --config {out}/config.toml", 2, "snellen[train]"),
     Trial("assess {photo} --model hf:nowhere", 2, "snellen[hf]"),
     Trial("assess {photo} --model nonsense", 2, "snellen-1"),
@@ -73,7 +72,6 @@ def try_interpreter(python: str, wheel: Path, folder: Path) -> int:
     rows = [f'{{"path": "{path}", "mos": {2 + n / 10}, "split": "test", "group": "{n}"}}\n'
             for n, path in enumerate(sorted(photos.glob("*.jpg")))]  # fmt: skip
     (folder / "manifest.jsonl").write_text("".join(rows))
-    (folder / "clean.jsonl").write_text(f'{{"path": "{photo}", "split": "test"}}\n')
     (folder / "config.toml").write_text("")
     failures = 0
     for trial in TRIALS:
