@@ -136,10 +136,10 @@ def test_synthetic_pictures_are_written_with_the_faults_that_can_be_seen(built: 
 
 
 def test_crops_lie_around_local_faults_in_nine_of_ten() -> None:
-    region = Region(0.4, 0.4, 0.6, 0.6)
-    recipes = [Recipe("a.jpg", FULL, 4.5, "jpeg", 4, region, seed) for seed in range(100)]
-    covered = [crop_around(recipe, 3000, 2000).covers(region) for recipe in recipes]
-    assert 85 <= sum(share > 0.99 for share in covered) <= 99
+    corner = Region(0.0, 0.0, 0.2, 0.2)
+    recipes = [Recipe("a.jpg", FULL, 4.5, "jpeg", 4, corner, seed) for seed in range(100)]
+    covered = [crop_around(recipe, 3000, 2000).covers(corner) for recipe in recipes]
+    assert 85 <= sum(share > 0.99 for share in covered) <= 98
 
 
 def test_the_most_detailed_part_of_a_picture_is_found() -> None:
