@@ -149,7 +149,7 @@ def test_from_recipes_to_tables(tmp_path: Path) -> None:
 
     issue = Issue("blur", 3, CORNER)
     backend = ScriptedBackend([reply(3.0, CORNER, [issue]), reply(2.5, None, [issue], number=2)])
-    jobs = grounding.jobs(sets, ("two rounds", "plain head"), tmp_path)
+    jobs = local_faults.jobs(sets, ("two rounds", "plain head"), tmp_path)
     assert [job.key for job in jobs] == ["pristine/0.png"] * 2 + ["pristine/1.png"] * 2 + ["pristine/0.png"]
     rows = predict(jobs, Options(backend), tmp_path / "out")
     summary = grounding.summarise(rows, sets)
@@ -165,10 +165,10 @@ def test_from_recipes_to_tables(tmp_path: Path) -> None:
 def test_recipes_of_other_photographs_are_refused(tmp_path: Path) -> None:
     write_recipes([Recipe("/elsewhere.png", FULL, 4.5, None, 1, FULL, 0)], tmp_path / "grounding-recipes.jsonl")
     with pytest.raises(UsageError, match="elsewhere.png"):
-        grounding.jobs([pristine_set(tmp_path / "clean")], ("two rounds",), tmp_path)
+        local_faults.jobs([pristine_set(tmp_path / "clean")], ("two rounds",), tmp_path)
 
 
 def test_nothing_to_do(tmp_path: Path) -> None:
     small = [pristine_set(tmp_path / "clean")]
-    assert grounding.jobs(small, ("two rounds",), tmp_path) == []  # under 4 megapixels
-    assert grounding.jobs([faulty(a=blur(3))], ("score only",), tmp_path) == []  # no words, no crops
+    assert local_faults.jobs(small, ("two rounds",), tmp_path) == []  # under 4 megapixels
+    assert local_faults.jobs([faulty(a=blur(3))], ("score only",), tmp_path) == []  # no words, no crops

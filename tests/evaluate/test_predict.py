@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluate_fakes import backend, rated_pictures
+from evaluate_fakes import backend, rated_pictures, reply
 
-from snellen.backend import BackendError, Conversation, Reply
+from snellen.backend import BackendError, Calibration, Conversation, Reply
 from snellen.backends.scripted import ScriptedBackend
 from snellen.data.sample import Sample
 from snellen.evaluate.datasets import data_set
@@ -18,6 +18,7 @@ from snellen.evaluate.modes import CENTRAL, ONE, ONLY, RANDOM, TWO, ControlCrop
 from snellen.evaluate.perturb import clean_source
 from snellen.evaluate.predict import Job, Options, identity, predict
 from snellen.evaluate.rows import QUANTILES, row_from_dict
+from snellen.evaluate.suites import scores
 from snellen.image import Picture, View
 from snellen.region import Region
 from snellen.usage import UsageError
@@ -218,7 +219,7 @@ def test_what_is_known_when_the_model_fails_is_kept(jobs: list[Job], tmp_path: P
     def fails_on_light_ones(conversation: Conversation) -> Reply:
         if conversation[0].views[0].picture.pixels.mean() > 180:
             raise BackendError("out of reach")
-        return backend().script(conversation)  # type: ignore[operator, no-any-return]
+        return reply(conversation)
 
     with pytest.raises(BackendError):
         predict(jobs, Options(ScriptedBackend(fails_on_light_ones), batch=1), tmp_path / "out")
@@ -229,7 +230,7 @@ def test_what_is_known_when_the_model_fails_is_kept(jobs: list[Job], tmp_path: P
 def test_the_identity_knows_weights_and_calibration() -> None:
     model = backend()
     plain = identity(model, Options(model))
-    model.calibration = "another"  # type: ignore[attr-defined]
+    model.calibration = Calibration(1.5, 0.2)
     assert identity(model, Options(model)) != plain and plain.startswith("scripted 1 (")
 
 
@@ -240,3 +241,14 @@ def test_keys_are_paths_below_the_shared_folder() -> None:
         data_set("some", [*samples, samples[1]])
     with pytest.raises(UsageError, match="no pictures"):
         data_set("some", [])
+
+
+def test_repairs_and_written_ratings_are_counted(jobs: list[Job], tmp_path: Path) -> None:
+    text = 'Sure! <think></think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 2.50, "tool": "final"}</answer>'
+    job = replace(jobs[0], modes=(ONE,))
+    (row,) = predict([job], Options(ScriptedBackend([text])), tmp_path / "out")
+    assert row.score == 2.5 and row.rounds[0].repaired == ("text around the reply",)
+    assert row_from_dict(json.loads(json.dumps(row.to_dict()))) == row
+    data = data_set("tiny", [Sample(job.source, 3.0, split="test")])
+    counted = scores.summarise([replace(row, key=next(iter(data.samples)))], [data])["tiny"]["replies"][ONE]
+    assert (counted["repaired"], counted["written ratings"], counted["unparsable"]) == (1, 1, 0)

@@ -15,6 +15,7 @@ from snellen.data.levels import LEVELS, level_mos
 from snellen.data.testsets import LADDERS
 from snellen.evaluate.perturb import PERTURBATIONS
 from snellen.evaluate.predict import Options, predict
+from snellen.evaluate.report.tables import Table
 from snellen.evaluate.suites import ladders, robustness
 
 
@@ -149,5 +150,5 @@ def test_from_photographs_to_tables(tmp_path: Path) -> None:
     assert summary["ladders"]["two rounds"]["monotony"]["white_noise"][0] == pytest.approx(-1.0)
     assert summary["ladders"]["piqe"]["left out"] == 2  # the baseline is not installed: its rows are failures
     assert summary["not photographs"]["all drawn"]["pictures"] == 20
-    tables = [part for part in robustness.show(summary, rows, sets) if hasattr(part, "rows")]
+    tables = [part for part in robustness.show(summary, rows, sets) if isinstance(part, Table)]
     assert all(len(line) == len(table.head) for table in tables for line in table.rows)

@@ -79,7 +79,7 @@ def test_the_worst_misses_come_first(data: DataSet, rows: list[Row]) -> None:
 
 def test_agreement_is_that_of_scipy_over_the_pictures_with_a_score(data: DataSet, rows: list[Row]) -> None:
     row = scores.summarise(rows, [data])["d"]["modes"][TWO]
-    said, mos = SAID[:9], [data.samples[f"d/{i}"].mos for i in range(9)]
+    said, mos = np.array(SAID[:9], float), np.array([data.samples[f"d/{i}"].mos for i in range(9)], float)
     assert (row["n"], row["missing"]) == (9, 1)
     assert row["srcc"][0] == pytest.approx(stats.spearmanr(said, mos)[0])
     assert row["plcc"][0] == pytest.approx(stats.pearsonr(said, mos)[0])
@@ -118,6 +118,7 @@ def test_replies_and_failures_are_counted(data: DataSet, rows: list[Row]) -> Non
     summary = scores.summarise(rows, [data])["d"]
     two = summary["replies"][TWO]
     assert (two["replies"], two["unparsable"], two["rounds"], two["tokens"]) == (20, 2, 2.0, 80.0)
+    assert (two["repaired"], two["written ratings"]) == (0, 0)
     assert two["crop rate"][0] == 1.0 and summary["replies"][ONE]["crop rate"][0] == 0.0
     assert summary["failures"] == {TWO: {"unparsable_reply": {"pictures": 1, "first": "d/9: no JSON"}}}
 
@@ -125,7 +126,7 @@ def test_replies_and_failures_are_counted(data: DataSet, rows: list[Row]) -> Non
 def test_the_isotonic_fit_is_of_the_written_rating(data: DataSet, rows: list[Row]) -> None:
     modes = scores.summarise(rows, [data])["d"]["modes"]
     written = [round(said, 1) for said in SAID[:9] if said is not None]
-    plcc, srcc = metrics.isotonic_fit(written, [data.samples[f"d/{i}"].mos for i in range(9)])
+    plcc, srcc = metrics.isotonic_fit(written, np.array([data.samples[f"d/{i}"].mos for i in range(9)], float))
     assert modes[TWO]["isotonic"] == {"n": 9, "plcc": plcc, "srcc": srcc}
     assert "isotonic" not in modes["brisque"], "a baseline writes no rating"
 

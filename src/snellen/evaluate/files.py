@@ -47,6 +47,7 @@ COLUMNS: dict[str, type] = {
     "finish": str,
     "reply_error": str,
     "note": str,
+    "repaired": str,  # repairs of form, separated by commas
 }
 """Columns of the predictions; one row for each picture, mode and round."""
 
@@ -62,7 +63,7 @@ def flatten(rows: Iterable[Row], sets: Sequence[DataSet]) -> list[dict[str, Any]
         same = data | {"low": low, "high": high, "mos": None if row.variant else mos.get(row.key)}
         for number, one in enumerate(rounds, start=1):
             more = {"round": number, "reply_error": one.pop("error"), "issues": json.dumps(one.pop("issues"))}
-            flat.append(same | one | more)
+            flat.append(same | one | more | {"repaired": ", ".join(one["repaired"])})
         if not rounds:
             flat.append(same)
     return [{name: line.get(name) for name in COLUMNS} for line in flat]

@@ -33,6 +33,7 @@ class Round:
         finish: see `snellen.backend.Reply`.
         error: reason why the reply could not be parsed, None where it could.
         note: see `snellen.assessment.Step`.
+        repaired: repairs of form without which the reply could not be parsed, see `snellen.reply.Parsed`.
     """
 
     region: Region
@@ -47,6 +48,7 @@ class Round:
     finish: str
     error: str | None
     note: str | None
+    repaired: tuple[str, ...] = ()
 
     @property
     def score(self) -> float | None:
@@ -130,6 +132,7 @@ def row_from_dict(row: Mapping[str, Any]) -> Row:
         Round(**flat | {
             "region": Region(*flat["region"]),
             "quantiles": tuple(flat["quantiles"]),
+            "repaired": tuple(flat["repaired"]),
             "issues": tuple(Issue(i["kind"], i["severity"], Region(*i["region"])) for i in flat["issues"]),
         })
         for flat in row["rounds"]
@@ -157,4 +160,5 @@ def _round(step: Step) -> Round:
         finish=step.reply.finish,
         error=str(step.error) if step.error else None,
         note=step.note,
+        repaired=tuple(step.parsed.repaired) if step.parsed else (),
     )

@@ -178,12 +178,14 @@ def _difference(first: Mapping[str, Row], second: Mapping[str, Row], known: Mapp
 
 
 def _replies(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return counts of replies and of unparsable ones, the crop rate, and rounds and tokens per picture."""
+    """Return counts of replies, unparsable, repaired and without a distribution; crop rate, rounds and tokens."""
     answered = [row for row in rows if row.rounds]
     replies = [one for row in answered for one in row.rounds]
     return {
         "replies": len(replies),
         "unparsable": sum(one.error is not None for one in replies),
+        "repaired": sum(bool(one.repaired) for one in replies),
+        "written ratings": sum(one.error is None and one.mean is None for one in replies),
         "crop rate": share([row.crop is not None for row in answered]),
         "rounds": mean(len(row.rounds) for row in answered),
         "tokens": mean(sum(one.tokens for one in row.rounds) for row in answered),
@@ -263,19 +265,21 @@ def _pairs_table(name: str, data: Mapping[str, Any]) -> Table:
 
 
 def _replies_table(name: str, data: Mapping[str, Any]) -> Table:
-    head = ["mode or baseline", "replies", "unparsable", "crop rate", "rounds", "tokens per picture", "failures"]
+    counted = ("replies", "unparsable", "repaired", "written ratings")
+    head = ["mode or baseline", *counted, "crop rate", "rounds", "tokens per picture", "failures"]
     cells = []
     for mode in data["modes"]:
         row = data["replies"].get(mode)
-        counts = ["-"] * 5
+        counts = ["-"] * 7
         if row is not None and row["replies"]:
-            counts = [str(row["replies"]), str(row["unparsable"]), percent(row["crop rate"])]
+            counts = [*(str(row[name]) for name in counted), percent(row["crop rate"])]
             counts += [number(row["rounds"], 2), number(row["tokens"], 1)]
         failed = "; ".join(
             f"{f['pictures']} {code}, first {f['first']}" for code, f in data["failures"].get(mode, {}).items()
         )
         cells.append([mode, *counts, failed or "-"])
-    return Table(f"{name}: replies and failures", head, cells)
+    note = "Repaired: parsed after a repair of form. Written ratings: scores without a rating distribution."
+    return Table(f"{name}: replies and failures", head, cells, note)
 
 
 def _misses_table(name: str, main: str, rows: Mapping[str, Row], samples: Mapping[str, Sample]) -> Table:
