@@ -12,6 +12,7 @@ from PIL import Image
 pytest.importorskip("peft")
 
 from tiny_vlm import PictureProcessor, make_tiny_vlm, replies
+from transformers import AutoModelForImageTextToText
 
 from snellen.backend import Conversation, Reply, Round, Sampling
 from snellen.data.sample import Sample
@@ -176,6 +177,10 @@ def test_sft_raises_the_log_probability_of_the_demonstrations(folder: Path, tmp_
     options = SftOptions(steps=3, batch=2, microbatch=1, rate=5e-2, warmup=1)
     train_sft(options, policy, demonstrations, demonstrations, tmp_path / "out")
     assert mean() > before + 0.02
+    alone = AutoModelForImageTextToText.from_pretrained(tmp_path / "out", local_files_only=True)
+    inputs = policy.encode(demonstrations[0].conversation)
+    with torch.no_grad():
+        assert torch.allclose(alone(**inputs).logits, policy.model(**inputs).logits, atol=1e-5), "as hf: opens it"
     again = opened(folder, start=tmp_path / "out")
     found = again.logprobs(demonstrations)
     assert float(found.policy.detach().mean()) == pytest.approx(mean(), abs=1e-4)

@@ -1,4 +1,4 @@
-"""Action tokens of snellen-1's decoder, and the state machine that says which may come next. No torch here.
+"""Action tokens of snellen-1's decoder, and the state machine of which may come next. No torch here.
 
 The actions of a round, in order: MOVE (later rounds only), TOOL (crop or final; in the last allowed round final), and
 for a crop the sides x0, y0, x1, y1 of its box, in tenths of the picture.
@@ -26,10 +26,8 @@ PLACES = 2 + GRID_SIDE * GRID_SIDE
 LONGEST = 1 + PLACES + 6
 """Most tokens of a round."""
 
-Mask = npt.NDArray[np.bool_]
 
-
-def allowed(written: Sequence[int], later: bool, last: bool) -> Mask:
+def allowed(written: Sequence[int], later: bool, last: bool) -> npt.NDArray[np.bool_]:
     """Return which tokens may follow, (VOCABULARY,) bool; none where the round is complete.
 
     written: the action tokens of this round so far. later: this is not the first round. last: no round follows it.
@@ -62,7 +60,8 @@ def encode(decision: Decision, later: bool) -> list[int]:
     if decision.region is None:
         return [*ids, FINAL]
     r = decision.region
-    (x0, x1), (y0, y1) = _tenths(r.x0, r.x1), _tenths(r.y0, r.y1)
+    x0, y0 = (min(round(10 * side), 9) for side in (r.x0, r.y0))
+    x1, y1 = max(round(10 * r.x1), x0 + 1), max(round(10 * r.y1), y0 + 1)
     return [*ids, CROP, *(SIDE + side for side in (x0, y0, x1, y1))]
 
 
@@ -78,8 +77,3 @@ def decode(ids: Sequence[int], later: bool) -> Decision:
     if ids[later] == FINAL:
         return Decision("final", None, move)
     return Decision("crop", Region(*((side - SIDE) / 10.0 for side in ids[later + 1 :])), move)
-
-
-def _tenths(low: float, high: float) -> tuple[int, int]:
-    first = min(round(10 * low), 9)
-    return first, max(round(10 * high), first + 1)

@@ -1,15 +1,14 @@
-"""Training: the vision encoder, supervised fine-tuning, and what reinforcement learning needs."""
+"""Training: supervised fine-tuning and GRPO of any `snellen.backend.Policy`; snellen1/ holds snellen-1's own stages."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
 
-if TYPE_CHECKING:
-    import torch
+import torch
 
 
 def best_device() -> torch.device:
-    """Return a GPU where there is one, else the CPU."""
-    import torch  # here, so that `snellen train --help` needs no extra
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Return the GPU of this process where there is one, else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # set by `accelerate launch`

@@ -320,9 +320,10 @@ def update(
             }
             for name, column in columns.items():
                 sums.setdefault(name, []).extend(column.float().cpu().tolist())
-    for parameter in parameters:
-        if parameter.grad is not None and accelerator.num_processes > 1:
-            parameter.grad = accelerator.reduce(parameter.grad, "sum")
+    if accelerator.num_processes > 1:
+        for parameter in parameters:  # also without a gradient here: another process may have one
+            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            parameter.grad = accelerator.reduce(gradient, "sum")
     norm = nn.utils.clip_grad_norm_(parameters, 1.0)
     optimizer.step()
     return {name: float(np.mean(values)) for name, values in sums.items()} | {"gradient_norm": float(norm)}
