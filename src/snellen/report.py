@@ -1,4 +1,4 @@
-"""A report on assessed pictures: one HTML file that needs nothing else, to open in any browser."""
+"""HTML report of assessments: one file that loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from snellen.region import Region
 
 BIN = 0.1
-"""Width of a bar of a rating distribution, in points."""
+"""Width of a bar of a rating distribution, in MOS."""
 
 PLOT_WIDTH, PLOT_HEIGHT, PLOT_MARGIN = 420, 118, 14
-"""Of the plot of a rating distribution, in SVG units."""
+"""Size of the plot of a rating distribution, in SVG units."""
 AXIS = 88
 
 
 class Report:
-    """Takes assessments one by one, keeping only their HTML, and writes the file at the end."""
+    """Report that takes assessments one by one and keeps only their HTML."""
 
     def __init__(self) -> None:
         self._articles: list[str] = []
@@ -44,7 +44,7 @@ class Report:
         self._scores: list[float] = []
 
     def add(self, assessment: Assessment) -> None:
-        """Add a picture, with or without a score."""
+        """Add the assessment of a picture, with or without a score."""
         number = len(self._articles) + 1
         if assessment.provenance is not None:
             self._models[_model(assessment)] = None
@@ -57,12 +57,12 @@ class Report:
             self._articles.append(article(number, assessment))
 
     def html(self) -> str:
-        """The whole page."""
+        """Return the page."""
         body = f"{self._header()}{self._summary()}{self._failed()}{''.join(self._articles)}"
         return page("Snellen report", body)
 
     def write(self, path: Path) -> None:
-        """Write the page; a file of that name is replaced at once or not at all."""
+        """Write the page. A file of that name is replaced at once or not at all."""
         write_page(self.html(), path)
 
     def _header(self) -> str:
@@ -93,7 +93,7 @@ class Report:
 
 
 def page(title: str, body: str, style: str = "") -> str:
-    """A whole page around the HTML of its `body`, with the styles and the script of reports; `style` is added."""
+    """Return a page with the HTML `body`, the styles and the script of reports, and more CSS in `style`."""
     common, script = (
         (resources.files("snellen") / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
     )
@@ -109,7 +109,7 @@ def page(title: str, body: str, style: str = "") -> str:
 
 
 def header(title: str, facts: Sequence[str], models: Sequence[str]) -> str:
-    """The head of a page: facts under the title, models at the right, and the switch for light and dark."""
+    """Return the head of a page: facts under the title, models at the right, a switch for light and dark."""
     return (
         f'<header class="page"><div><h1>{escape(title)}</h1><p class="facts">{escape(" · ".join(facts))}</p></div>'
         f'<div class="aside"><p>{"<br>".join(map(escape, models))}</p>'
@@ -119,7 +119,7 @@ def header(title: str, facts: Sequence[str], models: Sequence[str]) -> str:
 
 
 def write_page(html: str, path: Path) -> None:
-    """Write a page; a file of that name is replaced at once or not at all."""
+    """Write a page. A file of that name is replaced at once or not at all."""
     unfinished = path.with_name(path.name + ".tmp")
     unfinished.write_text(html, encoding="utf-8", errors="backslashreplace")
     os.replace(unfinished, path)
@@ -151,7 +151,7 @@ def _row(number: int, assessment: Assessment) -> str:
 
 def _failure(number: int, assessment: Assessment) -> str:
     assert assessment.error is not None
-    link = f' <a href="#p{number}">what was said</a>' if assessment.steps else ""
+    link = f' <a href="#p{number}">reply</a>' if assessment.steps else ""
     return (
         f"<li><b>{escape(assessment.name)}</b> {escape(assessment.error.problem)}; {escape(assessment.error.remedy)} "
         f"<code>{escape(assessment.error.code)}</code>{link}</li>\n"
@@ -159,7 +159,7 @@ def _failure(number: int, assessment: Assessment) -> str:
 
 
 def article(number: int, assessment: Assessment, known: Sequence[str] = ()) -> str:
-    """One picture with its whole story; `known` are facts about it that are told beside its name."""
+    """Return the HTML of one assessment, round by round. known: facts about the picture, shown beside its name."""
     size = (assessment.provenance or {}).get("picture", {})
     facts = [f"{size['width']} × {size['height']} px"] if size else []
     facts += [escape(fact) for fact in (*known, *assessment.notes)]
@@ -173,7 +173,7 @@ def article(number: int, assessment: Assessment, known: Sequence[str] = ()) -> s
 
 
 def _photo(assessment: Assessment) -> str:
-    """The picture, with the crops that were looked at (dashed) and the issues over it."""
+    """Return the picture with the crops of later rounds (dashed) and the issues drawn over it."""
     assert assessment.picture is not None
     width, height = assessment.picture.width, assessment.picture.height
     shapes = []
@@ -216,7 +216,7 @@ def _result(assessment: Assessment) -> str:
         )
         parts.append(f'<h3>Issues</h3><ul class="issues">{items or "<li class=none>none found</li>"}</ul>')
     if len(assessment.steps) > 1:
-        parts.append('<p class="key"><span class="dash"></span>looked at more closely</p>')
+        parts.append('<p class="key"><span class="dash"></span>crops of later rounds</p>')
     if assessment.prompts is not None:
         prompts = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in assessment.prompts.items())
         parts.append(f"<details><summary>Prompts for restoration</summary><dl>{prompts}</dl></details>")
@@ -238,18 +238,19 @@ def _round(number: int, assessment: Assessment) -> str:
     heading = f"Round {number} <span>{escape(place(step.region, fractions=False))}</span>"
     moved = "" if before is None or step.score is None else f' <span class="moved">{step.score - before:+.2f}</span>'
     rating = "" if step.score is None else f'<span class="rating">{step.score:.2f}{moved}</span>'
-    looks = (
+    views = (
         f"<figure>{_image(step.view.overview, 'overview')}<figcaption>overview</figcaption></figure>"
         f"<figure>{_image(step.view.fragments, 'fragments')}<figcaption>samples in native pixels</figcaption></figure>"
     )
     plot = _plot(step, before, assessment.interval if last else None)
     return (
-        f'<section class="round"><h3>{heading}{rating}</h3><div class="body"><div class="looks">{looks}</div>'
-        f'<div class="said">{_said(number, step)}{_next(step)}</div><div class="plot">{plot}</div></div></section>\n'
+        f'<section class="round"><h3>{heading}{rating}</h3><div class="body"><div class="views">{views}</div>'
+        f'<div class="sections">{_text(number, step)}{_next(step)}</div>'
+        f'<div class="plot">{plot}</div></div></section>\n'
     )
 
 
-def _said(number: int, step: Step) -> str:
+def _text(number: int, step: Step) -> str:
     if step.parsed is None:
         return f"<pre>{escape(step.reply.text)}</pre>"
     if step.parsed.rationale is None:
@@ -261,7 +262,7 @@ def _said(number: int, step: Step) -> str:
 def _next(step: Step) -> str:
     lines = []
     if step.zoom is not None:
-        lines.append(f'<p class="next">Looks closer: {escape(place(step.zoom))}</p>')
+        lines.append(f'<p class="next">Zooms in: {escape(place(step.zoom))}</p>')
     if step.note is not None:
         lines.append(f'<p class="note">{escape(step.note)}</p>')
     if step.error is not None:
@@ -270,7 +271,7 @@ def _next(step: Step) -> str:
 
 
 def _plot(step: Step, before: float | None, interval: tuple[float, float] | None) -> str:
-    """The rating distribution in bars, over the verdict words; the score, the last round's and the interval marked."""
+    """Return the plot of a rating distribution: bars over the verdicts, marks at score, earlier score and interval."""
     if step.score is None:
         return ""
     parts = []
@@ -306,7 +307,7 @@ def _plot(step: Step, before: float | None, interval: tuple[float, float] | None
 
 
 def _bars(distribution: RatingDistribution) -> str:
-    """Bars of `BIN` points each; their heights are shares of the highest."""
+    """Return bars of width `BIN`; their heights are relative to the highest."""
     bins = np.rint((distribution.values - 1) / BIN).astype(int)
     shares = np.bincount(bins, distribution.probs, minlength=round(4 / BIN) + 1)
     step = _x(1 + BIN) - _x(1)

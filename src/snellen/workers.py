@@ -1,4 +1,4 @@
-"""Batches of work in this process or in several, and the journal of lines that a killed run leaves."""
+"""Batches of work in one process or several, and the journal from which a killed run continues."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run_batches(
     start: Callable[..., None],
     arguments: tuple[Any, ...],
 ) -> Iterator[tuple[Sequence[Item], Result]]:
-    """Each batch with `work(batch)`, as they are done: in order with one worker, which is this process itself.
+    """Yield each batch with `work(batch)` as it is done; in order with one worker, which is this process.
 
     `start(*arguments)` is called once in each process before its first batch. With several workers all of these must
     be functions of a module, and what they take and give must pickle. Raises BackendError when a process dies.
@@ -49,7 +49,7 @@ def run_batches(
 
 
 def _start(start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    """A worker ends with its parent, however that ends."""
+    """Prepare a worker process, which ends with its parent, however that ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; the parent stops the others
 
     def follow_parent() -> None:
@@ -63,7 +63,7 @@ def _start(start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
 
 
 def cut_off_last_line(journal: Path) -> list[bytes]:
-    """The lines of a journal; a last line that was not written to its end is cut off the file."""
+    """Return the lines of a journal. An incomplete last line is cut off the file."""
     data = journal.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     if len(whole) < len(data):

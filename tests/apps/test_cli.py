@@ -7,11 +7,12 @@ import pty
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from pictures import photo
 from PIL import Image
 
 import snellen
@@ -30,6 +31,7 @@ SECOND = render_reply(
     Answer(None, 2.5, "final", (Issue("blur", 4, Region(0.7, 0.7, 0.9, 0.9)), Issue("noise", 1, FULL))),
     2,
 )
+large = partial(photo, width=700, height=660)  # large enough to zoom into
 COMMAND = [sys.executable, "-m", "snellen"]
 
 
@@ -42,17 +44,10 @@ def model(tmp_path: Path) -> str:
     return f"scripted:{path}"
 
 
-def picture(path: Path, width: int = 700, height: int = 660, **options: Any) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    Image.fromarray(pixels).save(path, **options)
-    return str(path)
-
-
 def test_assess_prints_the_whole_story_in_80_columns(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = picture(tmp_path / "park.png")
+    name = large(tmp_path / "park.png")
     assert main(["assess", name, "--model", model]) == 0
     said, problems = capsys.readouterr()
     assert problems == ""
@@ -70,7 +65,7 @@ def test_assess_prints_the_whole_story_in_80_columns(
 def test_assess_json_is_one_object_per_line_and_nothing_else(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = [picture(tmp_path / f"{n}.png") for n in "ab"]
+    names = [large(tmp_path / f"{n}.png") for n in "ab"]
     assert main(["assess", names[0], "missing.png", names[1], "--model", model, "--json"]) == 1
     said, problems = capsys.readouterr()
     first, broken, second = map(json.loads, said.splitlines())
@@ -91,8 +86,8 @@ def test_every_bad_picture_gets_one_line_and_the_others_are_assessed(
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.jpg").write_text("no picture\n")
     (tmp_path / "folder.jpg").mkdir()
-    picture(tmp_path / "dot.png", 1, 1)
-    good = picture(tmp_path / "good.png")
+    photo(tmp_path / "dot.png", 1, 1)
+    good = large(tmp_path / "good.png")
     bad = {"cut.jpg": "truncated", "empty.png": "empty", "text.jpg": "unreadable", "folder.jpg": "directory"}
     bad |= {"dot.png": "too_small", "gone.jpg": "missing"}
     names = [str(tmp_path / name) for name in bad]
@@ -108,7 +103,7 @@ def test_every_bad_picture_gets_one_line_and_the_others_are_assessed(
 
 
 def test_a_picture_over_the_limit_is_refused(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    name = picture(tmp_path / "large.png")
+    name = large(tmp_path / "large.png")
     assert main(["assess", name, "--model", model, "--max-megapixels", "0.1"]) == 1
     assert "over the limit of 0.1" in capsys.readouterr().err
 
@@ -116,7 +111,7 @@ def test_a_picture_over_the_limit_is_refused(tmp_path: Path, model: str, capsys:
 def test_an_unreadable_reply_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "replies.jsonl"
     script.write_text(json.dumps("I like it. <script>") + "\n")
-    name = picture(tmp_path / "park.png")
+    name = large(tmp_path / "park.png")
     assert main(["assess", name, "--model", f"scripted:{script}", "--json"]) == 1
     said, problems = capsys.readouterr()
     answer = json.loads(said)
@@ -128,7 +123,7 @@ def test_an_unreadable_reply_is_a_failure(tmp_path: Path, capsys: pytest.Capture
 def test_quiet_and_score_only_are_a_line_per_picture(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = [picture(tmp_path / name) for name in ("a.png", "b" * 90 + ".png")]
+    names = [large(tmp_path / name) for name in ("a.png", "b" * 90 + ".png")]
     assert main(["assess", *names, "--model", model, "--quiet"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines] == [["2.50", "-", "poor", name] for name in names]
@@ -140,7 +135,7 @@ def test_quiet_and_score_only_are_a_line_per_picture(
 
 
 def test_max_rounds_1_does_not_zoom(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["assess", picture(tmp_path / "a.png"), "--model", model, "--max-rounds", "1"]) == 0
+    assert main(["assess", large(tmp_path / "a.png"), "--model", model, "--max-rounds", "1"]) == 0
     said = capsys.readouterr().out
     assert "Round 1" in said and "Round 2" not in said and "max_rounds is 1" in said
 
@@ -193,13 +188,13 @@ def test_wrong_usage_is_exit_code_2(
 
 
 def test_a_model_that_cannot_be_opened_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["assess", picture(tmp_path / "a.png"), "--model", "scripted:gone.jsonl"]) == 1
+    assert main(["assess", large(tmp_path / "a.png"), "--model", "scripted:gone.jsonl"]) == 1
     problems = capsys.readouterr().err
     assert "gone.jsonl" in problems and len(problems.splitlines()) == 1
 
 
 def test_features(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    name = picture(tmp_path / "a.png")
+    name = large(tmp_path / "a.png")
     assert main(["features", name, "gone.png", "--json"]) == 1
     said, problems = capsys.readouterr()
     measured, broken = map(json.loads, said.splitlines())
@@ -246,7 +241,7 @@ def test_data_build_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_the_real_command(tmp_path: Path, model: str) -> None:
     """In its own process: the name as bytes that are no text, the report, the exit code."""
     odd = os.fsdecode(b"caf\xe9.png")
-    picture(tmp_path / odd)
+    large(tmp_path / odd)
     done = subprocess.run(
         [*COMMAND, "assess", odd, "gone.png", "--model", model, "--report", "out.html"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
@@ -262,7 +257,7 @@ def test_the_real_command(tmp_path: Path, model: str) -> None:
 
 
 def test_a_reader_who_leaves_early_is_no_crash(tmp_path: Path, model: str) -> None:
-    name = picture(tmp_path / "a.png", 64, 64)
+    name = photo(tmp_path / "a.png", 64, 64)
     command = [*COMMAND, "assess", *[name] * 40, "--model", model, "--json", "--batch-size", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stderr
@@ -273,7 +268,7 @@ def test_a_reader_who_leaves_early_is_no_crash(tmp_path: Path, model: str) -> No
 
 
 def test_a_terminal_gets_a_progress_bar_for_more_than_one_picture(tmp_path: Path, model: str) -> None:
-    names = [picture(tmp_path / f"{n}.png", 64, 64) for n in "abc"]
+    names = [photo(tmp_path / f"{n}.png", 64, 64) for n in "abc"]
 
     def shown(*arguments: str) -> tuple[str, str]:
         """What standard output and a terminal on standard error get."""

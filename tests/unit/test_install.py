@@ -10,10 +10,9 @@ import sys
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
-import numpy as np
 import pytest
 from packaging.requirements import Requirement
-from PIL import Image
+from pictures import photo
 
 from snellen.cli import COMMANDS
 
@@ -82,9 +81,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
     rows = []
     for number in range(2):
-        pixels = np.random.default_rng(number).integers(0, 256, (120, 160, 3), np.uint8)
-        (folder / "photos").mkdir(exist_ok=True)
-        Image.fromarray(pixels).save(folder / "photos" / f"{number}.png")
+        photo(folder / "photos" / f"{number}.png", 160, 120, seed=number)
         rows.append({"path": f"photos/{number}.png", "mos": 2.0 + number, "split": "test", "group": str(number)})
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "replies.jsonl").write_text(json.dumps({"text": REPLY}) + "\n")

@@ -101,7 +101,7 @@ def test_a_picture_is_told_whole() -> None:
     assert "1 blur centre" in text
     assert "2 noise whole picture" in text
     assert text.index("Round 1") < text.index("Image Quality Summary Well. Seen.") < text.index("Decided in 1.")
-    assert "Looks closer: lower right [0.50, 0.50, 1.00, 1.00]" in text
+    assert "Zooms in: lower right [0.50, 0.50, 1.00, 1.00]" in text
     assert text.index("Round 2") < text.index("Crop Inspection Summary") < text.index("Decided in 2.")
     assert "2.50 -1.00" in text, "how the rating moved"
     assert "Crisp." in text.split("Prompts for restoration")[1]
