@@ -25,11 +25,9 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_a_config_is_its_keys_and_the_defaults(tmp_path: Path) -> None:
-    text = RL + '[options]\nsteps = 5\nrate = 1\n[options.rewards]\nscore = 1\nrank = 0.5\n[lora]\nrank = 8\n'
+    text = RL + "[options]\nsteps = 5\nrate = 1\n[options.rewards]\nscore = 1\nrank = 0.5\n[lora]\nrank = 8\n"
     options = RlOptions(steps=5, rate=1.0, rewards=(("score", 1.0), ("rank", 0.5)))
-    wanted = RlConfig(
-        "snellen-1", Path("out"), manifest=Path("m.jsonl"), lora=LoraOptions(rank=8), options=options
-    )
+    wanted = RlConfig("snellen-1", Path("out"), manifest=Path("m.jsonl"), lora=LoraOptions(rank=8), options=options)
     assert read_config(written(tmp_path, text), RlConfig) == wanted
     text = 'model = "hf:models/qwen"\nconversations = "r.jsonl"\nout = "o"\nstart = "s"\n'
     wanted = SftConfig("hf:models/qwen", Path("o"), Path("s"), conversations=Path("r.jsonl"), options=SftOptions())
@@ -83,3 +81,11 @@ def test_the_test_split_and_its_scenes_are_never_trained_on(tmp_path: Path) -> N
     assert {sample.group for sample in train + held} == {"g2", "g3", "g4", "g5"} and len(held) == 1
     assert all(sample.split == "train" for sample in train + held)
     assert real_samples(None, 1) == ([], [])
+
+
+def test_the_configurations_of_the_recipes_can_be_read() -> None:
+    recipes = Path(__file__).parents[2] / "recipes"
+    for file in (recipes / "qwen-vl" / "sft.toml", recipes / "snellen-1" / "11_sft.toml"):
+        assert read_config(file, SftConfig).options.steps > 0
+    for file in (recipes / "qwen-vl" / "rl.toml", recipes / "snellen-1" / "12_rl.toml"):
+        assert read_config(file, RlConfig).start is not None
