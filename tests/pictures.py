@@ -1,7 +1,8 @@
-"""Pictures for tests: noise, which has every kind of detail and compresses badly."""
+"""Pictures and rating distributions that several tests use."""
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,28 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from snellen.backend import RatingDistribution
+from snellen.image import Picture
 
-def noise(width: int = 64, height: int = 40, seed: int = 0) -> npt.NDArray[np.uint8]:
-    """Return (height, width, 3) pixels of uniform noise."""
+
+def noise(width: int, height: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+    """Return (height, width, 3) uniform random pixels: every crop of them shows new detail."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def photo(path: Path, width: int = 64, height: int = 40, seed: int = 0, **options: Any) -> str:
-    """Write noise to a file, by the suffix of its name, in a folder that is made; return the path.
+@functools.cache
+def noise_picture(width: int = 700, height: int = 640, seed: int = 0, name: str = "noise") -> Picture:
+    """Return a Picture of `noise`; equal arguments give the same object."""
+    return Picture(noise(width, height, seed), name)
 
-    options: those of `Image.save`.
-    """
+
+def save_noise(path: Path, width: int = 64, height: int = 40, seed: int = 0, **options: Any) -> str:
+    """Write `noise` to a file, with Pillow's options for its format; return the path. Folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(noise(width, height, seed)).save(path, **options)
     return str(path)
+
+
+def spread(mean: float) -> RatingDistribution:
+    """Return a distribution of two ratings, mean - 0.5 and mean + 0.5: its standard deviation is 0.5."""
+    return RatingDistribution(np.array([mean - 0.5, mean + 0.5]), np.array([0.5, 0.5]))

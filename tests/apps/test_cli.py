@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import photo
+from pictures import save_noise
 from PIL import Image
 
 import snellen
@@ -31,7 +31,7 @@ SECOND = render_reply(
     Answer(None, 2.5, "final", (Issue("blur", 4, Region(0.7, 0.7, 0.9, 0.9)), Issue("noise", 1, FULL))),
     2,
 )
-large = partial(photo, width=700, height=660)  # large enough to zoom into
+large = partial(save_noise, width=700, height=660)  # large enough to zoom into
 COMMAND = [sys.executable, "-m", "snellen"]
 
 
@@ -86,7 +86,7 @@ def test_every_bad_picture_gets_one_line_and_the_others_are_assessed(
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.jpg").write_text("no picture\n")
     (tmp_path / "folder.jpg").mkdir()
-    photo(tmp_path / "dot.png", 1, 1)
+    save_noise(tmp_path / "dot.png", 1, 1)
     good = large(tmp_path / "good.png")
     bad = {"cut.jpg": "truncated", "empty.png": "empty", "text.jpg": "unreadable", "folder.jpg": "directory"}
     bad |= {"dot.png": "too_small", "gone.jpg": "missing"}
@@ -257,7 +257,7 @@ def test_the_real_command(tmp_path: Path, model: str) -> None:
 
 
 def test_a_reader_who_leaves_early_is_no_crash(tmp_path: Path, model: str) -> None:
-    name = photo(tmp_path / "a.png", 64, 64)
+    name = save_noise(tmp_path / "a.png", 64, 64)
     command = [*COMMAND, "assess", *[name] * 40, "--model", model, "--json", "--batch-size", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stderr
@@ -268,7 +268,7 @@ def test_a_reader_who_leaves_early_is_no_crash(tmp_path: Path, model: str) -> No
 
 
 def test_a_terminal_gets_a_progress_bar_for_more_than_one_picture(tmp_path: Path, model: str) -> None:
-    names = [photo(tmp_path / f"{n}.png", 64, 64) for n in "abc"]
+    names = [save_noise(tmp_path / f"{n}.png", 64, 64) for n in "abc"]
 
     def shown(*arguments: str) -> tuple[str, str]:
         """What standard output and a terminal on standard error get."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pictures import photo
+from pictures import save_noise
 from PIL import Image
 
 from snellen.apps.folder import find_pictures, score_folder
@@ -40,11 +40,11 @@ def photos(tmp_path: Path) -> Path:
     """Five pictures, one of them empty, and files that are none."""
     folder = tmp_path / "photos"
     for name in ("a.jpg", "b/c.PNG", "b/d/e.webp", "z.gif"):
-        photo(folder / name)
+        save_noise(folder / name)
     (folder / "b" / "empty.tif").touch()
     (folder / "notes.txt").write_text("no picture")
-    photo(folder / ".hidden" / "f.png")
-    photo(folder / "._a.jpg")
+    save_noise(folder / ".hidden" / "f.png")
+    save_noise(folder / "._a.jpg")
     return folder
 
 
@@ -92,9 +92,9 @@ def test_a_folder_that_cannot_be_listed_is_a_row(model: str) -> None:
         place = Path(name)
         place.chmod(0o777)
         (place / "replies.jsonl").write_text(script)
-        photo(place / "photos" / "a.png")
+        save_noise(place / "photos" / "a.png")
         closed = place / "photos" / "closed"
-        photo(closed / "b.png")
+        save_noise(closed / "b.png")
         closed.chmod(0)
         root = os.geteuid() == 0
         if root:  # whom permissions do not bind
@@ -129,8 +129,8 @@ def test_a_killed_run_goes_on_where_it_stopped(photos: Path, model: str, tmp_pat
 def test_a_complete_table_takes_what_is_new(photos: Path, model: str, tmp_path: Path) -> None:
     out = tmp_path / "scores.parquet"
     before = score_folder(photos, out, model)
-    photo(photos / "new.png")
-    photo(photos / "a.jpg")
+    save_noise(photos / "new.png")
+    save_noise(photos / "a.jpg")
     done: list[str] = []
     rows = score_folder(
         photos, out, model, resume=True, watch=lambda _, __, row: done.append(row["path"]) if row else None
@@ -194,7 +194,7 @@ def test_stopping_it_loses_and_repeats_nothing(
     journal = tmp_path / "scores.csv.partial"
     names = [f"{n:03}.png" for n in range(60)]
     pixels = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), np.uint8)
-    photo(folder / names[0])
+    save_noise(folder / names[0])
     Image.fromarray(pixels).save(folder / names[0])
     for name in names[1:]:
         os.link(folder / names[0], folder / name)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from pictures import photo
+from pictures import save_noise
 
 from snellen.cli import COMMANDS
 
@@ -81,7 +81,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
     rows = []
     for number in range(2):
-        photo(folder / "photos" / f"{number}.png", 160, 120, seed=number)
+        save_noise(folder / "photos" / f"{number}.png", 160, 120, seed=number)
         rows.append({"path": f"photos/{number}.png", "mos": 2.0 + number, "split": "test", "group": str(number)})
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "replies.jsonl").write_text(json.dumps({"text": REPLY}) + "\n")
