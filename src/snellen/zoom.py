@@ -71,7 +71,7 @@ class ZoomPolicy:
         total = width * height
         if w * h > self.max_area * total:
             shrink = math.sqrt(self.max_area * total / (w * h))
-            w, h = max(1, math.floor(w * shrink)), max(1, math.floor(h * shrink))
+            w, h = math.floor(w * shrink), math.floor(h * shrink)
         if w * h < self.min_area * total:
             grow = math.sqrt(self.min_area * total / (w * h))
             w = min(width, math.ceil(w * grow))

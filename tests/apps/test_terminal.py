@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
+from pictures import noise
 from rich.console import Console, RenderableType
 
 from snellen.apps.assess import GAUGE, assessment_text, brief_text, gauge
@@ -17,7 +18,7 @@ from snellen.region import FULL, Region
 from snellen.reply import Answer, Issue, Rationale, render_reply
 from snellen.terminal import open_console
 
-PIXELS = np.random.default_rng(0).integers(0, 256, (640, 800, 3), np.uint8)
+PIXELS = noise(800, 640)
 
 
 def printed(content: RenderableType, width: int = 80) -> str:

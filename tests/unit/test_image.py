@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import settings
 
 from snellen.image import GRID, TILE, ImageError, Picture, load, resample
 from snellen.region import FULL, Region
-from snellen.zoom import ZOOM_PRESETS, ZoomPolicy
 
 unhurried = settings(deadline=None)
 
@@ -154,94 +151,3 @@ def test_resample_keeps_the_aspect_and_never_enlarges() -> None:
     picture = load(scene(600, 300))
     assert resample(picture, FULL, 200).shape == (100, 200, 3)
     assert np.array_equal(resample(picture, Region(0, 0, 0.5, 1), 5000), picture.pixels[:, :300])
-
-
-# ----------------------------------------------------------------------------------------------------------- zoom
-
-SNELLEN, OFFICIAL = ZOOM_PRESETS["snellen"], ZOOM_PRESETS["zoom-iqa"]
-
-
-def settled(policy: ZoomPolicy, region: Region | None, width: int, height: int) -> tuple[int, int, int, int]:
-    return policy.settle(region, width, height).to_pixels(width, height)
-
-
-def test_small_boxes_grow_around_their_centre_to_native_pixels() -> None:
-    assert settled(SNELLEN, Region(0.4, 0.4, 0.41, 0.42), 4000, 3000) == (1600, 1190, 2000, 1510)
-    assert settled(SNELLEN, Region(0.9, 0.9, 1.0, 0.95), 4000, 3000) == (3600, 2680, 4000, 3000)
-    assert settled(SNELLEN, Region(0, 0, 0.01, 0.01), 4000, 3000) == (0, 0, 400, 320)
-    assert settled(SNELLEN, Region(0.5, 0.5, 0.6, 0.6), 500, 200) == (115, 0, 435, 200)
-
-
-def test_allowed_boxes_are_left_alone() -> None:
-    assert settled(SNELLEN, Region(0.2, 0.1, 0.8, 0.9), 4000, 3000) == (800, 300, 3200, 2700)
-    assert settled(OFFICIAL, Region(0.25, 0.1, 0.75, 0.9), 4000, 3000) == (1000, 300, 3000, 2700)
-
-
-def test_boxes_a_hair_apart_become_the_same_crop() -> None:
-    boxes = [Region(0.31, 0.1, 0.79, 0.6), Region(0.33, 0.12, 0.75, 0.57), Region(0.3, 0.1, 0.8, 0.6)]
-    assert {settled(SNELLEN, box, 4000, 3000) for box in boxes} == {(1200, 300, 3200, 1800)}
-
-
-@unhurried
-@given(st.lists(st.integers(0, 100), min_size=4, max_size=4).filter(lambda n: n[0] != n[1] and n[2] != n[3]))
-def test_the_crop_of_a_mirrored_picture_is_the_mirrored_crop(hundredths: list[int]) -> None:
-    x, y = sorted(hundredths[:2]), sorted(hundredths[2:])
-    box = Region(x[0] / 100, y[0] / 100, x[1] / 100, y[1] / 100)
-    mirrored = Region(1 - box.x1, box.y0, 1 - box.x0, box.y1)
-    left, top, right, bottom = settled(SNELLEN, box, 4000, 3000)
-    other = settled(SNELLEN, mirrored, 4000, 3000)
-    assert other[1] == top and other[3] == bottom
-    assert abs(other[0] - (4000 - right)) <= 1 and abs(other[2] - (4000 - left)) <= 1
-
-
-def test_areas_are_clamped() -> None:
-    assert settled(OFFICIAL, Region(0.45, 0.45, 0.55, 0.55), 1000, 1000) == (250, 250, 750, 750)
-    assert settled(OFFICIAL, Region(0.9, 0.9, 1.0, 1.0), 1000, 1000) == (500, 500, 1000, 1000)
-    assert settled(OFFICIAL, Region(0.0, 0.49, 1.0, 0.51), 1000, 1000) == (0, 375, 1000, 625)
-    left, top, right, bottom = settled(SNELLEN, FULL, 4000, 3000)
-    assert (right - left, bottom - top) == (3464, 2598)  # sqrt(0.75) of each side
-    assert abs(left + right - 4000) <= 1 and abs(top + bottom - 3000) <= 1
-
-
-def test_invalid_boxes() -> None:
-    with pytest.raises(ValueError, match="invalid"):
-        SNELLEN.settle(None, 100, 100)
-    assert OFFICIAL.settle(None, 400, 200) == Region(0.25, 0.25, 0.75, 0.75)
-
-
-@st.composite
-def requests(draw: st.DrawFn) -> tuple[Region, int, int]:
-    width, height = draw(st.integers(16, 12_000)), draw(st.integers(16, 12_000))
-    left, top = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
-    right, bottom = draw(st.integers(left + 1, width)), draw(st.integers(top + 1, height))
-    return Region.from_pixels((left, top, right, bottom), width, height), width, height
-
-
-@pytest.mark.parametrize("name", ZOOM_PRESETS)
-@unhurried
-@given(requests())
-def test_settled_boxes_keep_the_rules(name: str, request_: tuple[Region, int, int]) -> None:
-    region, width, height = request_
-    policy = ZOOM_PRESETS[name]
-    crop = policy.settle(region, width, height)
-    left, top, right, bottom = crop.to_pixels(width, height)
-    assert 0 <= left < right <= width and 0 <= top < bottom <= height
-    least_w, least_h = min(policy.min_side_px, width), min(policy.min_side_px, height)
-    assert right - left >= least_w and bottom - top >= least_h
-    area = (right - left) * (bottom - top)
-    assert area >= policy.min_area * width * height
-    assert area <= policy.max_area * width * height or (right - left, bottom - top) == (least_w, least_h)
-    fixed = replace(policy, steps=None)
-    assert fixed.settle(crop, width, height) == crop, "what is allowed is left alone"
-
-
-@pytest.mark.parametrize("name", ZOOM_PRESETS)
-@unhurried
-@given(requests())
-def test_settled_boxes_stay_where_they_were(name: str, request_: tuple[Region, int, int]) -> None:
-    region, width, height = request_
-    crop = replace(ZOOM_PRESETS[name], steps=None).settle(region, width, height)
-    before, after = region.to_pixels(width, height), crop.to_pixels(width, height)
-    for low, high, size in ((0, 2, width), (1, 3, height)):
-        moved = abs(after[low] + after[high] - before[low] - before[high])
-        assert moved <= 1 or after[low] == 0 or after[high] == size

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import noise
 from PIL import Image
 
 from snellen.assessment import Assessment
@@ -42,7 +43,7 @@ NOISE = Issue("noise", 1, FULL)
 def assess(script: Sequence[str | Reply], *names: str) -> list[Assessment]:
     backend = ScriptedBackend(script)
     backend.calibration = Calibration(1.5, 0.1)  # type: ignore[attr-defined]
-    pixels = np.random.default_rng(0).integers(0, 256, (640, 800, 3), np.uint8)
+    pixels = noise(800, 640)
     return Assessor(backend).assess([Picture(pixels, name, ("alpha composited on white",)) for name in names])
 
 
