@@ -128,7 +128,7 @@ def test_a_small_crop_is_widened_to_native_pixels() -> None:
     assert asked is not None and asked.answer.region == Region(0.5, 0.5, 0.52, 0.52)
 
 
-def test_only_those_that_ask_are_looked_at_again() -> None:
+def test_only_pictures_that_ask_for_a_crop_get_another_round() -> None:
     def script(conversation: Conversation) -> str:
         name = conversation[0].views[0].picture.name
         return final(2.0) if len(conversation) > 1 else {"b": crop_at(CORNER)}.get(name, final(4.0))
@@ -206,7 +206,7 @@ def test_bad_pictures_do_not_stop_the_others(tmp_path: Path) -> None:
     assert Assessor(backend).assess([]) == []
 
 
-def test_what_is_no_source_at_all_is_the_callers_mistake() -> None:
+def test_a_source_of_an_unknown_type_raises_type_error() -> None:
     with pytest.raises(TypeError):
         one([FIRST], 42)
 
@@ -312,7 +312,7 @@ def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
         Assessor(**{"model": ScriptedBackend([FIRST]), **wrong})
 
 
-def test_a_backend_that_loses_replies_is_found_out() -> None:
+def test_a_backend_that_loses_replies_is_an_error() -> None:
     class Lossy(ScriptedBackend):
         def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
             return super().reply(conversations, sampling)[1:]
@@ -329,7 +329,7 @@ def test_a_backend_that_fails_is_not_covered_up() -> None:
 # the score
 
 
-def test_without_a_distribution_the_written_rating_counts_and_that_is_said() -> None:
+def test_without_a_distribution_the_written_rating_counts_and_the_source_is_stated() -> None:
     written, read = one([final(2.25)]), one([Reply(final(2.25), rating=spread(2.4))])
     assert (written.score, read.score) == (2.25, pytest.approx(2.4))
     for assessment, source in ((written, "written"), (read, "distribution")):
@@ -348,7 +348,7 @@ def test_interval_is_the_calibrations() -> None:
     assert one([FIRST, SECOND]).interval is None
 
 
-def test_score_only_is_one_look_and_no_text() -> None:
+def test_score_only_is_one_round_without_text() -> None:
     backend = Recorder([Reply(FIRST.text, rating=spread(3.7))])
     (a,) = Assessor(backend, score_only=True, max_rounds=3).assess([noise_picture()])
     assert (a.score, a.label, a.error, a.issues, a.prompts) == (pytest.approx(3.7), "good", None, (), None)
@@ -364,7 +364,7 @@ def test_score_only_without_a_distribution_reads_the_number(text: str, score: fl
 
 
 @pytest.mark.parametrize("text", ["", "good", "7.00", "5.01", "35", "3.", "3.475", "0.5", "-3", '"rating": 6}'])
-def test_score_only_makes_nothing_up(text: str) -> None:
+def test_score_only_invents_no_rating(text: str) -> None:
     a = one([text], score_only=True)
     assert a.score is None
     assert a.error is not None and a.error.code == "unparsable_reply"
@@ -384,7 +384,7 @@ def test_provenance() -> None:
     assert a.provenance["question"] == "Sharp?"
 
 
-def test_what_was_done_to_the_picture_is_kept() -> None:
+def test_conversions_of_the_picture_are_listed() -> None:
     a = one([final(3.0)], Image.new("RGBA", (64, 64), (255, 0, 0, 128)))
     assert a.notes == ("alpha composited on white",)
 
@@ -449,7 +449,7 @@ def test_drawing_marks_the_right_place() -> None:
     assert ((rows.min() - 36) / 1000, (rows.max() - 36) / 1000) == pytest.approx((0.5, 0.75), abs=0.005)
 
 
-def test_drawing_an_error_says_what_is_wrong(tmp_path: Path) -> None:
+def test_drawing_an_error_states_it(tmp_path: Path) -> None:
     drawn = one([FIRST], tmp_path / "missing.jpg").draw()
     assert (np.asarray(drawn)[36:] < 128).any()
     unread = one(["Hm."]).draw()
@@ -486,7 +486,7 @@ def test_html_is_self_contained_and_escaped(readable: bool) -> None:
     assert ("no_answer" in page.text) != readable
 
 
-def test_html_tells_the_rounds() -> None:
+def test_html_lists_the_rounds() -> None:
     page = Tags()
     page.feed(one([FIRST, SECOND])._repr_html_())
     assert "Round 1, the whole picture: 3.40 ± 0.50; zooms into lower right [0.50, 0.50, 1.00, 1.00]" in page.text

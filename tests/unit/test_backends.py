@@ -86,7 +86,7 @@ def test_distribution_is_a_copy_and_cannot_be_changed() -> None:
         ([2.0, float("nan")], [0.5, 0.5]),
     ],
 )
-def test_what_is_no_distribution_is_refused(values: list[float], probs: list[float]) -> None:
+def test_invalid_distributions_are_refused(values: list[float], probs: list[float]) -> None:
     with pytest.raises(ValueError):
         spread(values, probs)
 
@@ -440,7 +440,7 @@ def test_a_refusal_is_not_repeated(server: Server) -> None:
         ("[1]", "not a chat completion"),
     ],
 )
-def test_what_is_no_chat_completion_is_an_error(server: Server, body: str, problem: str) -> None:
+def test_an_answer_that_is_not_a_chat_completion_is_an_error(server: Server, body: str, problem: str) -> None:
     server.answers.append((200, {}, body))
     with pytest.raises(BackendError, match=problem):
         client(server).reply([ask()], Sampling())

@@ -86,7 +86,7 @@ def answer(**changed: object) -> str:
     return f"<think></think><answer>{payload}</answer>"
 
 
-def test_reply_is_written_exactly_so() -> None:
+def test_rendered_reply_is_exactly_this() -> None:
     issue = Issue("blur", 3, BOX)
     assert render_reply(RATIONALE, Answer(BOX, 3.47, "crop", (issue,)), 1) == (
         "<think>Image Quality Summary: Soft at a glance.\n"
@@ -341,7 +341,7 @@ def test_a_final_answer_asks_for_no_region() -> None:
     assert parse_reply(answer(tool="final", bbox_2d=[0, 0, 0, 0]), 1).answer == Answer(None, 3.47, "final")
 
 
-def test_keys_of_others_are_passed_over() -> None:
+def test_unknown_keys_are_ignored() -> None:
     assert parse_reply(answer(confidence=0.5), 1) == parse_reply(GOOD, 1)
 
 
@@ -379,7 +379,7 @@ def test_a_thin_region_keeps_one_hundredth() -> None:
         lambda: open_protocol("other"),
     ],
 )
-def test_what_makes_no_sense_cannot_be_made(make: object) -> None:
+def test_inconsistent_values_are_refused(make: object) -> None:
     with pytest.raises(ValueError):
         make()  # type: ignore[operator]
 

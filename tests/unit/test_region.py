@@ -188,11 +188,22 @@ def test_large_boxes_are_the_whole_picture() -> None:
         ((0.0, 0.0, 1.0, 1.0), {"whole picture"}),
     ],
 )
-def test_words_may_call_a_box_what_a_near_one_is_called(box: tuple[float, ...], places: set[str]) -> None:
+def test_acceptable_places_include_those_of_nearby_boxes(box: tuple[float, ...], places: set[str]) -> None:
     assert Region(*box).places == places
 
 
 @unhurried
 @given(regions(thinnest=1e-3))
-def test_a_box_may_be_called_what_it_is_called(region: Region) -> None:
+def test_the_place_is_among_the_acceptable_places(region: Region) -> None:
     assert region.place in region.places
+
+
+def test_a_pixel_box_is_clipped_at_every_edge() -> None:
+    assert Region.from_pixels((-5, -6, 120, 70), 100, 50) == FULL
+
+
+def test_the_thinnest_regions_at_the_edges_have_a_place() -> None:
+    """Their centre rounds to 1.0."""
+    last = 1.0 - 2.0**-53
+    assert Region(last, 0.4, 1.0, 0.5).place == "right side"
+    assert Region(0.4, last, 0.5, 1.0).place == "bottom centre"
