@@ -23,12 +23,12 @@ def d_test(pristine: npt.ArrayLike, distorted: npt.ArrayLike) -> tuple[float, fl
     pristine: (N,), distorted: (M,). R(T) is the mean of the share of pristine pictures that score above T and the share
     of distorted pictures that score T or less; D = max over T of R(T). (nan, nan) where one array is empty.
     """
-    clean, spoilt = np.sort(np.asarray(pristine, np.float64)), np.sort(np.asarray(distorted, np.float64))
-    if len(clean) == 0 or len(spoilt) == 0:
+    clean, faulty = np.sort(np.asarray(pristine, np.float64)), np.sort(np.asarray(distorted, np.float64))
+    if len(clean) == 0 or len(faulty) == 0:
         return math.nan, math.nan
-    thresholds = np.concatenate([[-np.inf], np.unique(np.concatenate([clean, spoilt]))])
+    thresholds = np.concatenate([[-np.inf], np.unique(np.concatenate([clean, faulty]))])
     above = 1.0 - np.searchsorted(clean, thresholds, side="right") / len(clean)
-    at_most = np.searchsorted(spoilt, thresholds, side="right") / len(spoilt)
+    at_most = np.searchsorted(faulty, thresholds, side="right") / len(faulty)
     rates = (above + at_most) / 2.0
     best = int(np.argmax(rates))
     return float(rates[best]), float(thresholds[best])

@@ -85,9 +85,9 @@ def _recipes(sets: Sequence[DataSet], folder: Path) -> list[tuple[str, Recipe]]:
         counts = {name: min(each, math.ceil(TOTAL[name] / len(large))) for name, each in PER_PHOTOGRAPH.items()}
         write_recipes(local_faults(large, **counts), listed)
     recipes = list(read_recipes(listed))
-    strange = sorted({recipe.source for recipe in recipes} - keys.keys())
-    if strange:
-        raise UsageError(f"{listed} was drawn from other photographs ({strange[0]}); delete it, or use the same")
+    unknown = sorted({recipe.source for recipe in recipes} - keys.keys())
+    if unknown:
+        raise UsageError(f"{listed} was drawn from other photographs ({unknown[0]}); delete it, or use the same")
     return [(keys[recipe.source], recipe) for recipe in recipes]
 
 
