@@ -172,3 +172,40 @@ def test_nothing_to_do(tmp_path: Path) -> None:
     small = [pristine_set(tmp_path / "clean")]
     assert local_faults.jobs(small, ("two rounds",), tmp_path) == []  # under 4 megapixels
     assert local_faults.jobs([faulty(a=blur(3))], ("score only",), tmp_path) == []  # no words, no crops
+
+
+def noisy_and_clean(level: int = 5) -> tuple[str, str, float]:
+    """Variants of a recipe with noise in a corner and of one without, and the expected drop of the noise."""
+    noisy = Recipe("/p.png", FULL, 4.5, "white_noise", level, CORNER, 1)
+    clean = Recipe("/p.png", FULL, 4.5, None, 1, FULL, 1)
+    return local_faults.variant_of(noisy), local_faults.variant_of(clean), noisy.base - noisy.mos
+
+
+def test_score_drops_by_round() -> None:
+    noisy, clean, expected = noisy_and_clean()
+    known = [
+        ("p/a", clean, [3.9, 3.7]),
+        ("p/a", clean, [4.1]),  # a clean picture may have one round: 4.1 in both
+        ("p/a", noisy, [3.5, 2.9]),
+        ("p/a", noisy, [3.0]),  # a fault without a second round
+        ("p/a", noisy, [3.0, None]),
+        ("p/b", noisy, [3.0, 2.0]),  # a photograph without a clean picture
+        ("p/a", "", [3.0, 2.0]),  # not of the local-fault set
+    ]
+    drops = local_faults.drops_by_round(known)
+    assert [drop is None for drop in drops] == [True, True, False, True, True, True, True]
+    assert drops[2] == (expected, pytest.approx(4.0 - 3.5), pytest.approx(3.9 - 2.9))
+
+
+def test_the_share_of_drops_that_the_last_round_improves() -> None:
+    noisy, clean, expected = noisy_and_clean()
+    rows = [row("grounding", "p/a", 4.5, variant=clean)]
+    rows += [
+        row("grounding", "p/a", 4.5 - last * expected, first=4.5 - first * expected, crop=CORNER, variant=noisy)
+        for first, last in ((0.4, 0.9), (0.9, 0.4), (0.9, 1.3))
+    ]
+    found = grounding.drop_summary(rows)
+    assert found["pictures"] == 3 and found["expected"] == pytest.approx(expected)
+    assert found["first round"] == pytest.approx(expected * (0.4 + 0.9 + 0.9) / 3)
+    assert found["error, last round"] == pytest.approx(expected * (0.1 + 0.6 + 0.3) / 3)
+    assert found["last round closer"].value == pytest.approx(1 / 3), "a drop beyond the expected one is an error too"

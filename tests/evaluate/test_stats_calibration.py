@@ -76,3 +76,15 @@ def test_a_fit_on_one_half_covers_the_other() -> None:
     score = rng.uniform(2, 4, 400)
     covered = [split_half_coverage(score, std, score + std * rng.normal(size=400), 0.9, seed) for seed in range(10)]
     assert np.mean(covered) == pytest.approx(0.9, abs=0.03)
+
+
+def test_the_fit_takes_the_floor_of_the_narrowest_intervals() -> None:
+    # all errors are 0.1; with the floor 0.01 the quantile is 10 and the mean width 0.53, with 0.1 it is 1 and 0.1
+    std = np.array([0.01] * 10 + [0.1] * 9)
+    fitted = fit_calibration(np.full(19, 3.0), std, np.full(19, 3.1), 0.9)
+    assert (fitted.q, fitted.floor) == (pytest.approx(1.0), pytest.approx(0.1))
+
+
+def test_the_ends_of_an_interval_belong_to_it() -> None:
+    ((_, _, count, inside),) = conditional_coverage([2.0] * 4, [4.0] * 4, [2.0, 4.0, 1.9, 4.1], [1, 2, 3, 4], bins=1)
+    assert count == 4 and inside.value == 0.5

@@ -88,6 +88,11 @@ def test_the_last_section_decides_on_issues_of_this_round_or_an_earlier_one(deci
     assert compare_with_list(one, [Issue("noise", 2, LEFT)], [Issue("blur", 1, LEFT)]).decision == (agrees,)
 
 
+def test_the_last_section_may_name_exactly_what_is_listed() -> None:
+    one = rationale("There is mild noise.", "The noise is confirmed.")
+    assert compare_with_list(one, [Issue("noise", 2, LEFT)]).decision == (True,)
+
+
 def answered(key: str, summary: str, *issues: Issue, score: float = 3.0) -> Row:
     reply_text = render_reply(rationale(summary), Answer(None, score, "final", issues), 1)
     return Row("scores", key, "", "two rounds", "m", score, rounds=(one_round(score, issues, text=reply_text),))
