@@ -32,7 +32,7 @@ def assess(name: str, *issues: Issue) -> Assessment:
     text = render_reply(Rationale("Seen [bold]plainly[/bold].", "Crisp.", "Blur.", "Sure."), answer, 1)
     spread = RatingDistribution(np.array([2.0, 3.0]), np.array([0.5, 0.5]))
     backend = ScriptedBackend([Reply(text, rating=spread)])
-    backend.calibration = Calibration(1.5, 0.1)  # type: ignore[attr-defined]
+    backend.calibration = Calibration(1.5, 0.1)
     return Assessor(backend).assess([Picture(PIXELS, name)])[0]
 
 

@@ -1,3 +1,5 @@
+# mypy: disable-error-code="comparison-overlap"
+# pytest.approx inside tuples
 from __future__ import annotations
 
 import json

@@ -65,7 +65,7 @@ def test_risk_coverage_worked_by_hand() -> None:
 def test_the_fit_worked_by_hand() -> None:
     # nine pictures of one std: |error| / std is 1..9, and the 0.9 quantile of nine is the ninth
     score, std = np.full(9, 3.0), np.full(9, 0.1)
-    wanted = score + 0.1 * np.arange(1.0, 10.0)
+    wanted = score + 0.1 * np.arange(1, 10)
     fitted = fit_calibration(score, std, wanted, 0.9)
     assert fitted.q * fitted.floor == pytest.approx(0.9) and fitted.coverage == 0.9
 

@@ -27,9 +27,10 @@ def judge(conversation: Conversation) -> str:
     if len(conversation) > 1:
         answer = Answer(None, LAST[name], "final", (Issue("noise", 3, LEFT),))
         return render_reply(words, answer, 2)
-    tool, region = ("crop", LEFT) if name in LAST else ("final", None)
     issues = (Issue("blur", 2, LEFT),) if name == "clean" else ()
-    return render_reply(words, Answer(region, FIRST[name], tool, issues), 1)
+    rating = FIRST[name]
+    answer = Answer(LEFT, rating, "crop", issues) if name in LAST else Answer(None, rating, "final", issues)
+    return render_reply(words, answer, 1)
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def test_the_pages_change_between_the_marks_only(publish: ModuleType, root: Path
 
 
 def test_the_page_has_command_circumstances_tables_and_figures(publish: ModuleType, root: Path, tmp_path: Path) -> None:
-    slow = {"baselines": {"piqe": "piqe 1.2"}, "baseline_samples": {"pristine": 15}}
+    slow: dict[str, Any] = {"baselines": {"piqe": "piqe 1.2"}, "baseline_samples": {"pristine": 15}}
     folder = run(tmp_path / "some", {}, **slow, max_samples=3)
     publish.publish(root, [folder], [])
     page = (root / "docs" / "results" / "evaluation.md").read_text()

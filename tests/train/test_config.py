@@ -30,8 +30,8 @@ def test_a_config_is_its_keys_and_the_defaults(tmp_path: Path) -> None:
     wanted = RlConfig("snellen-1", Path("out"), manifest=Path("m.jsonl"), lora=LoraOptions(rank=8), options=options)
     assert read_config(written(tmp_path, text), RlConfig) == wanted
     text = 'model = "hf:models/qwen"\nconversations = "r.jsonl"\nout = "o"\nstart = "s"\n'
-    wanted = SftConfig("hf:models/qwen", Path("o"), Path("s"), conversations=Path("r.jsonl"), options=SftOptions())
-    assert read_config(written(tmp_path, text), SftConfig) == wanted
+    sft = SftConfig("hf:models/qwen", Path("o"), Path("s"), conversations=Path("r.jsonl"), options=SftOptions())
+    assert read_config(written(tmp_path, text), SftConfig) == sft
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ def vectors(decoder: Decoder, *regions: Region) -> torch.Tensor:
     """The vectors of views of one picture, (1, R, PLACES, width)."""
     features = [random_features(picture(0).view(region)) for region in regions]
     region = torch.tensor([region.to_list() for region in regions])
-    return decoder.connector(stacked(features, torch.device("cpu")), region)[None]
+    connected: torch.Tensor = decoder.connector(stacked(features, torch.device("cpu")), region)[None]
+    return connected
 
 
 def test_sides_are_given_by_their_nearness_to_tenths() -> None:

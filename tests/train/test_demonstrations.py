@@ -55,7 +55,7 @@ def test_the_rounds_of_right_replies(policy: Snellen1Policy, samples: tuple[list
     first, later = (decode(one.reply.token_ids, i > 0) for i, one in enumerate(rounds))
     assert first.region is not None and first.region.iou(BOX) > 0.6
     assert later.tool == "final" and rounds[1].reply.token_ids[-1] == FINAL
-    views = [turn.views[0] for turn in rounds[1].conversation if turn.views]
-    rating = policy.distribution(*(policy.view_features(view) for view in views)).mean
+    whole, crop = (policy.view_features(turn.views[0]) for turn in rounds[1].conversation if turn.views)
+    rating = policy.distribution(whole, crop).mean
     assert later.move == pytest.approx(max(-0.5, min(0.5, 2.0 - rating)), abs=0.025)
     assert rounds[1].reply.actions == (True, False)

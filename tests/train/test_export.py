@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnx
@@ -33,7 +34,7 @@ def models(folder: Path) -> Models:
     perception, rating_head = Perception().eval(), RatingHead().eval()
     torch.nn.init.normal_(perception.fault_head.kind.weight)  # else all boxes are about as likely
     for part in (rating_head.move, rating_head.width):
-        torch.nn.init.normal_(part[-1].weight)  # else both begin at zero
+        torch.nn.init.normal_(cast(torch.nn.Linear, part[-1]).weight)  # else both begin at zero
     export_onnx(perception, rating_head, folder)
     graphs = {name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx")) for name in GRAPHS}
     return perception, rating_head, graphs

@@ -32,7 +32,7 @@ def test_features_are_computed_once_and_come_back_as_they_were(tmp_path: Path) -
                     values = [getattr(features, one.name).to_list() for features in (found, wanted)]
                 else:
                     values = [getattr(features, one.name) for features in (found, wanted)]
-                assert np.allclose(*values, rtol=1e-6), one.name
+                assert np.allclose(values[0], values[1], rtol=1e-6), one.name
     assert computed == [FULL, CROP]
     FeatureCache(compute, "another model", file).get(picture(0).view())
     FeatureCache(compute, "a model").get(picture(0).view())

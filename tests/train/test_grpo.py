@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from snellen.backend import Reply, Sampling
 from snellen.backends.scripted import ScriptedBackend
 from snellen.data.sample import Sample
 from snellen.image import Picture
+from snellen.protocol import Conversation
 from snellen.reply import Answer, render_reply
 from snellen.snellen1.actions import MOVE
 from snellen.train.grpo import (
@@ -85,7 +87,7 @@ def test_rounds_hold_the_pixels_that_were_sampled_from() -> None:
     large = Picture(np.random.default_rng(0).integers(0, 256, (1500, 1300, 3), np.uint8), "large")
     shown: list[np.ndarray] = []
 
-    def script(conversation: tuple) -> Reply:
+    def script(conversation: Conversation) -> Reply:
         shown.append(conversation[-1].views[-1].fragments)
         return Reply(crop if len(shown) == 1 else last)
 
@@ -247,9 +249,10 @@ def test_it_learns_to_crop_where_the_fault_is(policy: Snellen1Policy, samples: S
 
 
 def test_options_out_of_range_are_refused() -> None:
-    for wrong in ({"rollouts": 1}, {"steps": 0}, {"real": 0, "synthetic": 0}, {"microbatch": 0}):
+    refused: list[dict[str, Any]] = [{"rollouts": 1}, {"steps": 0}, {"real": 0, "synthetic": 0}, {"microbatch": 0}]
+    for wrong in refused:
         with pytest.raises(ValueError, match="at least 1"):
-            RlOptions(**wrong)
+            replace(RlOptions(), **wrong)
 
 
 def test_log_numbers_by_hand(tmp_path: Path) -> None:

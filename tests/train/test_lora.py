@@ -82,7 +82,7 @@ def test_a_new_adapter_is_the_reference_and_a_changed_one_is_not(folder: Path) -
     assert float(found.kl.detach().abs().max()) < 1e-6
     with torch.no_grad():
         for parameter in policy.parameters():
-            parameter += 0.05
+            parameter.add_(0.05)
     changed = policy.logprobs(rounds)
     assert changed.kl is not None and float(changed.kl.detach().max()) > 1e-4
     assert changed.reference.tolist() == pytest.approx(found.reference.tolist(), abs=1e-6)

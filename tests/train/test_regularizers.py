@@ -62,8 +62,8 @@ def test_divergences_by_hand() -> None:
 def logprobs(policy: torch.Tensor, reference: torch.Tensor, taken: torch.Tensor, exact: bool = True) -> LogProbs:
     """Log-probabilities from logits (N, V)."""
     p, q = policy.log_softmax(dim=1), reference.log_softmax(dim=1)
-    chosen = (one.gather(1, taken[:, None])[:, 0] for one in (p, q))
-    return LogProbs(*chosen, exact_entropy(p), exact_kl(p, q) if exact else None)
+    now, before = (one.gather(1, taken[:, None])[:, 0] for one in (p, q))
+    return LogProbs(now, before, exact_entropy(p), exact_kl(p, q) if exact else None)
 
 
 def test_the_divergence_is_exact_where_the_policy_gives_it_and_estimated_elsewhere() -> None:

@@ -47,7 +47,7 @@ def test_the_reference_stays_and_the_divergence_is_exact(policy: Snellen1Policy)
     before = policy.logprobs(rounds)
     assert before.kl is not None and before.kl.tolist() == pytest.approx([0.0] * len(before.kl), abs=1e-6)
     with torch.no_grad():
-        policy.decoder.head.bias += torch.randn(len(policy.decoder.head.bias))
+        policy.decoder.head.bias.add_(torch.randn(len(policy.decoder.head.bias)))
     after = policy.logprobs(rounds)
     assert after.kl is not None and float(after.kl.detach().min()) >= 0.0 and float(after.kl.detach().max()) > 0.01
     assert after.reference.tolist() == pytest.approx(before.reference.tolist(), abs=1e-6)
@@ -120,7 +120,7 @@ def test_kinds_of_actions(policy: Snellen1Policy) -> None:
 def test_saved_weights_are_resumed_and_started_from(policy: Snellen1Policy, tmp_path: Path) -> None:
     rounds = [one for rollout in sampled(policy, 4) for one in rollout]
     with torch.no_grad():
-        policy.decoder.head.bias += torch.randn(len(policy.decoder.head.bias))
+        policy.decoder.head.bias.add_(torch.randn(len(policy.decoder.head.bias)))
     changed = policy.logprobs(rounds)
     policy.save(tmp_path)
     with torch.no_grad():

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-call"
 """A Qwen2.5-VL of a few thousand random weights, with a tokenizer trained on the spot."""
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def make_tiny_vlm(folder: Path) -> Path:
     """Write model, tokenizer and processor to a folder and return it."""
     torch.manual_seed(0)
     tokenizer = _tokenizer()
-    ids = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
+    ids: dict[str, Any] = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
     text = {
         "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
         "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 8192,

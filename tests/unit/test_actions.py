@@ -25,7 +25,7 @@ from snellen.snellen1.layout import Decision
 
 
 def may(written: list[int], later: bool = False, last: bool = False) -> list[int]:
-    return np.flatnonzero(allowed(written, later, last)).tolist()
+    return [int(token) for token in np.flatnonzero(allowed(written, later, last))]
 
 
 def test_a_first_round_is_a_tool_and_for_a_crop_four_sides() -> None:
@@ -48,7 +48,8 @@ def test_a_later_round_begins_with_a_move_and_the_last_is_final() -> None:
 def test_random_walks_give_valid_decisions_that_encode_to_themselves() -> None:
     rng = np.random.default_rng(0)
     for i in range(500):
-        later, written = bool(i % 2), []
+        later = bool(i % 2)
+        written: list[int] = []
         while options := may(written, later):
             written.append(int(rng.choice(options)))
         decision = decode(written, later)

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -318,7 +319,8 @@ def test_what_became_of_an_issue_follows_from_both_lists_and_the_view(
 def test_the_summary_says_what_became_of_an_issue(pictures: list[Features], what: str, says: str) -> None:
     severity = {"worse": 4, "milder": 2}.get(what, 3)
     shown = {"partly": Region(0.3, 0.3, 0.9, 0.9), "outside": Region(0.5, 0.5, 0.9, 0.9)}.get(what, CORNER)
-    fixed = {"number": 2, "issues": (Issue("blur", severity, CORNER),), "shown": shown, "earlier_rating": 3.0}
+    fixed: dict[str, Any] = {"number": 2, "issues": (Issue("blur", severity, CORNER),), "shown": shown}
+    fixed |= {"earlier_rating": 3.0}
     for text in rounds(pictures, earlier_issues=(Issue("blur", 3, CORNER),), **fixed):
         assert re.search(says, text.summary), text.summary
     if what == "confirmed":
@@ -327,7 +329,8 @@ def test_the_summary_says_what_became_of_an_issue(pictures: list[Features], what
 
 
 def test_a_withdrawn_issue_is_not_called_confirmed(pictures: list[Features]) -> None:
-    fixed = {"number": 2, "shown": CORNER, "earlier_rating": 3.0, "earlier_issues": (Issue("blur", 3, CORNER),)}
+    fixed: dict[str, Any] = {"number": 2, "shown": CORNER, "earlier_rating": 3.0}
+    fixed |= {"earlier_issues": (Issue("blur", 3, CORNER),)}
     for text in rounds(pictures, **fixed):
         assert re.search("blur|softness", text.summary.lower())
         assert re.search("not confirmed|does not confirm|not borne out", text.summary), text.summary

@@ -42,7 +42,7 @@ NOISE = Issue("noise", 1, FULL)
 
 def assess(script: Sequence[str | Reply], *names: str) -> list[Assessment]:
     backend = ScriptedBackend(script)
-    backend.calibration = Calibration(1.5, 0.1)  # type: ignore[attr-defined]
+    backend.calibration = Calibration(1.5, 0.1)
     pixels = noise(800, 640)
     return Assessor(backend).assess([Picture(pixels, name, ("alpha composited on white",)) for name in names])
 
