@@ -68,6 +68,14 @@ def test_the_command_complains_in_one_line(tmp_path: Path, capsys: pytest.Captur
     assert json.loads((out / "config.json").read_text())["model"] == "snellen-1", "saved with the run"
 
 
+def test_too_few_pictures_are_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = RL.replace('"out"', f'"{tmp_path / "out"}"').replace('manifest = "m.jsonl"\n', "")
+    assert main(["train", "rl", "--config", str(written(tmp_path, text))]) == WRONG_USAGE
+    assert "manifest has 0 pictures to train on, but a step draws options.real = 12" in capsys.readouterr().err
+    assert main(["train", "sft", "--config", str(written(tmp_path, text))]) == WRONG_USAGE
+    assert "no pictures to learn from" in capsys.readouterr().err
+
+
 def test_a_model_of_no_known_form_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'qwen' is not snellen-1, a folder with card.json, or hf:PATH"):
         open_policy(RlConfig("qwen", tmp_path))

@@ -142,6 +142,8 @@ def run_sft(config: SftConfig) -> None:
         synthetic = {split: synthetic_samples(config.synthetic, split) for split in ("train", "val")}
         rounds = [*demonstrations(policy, real, True), *demonstrations(policy, synthetic["train"], False)]
         held = [*demonstrations(policy, validation, True), *demonstrations(policy, synthetic["val"], False)]
+    if not rounds:
+        raise ConfigError("no pictures to learn from; check the manifests and their splits")
     train_sft(config.options, policy, rounds, held, config.out)
 
 
@@ -151,6 +153,12 @@ def run_rl(config: RlConfig) -> None:
     policy = open_policy(config, rounds=config.options.rounds, seed=config.options.seed)
     real, _ = real_samples(config.manifest, config.held_out)
     synthetic = synthetic_samples(config.synthetic, "train")
+    wanted = (("manifest", real, config.options.real), ("synthetic", synthetic, config.options.synthetic))
+    for key, samples, count in wanted:
+        if len(samples) < count:
+            name = "real" if key == "manifest" else "synthetic"
+            problem = f"{key} has {len(samples)} pictures to train on, but a step draws options.{name} = {count}"
+            raise ConfigError(f"{problem}; name a larger manifest, or draw fewer")
     regulariser, sampler = open_regulariser(config.regulariser), open_sampler(config.sampler)
     train_grpo(config.options, policy, real, synthetic, config.out, regulariser=regulariser, sampler=sampler)
 

@@ -20,6 +20,7 @@ from snellen.backend import Conversation, LogProbs, Policy, Reply, Round, Sampli
 from snellen.backends.onnx import Snellen1Backend
 from snellen.image import View
 from snellen.region import Region
+from snellen.reply import Answer, render_reply
 from snellen.snellen1.actions import CROP, FINAL, MOVE, PAD, VOCABULARY, allowed, decode, encode, row
 from snellen.snellen1.decoder import Decoder, DecoderShape
 from snellen.snellen1.layout import VIEW_OUTPUTS, Decision, ViewFeatures
@@ -100,12 +101,17 @@ class Snellen1Policy(Policy, Snellen1Backend):
         return replies
 
     def demonstrate(self, conversation: Conversation, decision: Decision) -> Reply:
-        """Return the reply with a given decision, its actions marked, to learn from."""
-        number = _round(conversation)
+        """Return the reply with a given decision, its actions marked, to learn from.
+
+        It lists no issues and has no rationale, which nothing here learns from and which take most of the time.
+        """
+        number, views = _round(conversation), _views(conversation)
         ids = encode(decision, number > 1)
         actions = tuple(bool(self._allowed(number, ids[:i]).sum() > 1) for i in range(len(ids)))
-        reply = self.answer(conversation, decode(ids, number > 1))
-        return replace(reply, token_ids=tuple(ids), actions=actions)
+        rounded = decode(ids, number > 1)
+        rating = self.distribution(self.view_features(views[0]), self.view_features(views[-1]), rounded.move)
+        answer = Answer(rounded.region, round(rating.mean, 2), rounded.tool)
+        return Reply(render_reply(None, answer, number), tuple(ids), rating=rating, actions=actions)
 
     def logprobs(self, rounds: Sequence[Round], *, reference: bool = True) -> LogProbs:
         """See `Policy.logprobs`: one pass over all rounds."""
