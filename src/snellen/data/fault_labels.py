@@ -49,15 +49,32 @@ def read_labels(file: Path) -> list[FaultLabel]:
         try:
             labels.append(_label(json.loads(line)))
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{file}, line {number}: not a fault label ({error}); see data/labels/README.md") from error
+            problem = f"{file}, line {number}: not a fault label ({error})"
+            raise ValueError(f"{problem}; see data/labels/README.md") from error
     return labels
 
 
 def labels_of(name: str, part: str | None = None) -> dict[str, list[FaultLabel]]:
-    """Return the labels in the package of a set of `SETS`, by picture, one for each rater. part: only "train" or "dev"."""
+    """Return the labels in the package of a set of `SETS`, by picture, one for each rater. part: only "train" or
+    "dev"."""
     if name not in SETS:
         raise ValueError(f"no fault labels of {name!r}; there are labels of {', '.join(SETS)}")
     return by_picture(label for label in read_labels(FOLDER / f"{name}.jsonl") if part in (None, label.part))
+
+
+def ridge_predictions(name: str) -> dict[str, list[Issue]]:
+    """Return the faults that the ridge baseline lists in each photograph of a set's validation part, the worst first.
+
+    Empty where there are none. recipes/bench/fault_ridge.py made them, with no photograph of that part in training.
+    """
+    file = FOLDER / f"{name}_ridge.json"
+    if not file.is_file():
+        return {}
+    rows = json.loads(file.read_text(encoding="utf-8"))
+    return {
+        picture: [Issue(kind, severity, FULL) for kind, severity in listed]
+        for picture, listed in rows["listed"].items()
+    }
 
 
 def by_picture(labels: Iterable[FaultLabel]) -> dict[str, list[FaultLabel]]:
@@ -80,7 +97,8 @@ def _label(row: dict[str, object]) -> FaultLabel:
         part=str(row["part"]),
         overall=float(str(row["overall"])),
         faults=tuple(
-            Issue(one["kind"], one["severity"], FULL if one["box"] == "whole" else Region(*one["box"])) for one in faults
+            Issue(one["kind"], one["severity"], FULL if one["box"] == "whole" else Region(*one["box"]))
+            for one in faults
         ),
         debatable=frozenset(debatable),
         why=str(row["why"]),

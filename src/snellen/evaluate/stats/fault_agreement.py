@@ -1,7 +1,8 @@
-"""How far listed faults agree with raters' labels of real photographs. Issues and labels in, counts of each picture out.
+"""How far listed faults agree with raters' labels of real photographs. Issues and labels in, counts of each picture
+out.
 
-Blur and motion blur count as one kind: raters often cannot tell them apart. At most the first three listed faults count.
-A photograph is faulty where every rater lists a fault of severity 2 or more, and clean where none does.
+Blur and motion blur count as one kind: raters often cannot tell them apart. At most the first three listed faults
+count. A photograph is faulty where every rater lists a fault of severity 2 or more, and clean where none does.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def agreement(issues: Sequence[Issue], raters: Sequence[FaultLabel]) -> Agreemen
     kinds = tuple(merged(issue.kind) for issue in listed)
     minded = [{merged(fault.kind) for fault in rater.minded} for rater in raters]
     any_listed = [{merged(fault.kind) for fault in rater.faults} for rater in raters]
-    allowed = [found | {merged(kind) for kind in rater.debatable} for found, rater in zip(any_listed, raters, strict=True)]
+    allowed = [
+        found | {merged(kind) for kind in rater.debatable} for found, rater in zip(any_listed, raters, strict=True)
+    ]
     faulty, clean = all(minded), not any(minded)
     main = {merged(rater.minded[0].kind) for rater in raters if rater.minded}
     return Agreement(

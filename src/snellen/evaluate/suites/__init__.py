@@ -25,7 +25,8 @@ from snellen.evaluate.rows import Row
 from snellen.usage import UsageError
 
 NAMES = (
-    "scores", "pairs", "calibration", "behaviour", "text", "grounding", "robustness", "faithfulness", "consistency"
+    "scores", "pairs", "calibration", "behaviour", "text", "grounding", "robustness", "faithfulness", "consistency",
+    "real-faults",
 )  # fmt: skip
 """In the order of a report."""
 DEFAULT = ("scores", "pairs", "calibration", "behaviour")
@@ -64,5 +65,5 @@ def open_suite(name: str) -> Suite:
     """Return the suite of a name; UsageError for an unknown one."""
     if name not in NAMES:
         raise UsageError(f"unknown suite {name!r}; suites are {', '.join(NAMES)}")
-    suite: Suite = importlib.import_module(f"snellen.evaluate.suites.{name}").SUITE
+    suite: Suite = importlib.import_module(f"snellen.evaluate.suites.{name.replace('-', '_')}").SUITE
     return suite

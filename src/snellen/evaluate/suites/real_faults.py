@@ -1,0 +1,158 @@
+"""Suite `real-faults`: do the listed faults of real photographs agree with labels made by looking at them?
+
+The photographs are those of the rated sets in the run that have labels in the package (`snellen.data.fault_labels`;
+their README says who made them). Beside the model stand a constant list, a kernel ridge on frozen ImageNet features,
+whose predictions are in the package, and one rater judged by the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from snellen.data.fault_labels import SETS, FaultLabel, labels_of, ridge_predictions
+from snellen.evaluate.baselines import is_external
+from snellen.evaluate.datasets import DataSet
+from snellen.evaluate.modes import CONTROLS
+from snellen.evaluate.predict import Job
+from snellen.evaluate.report.tables import Table, estimate, percent
+from snellen.evaluate.rows import Row
+from snellen.evaluate.stats.bootstrap import UNDEFINED, Estimate, bootstrap_interval, mean_interval, share
+from snellen.evaluate.stats.correlation import srcc
+from snellen.evaluate.stats.fault_agreement import Agreement, agreement, rater_as_judge
+from snellen.evaluate.suites import Suite
+from snellen.region import FULL
+from snellen.reply import Issue
+
+NAME = "real-faults"
+CONSTANT = tuple(Issue(kind, 3, FULL) for kind in ("underexposure", "blur", "overexposure"))
+"""The list that a judge would give that never looks: the three kinds that are the main fault most often."""
+RIDGE, ALWAYS, RATER = "kernel ridge", "constant list", "one rater, judged by the other"
+FEWEST = 20
+"""Kinds that raters mind in fewer photographs than this get no recall."""
+IOU = 0.3
+"""A box counts as right from this IoU on."""
+
+Judge = Callable[[str], Sequence[Issue] | None]
+
+
+def labelled(each: DataSet) -> dict[str, list[FaultLabel]]:
+    """Return the labels of a set's pictures by key: its validation part, or all of them where it has none."""
+    name = each.name.replace("-", "_")
+    if name not in SETS:
+        return {}
+    labels = labels_of(name, "dev") or labels_of(name)
+    named = {Path(sample.path).name: key for key, sample in each.samples.items()}
+    return {named[picture]: raters for picture, raters in labels.items() if picture in named}
+
+
+def jobs(sets: Sequence[DataSet], modes: Sequence[str], folder: Path) -> list[Job]:
+    """Return the labelled pictures, in the modes that list issues."""
+    taken = tuple(mode for mode in modes if mode not in CONTROLS and not is_external(mode))[:1]
+    return [
+        Job(NAME, key, each.samples[key].path, each.samples[key].path, taken) for each in sets for key in labelled(each)
+    ]
+
+
+def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
+    """Return, by set and judge, the measures of `measures`, and the paired difference to the ridge in "named"."""
+    summary: dict[str, Any] = {}
+    for each in sets:
+        labels = labelled(each)
+        issues = {row.key: row.issues for row in rows if row.key in labels}
+        if not issues:
+            continue
+        main = rows[0].mode
+        ridge = ridge_predictions(each.name.replace("-", "_"))
+        judges: dict[str, Judge] = {main: issues.get, ALWAYS: lambda key: CONSTANT}
+        if ridge:
+            judges[RIDGE] = lambda key, known=ridge: known.get(Path(key).name)  # type: ignore[misc]
+        outcomes = {name: _outcomes(judge, labels) for name, judge in judges.items()}
+        if all(len(raters) > 1 for raters in labels.values()):
+            outcomes[RATER] = {
+                f"{key} {i}": agreement(rater_as_judge(raters, i), [raters[1 - i]])
+                for key, raters in labels.items()
+                for i in (0, 1)
+            }
+        summary[each.name] = {
+            "photographs": len(issues),
+            "raters": max(len(raters) for raters in labels.values()),
+            "judges": {name: measures(list(found.values())) for name, found in outcomes.items()},
+            "named, minus ridge": _difference(outcomes.get(main, {}), outcomes.get(RIDGE, {})),
+        }
+    return summary
+
+
+def _outcomes(judge: Judge, labels: Mapping[str, Sequence[FaultLabel]]) -> dict[str, Agreement]:
+    return {key: agreement(listed, raters) for key, raters in labels.items() if (listed := judge(key)) is not None}
+
+
+def measures(outcomes: Sequence[Agreement]) -> dict[str, Any]:
+    """Return the measures of one judge over its photographs, with 95 % intervals."""
+    severities = [pair for one in outcomes for pair in one.severities]
+    ious = [iou >= IOU for one in outcomes for iou in one.ious]
+    kinds = sorted({kind for one in outcomes for kind in one.true_kinds})
+    minded = {kind: [kind in one.listed_kinds for one in outcomes if kind in one.true_kinds] for kind in kinds}
+    return {
+        "faulty": sum(one.named is not None for one in outcomes),
+        "clean": sum(one.alarm is not None for one in outcomes),
+        "named": share([one.named for one in outcomes if one.named is not None]),
+        "first": share([one.first for one in outcomes if one.first is not None]),
+        "borne out, lenient": share([hit for one in outcomes for hit in one.lenient]),
+        "borne out, strict": share([hit for one in outcomes for hit in one.strict]),
+        "false alarms": share([one.alarm for one in outcomes if one.alarm is not None]),
+        "severity": _ranked(severities),
+        "IoU": share(ious),
+        "boxes": len(ious),
+        "recall": {kind: share(hits) for kind, hits in minded.items() if len(hits) >= FEWEST},
+    }
+
+
+def _ranked(pairs: Sequence[tuple[float, float]]) -> Estimate:
+    if len(pairs) < 2:
+        return UNDEFINED
+    listed, given = zip(*pairs, strict=True)
+    return bootstrap_interval(srcc, listed, given)
+
+
+def _difference(model: Mapping[str, Agreement], ridge: Mapping[str, Agreement]) -> Estimate:
+    """Mean paired difference of "named" over the faulty photographs of both."""
+    both = [key for key in model if key in ridge and model[key].named is not None]
+    if not both:
+        return UNDEFINED
+    return mean_interval([float(bool(model[key].named)) - float(bool(ridge[key].named)) for key in both])
+
+
+def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet]) -> list[Table]:
+    """Return two tables for each set: the measures of all judges, and recall by kind."""
+    tables = []
+    for name, data in summary.items():
+        judges = data["judges"]
+        one = next(iter(judges.values()))
+        tables.append(
+            Table(
+                f"{name}: faults of real photographs ({one['faulty']} faulty, {one['clean']} clean)",
+                ["judge", "main fault named", "named first", "borne out, lenient", "borne out, strict", "false alarms",
+                 "severity, SRCC", f"boxes, IoU >= {IOU}"],
+                [[judge, percent(row["named"]), percent(row["first"]), percent(row["borne out, lenient"]),
+                  percent(row["borne out, strict"]), percent(row["false alarms"]), estimate(row["severity"]),
+                  f"{percent(row['IoU'])} (n = {row['boxes']})"] for judge, row in judges.items()],
+                "Labels by a large vision-language model under a written protocol, not by people "
+                "(data/labels/README.md). Blur and motion blur count as one kind, faults from severity 2 on. Main "
+                f"fault named, model minus ridge: {estimate(data['named, minus ridge'])}.",
+            )
+        )  # fmt: skip
+        kinds = sorted({kind for row in judges.values() for kind in row["recall"]})
+        tables.append(
+            Table(
+                f"{name}: share of photographs with a kind in which it is listed",
+                ["kind", *judges],
+                [[kind, *(percent(row["recall"].get(kind, UNDEFINED)) for row in judges.values())] for kind in kinds],
+                f"Kinds that raters mind in fewer than {FEWEST} photographs are left out.",
+            )
+        )
+    return tables
+
+
+SUITE = Suite(NAME, jobs, summarise, show)

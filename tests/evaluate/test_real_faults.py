@@ -1,0 +1,63 @@
+"""Suite `real-faults`: which pictures it takes, and its measures by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snellen.data.fault_labels import labels_of, ridge_predictions
+from snellen.data.sample import Sample
+from snellen.evaluate.datasets import data_set
+from snellen.evaluate.rows import Round, Row
+from snellen.evaluate.suites import open_suite
+from snellen.evaluate.suites.real_faults import ALWAYS, RATER, RIDGE, labelled
+from snellen.region import FULL
+from snellen.reply import Issue
+
+DEV = labels_of("biq2021", "dev")
+PICTURES = list(DEV)[:12]
+
+
+def row(key: str, *issues: Issue) -> Row:
+    one = Round(FULL, 3.0, 3.0, 0.4, 1.0, (), issues, 0, "", "stop", None, None)
+    return Row("real-faults", key, "", "two rounds", "m", 3.0, None, "fair", 9, 9, (one,), None, None, None)
+
+
+@pytest.fixture
+def biq() -> object:
+    train = next(iter(labels_of("biq2021", "train")))
+    return data_set("biq2021", [Sample(f"/d/{name}", split="train") for name in (*PICTURES, train)])
+
+
+def test_jobs_are_the_validation_part_in_the_main_mode(biq) -> None:  # type: ignore[no-untyped-def]
+    jobs = open_suite("real-faults").jobs([biq], ("two rounds", "one round", "brisque"), Path())
+    assert [job.key for job in jobs] == [f"biq2021/{name}" for name in PICTURES]
+    assert {job.modes for job in jobs} == {("two rounds",)}
+    assert not labelled(data_set("koniq10k", [Sample("/d/a.jpg")]))
+
+
+def test_a_judge_that_repeats_a_rater_is_borne_out(biq) -> None:  # type: ignore[no-untyped-def]
+    suite = open_suite("real-faults")
+    rows = [row(f"biq2021/{name}", *DEV[name][0].minded) for name in PICTURES]
+    summary = suite.summarise(rows, [biq])["biq2021"]
+    judged = summary["judges"]
+    assert judged["two rounds"]["named"].value == 1.0 and judged["two rounds"]["first"].value == 1.0
+    assert judged["two rounds"]["borne out, strict"].value == 1.0
+    assert judged[ALWAYS]["false alarms"].value in (1.0, pytest.approx(np.nan, nan_ok=True))
+    assert judged[RATER]["faulty"] > 0 and judged[RIDGE]["faulty"] == judged["two rounds"]["faulty"]
+    assert summary["named, minus ridge"].value == pytest.approx(1.0 - judged[RIDGE]["named"].value)
+    first, second = suite.show({"biq2021": summary}, rows, [biq])
+    assert "not by people" in first.markdown() and "kernel ridge" in second.markdown()
+
+
+def test_a_judge_that_lists_nothing_names_nothing(biq) -> None:  # type: ignore[no-untyped-def]
+    rows = [row(f"biq2021/{name}") for name in PICTURES]
+    judged = open_suite("real-faults").summarise(rows, [biq])["biq2021"]["judges"]["two rounds"]
+    assert judged["named"].value == 0.0 and np.isnan(judged["borne out, lenient"].value)
+
+
+def test_the_ridge_predicts_the_validation_part_and_nothing_else() -> None:
+    assert ridge_predictions("biq2021").keys() == DEV.keys()
+    assert ridge_predictions("live_challenge") == {}
