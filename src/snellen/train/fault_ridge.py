@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from snellen.data.fault_labels import FaultLabel
-from snellen.evaluate.stats.fault_agreement import merged
+from snellen.data.fault_labels import FaultLabel, merged
 from snellen.features import measure
 from snellen.image import Picture
 from snellen.snellen1.encoder import load_imagenet

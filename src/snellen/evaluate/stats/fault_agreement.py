@@ -10,19 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from snellen.data.fault_labels import MINDED, FaultLabel
+from snellen.data.fault_labels import MINDED, FaultLabel, merged
 from snellen.region import LOCAL_AREA
 from snellen.reply import Issue
 
 MOST_LISTED = 3
-SAME = {"motion blur": "blur"}
-"""Kinds that count as another."""
-
-
-def merged(kind: str) -> str:
-    """The kind that a kind counts as."""
-    return SAME.get(kind, kind)
-
 
 @dataclass(frozen=True)
 class Agreement:
