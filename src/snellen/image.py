@@ -8,21 +8,14 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from snellen.imagefile import (
-    IMAGE_ERROR_CODES,
-    ImageError,
-    check_size,
-    file_pixels,
-    from_16_bit,
-    image_pixels,
-    opened,
-    to_srgb,
-)
+from snellen.colour import from_16_bit, to_srgb
+from snellen.imagefile import Decoded, file_pixels, image_pixels, opened
+from snellen.reading import IMAGE_ERROR_CODES, ImageError, Reading
 from snellen.region import FULL, Region
 
 if TYPE_CHECKING:
@@ -39,6 +32,8 @@ TILE = 32
 """Side of one fragment tile, in native px."""
 GRID = 10
 """Tiles per side of the fragments picture."""
+FLOAT_TOLERANCE = 1 / 255
+"""Float values this far outside 0..1 are clipped: rounding and resampling overshoot."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +44,13 @@ class Picture:
         pixels: (H, W, 3) uint8, read-only.
         name: the path, or the name that the caller gave.
         notes: conversions of the source, e.g. "alpha composited on white", "first of 12 frames".
+        damaged: the damaged part, where the decoder warned of damage and ``allow_damaged`` was given.
     """
 
     pixels: NDArray[np.uint8]
     name: str
     notes: tuple[str, ...] = ()
+    damaged: Region | None = None
 
     @property
     def width(self) -> int:
@@ -76,66 +73,85 @@ class Picture:
 
 
 def load(
-    source: str | Path | bytes | Image.Image | NDArray[Any],
+    source: str | Path | bytes | IO[bytes] | Image.Image | NDArray[Any],
     *,
     name: str | None = None,
     max_megapixels: float = 100.0,
+    allow_damaged: bool = False,
 ) -> Picture:
-    """Load a picture from a path, the bytes of a file, a PIL image, or an array.
+    """Load a picture from a path, the bytes of a file, an open file, a PIL image, or an array.
 
     Files: JPEG, PNG, WebP, AVIF, TIFF, GIF (first frame), BMP, JPEG 2000, PPM; HEIC and camera RAW through extras.
-    16-bit values are scaled to 8; transparency is laid on white; an embedded colour profile is converted to sRGB;
-    EXIF orientation is applied. Arrays: (H, W) or (H, W, C) with C 1, 3 or 4 (alpha last), sRGB, as uint8, uint16
-    (0..65535) or float (0..1).
+    They are recognised by content. 16-bit values are scaled to 8; transparency is laid on white; embedded colour
+    profiles, and codings such as PQ, are converted to sRGB; EXIF orientation is applied. Arrays: (H, W) or (H, W, C)
+    with C 1, 3 or 4 (alpha last), sRGB, as uint8, uint16 (0..65535) or float (0..1).
 
     Args:
-        source: the picture.
+        source: the picture. An open file (BytesIO, or opened in mode "rb") is read from its start.
         name: name in errors and reports; by default the path, or the kind of source.
         max_megapixels: refuse larger pictures, from their header, before any pixel is decoded.
+        allow_damaged: give what can be decoded of a damaged file, with a note, instead of an error "damaged".
 
     Raises:
         ImageError: the picture cannot be used; the message states the problem and the remedy.
         TypeError: ``source`` is none of these kinds.
     """
     if isinstance(source, np.ndarray):
-        name = name or "array"
-        pixels, notes = _array_pixels(source, name, max_megapixels)
+        kind = "array"
     elif isinstance(source, Image.Image):
-        name = name or str(getattr(source, "filename", "")) or "image"
-        pixels, notes = image_pixels(source, name, "picture", max_megapixels)
+        kind = str(getattr(source, "filename", "")) or "image"
     elif isinstance(source, (bytes, bytearray, memoryview)):
-        name = name or "bytes"
-        pixels, notes = file_pixels(io.BytesIO(source), name, max_megapixels)
+        kind = "bytes"
     elif isinstance(source, (str, os.PathLike)):
-        name = name or str(source)
-        with opened(Path(source), name) as file:
-            pixels, notes = file_pixels(file, name, max_megapixels)
+        kind = str(source)
+    elif hasattr(source, "read"):
+        kind = str(getattr(source, "name", "")) or "file"
     else:
-        raise TypeError(f"a picture is a path, bytes, a PIL image or an array, not {type(source).__name__}")
-    return Picture(pixels, name, notes)
+        raise TypeError(f"a picture is a path, bytes, a file, a PIL image or an array, not {type(source).__name__}")
+    reading = Reading(name or kind, "picture", max_megapixels, allow_damaged)
+    decoded = _decode(source, reading)
+    return Picture(decoded.pixels, reading.name, decoded.notes, decoded.damaged)
 
 
-def _array_pixels(array: NDArray[Any], name: str, max_megapixels: float) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+def _decode(source: str | Path | bytes | IO[bytes] | Image.Image | NDArray[Any], reading: Reading) -> Decoded:
+    if isinstance(source, np.ndarray):
+        return Decoded(_array_pixels(source, reading), tuple(reading.notes))
+    if isinstance(source, Image.Image):
+        return image_pixels(source, reading)
+    if isinstance(source, (str, os.PathLike)):
+        with opened(Path(source), reading.name) as file:
+            return file_pixels(file, reading)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return file_pixels(io.BytesIO(source), reading)
+    if source.seekable():
+        source.seek(0)
+    data = source.read()
+    if not isinstance(data, bytes):
+        raise TypeError('the file is open as text; open it in mode "rb"')
+    return file_pixels(io.BytesIO(data), reading)
+
+
+def _array_pixels(array: NDArray[Any], reading: Reading) -> NDArray[np.uint8]:
     expected = "give (H, W) or (H, W, C) with C 1, 3 or 4, as uint8, uint16 or float in 0..1"
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
-        raise ImageError("bad_array", name, f"an array of shape {array.shape} is not a picture", expected)
-    check_size(array.shape[1], array.shape[0], name, max_megapixels)
-    notes = []
-    if array.dtype == np.uint16:
+        reading.refuse("bad_array", f"an array of shape {array.shape} is not a picture", expected)
+    reading.check_size(array.shape[1], array.shape[0])
+    kind = array.dtype.newbyteorder("=").name
+    if kind == "uint16":
         array = from_16_bit(array)
-        notes.append("16 bit scaled to 8")
+        reading.note("16 bit scaled to 8")
     elif array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
-        if not (low >= 0.0 and high <= 1.0):  # NaN fails too
-            problem = f"float values go from {low:g} to {high:g}, outside 0..1"
-            raise ImageError("bad_array", name, problem, "scale them to 0..1 or convert to uint8")
-        array = np.rint(array * 255.0).astype(np.uint8)
-        notes.append("float 0..1 scaled to 8 bit")
-    elif array.dtype != np.uint8:
-        raise ImageError("bad_array", name, f"an array of {array.dtype} is not a picture", expected)
+        if not (low >= -FLOAT_TOLERANCE and high <= 1.0 + FLOAT_TOLERANCE):  # NaN fails too
+            problem = f"values of {kind} go from {low:g} to {high:g}, outside 0..1"
+            reading.refuse("bad_array", problem, "scale them to 0..1 or convert to uint8")
+        array = np.rint(np.clip(array, 0.0, 1.0) * array.dtype.type(255)).astype(np.uint8)
+        reading.note("float 0..1 scaled to 8 bit")
+    elif kind != "uint8":
+        reading.refuse("bad_array", f"an array of {kind} is not a picture", expected)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
-    return to_srgb(Image.fromarray(np.ascontiguousarray(array)), None, name, notes), tuple(notes)
+    return to_srgb(Image.fromarray(np.ascontiguousarray(array)), None, reading)
 
 
 @dataclass(frozen=True, eq=False)

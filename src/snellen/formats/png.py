@@ -1,0 +1,175 @@
+"""PNG without the side chunks that Pillow refuses: long texts and profiles, wrong checksums."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import IO
+
+from snellen.colour import Coding
+from snellen.reading import Reading
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
+_LONGEST_TEXT = 2**20
+"""Pillow's limit for one text or profile, in bytes."""
+_LONGEST_PROFILE = 2**25
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Samples per pixel of each colour type."""
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    tag: bytes
+    data: bytes
+    intact: bool
+
+    def to_bytes(self) -> bytes:
+        body = self.tag + self.data
+        return struct.pack(">I", len(self.data)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+@dataclass(frozen=True)
+class PngFile:
+    """A PNG file that Pillow reads.
+
+    Attributes:
+        file: the file itself, or a repaired copy in memory.
+        profile: ICC profile, where the repaired copy has none.
+        coding: colour coding of a cICP or gAMA chunk.
+    """
+
+    file: IO[bytes]
+    profile: bytes | None = None
+    coding: Coding | None = None
+
+
+def repair_png(file: IO[bytes], reading: Reading) -> PngFile:
+    """Return the file without the chunks that Pillow refuses; report damage of its picture data."""
+    data = file.read()
+    file.seek(0)
+    chunks = _parse(data)
+    broken = [chunk.tag for chunk in chunks if not chunk.intact]
+    if any(tag in _CRITICAL for tag in broken):
+        reading.damage("the checksum of the picture data is wrong")
+    elif broken:
+        names = ", ".join(sorted({tag.decode("latin-1") for tag in broken}))
+        reading.note(f"chunk with a wrong checksum ignored: {names}")
+    kept = [chunk for chunk in chunks if chunk.intact or chunk.tag in _CRITICAL]
+    if any(tag in _ANIMATION for tag in broken):
+        kept = [chunk for chunk in kept if chunk.tag not in _ANIMATION]
+    profile = _profile(kept)
+    if profile is not None and len(profile) > _LONGEST_TEXT:
+        reading.note(f"colour profile of {len(profile) / 1e6:.1f} MB")
+        kept = [chunk for chunk in kept if chunk.tag != b"iCCP"]
+    short = [chunk for chunk in kept if chunk.tag not in _TEXTS or _is_short(chunk)]
+    if len(short) < len(kept):
+        reading.note("text over 1 MB ignored")
+    if reading.allow_damaged:
+        short = _complete(short, reading)
+    repaired = len(short) < len(chunks) or bool(broken) or reading.damaged
+    if repaired:
+        file = io.BytesIO(SIGNATURE + b"".join(chunk.to_bytes() for chunk in short))
+    return PngFile(file, profile, _coding(kept))
+
+
+def _parse(data: bytes) -> list[_Chunk]:
+    """Return the chunks up to IEND; a last one that is cut off is returned as far as it goes."""
+    chunks = []
+    at = len(SIGNATURE)
+    while at + 8 <= len(data):
+        length, tag = struct.unpack(">I4s", data[at : at + 8])
+        body = data[at + 8 : at + 8 + length]
+        checksum = data[at + 8 + length : at + 12 + length]
+        cut_off = len(checksum) < 4
+        chunks.append(_Chunk(tag, body, cut_off or int.from_bytes(checksum, "big") == zlib.crc32(tag + body)))
+        at += 12 + length
+        if tag == b"IEND":
+            break
+    return chunks
+
+
+def _profile(chunks: list[_Chunk]) -> bytes | None:
+    for chunk in chunks:
+        if chunk.tag == b"iCCP":
+            packed = chunk.data.partition(b"\0")[2][1:]
+            try:
+                return zlib.decompressobj().decompress(packed, _LONGEST_PROFILE)
+            except zlib.error:
+                return None
+    return None
+
+
+def _is_short(chunk: _Chunk) -> bool:
+    """Return whether Pillow accepts the text of a chunk."""
+    packed = chunk.data.partition(b"\0")[2]
+    if chunk.tag == b"tEXt":
+        return len(chunk.data) <= _LONGEST_TEXT
+    if chunk.tag == b"iTXt":
+        if packed[:1] != b"\1":
+            return len(packed) <= _LONGEST_TEXT
+        packed = packed[2:].partition(b"\0")[2].partition(b"\0")[2]
+    else:
+        packed = packed[1:]
+    try:
+        return len(zlib.decompressobj().decompress(packed, _LONGEST_TEXT + 1)) <= _LONGEST_TEXT
+    except zlib.error:
+        return True  # Pillow ignores it
+
+
+def _coding(chunks: list[_Chunk]) -> Coding | None:
+    """Return the coding of the picture: that of cICP before iCCP and sRGB (None), and those before gAMA."""
+    found = {chunk.tag: chunk.data for chunk in chunks}
+    coded, gamma = found.get(b"cICP", b""), found.get(b"gAMA", b"")
+    if len(coded) == 4:
+        return Coding(coded[0], coded[1])
+    if len(gamma) == 4 and not found.keys() & {b"iCCP", b"sRGB"} and (value := int.from_bytes(gamma, "big")):
+        return Coding(gamma=1e5 / value)
+    return None
+
+
+def _complete(chunks: list[_Chunk], reading: Reading) -> list[_Chunk]:
+    """Return chunks whose picture data is as long as it should be: what is missing or cannot be unpacked is zeros."""
+    header = next((chunk.data for chunk in chunks if chunk.tag == b"IHDR"), b"")
+    if len(header) < 13:
+        return chunks
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header[:13])
+    reading.check_size(width, height)
+    size = _data_size(width, height, depth * _CHANNELS.get(colour, 4), bool(interlaced))
+    unpacker = zlib.decompressobj()
+    unpacked = bytearray()
+    problem = None
+    for chunk in chunks:
+        for at in range(0, len(chunk.data) if chunk.tag == b"IDAT" else 0, 4096):
+            try:
+                unpacked += unpacker.decompress(chunk.data[at : at + 4096], max(1, size - len(unpacked)))
+            except zlib.error as error:
+                problem = str(error)
+                break
+        if problem:
+            break
+    if problem is None and len(unpacked) >= size:
+        return chunks
+    reading.damage(problem or "the picture data ends too early")
+    whole = zlib.compress(bytes(unpacked[:size].ljust(size, b"\0")), 1)
+    place = next((i for i, chunk in enumerate(chunks) if chunk.tag == b"IDAT"), len(chunks))
+    kept = [chunk for chunk in chunks if chunk.tag not in (b"IDAT", b"IEND", *_ANIMATION)]
+    return [*kept[:place], _Chunk(b"IDAT", whole, True), _Chunk(b"IEND", b"", True)]
+
+
+def _data_size(width: int, height: int, bits: int, interlaced: bool) -> int:
+    """Return the bytes of all rows with their filter bytes; `bits` a pixel (PNG, section 8.2)."""
+    passes = [(0, 0, 1, 1)]
+    if interlaced:
+        passes = [
+            (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
+        ]  # fmt: skip
+    total = 0
+    for left, top, across, down in passes:
+        columns, rows = -(-max(0, width - left) // across), -(-max(0, height - top) // down)
+        total += rows * (1 + -(-columns * bits // 8)) if columns else 0
+    return total

@@ -1,0 +1,167 @@
+"""A picture while it is read: its limits, the notes on it, and the errors that refuse it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from PIL import Image, UnidentifiedImageError
+
+MIN_SIDE = 16
+"""Pictures with fewer px than this on a side are refused."""
+
+IMAGE_ERROR_CODES = (
+    "missing", "directory", "empty", "truncated", "damaged", "unreadable",
+    "too_small", "too_large", "permission", "needs_extra", "bad_array",
+)  # fmt: skip
+"""Values of `ImageError.code`. "truncated": the decoder fails; "damaged": it gives a picture, and a warning."""
+
+_PILLOW_FACTOR = 2
+"""Pillow refuses pictures over this many times `Image.MAX_IMAGE_PIXELS`."""
+_HEADER_LOCK = threading.Lock()
+_PRINT_LOCK = threading.Lock()
+_DECODER_LINE = re.compile(
+    rb"^(\S*(TIFF|Decode|Decompress|JPEG|Fax|LZW|ZIP|LogLuv)\S*|unknown file|tempfile|\S*tmp\S*|Fuji\S*)[:,] .+", re.M
+)
+"""Lines that libtiff (`ZIPDecode: ...`) and LibRaw (`unknown file: data corrupted at ...`) print on standard error."""
+
+
+class ImageError(Exception):
+    """A picture that cannot be used. ``str()`` is one line: ``NAME: problem; remedy``.
+
+    Attributes:
+        code: one of ``IMAGE_ERROR_CODES``.
+        name: name of the picture (its path, unless the caller gave another).
+        problem: what is wrong.
+        remedy: what to do.
+    """
+
+    def __init__(self, code: str, name: str, problem: str, remedy: str) -> None:
+        if code not in IMAGE_ERROR_CODES:
+            raise ValueError(f"unknown image error code {code!r}")
+        super().__init__(code, name, problem, remedy)
+        self.code, self.name, self.problem, self.remedy = code, name, problem, remedy
+
+    def __str__(self) -> str:
+        return " ".join(f"{self.name}: {self.problem}; {self.remedy}".split())
+
+
+@dataclass
+class Reading:
+    """One picture while it is read.
+
+    Attributes:
+        name: name of the picture, for errors.
+        kind: name of its format, for errors.
+        max_megapixels: larger pictures are refused.
+        allow_damaged: give what can be decoded of a damaged file, with a note, instead of an error.
+        notes: conversions and repairs so far.
+        damaged: whether a decoder warned of damage.
+    """
+
+    name: str
+    kind: str = "picture"
+    max_megapixels: float = 100.0
+    allow_damaged: bool = False
+    notes: list[str] = field(default_factory=list)
+    damaged: bool = False
+
+    def note(self, text: str) -> None:
+        """Add a note, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def refuse(self, code: str, problem: str, remedy: str) -> NoReturn:
+        """Raise ImageError."""
+        raise ImageError(code, self.name, problem, remedy)
+
+    def damage(self, problem: str) -> None:
+        """Note the damage; raise ImageError "damaged" unless damaged pictures are allowed."""
+        if not self.allow_damaged:
+            remedy = "copy or download the file again, or allow damaged pictures (--allow-damaged)"
+            self.refuse("damaged", f"the {self.kind} data is damaged ({problem})", remedy)
+        self.damaged = True
+        self.note(f"damaged file: {problem}")
+
+    def check_size(self, width: int, height: int) -> None:
+        """Raise ImageError unless both sides have MIN_SIDE px and the area is within ``max_megapixels``."""
+        size = f"{width}x{height} px"
+        if min(width, height) < MIN_SIDE:
+            self.refuse("too_small", f"is only {size}", f"use a picture of at least {MIN_SIDE} px on each side")
+        if width * height > self.max_megapixels * 1e6:
+            problem = f"{size} is {width * height / 1e6:.4g} megapixels, over the limit of {self.max_megapixels:g}"
+            self.refuse("too_large", problem, "make it smaller or raise max_megapixels")
+
+    @contextmanager
+    def decoding(self) -> Iterator[None]:
+        """Turn any exception of a decoder into an ImageError."""
+        try:
+            yield
+        except (ImageError, MemoryError):
+            raise
+        except Image.DecompressionBombError:
+            self.refuse(
+                "too_large",
+                f"has more than the {self.max_megapixels:g} megapixels allowed",
+                "make it smaller or raise max_megapixels",
+            )
+        except Exception as error:  # decoders raise nearly every built-in exception on damaged data
+            if isinstance(error, UnidentifiedImageError):
+                problem = f"the {self.kind} data is cut off, damaged or of an unsupported variant"
+            else:
+                reason = " ".join(str(error).split()) or type(error).__name__  # libheif's come in several lines
+                problem = f"the {self.kind} data is cut off or damaged ({reason})"
+            raise ImageError("truncated", self.name, problem, "copy or download the file again") from error
+
+    @contextmanager
+    def header(self) -> Iterator[None]:
+        """Silence Pillow's warnings on headers, and lift its own limit of size where ``max_megapixels`` is above it.
+
+        Both are one value per process, hence the lock: threads would restore each other's copy. Decoding, which takes
+        the time, needs neither. Sizes are checked with `check_size`.
+        """
+        with _HEADER_LOCK, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            limit = Image.MAX_IMAGE_PIXELS
+            lift = limit is not None and self.max_megapixels * 1e6 > _PILLOW_FACTOR * limit
+            if lift:
+                Image.MAX_IMAGE_PIXELS = int(self.max_megapixels * 1e6)
+            try:
+                yield
+            finally:
+                if lift:
+                    Image.MAX_IMAGE_PIXELS = limit
+
+    @contextmanager
+    def printed(self) -> Iterator[None]:
+        """Catch what libtiff and LibRaw print on standard error while the block runs, and report it as damage.
+
+        Other lines, of other threads, are passed on afterwards.
+        """
+        try:
+            stream = os.dup(2)
+        except OSError:  # standard error is closed: nothing can be printed
+            yield
+            return
+        with _PRINT_LOCK, tempfile.TemporaryFile() as file:
+            sys.stderr and sys.stderr.flush()  # noqa: B018
+            os.dup2(file.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(stream, 2)
+                os.close(stream)
+                file.seek(0)
+                text = file.read()
+                if others := _DECODER_LINE.sub(b"", text).strip():
+                    os.write(2, others + b"\n")
+        if lines := _DECODER_LINE.search(text):
+            self.damage(" ".join(lines.group().decode("utf-8", "replace").split()))
