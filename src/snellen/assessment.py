@@ -126,7 +126,7 @@ class Assessment:
         interval: (low, high), contains the MOS with the coverage that the model was calibrated for; None without
             calibration or distribution.
         label: verdict word of the score.
-        issues: issues of the last round.
+        issues: issues of the last round; before them the corruption of a damaged file that was allowed.
         steps: the rounds, also those before an error.
         prompts: "positive" and "negative" text for a restoration model; None without a rationale.
         notes: conversions while the picture was read, e.g. "alpha composited on white".

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from snellen import __version__
 from snellen.assessment import Assessment, AssessmentError, Step
 from snellen.backend import Backend, BackendError, Reply, Sampling, open_backend
+from snellen.damage import severity
 from snellen.image import GRID, TILE, ImageError, Picture, View, load, resample
 from snellen.protocol import DEFAULT_QUESTION, open_protocol
 from snellen.region import FULL, Region
-from snellen.reply import ReplyError, parse_rating
+from snellen.reply import Issue, ReplyError, parse_rating
 from snellen.vocabulary import verdict
 from snellen.zoom import ZOOM_PRESETS, Zoom
 
@@ -46,6 +47,7 @@ class Assessor:
         zoom: zoom policy instead of the protocol's own.
         question: the question that the first turn asks.
         max_megapixels: larger pictures are refused.
+        allow_damaged: assess what can be decoded of a damaged file, and list `corruption`; otherwise it is an error.
 
     Raises:
         ValueError: unknown model or protocol, or settings out of range.
@@ -64,6 +66,7 @@ class Assessor:
         zoom: Zoom | None = None,
         question: str = DEFAULT_QUESTION,
         max_megapixels: float = 100.0,
+        allow_damaged: bool = False,
     ) -> None:
         if max_rounds < 1 or batch_size < 1:
             raise ValueError("max_rounds and batch_size are at least 1")
@@ -78,6 +81,7 @@ class Assessor:
         self.zoom: Zoom = zoom or ZOOM_PRESETS[protocol]
         self.question = question
         self.max_megapixels = max_megapixels
+        self.allow_damaged = allow_damaged
 
     def __call__(self, sources: Iterable[Source]) -> list[Assessment]:
         """Return the same as `assess`."""
@@ -110,7 +114,7 @@ class Assessor:
         if isinstance(source, (Picture, ImageError)):
             return source
         try:
-            return load(source, max_megapixels=self.max_megapixels)
+            return load(source, max_megapixels=self.max_megapixels, allow_damaged=self.allow_damaged)
         except ImageError as error:
             return error
 
@@ -181,7 +185,7 @@ class Assessor:
         return AssessmentError(error.code, error.message, "try another model, protocol or sampling seed")
 
     def _conclude(self, picture: Picture, steps: Sequence[Step]) -> Assessment:
-        kept = Picture(resample(picture, FULL, KEPT_SIDE), picture.name, picture.notes)
+        kept = replace(picture, pixels=resample(picture, FULL, KEPT_SIDE))
         last = steps[-1]
         assessment = Assessment(
             picture.name,
@@ -202,7 +206,7 @@ class Assessor:
             score=last.score,
             interval=interval,
             label=verdict(last.score),
-            issues=last.parsed.answer.issues if last.parsed else (),
+            issues=_issues(picture, last.parsed.answer.issues if last.parsed else ()),
             prompts={"positive": rationale.directions, "negative": rationale.avoid} if rationale else None,
         )
 
@@ -238,6 +242,14 @@ def _shows_more(crop: Region, views: Sequence[View]) -> bool:
         if shown == (left, top, right, bottom) or (inside and small):
             return False
     return True
+
+
+def _issues(picture: Picture, claimed: tuple[Issue, ...]) -> tuple[Issue, ...]:
+    """Return the issues that a model claims; first the corruption that the decoder warned of, if any."""
+    if picture.damaged is None:
+        return claimed
+    corruption = Issue("corruption", severity(picture.damaged), picture.damaged)
+    return (corruption, *(issue for issue in claimed if issue.kind != "corruption"))
 
 
 def _unreadable(error: ImageError) -> Assessment:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STRIP_ROWS = 256
+_STRIP_PIXELS = 2**24
 _SAME_COLOUR = 2
 _SAME_GAMMA = 0.1
 """Difference from 2.2 below which a gamma is taken for the sRGB curve."""
@@ -111,8 +112,9 @@ def to_srgb(
         reading.note("CMYK converted to RGB")
     transparent = False
     pixels = np.empty((image.height, image.width, 3), np.uint8)
-    for top in range(0, image.height, _STRIP_ROWS):
-        bottom = min(image.height, top + _STRIP_ROWS)
+    rows = max(1, min(_STRIP_ROWS, _STRIP_PIXELS // image.width))
+    for top in range(0, image.height, rows):
+        bottom = min(image.height, top + rows)
         strip, see_through = _flat(image.crop((0, top, image.width, bottom)), reading)
         transparent |= see_through
         rgb = strip.convert("RGB") if transform is None else transform.apply(strip)
@@ -160,9 +162,8 @@ class _Decoded:
         matrix = _PRIMARIES.get(coding.primaries) if coding.gamma is None else None
         highest = 255
         if coding.hdr and image.mode in ("L", "LA", "RGB", "RGBA"):
-            extrema = image.getextrema()
-            bands = extrema[:-1] if image.mode[-1] == "A" else extrema if image.mode == "RGB" else (extrema,)
-            highest = max(int(band[1]) for band in bands)  # type: ignore[index]
+            bands = [image.getchannel(band) for band in image.getbands() if band != "A"]
+            highest = int(np.max([band.getextrema() for band in bands]))
         return cls(
             coding.title, curve, None if matrix is None else np.array(matrix[1], np.float32), float(curve[highest])
         )
@@ -177,7 +178,8 @@ class _Decoded:
             linear = self._compress(linear)
         linear = np.minimum(linear, 1)
         srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-        return np.rint(srgb * 255).astype(np.uint8)
+        rounded: NDArray[np.uint8] = np.rint(srgb * 255).astype(np.uint8)
+        return rounded
 
     def _compress(self, linear: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map [_KNEE, peak] to [_KNEE, 1] on the largest channel, which keeps hue; the slope is 1 at the knee.

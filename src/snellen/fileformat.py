@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import IO
 
 from snellen.formats import tiff
@@ -33,6 +35,9 @@ _STARTS = (
 """First bytes of formats; the raw ones are those of Fujifilm, Olympus, Panasonic, Sigma and Minolta."""
 
 
+_PPM = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+\d")
+
+
 def sniff(file: IO[bytes]) -> str | None:
     """Return the format of an open file by its content: Pillow's name for it, "HEIC", "RAW", or None."""
     file.seek(0)
@@ -56,6 +61,17 @@ def _by_head(head: bytes) -> str | None:
         return "HEIC" if brands & _HEIC_BRANDS else None
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
         return "BMP"
-    if head[:2] in (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6") and head[2:3].isspace():
+    if _PPM.match(head):
         return "PPM"
     return next((kind for start, kind in _STARTS if head.startswith(start)), None)
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a regular file holds a picture, by its content; False where it cannot be read."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return sniff(file) is not None
+    except OSError:
+        return False

@@ -69,7 +69,7 @@ def opened(path: Path, name: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def file_pixels(file: IO[bytes], reading: Reading) -> Decoded:
+def file_pixels(file: BinaryIO, reading: Reading) -> Decoded:
     """Return the picture in an open file, which must be seekable.
 
     Raises:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -100,6 +99,11 @@ class Reading:
             problem = f"{size} is {width * height / 1e6:.4g} megapixels, over the limit of {self.max_megapixels:g}"
             self.refuse("too_large", problem, "make it smaller or raise max_megapixels")
 
+    def exceeds_pillow(self, width: int, height: int) -> bool:
+        """Return whether Pillow's own limit refuses a picture of this size."""
+        limit = Image.MAX_IMAGE_PIXELS
+        return limit is not None and width * height > _PILLOW_FACTOR * limit
+
     @contextmanager
     def decoding(self) -> Iterator[None]:
         """Turn any exception of a decoder into an ImageError."""
@@ -131,14 +135,12 @@ class Reading:
         with _HEADER_LOCK, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             limit = Image.MAX_IMAGE_PIXELS
-            lift = limit is not None and self.max_megapixels * 1e6 > _PILLOW_FACTOR * limit
-            if lift:
+            if limit is not None and self.max_megapixels * 1e6 > _PILLOW_FACTOR * limit:
                 Image.MAX_IMAGE_PIXELS = int(self.max_megapixels * 1e6)
             try:
                 yield
             finally:
-                if lift:
-                    Image.MAX_IMAGE_PIXELS = limit
+                Image.MAX_IMAGE_PIXELS = limit
 
     @contextmanager
     def printed(self) -> Iterator[None]:
@@ -146,13 +148,13 @@ class Reading:
 
         Other lines, of other threads, are passed on afterwards.
         """
-        try:
-            stream = os.dup(2)
-        except OSError:  # standard error is closed: nothing can be printed
-            yield
-            return
-        with _PRINT_LOCK, tempfile.TemporaryFile() as file:
-            sys.stderr and sys.stderr.flush()  # noqa: B018
+        with _PRINT_LOCK, ExitStack() as closing:
+            try:
+                file = closing.enter_context(tempfile.TemporaryFile())
+                stream = os.dup(2)
+            except OSError:  # standard error is closed, or no folder can be written to: then lines cannot be caught
+                yield
+                return
             os.dup2(file.fileno(), 2)
             try:
                 yield
@@ -163,5 +165,5 @@ class Reading:
                 text = file.read()
                 if others := _DECODER_LINE.sub(b"", text).strip():
                     os.write(2, others + b"\n")
-        if lines := _DECODER_LINE.search(text):
-            self.damage(" ".join(lines.group().decode("utf-8", "replace").split()))
+        if found := _DECODER_LINE.search(text):
+            self.damage(" ".join(found.group().decode("utf-8", "replace").split()))

@@ -79,6 +79,13 @@ def add_max_megapixels(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_allow_damaged(parser: argparse.ArgumentParser) -> None:
+    """Add --allow-damaged."""
+    parser.add_argument(
+        "--allow-damaged", action="store_true", help="assess what can be decoded of damaged files, and list corruption"
+    )
+
+
 def add_quiet(parser: argparse.ArgumentParser) -> None:
     """Add --quiet."""
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from pictures import save_noise
 from PIL import Image
 
-from snellen.apps.folder import find_pictures, score_folder
+from snellen.apps.folder import Found, find_pictures, score_folder
 from snellen.backend import BackendError
 from snellen.cli import main
 from snellen.table import Row, read_table
@@ -174,8 +175,46 @@ def test_what_is_scored_when_the_model_fails_is_kept(photos: Path, model: str, t
     assert not (tmp_path / "other.csv.partial").exists()
 
 
-def test_find_pictures_goes_by_name(photos: Path) -> None:
-    assert find_pictures(photos) == (NAMES, {})
+def test_pictures_are_found_by_name_and_by_content(photos: Path) -> None:
+    assert find_pictures(photos) == Found(NAMES, {}, ["notes.txt"])
+    save_noise(photos / "scan.png")
+    (photos / "scan.png").rename(photos / "scan")
+    (photos / "IMG_1.HIF").touch()
+    os.mkfifo(photos / "pipe")
+    (photos / "circle").symlink_to("circle")
+    found = find_pictures(photos)
+    assert found.pictures == sorted([*NAMES, "scan", "IMG_1.HIF"])
+    assert found.skipped == ["circle", "notes.txt", "pipe"]
+
+
+def test_skipped_files_are_in_the_summary(
+    photos: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(6):
+        (photos / f"{number}.mov").write_bytes(b"\0\0\0\x14ftypqt  ")
+    main(["score", str(photos), "--out", str(tmp_path / "a.csv"), "--model", model])
+    summary = capsys.readouterr().err.splitlines()[-1]
+    assert "5 pictures, 1 without a score" in summary
+    assert summary.endswith("skipped 7 that are not pictures: 0.mov, 1.mov, 2.mov, 3.mov, 4.mov and 2 more")
+
+
+def test_a_folder_without_pictures_fails(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("no picture")
+    assert main(["score", str(folder), "--out", str(tmp_path / "a.csv"), "--model", model]) == 1
+    assert f"{folder}: no pictures in this folder" in capsys.readouterr().err
+
+
+def test_damaged_pictures_get_a_score_where_allowed(model: str, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(Path(__file__).parents[1] / "data" / "cut60_eoi.jpg", folder)
+    refused = score_folder(folder, tmp_path / "a.csv", model)
+    assert (refused[0]["error"], refused[0]["score"]) == ("damaged", None)
+    allowed = score_folder(folder, tmp_path / "b.csv", model, allow_damaged=True)
+    assert (allowed[0]["error"], allowed[0]["score"]) == (None, 2.5)
+    assert [issue["kind"] for issue in allowed[0]["issues"]] == ["corruption", "blur"]
 
 
 def run(*arguments: Any) -> subprocess.Popen[str]:
@@ -225,7 +264,7 @@ def test_the_command(
     said, problems = capsys.readouterr()
     complaint, summary = problems.splitlines()
     assert said == "" and complaint.startswith(f"snellen: {photos / 'b' / 'empty.tif'}: the file is empty; ")
-    assert summary == f"{out}: 5 pictures, 1 without a score"
+    assert summary == f"{out}: 5 pictures, 1 without a score; skipped 1 that are not pictures: notes.txt"
     (photos / "b" / "empty.tif").unlink()
     assert main(["score", str(photos), "--out", str(out), "--model", model, "--quiet"]) == 0
     assert capsys.readouterr() == ("", "") and len(read_table(out)) == 4

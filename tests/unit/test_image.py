@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
 
 from snellen.image import GRID, TILE, ImageError, Picture, load, resample
 from snellen.region import FULL, Region
@@ -38,6 +41,46 @@ def test_arrays() -> None:
     assert np.array_equal(unit.pixels, scene()) and unit.notes == ("float 0..1 scaled to 8 bit",)
     clear = np.dstack([scene(), np.zeros(scene().shape[:2], np.uint8)])
     assert load(clear).pixels.min() == 255
+
+
+def test_values_a_hair_outside_are_clipped() -> None:
+    array = np.full((20, 20), 0.5)
+    array[0, 0], array[0, 1] = 1.0000001, -1e-9
+    assert load(array).pixels[0, :3, 0].tolist() == [255, 0, 128]
+    assert load(np.full((20, 20), 1.0, np.float16)).pixels.min() == 255
+    array[0, 0] = 1.1
+    with pytest.raises(ImageError, match="float64 go from -1e-09 to 1.1"):
+        load(array)
+
+
+def test_byte_order_of_arrays_does_not_matter() -> None:
+    deep = (scene().astype(np.uint16) * 257).astype(">u2")
+    assert np.array_equal(load(deep).pixels, scene())
+
+
+@pytest.mark.parametrize(
+    ("array", "named"),
+    [
+        (np.zeros((20, 20), ">i2"), "an array of int16"), (np.full((20, 20), 200, np.float16), "float16 go from"),
+        (np.zeros((20, 20), np.int64), "an array of int64"),
+    ],
+)  # fmt: skip
+def test_the_type_of_an_array_is_named(array: np.ndarray[Any, Any], named: str) -> None:
+    with pytest.raises(ImageError, match=named):
+        load(array)
+
+
+def test_open_files_are_read_from_their_start(tmp_path: Path) -> None:
+    memory = io.BytesIO()
+    Image.fromarray(scene()).save(memory, "PNG")  # leaves it at its end
+    assert np.array_equal(load(memory).pixels, scene()) and load(memory).name == "file"
+    (tmp_path / "a.png").write_bytes(memory.getvalue())
+    with (tmp_path / "a.png").open("rb") as file:
+        picture = load(file)
+        assert not file.closed
+    assert picture.name == str(tmp_path / "a.png") and np.array_equal(picture.pixels, scene())
+    with (tmp_path / "a.png").open(encoding="latin-1") as text, pytest.raises(TypeError, match='mode "rb"'):
+        load(text)  # type: ignore[arg-type]
 
 
 def test_later_changes_to_an_array_do_not_reach_the_picture() -> None:

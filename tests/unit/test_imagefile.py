@@ -10,6 +10,7 @@ import sys
 import warnings
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def test_every_format(file: Path) -> None:
     assert distance(picture, scene()) < (12 if file.suffix == ".gif" else 3)
     assert picture.pixels.dtype == np.uint8 and not picture.pixels.flags.writeable
     assert (picture.name, picture.notes) == (str(file), ())
-    assert (picture.width, picture.height, picture.megapixels) == (96, 64, pytest.approx(0.006144))
+    assert (picture.width, picture.height) == (96, 64) and picture.megapixels == pytest.approx(0.006144)
     assert np.array_equal(load(file.read_bytes()).pixels, picture.pixels)
 
 
@@ -363,6 +364,128 @@ def test_heic() -> None:
 def test_damaged_raw() -> None:
     pytest.importorskip("rawpy")
     assert refusal(b"II*\0" + bytes(300), name="a.nef").code == "truncated"
+
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def test_heic_with_an_orientation_in_its_exif_data_only() -> None:
+    pytest.importorskip("pillow_heif")
+    picture = load(DATA / "exif_only_o6.heic")
+    assert (picture.width, picture.height, picture.notes) == (448, 288, ("EXIF orientation applied",))
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_heic_that_its_boxes_turn_is_turned_once(orientation: int) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    image = Image.fromarray(scene())
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.info["exif"] = exif.tobytes()
+    file = io.BytesIO()
+    heif.from_pillow(image).save(file, quality=95)  # writes boxes and EXIF data
+    picture = load(file.getvalue())
+    assert picture.notes == () and np.array_equal(picture.pixels, np.asarray(heif.open_heif(file).to_pillow()))
+
+
+def test_planes_of_sixteen_bit() -> None:
+    picture = load(DATA / "planar16.tif")
+    assert np.array_equal(picture.pixels, load(DATA / "plain.png").pixels)
+    assert picture.notes == ("16 bit scaled to 8",)
+    assert refusal((DATA / "planar16.tif").read_bytes()[:40_000]).code == "truncated"
+
+
+def test_compressed_planes_of_sixteen_bit_are_refused() -> None:
+    data = bytearray((DATA / "planar16.tif").read_bytes())
+    count, at = struct.unpack("<H", data[8:10])[0], 10
+    for entry in range(at, at + 12 * count, 12):
+        if struct.unpack("<H", data[entry : entry + 2])[0] == 259:
+            data[entry + 8 : entry + 10] = struct.pack("<H", 8)
+    error = refusal(bytes(data))
+    assert error.code == "unreadable" and "planes" in error.problem and "interleaved" in error.remedy
+
+
+def test_a_bitmap_whose_alpha_is_nowhere_set() -> None:
+    picture = load(DATA / "alpha0.bmp")
+    assert np.array_equal(picture.pixels, load(DATA / "plain.png").pixels)
+    assert picture.notes == ("alpha that is 0 everywhere ignored",)
+
+
+def raw_file() -> bytes:
+    return (DATA / "thumb_first.dng").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["bytes", "holiday.jpg", "holiday.tif"])
+def test_raw_is_recognised_by_its_content(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rawpy")
+    picture = load(raw_file(), name=name)
+    assert (picture.width, picture.height) == (128, 96)  # the preview in its first directory has 40 x 30 px
+    assert picture.notes == ("developed from RAW with the camera's white balance",)
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    assert refusal(raw_file(), name=name).code == "needs_extra"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"FUJIFILMCCD-RAW 0201", b"IIRO\x08\0\0\0", b"IIRS\x08\0\0\0", b"MMOR\0\0\0\x08", b"IIU\0\x18\0\0\0",
+     b"FOVb\0\0\2\0", b"\0MRM\0\0\0\0", b"\0\0\0\x18ftypcrx \0\0\0\1crx isom"],
+    ids=["raf", "orf", "orf sp", "orf big", "rw2", "x3f", "mrw", "cr3"],
+)  # fmt: skip
+def test_raw_is_recognised_by_its_first_bytes(start: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    assert refusal(start + bytes(300), name="photo.jpg").code == "needs_extra"
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [(262, 32803), (262, 34892), (259, 34713), (259, 32767), (259, 65535), (259, 32770)],
+    ids=["colour filter array", "linear", "nef", "arw", "pef", "srw"],
+)
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_raw_is_recognised_by_the_directory_of_its_raw_data(
+    tag: int, value: int, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = struct.pack(order + "2sHI", b"II" if order == "<" else b"MM", 42, 8)
+    first = struct.pack(order + "H HHII HHII I", 2, 256, 4, 1, 40, 330, 4, 1, 8 + 30, 0)
+    second = struct.pack(order + "H HHIHH I", 1, tag, 3, 1, value, 0, 0)
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    assert refusal(head + first + second).code == "needs_extra"
+
+
+def test_directories_in_a_circle_end() -> None:
+    head = struct.pack("<2sHI", b"II", 42, 8)
+    circle = struct.pack("<H HHII HHII I", 2, 256, 4, 1, 40, 330, 4, 1, 8, 8)
+    assert refusal(head + circle).code == "truncated"
+
+
+def test_renamed_pictures_are_read_by_their_content(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(encoded(Image.fromarray(scene()), "JPEG", quality=95))
+    assert distance(load(path), scene()) < 3
+
+
+def test_the_second_image_of_an_mpo_is_ignored() -> None:
+    first, second = Image.fromarray(scene()), Image.fromarray(255 - scene())
+    picture = load(encoded(first, "MPO", save_all=True, append_images=[second], quality=95))
+    assert distance(picture, scene()) < 3 and picture.notes == ()
+
+
+def test_pillows_own_limit_is_lifted_within_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    for kind in ("PNG", "WEBP", "GIF", "TIFF", "JPEG", "AVIF", "BMP"):
+        data = encoded(Image.fromarray(scene()), kind)
+        with ThreadPoolExecutor(8) as pool:
+            assert {picture.width for picture in pool.map(load, [data] * 16)} == {96}
+        assert refusal(data, max_megapixels=0.005).code == "too_large"
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_two_hundred_megapixels_are_within_a_limit_of_250() -> None:
+    real = bytearray(encoded(Image.new("L", (16, 16)), "PNG"))
+    real[16:24] = struct.pack(">II", 20_000, 10_000)
+    real[29:33] = struct.pack(">I", zlib.crc32(real[12:29]))
+    assert refusal(bytes(real)).code == "too_large"
+    assert refusal(bytes(real), max_megapixels=250).code == "truncated", "the header passes, the pixels are missing"
 
 
 def test_errors_survive_other_processes_and_stay_on_one_line() -> None:

@@ -21,7 +21,8 @@ NUMPY_HALF = ("snellen1.layout", "snellen1.pooling", "snellen1.imagenet_view", "
 
 ORDER = (
     "usage",
-    "region", "vocabulary", "imagefile", "image", "zoom", "features",
+    "region", "vocabulary", "reading", "colour", "damage", "formats", "fileformat", "imagefile", "image", "zoom",
+    "features",
     "reply", "protocol", "backend", "assessment", "assessor",
     "draw", "report", "terminal", "table", "workers",
     "rationale", *NUMPY_HALF, "backends", "snellen1", "data", "train", "evaluate", "restoration",

@@ -23,6 +23,7 @@ from snellen.usage import (
     FAILED,
     OK,
     UsageError,
+    add_allow_damaged,
     add_max_megapixels,
     add_max_rounds,
     add_model_options,
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     add_max_rounds(parser)
     add_max_megapixels(parser)
+    add_allow_damaged(parser)
     parser.add_argument("--quiet", action="store_true", help="one line per picture, no progress bar")
 
 
@@ -87,6 +89,7 @@ def _assessor(args: argparse.Namespace) -> Assessor:
             args.batch_size,
             args.score_only,
             max_megapixels=args.max_megapixels,
+            allow_damaged=args.allow_damaged,
         )
     except ValueError as error:
         raise UsageError(str(error)) from error

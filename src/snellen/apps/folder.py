@@ -12,19 +12,21 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from snellen.assessment import Assessment
 from snellen.assessor import Assessor
 from snellen.backend import BackendError, open_backend
-from snellen.imagefile import RAW_SUFFIXES
+from snellen.fileformat import PICTURE_SUFFIXES, is_picture
 from snellen.table import COLUMNS, SETTINGS, Row, check_table, read_table, write_table
 from snellen.terminal import Progress
 from snellen.usage import (
     FAILED,
     OK,
     UsageError,
+    add_allow_damaged,
     add_max_megapixels,
     add_max_rounds,
     add_model_options,
@@ -34,11 +36,23 @@ from snellen.usage import (
 )
 from snellen.workers import cut_off_last_line, run_batches
 
-PICTURE_SUFFIXES = RAW_SUFFIXES | frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".dib", ".jp2",
-     ".j2k", ".heic", ".heif", ".ppm", ".pgm", ".pbm", ".pnm")
-)  # fmt: skip
-"""Suffixes of pictures. Every file with one of these gets a row, readable or not."""
+NAMED = 5
+"""Skipped files that the summary names."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Content of a folder. Paths are inside it, with forward slashes, and sorted.
+
+    Attributes:
+        pictures: files that are pictures by their suffix, readable or not, or by their content.
+        problems: {path: reason} of folders that cannot be listed.
+        skipped: the other files, without hidden ones.
+    """
+
+    pictures: list[str]
+    problems: dict[str, str]
+    skipped: list[str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,12 +66,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     add_max_rounds(parser)
     add_max_megapixels(parser)
+    add_allow_damaged(parser)
     add_quiet(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Score the folder; return the exit code."""
     progress: Progress | None = None
+    found = find_pictures(args.folder)
 
     def watch(done: int, total: int, row: Row | None) -> None:
         nonlocal progress
@@ -76,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
                 args.folder,
                 args.out,
                 args.model,
+                found=found,
                 resume=args.resume,
                 workers=args.workers,
                 watch=watch,
@@ -84,13 +101,25 @@ def run(args: argparse.Namespace) -> int:
                 batch_size=args.batch_size,
                 score_only=args.score_only,
                 max_megapixels=args.max_megapixels,
+                allow_damaged=args.allow_damaged,
             )
     except BackendError as error:
         raise BackendError(f"{error}; rows that were written are kept, continue with --resume") from error
     failed = sum(row["error"] is not None for row in rows)
     if not args.quiet:
-        print(f"{args.out}: {len(rows)} pictures, {failed} without a score", file=sys.stderr)
-    return FAILED if failed else OK
+        print(f"{args.out}: {len(rows)} pictures, {failed} without a score{_skipped_text(found)}", file=sys.stderr)
+    if not rows:
+        complain(f"{args.folder}: no pictures in this folder; name another")
+    return FAILED if failed or not rows else OK
+
+
+def _skipped_text(found: Found) -> str:
+    """Return the end of the summary: number and names of the files that are not pictures."""
+    if not found.skipped:
+        return ""
+    more = len(found.skipped) - NAMED
+    names = ", ".join(found.skipped[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"; skipped {len(found.skipped)} that are not pictures: {names}"
 
 
 def score_folder(
@@ -98,6 +127,7 @@ def score_folder(
     out: Path,
     model: str = "snellen-1",
     *,
+    found: Found | None = None,
     resume: bool = False,
     workers: int = 1,
     watch: Callable[[int, int, Row | None], None] = lambda done, total, row: None,
@@ -105,9 +135,10 @@ def score_folder(
 ) -> list[Row]:
     """Score every picture in `folder` (hidden files and folders left out), write the table `out`, return its rows.
 
-    resume: continue a run that did not end, or add new pictures to a complete table; a picture that has a row, even one
-    with an error, is not assessed again. workers: processes that share the work, each with its own model. `watch(done,
-    total, row)` is called at the start with None, and for every new row. options: those of `Assessor`.
+    found: the content of the folder, where it is known. resume: continue a run that did not end, or add new pictures to
+    a complete table; a picture that has a row, even one with an error, is not assessed again. workers: processes that
+    share the work, each with its own model. `watch(done, total, row)` is called at the start with None, and for every
+    new row. options: those of `Assessor`.
 
     Raises UsageError, and BackendError when the model cannot be opened or does not answer (rows made until then stay in
     the journal).
@@ -115,7 +146,8 @@ def score_folder(
     check_table(out)
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; name one that holds pictures")
-    names, problems = find_pictures(folder)
+    found = found or find_pictures(folder)
+    names, problems = found.pictures, found.problems
     assessor = _open(model, options)
     same = _settings(assessor)
     with _journal(out, resume, same) as (rows, write):
@@ -163,10 +195,11 @@ def _settings(assessor: Assessor) -> Row:
     }
 
 
-def find_pictures(folder: Path) -> tuple[list[str], dict[str, str]]:
-    """Return the sorted paths of all pictures inside `folder`, and {path: reason} of folders that cannot be listed."""
-    names = []
-    problems = {}
+def find_pictures(folder: Path) -> Found:
+    """Return the content of `folder` and its subfolders, without hidden ones and without links to folders."""
+    names: list[str] = []
+    skipped: list[str] = []
+    problems: dict[str, str] = {}
 
     def cannot_list(error: OSError) -> None:
         path = Path(os.path.relpath(error.filename, folder)).as_posix()
@@ -175,9 +208,13 @@ def find_pictures(folder: Path) -> tuple[list[str], dict[str, str]]:
     for parent, folders, files in os.walk(folder, onerror=cannot_list):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES:
-                names.append(Path(os.path.relpath(os.path.join(parent, name), folder)).as_posix())
-    return sorted(names), problems
+            if name.startswith("."):
+                continue
+            path = Path(parent, name)
+            inside = Path(os.path.relpath(path, folder)).as_posix()
+            known = path.suffix.lower() in PICTURE_SUFFIXES
+            (names if known or is_picture(path) else skipped).append(inside)
+    return Found(sorted(names), problems, sorted(skipped))
 
 
 def to_row(assessment: Assessment) -> Row:

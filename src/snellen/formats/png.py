@@ -18,6 +18,7 @@ _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 _LONGEST_TEXT = 2**20
 """Pillow's limit for one text or profile, in bytes."""
 _LONGEST_PROFILE = 2**25
+_LAST_FILTER = 4
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples per pixel of each colour type."""
 
@@ -139,7 +140,8 @@ def _complete(chunks: list[_Chunk], reading: Reading) -> list[_Chunk]:
         return chunks
     width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header[:13])
     reading.check_size(width, height)
-    size = _data_size(width, height, depth * _CHANNELS.get(colour, 4), bool(interlaced))
+    rows = _rows(width, height, depth * _CHANNELS.get(colour, 4), bool(interlaced))
+    size = sum(length * count for length, count in rows)
     unpacker = zlib.decompressobj()
     unpacked = bytearray()
     problem = None
@@ -155,21 +157,29 @@ def _complete(chunks: list[_Chunk], reading: Reading) -> list[_Chunk]:
     if problem is None and len(unpacked) >= size:
         return chunks
     reading.damage(problem or "the picture data ends too early")
-    whole = zlib.compress(bytes(unpacked[:size].ljust(size, b"\0")), 1)
+    whole = unpacked[:size].ljust(size, b"\0")
+    at = 0
+    for length, count in rows:
+        for _ in range(count):
+            if whole[at] > _LAST_FILTER:
+                whole[at] = 0
+            at += length
+    packed = zlib.compress(whole, 1)
     place = next((i for i, chunk in enumerate(chunks) if chunk.tag == b"IDAT"), len(chunks))
     kept = [chunk for chunk in chunks if chunk.tag not in (b"IDAT", b"IEND", *_ANIMATION)]
-    return [*kept[:place], _Chunk(b"IDAT", whole, True), _Chunk(b"IEND", b"", True)]
+    return [*kept[:place], _Chunk(b"IDAT", packed, True), _Chunk(b"IEND", b"", True)]
 
 
-def _data_size(width: int, height: int, bits: int, interlaced: bool) -> int:
-    """Return the bytes of all rows with their filter bytes; `bits` a pixel (PNG, section 8.2)."""
+def _rows(width: int, height: int, bits: int, interlaced: bool) -> list[tuple[int, int]]:
+    """Return (bytes of a row with its filter byte, rows) of each pass; `bits` a pixel (PNG, section 8.2)."""
     passes = [(0, 0, 1, 1)]
     if interlaced:
         passes = [
             (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
         ]  # fmt: skip
-    total = 0
+    found = []
     for left, top, across, down in passes:
         columns, rows = -(-max(0, width - left) // across), -(-max(0, height - top) // down)
-        total += rows * (1 + -(-columns * bits // 8)) if columns else 0
-    return total
+        if columns:
+            found.append((1 + -(-columns * bits // 8), rows))
+    return found

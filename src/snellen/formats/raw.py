@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def raw_pixels(file: IO[bytes], reading: Reading) -> NDArray[np.uint8]:
+def raw_pixels(file: BinaryIO, reading: Reading) -> NDArray[np.uint8]:
     """Return the developed pixels, sRGB (H, W, 3) uint8 and read-only.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import IO, Any
 
 import numpy as np
@@ -101,8 +102,8 @@ def load_tiff(image: Any, reading: Reading) -> Image.Image:
             problem = "colour planes of more than 8 bit are read only uncompressed, in strips"
             reading.refuse("unreadable", problem, "convert it to interleaved pixels (planar configuration 1) first")
         return _planes(image, reading)
-    with reading.printed():
-        image.load()
+    with reading.printed(), reading.header() if reading.exceeds_pillow(*image.size) else nullcontext():
+        image.load()  # checks Pillow's limit once more
     return image  # type: ignore[no-any-return]
 
 
