@@ -149,6 +149,14 @@ def test_total_leaves_out_what_does_not_apply_and_what_weighs_nothing() -> None:
         total(rewards, (("skore", 1.0),))
 
 
+def test_a_worse_first_rating_never_pays() -> None:
+    better, worse = (Outcome(True, (first, 3.0), (PLACE,), ()) for first in (3.0, 1.0))
+    rewards = rewards_of([[better, worse]], [REAL], width=0.5)
+    assert rewards["refinement"][0, 1] > rewards["refinement"][0, 0] + 0.9, "refinement alone would pay for it"
+    best, worst = total(rewards, WEIGHTS)[0]
+    assert best > worst + 0.15
+
+
 def test_outcome_and_truth_are_read_from_assessment_and_manifest() -> None:
     crop = '<think></think><answer>{"bbox_2d": [0, 0, 0.5, 0.5], "rating": 2.50, "tool": "crop"}</answer>'
     last = (

@@ -137,7 +137,10 @@ def rank(ratings: npt.ArrayLike, mos: npt.ArrayLike, scale: npt.ArrayLike, gamma
 
 
 def refinement(last_score: npt.ArrayLike, first_score: npt.ArrayLike) -> Floats:
-    """`score` of the last round's rating - `score` of the first round's, -1..1. NaN where there was one round."""
+    """`score` of the last round's rating - `score` of the first round's, -1..1. NaN where there was one round.
+
+    Alone it pays for a bad first rating; the reward `first` must weigh more, as it does in `WEIGHTS`.
+    """
     return np.asarray(last_score, np.float64) - np.asarray(first_score, np.float64)
 
 
