@@ -10,7 +10,7 @@ from snellen.evaluate.modes import TWO
 from snellen.evaluate.report.tables import percent
 
 BIQ = "biq2021"
-ENSEMBLE, BRISQUE = "plain ensemble", "brisque"
+ENSEMBLE, BRISQUE, RIDGE = "plain ensemble", "brisque", "kernel ridge"
 STRONG = "level 3-5"
 
 Read = Callable[[Any], str]
@@ -67,12 +67,16 @@ def _baselines(numbers: Any) -> str:
     return f"{_of_mode(ENSEMBLE, 'srcc')(numbers)} ({ENSEMBLE}), {_of_mode(BRISQUE, 'srcc')(numbers)} (BRISQUE)"
 
 
+def _ridge(numbers: Any) -> str:
+    return f"{share(BIQ, 'judges', RIDGE, 'named')(numbers)} ({RIDGE})"
+
+
 HEADLINES = (
     Headline(
         "real photographs, labelled: the main fault is among the issues",
-        "real_faults",
-        share("main fault", "recall"),
-        share("main fault", "baseline"),
+        "real-faults",
+        share(BIQ, "judges", TWO, "named"),
+        _ridge,
     ),
     Headline("BIQ2021 official test split, SRCC", "scores", _of_mode(TWO, "srcc"), _baselines),
     Headline("the same, PLCC", "scores", _of_mode(TWO, "plcc"), _of_mode(ENSEMBLE, "plcc")),
@@ -89,4 +93,4 @@ HEADLINES = (
     ),
     Headline("full assessment of a 12 MP JPEG on two cores; wheel", "speed", time_and_size),
 )
-"""The first row is for labelled real photographs; it stays open until a suite for them is part of a release."""
+"""The rows in order; the first is the one to judge the model by."""
