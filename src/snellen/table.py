@@ -6,34 +6,51 @@ import csv
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from snellen.usage import MissingExtra, UsageError, check_writable
 
-Row = dict[str, Any]
 
-COLUMNS: dict[str, type] = {
-    "path": str,  # inside the folder, with forward slashes
-    "score": float,  # 1..5; empty where there is an error
-    "low": float,  # the interval
-    "high": float,
-    "label": str,
-    "std": float,  # of the rating distribution
-    "issues": list,  # [{"kind", "severity", "region"}]; JSON text in CSV
-    "rounds": int,
-    "width": int,  # px, upright
-    "height": int,
-    "error": str,  # a code, empty where there is a score
-    "problem": str,
-    "model": str,  # name and version
-    "protocol": str,
-    "max_rounds": int,
-    "score_only": bool,
-}
-"""The columns of a table, in order."""
+@dataclass(frozen=True)
+class ScoreRow:
+    """One picture of a table of scores. The fields are the columns, in order; None is an empty cell.
+
+    Attributes:
+        path: inside the folder, with forward slashes.
+        score: 1..5; None where there is an error.
+        low, high: ends of the interval.
+        std: standard deviation of the rating distribution.
+        issues: {"kind", "severity", "region"} each; JSON text in CSV.
+        width, height: px, upright.
+        error: a code, None where there is a score.
+        model: name and version.
+    """
+
+    path: str
+    score: float | None = None
+    low: float | None = None
+    high: float | None = None
+    label: str | None = None
+    std: float | None = None
+    issues: list[dict[str, Any]] | None = None
+    rounds: int | None = None
+    width: int | None = None
+    height: int | None = None
+    error: str | None = None
+    problem: str | None = None
+    model: str = ""
+    protocol: str = ""
+    max_rounds: int = 0
+    score_only: bool = False
+
+
+COLUMNS = tuple(field.name for field in fields(ScoreRow))
 SETTINGS = ("model", "protocol", "max_rounds", "score_only")
 """Columns that are the same for all pictures of a table."""
+TEXT = ("path", "label", "error", "problem", "model", "protocol")
+"""Columns of text; cells of the others are JSON in CSV."""
 
 TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
@@ -47,35 +64,36 @@ def check_table(out: Path) -> None:
         _parquet()
 
 
-def write_table(rows: Sequence[Row], out: Path) -> None:
+def write_table(rows: Sequence[ScoreRow], out: Path) -> None:
     """Write rows as CSV, JSON lines or Parquet, by the suffix of `out`. The file is replaced at once or not at all."""
     unfinished = out.with_name(out.name + ".tmp")
     suffix = out.suffix.lower()
     if suffix == ".csv":
         # surrogateescape: file names that are no valid text are written as the bytes they are
         with unfinished.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            table = csv.DictWriter(file, list(COLUMNS))
-            table.writeheader()
-            table.writerows({name: _to_cell(row[name]) for name in COLUMNS} for row in rows)
+            table = csv.writer(file)
+            table.writerow(COLUMNS)
+            table.writerows([_to_cell(value) for value in asdict(row).values()] for row in rows)
     elif suffix == ".jsonl":
-        unfinished.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        unfinished.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows), encoding="utf-8")
     else:
         _write_parquet(rows, unfinished)
     os.replace(unfinished, out)
 
 
-def read_table(out: Path) -> list[Row]:
+def read_table(out: Path) -> list[ScoreRow]:
     """Read a table that `write_table` wrote. Raises UsageError for any other file."""
     suffix = out.suffix.lower()
     try:
         if suffix == ".csv":
             with out.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-                return [{name: _from_cell(name, row[name]) for name in COLUMNS} for row in csv.DictReader(file)]
+                cells = list(csv.DictReader(file))
+            return [ScoreRow(**{name: _from_cell(name, row[name]) for name in COLUMNS}) for row in cells]
         if suffix == ".jsonl":
             lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
         else:
             lines = _parquet().read_table(out).to_pylist()
-        return [{name: line[name] for name in COLUMNS} for line in lines]
+        return [ScoreRow(**{name: line[name] for name in COLUMNS}) for line in lines]
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UsageError(f"{out} is no table of scores ({error!r}); write to another file") from error
 
@@ -89,7 +107,7 @@ def _to_cell(value: Any) -> str:
 def _from_cell(name: str, cell: str) -> Any:
     if cell == "":
         return None
-    return cell if COLUMNS[name] is str else json.loads(cell)
+    return cell if name in TEXT else json.loads(cell)
 
 
 def _parquet() -> Any:
@@ -100,13 +118,14 @@ def _parquet() -> Any:
     return pyarrow.parquet
 
 
-def _write_parquet(rows: Sequence[Row], path: Path) -> None:
+def _write_parquet(rows: Sequence[ScoreRow], path: Path) -> None:
     parquet = _parquet()
     import pyarrow as pa
 
     issue = pa.struct([("kind", pa.string()), ("severity", pa.int64()), ("region", pa.list_(pa.float64()))])
-    types = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_(), list: pa.list_(issue)}
-    schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    types = dict.fromkeys(COLUMNS, pa.float64()) | dict.fromkeys(TEXT, pa.string())
+    types |= dict.fromkeys(("rounds", "width", "height", "max_rounds"), pa.int64())
+    schema = pa.schema(list((types | {"issues": pa.list_(issue), "score_only": pa.bool_()}).items()))
     # Parquet holds valid text only; a file name that is none is escaped
-    valid = [{**row, "path": row["path"].encode("utf-8", "backslashreplace").decode()} for row in rows]
+    valid = [asdict(row) | {"path": row.path.encode("utf-8", "backslashreplace").decode()} for row in rows]
     parquet.write_table(pa.Table.from_pylist(valid, schema), path)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from PIL import Image
 from snellen.apps.folder import Found, find_pictures, score_folder
 from snellen.backend import BackendError
 from snellen.cli import main
-from snellen.table import Row, read_table
+from snellen.table import ScoreRow, read_table
 from snellen.usage import UsageError
 
 ISSUES = '[{"kind": "blur", "severity": 4, "bbox_2d": [0.50, 0.50, 0.75, 0.75]}]'
@@ -56,20 +57,20 @@ def test_every_picture_gets_a_row(photos: Path, model: str, tmp_path: Path) -> N
     out = tmp_path / "scores.csv"
     seen: list[tuple[int, int, str | None]] = []
 
-    def watch(done: int, total: int, row: Row | None) -> None:
-        seen.append((done, total, row["path"] if row else None))
+    def watch(done: int, total: int, row: ScoreRow | None) -> None:
+        seen.append((done, total, row.path if row else None))
 
     rows = score_folder(photos, out, model, watch=watch)
-    assert [row["path"] for row in rows] == NAMES and read_table(out) == rows
+    assert [row.path for row in rows] == NAMES and read_table(out) == rows
     assert seen == [(0, 5, None), *((done, 5, name) for done, name in enumerate(NAMES, start=1))]
     good = rows[0]
-    assert (good["score"], good["label"], good["std"], good["rounds"]) == (2.5, "poor", 0.5, 1)
-    assert (good["width"], good["height"], good["error"]) == (64, 40, None)
-    assert good["issues"] == [{"kind": "blur", "severity": 4, "region": [0.5, 0.5, 0.75, 0.75]}]
+    assert (good.score, good.label, good.std, good.rounds) == (2.5, "poor", 0.5, 1)
+    assert (good.width, good.height, good.error) == (64, 40, None)
+    assert good.issues == [{"kind": "blur", "severity": 4, "region": [0.5, 0.5, 0.75, 0.75]}]
     bad = rows[3]
-    assert bad["error"] == "empty" and bad["problem"].startswith("the file is empty; ") and bad["score"] is None
-    assert all((row["protocol"], row["max_rounds"], row["score_only"]) == ("snellen", 2, False) for row in rows)
-    assert rows[0]["model"].startswith("scripted ")
+    assert bad.error == "empty" and bad.problem.startswith("the file is empty; ") and bad.score is None
+    assert all((row.protocol, row.max_rounds, row.score_only) == ("snellen", 2, False) for row in rows)
+    assert rows[0].model.startswith("scripted ")
     assert not (tmp_path / "scores.csv.partial").exists()
 
 
@@ -106,21 +107,21 @@ def test_a_folder_that_cannot_be_listed_is_a_row(model: str) -> None:
             if root:
                 os.seteuid(0)
             closed.chmod(0o755)
-    assert [(row["path"], row["error"]) for row in rows] == [("a.png", None), ("closed", "permission")]
-    assert rows[1]["problem"] == "the folder cannot be listed (Permission denied)"
+    assert [(row.path, row.error) for row in rows] == [("a.png", None), ("closed", "permission")]
+    assert rows[1].problem == "the folder cannot be listed (Permission denied)"
 
 
-def as_left(rows: list[Row], out: Path, torn: str = "") -> Path:
+def as_left(rows: list[ScoreRow], out: Path, torn: str = "") -> Path:
     """The journal of a run that was killed after these rows, in the middle of another."""
     journal = out.with_name(out.name + ".partial")
-    journal.write_text("".join(json.dumps(row) + "\n" for row in rows) + torn)
+    journal.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows) + torn)
     return journal
 
 
 def test_a_killed_run_goes_on_where_it_stopped(photos: Path, model: str, tmp_path: Path) -> None:
     whole = score_folder(photos, tmp_path / "whole.csv", model)
     out = tmp_path / "scores.csv"
-    marked = [{**whole[4], "score": 4.44}, {**whole[3], "problem": "as it was"}]
+    marked = [replace(whole[4], score=4.44), replace(whole[3], problem="as it was")]
     journal = as_left(marked, out, '{"path": "b/c.P')
     rows = score_folder(photos, out, model, resume=True)
     assert rows == [*whole[:3], marked[1], marked[0]], "what was scored, or had an error, is not looked at again"
@@ -134,10 +135,10 @@ def test_a_complete_table_takes_what_is_new(photos: Path, model: str, tmp_path: 
     save_noise(photos / "a.jpg")
     done: list[str] = []
     rows = score_folder(
-        photos, out, model, resume=True, watch=lambda _, __, row: done.append(row["path"]) if row else None
+        photos, out, model, resume=True, watch=lambda _, __, row: done.append(row.path) if row else None
     )
     assert done == ["new.png"] and len(rows) == 6
-    assert [row for row in rows if row["path"] != "new.png"] == before
+    assert [row for row in rows if row.path != "new.png"] == before
 
 
 def test_resume_without_anything_to_continue_starts(photos: Path, model: str, tmp_path: Path) -> None:
@@ -211,9 +212,9 @@ def test_damaged_pictures_get_a_score_where_allowed(model: str, tmp_path: Path) 
     folder.mkdir()
     shutil.copy(Path(__file__).parents[1] / "data" / "cut60_eoi.jpg", folder)
     refused = score_folder(folder, tmp_path / "a.csv", model)
-    assert (refused[0]["error"], refused[0]["score"]) == ("damaged", None)
+    assert (refused[0].error, refused[0].score) == ("damaged", None)
     allowed = score_folder(folder, tmp_path / "b.csv", model, allow_damaged=True)
-    assert (allowed[0]["error"], allowed[0]["score"]) == (None, 2.5)
+    assert (allowed[0].error, allowed[0].score) == (None, 2.5)
     assert [issue["kind"] for issue in allowed[0]["issues"]] == ["corruption", "blur"]
 
 
@@ -231,8 +232,8 @@ def test_stopping_it_loses_and_repeats_nothing(
 ) -> None:
     folder, out = tmp_path / "many", tmp_path / "scores.csv"
     journal = tmp_path / "scores.csv.partial"
-    names = [f"{n:03}.png" for n in range(60)]
-    pixels = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), np.uint8)
+    names = [f"{n:03}.png" for n in range(24)]
+    pixels = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), np.uint8)
     save_noise(folder / names[0])
     Image.fromarray(pixels).save(folder / names[0])
     for name in names[1:]:
@@ -251,9 +252,9 @@ def test_stopping_it_loses_and_repeats_nothing(
     assert 4 <= len(done) < len(names) and len(set(done)) == len(done)
     process = run(*arguments, "--resume")
     said, problems = process.communicate()
-    assert process.returncode == 0 and said == "" and problems == f"{out}: 60 pictures, 0 without a score\n"
-    assert [row["path"] for row in read_table(out)] == names
-    assert all(row["score"] == 2.5 for row in read_table(out))
+    assert process.returncode == 0 and said == "" and problems == f"{out}: 24 pictures, 0 without a score\n"
+    assert [row.path for row in read_table(out)] == names
+    assert all(row.score == 2.5 for row in read_table(out))
 
 
 def test_the_command(

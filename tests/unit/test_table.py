@@ -2,21 +2,23 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pyarrow import parquet
 
-from snellen.table import COLUMNS, Row, check_table, read_table, write_table
+from snellen.table import COLUMNS, ScoreRow, check_table, read_table, write_table
 from snellen.usage import UsageError
 
-SAME = {"model": "scripted 1", "protocol": "snellen", "max_rounds": 2, "score_only": False}
-GOOD: Row = {
-    "path": 'a/"quoted", café.jpg', "score": 2.5, "low": 1.75, "high": None, "label": "poor", "std": 0.3536,
-    "issues": [{"kind": "blur", "severity": 4, "region": [0.5, 0.5, 0.75, 1.0]}], "rounds": 2, "width": 700,
-    "height": 640, "error": None, "problem": None, **SAME,
-}  # fmt: skip
-BAD: Row = {**dict.fromkeys(COLUMNS), "path": "b.jpg", "error": "empty", "problem": "it is empty; copy it", **SAME}
+GOOD = ScoreRow(
+    'a/"quoted", café.jpg', 2.5, 1.75, None, "poor", 0.3536,
+    [{"kind": "blur", "severity": 4, "region": [0.5, 0.5, 0.75, 1.0]}], 2, 700, 640, None, None,
+    "scripted 1", "snellen", 2, False,
+)  # fmt: skip
+BAD = ScoreRow(
+    "b.jpg", error="empty", problem="it is empty; copy it", model="scripted 1", protocol="snellen", max_rounds=2
+)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -42,7 +44,7 @@ def test_other_programs_can_read_it(tmp_path: Path) -> None:
     write_table([GOOD, BAD], tmp_path / "scores.csv")
     with (tmp_path / "scores.csv").open(newline="", encoding="utf-8") as file:
         good, bad = csv.DictReader(file)
-    assert (good["path"], good["score"], good["high"], good["label"]) == (GOOD["path"], "2.5", "", "poor")
+    assert (good["path"], good["score"], good["high"], good["label"]) == (GOOD.path, "2.5", "", "poor")
     assert json.loads(good["issues"])[0]["kind"] == "blur"
     assert (bad["score"], bad["error"], bad["problem"]) == ("", "empty", "it is empty; copy it")
     write_table([BAD], tmp_path / "scores.parquet")
@@ -52,13 +54,13 @@ def test_other_programs_can_read_it(tmp_path: Path) -> None:
 
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:
-    odd = {**BAD, "path": "caf\udce9.jpg"}
+    odd = replace(BAD, path="caf\udce9.jpg")
     for suffix in (".csv", ".jsonl"):
         write_table([odd], tmp_path / f"scores{suffix}")
         assert read_table(tmp_path / f"scores{suffix}") == [odd]
     assert b"caf\xe9.jpg" in (tmp_path / "scores.csv").read_bytes(), "the bytes of the name, as the system has it"
     write_table([odd], tmp_path / "scores.parquet")
-    assert read_table(tmp_path / "scores.parquet")[0]["path"] == "caf\\udce9.jpg"
+    assert read_table(tmp_path / "scores.parquet")[0].path == "caf\\udce9.jpg"
 
 
 @pytest.mark.parametrize("name", ["scores", "scores.txt", "gone/scores.csv", "folder.csv"])

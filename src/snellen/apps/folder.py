@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from snellen.assessment import Assessment
 from snellen.assessor import Assessor
 from snellen.backend import BackendError, open_backend
 from snellen.fileformat import PICTURE_SUFFIXES, is_picture
-from snellen.table import COLUMNS, SETTINGS, Row, check_table, read_table, write_table
+from snellen.table import SETTINGS, ScoreRow, check_table, read_table, write_table
 from snellen.terminal import Progress
 from snellen.usage import (
     FAILED,
@@ -75,16 +75,16 @@ def run(args: argparse.Namespace) -> int:
     progress: Progress | None = None
     found = find_pictures(args.folder)
 
-    def watch(done: int, total: int, row: Row | None) -> None:
+    def watch(done: int, total: int, row: ScoreRow | None) -> None:
         nonlocal progress
         if progress is None:
             progress = closing.enter_context(Progress(total, done, args.quiet))
         if row is None:
             return
         progress.advance()
-        if row["error"] is not None:
+        if row.error is not None:
             with progress.aside():
-                complain(f"{args.folder / row['path']}: {row['problem']}")
+                complain(f"{args.folder / row.path}: {row.problem}")
 
     try:
         with ExitStack() as closing:
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
             )
     except BackendError as error:
         raise BackendError(f"{error}; rows that were written are kept, continue with --resume") from error
-    failed = sum(row["error"] is not None for row in rows)
+    failed = sum(row.error is not None for row in rows)
     if not args.quiet:
         print(f"{args.out}: {len(rows)} pictures, {failed} without a score{_skipped_text(found)}", file=sys.stderr)
     if not rows:
@@ -130,9 +130,9 @@ def score_folder(
     found: Found | None = None,
     resume: bool = False,
     workers: int = 1,
-    watch: Callable[[int, int, Row | None], None] = lambda done, total, row: None,
+    watch: Callable[[int, int, ScoreRow | None], None] = lambda done, total, row: None,
     **options: Any,
-) -> list[Row]:
+) -> list[ScoreRow]:
     """Score every picture in `folder` (hidden files and folders left out), write the table `out`, return its rows.
 
     found: the content of the folder, where it is known. resume: continue a run that did not end, or add new pictures to
@@ -156,23 +156,23 @@ def score_folder(
         total = len(known.union(names, problems))
         watch(len(known), total, None)
 
-        def keep(row: Row) -> None:
+        def keep(row: ScoreRow) -> None:
             write(row)
             watch(len(rows), total, row)
 
         for name, problem in problems.items():
             if name not in known:
-                keep(_blank() | {"path": name, "error": "permission", "problem": problem} | same)
+                keep(ScoreRow(name, error="permission", problem=problem, **same))
         if workers == 1:
             for name, row in zip(todo, _rows(assessor, folder, todo), strict=True):
-                keep({**_blank(), "path": name, **row, **same})
+                keep(replace(row, path=name, **same))
         else:
             size = assessor.batch_size
             del assessor  # each worker has its own
             batches = [todo[i : i + size] for i in range(0, len(todo), size)]
             for batch, scored in run_batches(_work, batches, workers, _start_worker, (model, options, folder)):
                 for name, row in zip(batch, scored, strict=True):
-                    keep({**_blank(), "path": name, **row, **same})
+                    keep(replace(row, path=name, **same))
         table = [rows[name] for name in sorted(rows)]
         write_table(table, out)
     return table
@@ -185,7 +185,7 @@ def _open(model: str, options: dict[str, Any], threads: int | None = None) -> As
         raise UsageError(str(error)) from error
 
 
-def _settings(assessor: Assessor) -> Row:
+def _settings(assessor: Assessor) -> dict[str, Any]:
     """Return the values of the columns `SETTINGS`."""
     return {
         "model": f"{assessor.backend.name} {assessor.backend.version}",
@@ -217,37 +217,31 @@ def find_pictures(folder: Path) -> Found:
     return Found(sorted(names), problems, sorted(skipped))
 
 
-def to_row(assessment: Assessment) -> Row:
-    """Return the columns of one picture, without its path and without `SETTINGS`."""
-    row: Row = {"rounds": len(assessment.steps)}
-    if assessment.provenance is not None:
-        row |= assessment.provenance["picture"]
+def to_row(assessment: Assessment) -> ScoreRow:
+    """Return the row of one picture, without the columns of `SETTINGS`."""
+    size = (assessment.provenance or {}).get("picture", {})
+    row = ScoreRow(assessment.name, rounds=len(assessment.steps), width=size.get("width"), height=size.get("height"))
     if assessment.error is not None:
-        return row | {
-            "error": assessment.error.code,
-            "problem": f"{assessment.error.problem}; {assessment.error.remedy}",
-        }
+        problem = f"{assessment.error.problem}; {assessment.error.remedy}"
+        return replace(row, error=assessment.error.code, problem=problem)
     assert assessment.score is not None
     spread = assessment.steps[-1].distribution
     low, high = assessment.interval or (None, None)
-    return row | {
-        "score": round(assessment.score, 4),
-        "low": None if low is None else round(low, 4),
-        "high": None if high is None else round(high, 4),
-        "label": assessment.label,
-        "std": None if spread is None else round(spread.std, 4),
-        "issues": [
+    return replace(
+        row,
+        score=round(assessment.score, 4),
+        low=None if low is None else round(low, 4),
+        high=None if high is None else round(high, 4),
+        label=assessment.label,
+        std=None if spread is None else round(spread.std, 4),
+        issues=[
             {"kind": issue.kind, "severity": issue.severity, "region": issue.region.to_list()}
             for issue in assessment.issues
         ],
-    }
+    )
 
 
-def _blank() -> Row:
-    return dict.fromkeys(COLUMNS)
-
-
-def _rows(assessor: Assessor, folder: Path, names: Iterable[str]) -> Iterator[Row]:
+def _rows(assessor: Assessor, folder: Path, names: Iterable[str]) -> Iterator[ScoreRow]:
     return (to_row(assessment) for assessment in assessor.stream(str(folder / name) for name in names))
 
 
@@ -260,31 +254,34 @@ def _start_worker(model: str, options: dict[str, Any], folder: Path) -> None:
     _worker = _open(model, options, threads=1), folder
 
 
-def _work(names: Sequence[str]) -> list[Row]:
+def _work(names: Sequence[str]) -> list[ScoreRow]:
     return list(_rows(*_worker, names))
 
 
 @contextmanager
-def _journal(out: Path, resume: bool, same: Row) -> Iterator[tuple[dict[str, Row], Callable[[Row], None]]]:
+def _journal(
+    out: Path, resume: bool, same: dict[str, Any]
+) -> Iterator[tuple[dict[str, ScoreRow], Callable[[ScoreRow], None]]]:
     """Give the rows so far by path, and a function that adds one. The journal is deleted when the block succeeds."""
     path = out.with_name(out.name + ".partial")
     if path.exists() and not resume:
         raise UsageError(f"{path} is left from a run that did not end; continue it with --resume, or delete it")
-    rows: dict[str, Row] = {}
+    rows: dict[str, ScoreRow] = {}
     if resume and path.exists():
-        rows = {row["path"]: row for row in _read_journal(path)}
+        rows = {row.path: row for row in _read_journal(path)}
     elif resume and out.exists():
-        rows = {row["path"]: row for row in read_table(out)}
+        rows = {row.path: row for row in read_table(out)}
     for row in rows.values():
         for name in SETTINGS:
-            if row[name] != same[name]:
-                problem = f"{out} was begun with {name} {row[name]}, now it is {same[name]}"
+            before, now = asdict(row)[name], same[name]
+            if before != now:
+                problem = f"{out} was begun with {name} {before}, now it is {now}"
                 raise UsageError(f"{problem}; use the same, or write another table")
     with path.open("a", encoding="utf-8") as file:
 
-        def write(row: Row) -> None:
-            rows[row["path"]] = row
-            file.write(json.dumps(row) + "\n")
+        def write(row: ScoreRow) -> None:
+            rows[row.path] = row
+            file.write(json.dumps(asdict(row)) + "\n")
             file.flush()
 
         if file.tell() == 0:
@@ -299,9 +296,9 @@ def _journal(out: Path, resume: bool, same: Row) -> Iterator[tuple[dict[str, Row
     path.unlink()
 
 
-def _read_journal(path: Path) -> list[Row]:
+def _read_journal(path: Path) -> list[ScoreRow]:
     """Return the rows of a journal; an incomplete last line is cut off."""
     try:
-        return [{**_blank(), **json.loads(line)} for line in cut_off_last_line(path)]
+        return [ScoreRow(**json.loads(line)) for line in cut_off_last_line(path)]
     except (ValueError, TypeError) as error:
         raise UsageError(f"{path} is damaged ({error}); delete it and start again") from error
