@@ -83,15 +83,19 @@ def changes(node: ast.AST) -> Iterator[tuple[str, object]]:
 
 
 def skipped(tree: ast.AST) -> set[int]:
-    """Return the ids of nodes that do not compute: annotations, and messages of errors."""
-    found: set[int] = set()
+    """Return the ids of nodes that are left as they are.
+
+    These are annotations, messages of errors, `strict=` of zip, and numbers that a module defines as its settings.
+    """
+    found = {id(inner) for node in ast.iter_child_nodes(tree) if isinstance(node, (ast.Assign, ast.AnnAssign))
+             for inner in ast.walk(node)}  # fmt: skip
     for node in ast.walk(tree):
         parts: list[ast.AST | None] = []
         if isinstance(node, ast.AnnAssign):
             parts = [node.annotation]
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             parts = [node.returns, *(argument.annotation for argument in node.args.args + node.args.kwonlyargs)]
-        elif isinstance(node, (ast.Raise, ast.JoinedStr)):
+        elif isinstance(node, (ast.Raise, ast.JoinedStr)) or (isinstance(node, ast.keyword) and node.arg == "strict"):
             parts = [node]
         for part in parts:
             if part is not None:

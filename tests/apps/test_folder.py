@@ -215,7 +215,7 @@ def test_damaged_pictures_get_a_score_where_allowed(model: str, tmp_path: Path) 
     assert (refused[0].error, refused[0].score) == ("damaged", None)
     allowed = score_folder(folder, tmp_path / "b.csv", model, allow_damaged=True)
     assert (allowed[0].error, allowed[0].score) == (None, 2.5)
-    assert [issue["kind"] for issue in allowed[0]["issues"]] == ["corruption", "blur"]
+    assert [issue["kind"] for issue in allowed[0].issues or ()] == ["corruption", "blur"]
 
 
 def run(*arguments: Any) -> subprocess.Popen[str]:
