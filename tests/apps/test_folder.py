@@ -68,7 +68,7 @@ def test_every_picture_gets_a_row(photos: Path, model: str, tmp_path: Path) -> N
     assert (good.width, good.height, good.error) == (64, 40, None)
     assert good.issues == [{"kind": "blur", "severity": 4, "region": [0.5, 0.5, 0.75, 0.75]}]
     bad = rows[3]
-    assert bad.error == "empty" and bad.problem.startswith("the file is empty; ") and bad.score is None
+    assert bad.error == "empty" and str(bad.problem).startswith("the file is empty; ") and bad.score is None
     assert all((row.protocol, row.max_rounds, row.score_only) == ("snellen", 2, False) for row in rows)
     assert rows[0].model.startswith("scripted ")
     assert not (tmp_path / "scores.csv.partial").exists()

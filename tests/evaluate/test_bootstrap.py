@@ -1,5 +1,4 @@
 # mypy: disable-error-code="comparison-overlap"
-# pytest.approx inside tuples
 """Confidence intervals against theory and against values worked by hand."""
 
 from __future__ import annotations

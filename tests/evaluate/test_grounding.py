@@ -1,7 +1,9 @@
+# mypy: disable-error-code="comparison-overlap"
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,7 +185,7 @@ def noisy_and_clean(level: int = 5) -> tuple[str, str, float]:
 
 def test_score_drops_by_round() -> None:
     noisy, clean, expected = noisy_and_clean()
-    known = [
+    known: list[tuple[str, str, Sequence[float | None]]] = [
         ("p/a", clean, [3.9, 3.7]),
         ("p/a", clean, [4.1]),  # a clean picture may have one round: 4.1 in both
         ("p/a", noisy, [3.5, 2.9]),

@@ -10,6 +10,7 @@ import pytest
 from snellen.data.fault_labels import labels_of, ridge_predictions
 from snellen.data.sample import Sample
 from snellen.evaluate.datasets import data_set
+from snellen.evaluate.report.tables import Table
 from snellen.evaluate.rows import Round, Row
 from snellen.evaluate.suites import open_suite
 from snellen.evaluate.suites.real_faults import ALWAYS, RATER, RIDGE, labelled
@@ -49,6 +50,7 @@ def test_a_judge_that_repeats_a_rater_is_borne_out(biq) -> None:  # type: ignore
     assert judged[RATER]["faulty"] > 0 and judged[RIDGE]["faulty"] == judged["two rounds"]["faulty"]
     assert summary["named, minus ridge"].value == pytest.approx(1.0 - judged[RIDGE]["named"].value)
     first, second = suite.show({"biq2021": summary}, rows, [biq])
+    assert isinstance(first, Table) and isinstance(second, Table)
     assert "not by people" in first.markdown() and "kernel ridge" in second.markdown()
 
 

@@ -1,5 +1,4 @@
 # mypy: disable-error-code="comparison-overlap"
-# pytest.approx inside tuples
 from __future__ import annotations
 
 import math

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="comparison-overlap"
 """Labels of real photographs, and how listed faults are compared with them: values worked by hand."""
 
 from __future__ import annotations

@@ -53,6 +53,8 @@ def test_areas_are_clamped() -> None:
     assert settled(OFFICIAL, Region(0.0, 0.49, 1.0, 0.51), 1000, 1000) == (0, 375, 1000, 625)
     # 10 x 10 px grow by sqrt(0.25 * 10100 / 100) = 5.02: 51 px wide, then the least height, 2525 / 51 = 49.5
     assert settled(OFFICIAL, Region.from_pixels((45, 45, 55, 55), 101, 100), 101, 100) == (24, 25, 75, 75)
+    # the whole of 101 x 100 px shrinks by sqrt(0.75) to 87.47 x 86.60, and whole pixels never add up to more
+    assert settled(OFFICIAL, FULL, 101, 100) == (7, 7, 94, 93)
     left, top, right, bottom = settled(SNELLEN, FULL, 4000, 3000)
     assert (right - left, bottom - top) == (3464, 2598)  # sqrt(0.75) of each side
     assert abs(left + right - 4000) <= 1 and abs(top + bottom - 3000) <= 1
