@@ -47,3 +47,8 @@ def direction(move: float) -> str:
         return "same"
     way = "up" if move > 0 else "down"
     return f"{way} a little" if abs(move) < LITTLE else way if abs(move) < FAR else f"{way} far"
+
+
+def merged(kind: str) -> str:
+    """Return the kind that a kind counts as where people label faults: motion blur is blur, they often cannot tell."""
+    return "blur" if kind == "motion blur" else kind

@@ -93,7 +93,7 @@ def test_the_test_split_and_its_scenes_are_never_trained_on(tmp_path: Path) -> N
 
 def test_the_configurations_of_the_recipes_can_be_read() -> None:
     recipes = Path(__file__).parents[2] / "recipes"
-    for file in (recipes / "qwen-vl" / "sft.toml", recipes / "snellen-1" / "11_sft.toml"):
+    for file in (recipes / "qwen-vl" / "sft.toml", recipes / "snellen-1" / "12_sft.toml"):
         assert read_config(file, SftConfig).options.steps > 0
-    for file in (recipes / "qwen-vl" / "rl.toml", recipes / "snellen-1" / "12_rl.toml"):
+    for file in (recipes / "qwen-vl" / "rl.toml", recipes / "snellen-1" / "13_rl.toml"):
         assert read_config(file, RlConfig).start is not None

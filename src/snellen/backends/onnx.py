@@ -40,12 +40,21 @@ from snellen.region import FULL, Region  # noqa: E402
 from snellen.reply import Answer, Issue, parse_reply, render_reply, to_grid  # noqa: E402
 from snellen.snellen1 import rule  # noqa: E402
 from snellen.snellen1.imagenet_view import imagenet_view  # noqa: E402
-from snellen.snellen1.layout import VIEW_OUTPUTS, Decision, Floats, ViewFeatures, findings  # noqa: E402
+from snellen.snellen1.layout import VIEW_OUTPUTS, Decision, Floats, ViewFeatures, findings, merge  # noqa: E402
+from snellen.snellen1.photo_faults import (  # noqa: E402
+    PhotoFault,
+    PhotoFaultHead,
+    colour_numbers,
+    measured_numbers,
+    pooled_cells,
+)
 from snellen.snellen1.pooling import regrid  # noqa: E402
 from snellen.vocabulary import KINDS  # noqa: E402
 from snellen.zoom import ZOOM_PRESETS  # noqa: E402
 
 GRAPHS = ("encoder", "imagenet_rater", "heads", "rating_head")
+PHOTO_FAULTS = "photo_faults.npz"
+"""The photo fault head's file; a model folder may lack it."""
 DETAIL_AREA = 0.8
 """The closer view that findings of a crop are read from shows at most so much of the crop."""
 MOST_ISSUES = 4
@@ -73,6 +82,9 @@ class Snellen1Backend(Backend):
         self.version: str = card["version"]
         self.calibration = Calibration(**card["calibration"]) if card["calibration"] else None
         self.thresholds = np.array([card["thresholds"][kind] for kind in KINDS], np.float64)
+        photo = PHOTO_FAULTS in card["sha256"]
+        self.photo_head = PhotoFaultHead.open(folder / PHOTO_FAULTS) if photo else None
+        self.photo_threshold = float(card["photo_threshold"]) if photo else 1.0
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -86,6 +98,8 @@ class Snellen1Backend(Backend):
             mirrored: weakref.WeakKeyDictionary() for mirrored in (False, True)
         }
         self._measured: weakref.WeakKeyDictionary[Picture, Features] = weakref.WeakKeyDictionary()
+        self._pooled: weakref.WeakKeyDictionary[View, npt.NDArray[np.float64]] = weakref.WeakKeyDictionary()
+        self._photo_faults: weakref.WeakKeyDictionary[View, list[PhotoFault]] = weakref.WeakKeyDictionary()
 
     def __reduce__(self) -> tuple[type[Snellen1Backend], tuple[Path | None, int | None]]:
         return type(self), (self._folder, self._threads)
@@ -117,7 +131,7 @@ class Snellen1Backend(Backend):
         views, number = _first_and_last(conversation), _round(conversation)
         first, last = (self.view_features(view) for view in views)
         rating = self.distribution(first, last, decision.move)
-        found = findings(first, last, self.thresholds)[:MOST_ISSUES]
+        found = merge(self.photo_faults(views[0]), findings(first, last, self.thresholds))[:MOST_ISSUES]
         issues = tuple(Issue(one.kind, one.severity, to_grid(one.region)) for one in found)
         region = None if decision.region is None else to_grid(decision.region)
         answer = Answer(region, round(rating.mean, 2), decision.tool, issues)
@@ -133,6 +147,28 @@ class Snellen1Backend(Backend):
             earlier_issues=earlier.issues if earlier else (),
         )
         return Reply(render_reply(compose(facts), answer, number), rating=rating)
+
+    def photo_faults(self, view: View) -> list[PhotoFault]:
+        """Kinds of fault that pass the photo fault head's threshold in a view of the whole picture, most probable
+        first.
+
+        Kept as long as the view lives; empty for a model without that head.
+        """
+        if self.photo_head is None:
+            return []
+        if view not in self._photo_faults:
+            measured = measured_numbers(self._features_of(view.picture))
+            found = self.photo_head(np.concatenate([self.pooled_view(view), measured, colour_numbers(view.picture)]))
+            self._photo_faults[view] = [one for one in found if one.probability >= self.photo_threshold]
+        return self._photo_faults[view]
+
+    def pooled_view(self, view: View) -> npt.NDArray[np.float64]:
+        """Pooled cell features of a view, read once and not mirrored; see `snellen.snellen1.photo_faults`."""
+        if view not in self._pooled:
+            self._pooled[view] = pooled_cells(
+                np.stack([self._encode_one(picture, False) for picture in (view.overview, view.fragments)])
+            )
+        return self._pooled[view]
 
     def distribution(self, first: ViewFeatures, last: ViewFeatures, move: float = 0.0) -> RatingDistribution:
         """Distribution over the rating of a round: normal on the grid of ratings, its mean moved by `move` MOS.
@@ -170,6 +206,8 @@ class Snellen1Backend(Backend):
         small = imagenet_view(view.overview)
         rated = [self._run(self._rate_imagenet, _flipped(small, flip)) for flip in flips]
         cells = _cells(view, reads)
+        if view.region == FULL:
+            self._pooled[view] = pooled_cells(np.stack([one.result() for one in reads[0]]))
         imagenet = np.array([one.result() for one in rated], np.float32).mean(axis=0, keepdims=True)
         seen = self._apply_heads(view.region, cells, imagenet, cells)
         near = detail_view(view, seen.box) if len(flips) > 1 else None
@@ -222,6 +260,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise BackendError(f"{folder} holds no model (no card.json); reinstall snellen, or export a model there")
     card: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf8"))
     files = [f"{graph}.onnx" for graph in GRAPHS]
+    files += [PHOTO_FAULTS] if PHOTO_FAULTS in card["sha256"] else []
     missing = [name for name in files if name not in card["sha256"]]
     if missing:
         raise BackendError(f"{folder}: version {card['version']} has no {missing[0]}; export it again")

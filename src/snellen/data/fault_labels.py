@@ -17,14 +17,6 @@ SETS = ("biq2021", "live_challenge")
 MINDED = 2
 """A fault counts from this severity on; raters list severity 1, just visible, more or less freely."""
 
-SAME = {"motion blur": "blur"}
-"""Kinds that count as another: raters often cannot tell blur and motion blur apart."""
-
-
-def merged(kind: str) -> str:
-    """Return the kind that a kind counts as."""
-    return SAME.get(kind, kind)
-
 
 @dataclass(frozen=True)
 class FaultLabel:

@@ -7,15 +7,16 @@ KINDS[i].
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from snellen.region import Region
-from snellen.vocabulary import KINDS
+from snellen.region import FULL, Region
+from snellen.snellen1.photo_faults import PhotoFault
+from snellen.vocabulary import KINDS, merged
 
 Floats = npt.NDArray[np.float32]
 
@@ -119,3 +120,20 @@ def findings(first: ViewFeatures, last: ViewFeatures, thresholds: npt.NDArray[np
         Finding(KINDS[i], int(np.clip(np.rint(last.severities[i]), 1, 5)), last.box, float(probability[i]))
         for i in passed
     ]
+
+
+def merge(photo: Sequence[PhotoFault], found: Sequence[Finding]) -> list[Finding]:
+    """Return the photo fault head's kinds and the fault head's findings together, most probable first.
+
+    A kind that both name is the finding, with its box, and with the higher probability. Where the photo fault head
+    names a kind alone, it is of the whole picture.
+    """
+    merged_kinds = {merged(one.kind): one for one in found}
+    listed = list(found)
+    for fault in photo:
+        same = merged_kinds.get(fault.kind)
+        if same is None:
+            listed.append(Finding(fault.kind, fault.severity, FULL, fault.probability))
+        else:
+            listed[listed.index(same)] = replace(same, probability=max(same.probability, fault.probability))
+    return sorted(listed, key=lambda one: -one.probability)

@@ -15,21 +15,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from snellen.data.fault_labels import FaultLabel, merged
+from snellen.data.fault_labels import FaultLabel
 from snellen.features import measure
 from snellen.image import Picture
 from snellen.snellen1.encoder import load_imagenet
 from snellen.snellen1.imagenet_rater import ImagenetRater
-from snellen.vocabulary import KINDS
+from snellen.snellen1.photo_faults import CLIP_STD, PHOTO_KINDS, colour_numbers, measured_numbers
+from snellen.train.snellen1.photo_faults import targets
 
 Floats = npt.NDArray[np.float64]
 
-RARE = frozenset({"pixelation", "banding", "corruption"})
-"""Kinds with too few labels to be learned."""
-RIDGE_KINDS = tuple(sorted({merged(kind) for kind in KINDS} - RARE))
-RIDGE, LISTED_FROM, CLIP_STD = 0.05, 1.2, 5.0
-"""Ridge on a kernel with ones on its diagonal; predicted severity from which on a kind is listed; clipping of
-features in standard deviations. None of the three was tuned."""
+RIDGE, LISTED_FROM = 0.05, 1.2
+"""Ridge on a kernel with ones on its diagonal; predicted severity from which on a kind is listed. Neither was tuned."""
 
 
 class FrozenFeatures:
@@ -44,34 +41,7 @@ class FrozenFeatures:
         """Return (deep features (2848,), measured features, colour statistics (22,))."""
         overview = torch.from_numpy(np.ascontiguousarray(picture.view().overview))[None]
         deep = self.network.features(overview)[0].double().numpy()
-        return deep, _measured(picture), _colour(picture)
-
-
-def _measured(picture: Picture) -> Floats:
-    found = measure(picture)
-    maps = [[m.min(), m.max(), m.std(), np.quantile(m, 0.1), np.quantile(m, 0.9)] for m in found.maps.values()]
-    return np.array([*(one.value for one in found.values.values()), *np.ravel(maps)], np.float64)
-
-
-def _colour(picture: Picture) -> Floats:
-    rgb = picture.pixels[::4, ::4].astype(np.float64)
-    luma = rgb @ np.array([0.299, 0.587, 0.114])
-    flat = rgb.reshape(-1, 3)
-    spread = flat.max(axis=1) - flat.min(axis=1)
-    shares = [(luma < 8).mean(), (luma < 20).mean(), (luma > 247).mean(), (luma > 235).mean()]
-    quantiles = np.quantile(luma, [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99])
-    rest = [spread.mean(), np.quantile(spread, 0.9), luma.std()]
-    return np.array([*quantiles, *shares, *flat.mean(axis=0), *flat.std(axis=0), *rest], np.float64)
-
-
-def severities(raters: Sequence[FaultLabel]) -> Floats:
-    """Return the target of one photograph: the mean severity over its raters of each of RIDGE_KINDS, 0 for none."""
-    target = np.zeros(len(RIDGE_KINDS))
-    for rater in raters:
-        for fault in rater.faults:
-            if (kind := merged(fault.kind)) in RIDGE_KINDS:
-                target[RIDGE_KINDS.index(kind)] += fault.severity / len(raters)
-    return target
+        return deep, measured_numbers(measure(picture)), colour_numbers(picture)
 
 
 def kernel_ridge(train: Sequence[Floats], targets: Floats, test: Sequence[Floats], ridge: float = RIDGE) -> Floats:
@@ -101,7 +71,7 @@ def listed(predicted: Floats, most: int = 3) -> list[tuple[str, int]]:
     """Return the kinds of one photograph with a predicted severity from LISTED_FROM on, the worst first, and
     severities."""
     order = np.argsort(-predicted, kind="stable")[:most]
-    return [(RIDGE_KINDS[i], int(np.clip(np.rint(predicted[i]), 1, 5))) for i in order if predicted[i] >= LISTED_FROM]
+    return [(PHOTO_KINDS[i], int(np.clip(np.rint(predicted[i]), 1, 5))) for i in order if predicted[i] >= LISTED_FROM]
 
 
 def predict(
@@ -110,5 +80,5 @@ def predict(
     """Return what is listed in each photograph of `test`, learned from `train`, given the blocks of all by name."""
     names = list(train)
     known, new = (list(map(np.stack, zip(*(blocks[name] for name in those), strict=True))) for those in (names, test))
-    found = kernel_ridge(known, np.stack([severities(train[name]) for name in names]), new)
+    found = kernel_ridge(known, targets([train[name] for name in names])[0], new)
     return {"trained on": len(names), "listed": {name: listed(row) for name, row in zip(test, found, strict=True)}}

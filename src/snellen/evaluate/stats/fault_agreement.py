@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from snellen.data.fault_labels import MINDED, FaultLabel, merged
+from snellen.data.fault_labels import MINDED, FaultLabel
 from snellen.region import LOCAL_AREA
 from snellen.reply import Issue
+from snellen.vocabulary import merged
 
 MOST_LISTED = 3
 

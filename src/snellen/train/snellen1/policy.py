@@ -25,6 +25,7 @@ from snellen.snellen1.actions import CROP, FINAL, MOVE, PAD, VOCABULARY, allowed
 from snellen.snellen1.decoder import Decoder, DecoderShape
 from snellen.snellen1.layout import VIEW_OUTPUTS, Decision, ViewFeatures
 from snellen.snellen1.perception import HeadOutputs
+from snellen.snellen1.photo_faults import PhotoFault
 from snellen.train import best_device
 from snellen.train.regularizers import exact_entropy, exact_kl
 from snellen.train.snellen1.feature_cache import FeatureCache
@@ -68,6 +69,10 @@ class Snellen1Policy(Policy, Snellen1Backend):
     def view_features(self, view: View, mirrored: bool = True) -> ViewFeatures:
         """See `Snellen1Backend.view_features`; always mirrored, and kept in the cache."""
         return self.cache.get(view)
+
+    def photo_faults(self, view: View) -> list[PhotoFault]:
+        """Return none: rewards know the faults that were made, which the fault head detects."""
+        return []
 
     def sample(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """See `Policy.sample`. Row i of round n draws from a generator seeded with (sampling.seed, i, n).

@@ -1,6 +1,6 @@
 r"""Stage 10: write synthetic pictures with known faults as files, for SFT and GRPO, which crop where they like.
 
-    python recipes/snellen-1/10_pictures.py --views build/views --count 800 --out build/synthetic
+    python recipes/snellen-1/11_pictures.py --views build/views --count 800 --out build/synthetic
 
 Writes OUT/synthetic.jsonl, a manifest with the splits "train" and "val".
 """

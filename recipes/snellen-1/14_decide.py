@@ -1,6 +1,6 @@
 r"""Stage 13: compare the rule policy with trained decoders on held-out pictures. The decoder ships only if it beats it.
 
-    python recipes/snellen-1/13_decide.py --model build/model --decoders build/sft build/rl \
+    python recipes/snellen-1/14_decide.py --model build/model --decoders build/sft build/rl \
         --manifest build/biq2021.jsonl --synthetic build/synthetic/synthetic.jsonl --out build/decide
 
 Writes OUT/decide.json: what `snellen.evaluate.validation` measures of each, and the paired 95 % interval of the
