@@ -10,6 +10,7 @@ import torch
 
 from snellen.backend import LogProbs
 from snellen.train.regularizers import (
+    CERTAIN,
     coverage,
     coverage_set,
     divergence,
@@ -29,6 +30,7 @@ LOGPROB = [-1.0, -0.5, -0.5, -3.0, -3.0, -1.0]  # mean -1.5
 
 def test_coverage_by_hand() -> None:
     assert coverage(ADVANTAGE, LOGPROB) == pytest.approx([1.0, 1.0, -1.0, 3.0, -1.5, -0.5])
+    assert coverage([3.0, 1.0], [-1.0, -3.0]) == pytest.approx([1.0, 1.0])  # means 2 and -2
     assert coverage([], []).shape == (0,)
 
 
@@ -47,6 +49,12 @@ def test_what_is_certain_is_not_covered() -> None:
     found = coverage_set([*ADVANTAGE, 2.0], [*LOGPROB, 0.0], 1 / 6)
     assert found.tolist() == [True, False, False, False, False, False, False]
     assert not coverage_set([1.0, -1.0], [0.0, -0.005], 1.0).any()
+    assert coverage_set([1.0, -1.0], [CERTAIN, CERTAIN - 1.0], 1.0).tolist() == [True, False], "at the bound: open"
+
+
+def test_an_action_of_advantage_0_is_not_covered() -> None:
+    assert not coverage_set([0.0, -1.0], [-0.5, -2.0], 1.0).any()
+    assert not coverage_set([1.0], [-1.0], 1.0).any(), "nor one of the mean probability"
 
 
 def test_divergences_by_hand() -> None:
