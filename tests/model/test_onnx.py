@@ -28,7 +28,7 @@ from snellen.data.distort import distort
 from snellen.image import Picture, load
 from snellen.region import Region
 from snellen.snellen1.imagenet_view import imagenet_view
-from snellen.snellen1.layout import Decision, findings
+from snellen.snellen1.layout import Decision
 from snellen.vocabulary import KINDS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -257,9 +257,8 @@ def test_the_plain_rating_is_the_mean_of_both_raters(model: Snellen1Backend, gen
 def test_issues_are_exactly_the_findings_that_pass(model: Snellen1Backend, together: list[Assessment]) -> None:
     listed = 0
     for assessment in together:
-        first = model.view_features(assessment.steps[0].view)
         for step in assessment.steps:
-            found = findings(first, model.view_features(step.view), model.thresholds)
+            found = model.faults(assessment.steps[0].view, step.view)
             assert step.parsed is not None
             assert [one.kind for one in step.parsed.answer.issues] == [one.kind for one in found]
             assert [one.severity for one in step.parsed.answer.issues] == [one.severity for one in found]

@@ -27,23 +27,29 @@ def view(probabilities: dict[str, float], severity: float = 2.4, box: Region = B
 
 def test_a_fault_is_found_where_its_mean_probability_passes_the_threshold() -> None:
     first, last = view({"blur": 0.5, "noise": 0.1}), view({"blur": 0.2, "noise": 0.4}, severity=3.6)
-    assert [one.kind for one in findings(first, last, THRESHOLDS)] == ["blur"], "0.35, and 0.25 of noise"
-    (found,) = findings(first, last, THRESHOLDS)
+    assert [one.kind for one in findings(first, last, THRESHOLDS, 0.9)] == ["blur"], "0.35, and 0.25 of noise"
+    (found,) = findings(first, last, THRESHOLDS, 0.9)
     assert found.probability == pytest.approx(0.35) and found.severity == 4, "of the last view"
-    assert not findings(view({}), view({}), THRESHOLDS)
+    assert not findings(view({}), view({}), THRESHOLDS, 0.9)
 
 
 def test_each_kind_has_its_own_threshold_and_the_likeliest_comes_first() -> None:
     seen = view({"blur": 0.35, "noise": 0.45, "banding": 0.2})
-    assert [one.kind for one in findings(seen, seen, THRESHOLDS)] == ["noise", "blur"]
+    assert [one.kind for one in findings(seen, seen, THRESHOLDS, 0.9)] == ["noise", "blur"]
     raised = THRESHOLDS.copy()
     raised[KINDS.index("noise")] = 0.5
-    assert [one.kind for one in findings(seen, seen, raised)] == ["blur"]
+    assert [one.kind for one in findings(seen, seen, raised, 0.9)] == ["blur"]
+
+
+def test_a_fault_of_the_whole_picture_must_be_more_probable() -> None:
+    whole = Region(0.0, 0.0, 1.0, 0.9)
+    assert not findings(view({"blur": 0.8}, box=whole), view({"blur": 0.8}, box=whole), THRESHOLDS, 0.9)
+    assert findings(view({"blur": 0.95}, box=whole), view({"blur": 0.95}, box=whole), THRESHOLDS, 0.9)
 
 
 def test_the_box_of_a_finding_is_that_of_the_last_view() -> None:
     closer = view({"blur": 0.9}, box=Region(0.3, 0.3, 0.4, 0.4))
-    assert findings(view({"blur": 0.9}), closer, THRESHOLDS)[0].region == Region(0.3, 0.3, 0.4, 0.4)
+    assert findings(view({"blur": 0.9}), closer, THRESHOLDS, 0.9)[0].region == Region(0.3, 0.3, 0.4, 0.4)
 
 
 def test_expected_severity_is_weighted_by_the_kinds() -> None:

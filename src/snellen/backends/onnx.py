@@ -40,7 +40,15 @@ from snellen.region import FULL, Region  # noqa: E402
 from snellen.reply import Answer, Issue, parse_reply, render_reply, to_grid  # noqa: E402
 from snellen.snellen1 import rule  # noqa: E402
 from snellen.snellen1.imagenet_view import imagenet_view  # noqa: E402
-from snellen.snellen1.layout import VIEW_OUTPUTS, Decision, Floats, ViewFeatures, findings, merge  # noqa: E402
+from snellen.snellen1.layout import (  # noqa: E402
+    VIEW_OUTPUTS,
+    Decision,
+    Finding,
+    Floats,
+    ViewFeatures,
+    findings,
+    merge,
+)
 from snellen.snellen1.photo_faults import (  # noqa: E402
     PhotoFault,
     PhotoFaultHead,
@@ -82,6 +90,7 @@ class Snellen1Backend(Backend):
         self.version: str = card["version"]
         self.calibration = Calibration(**card["calibration"]) if card["calibration"] else None
         self.thresholds = np.array([card["thresholds"][kind] for kind in KINDS], np.float64)
+        self.whole_threshold = float(card["whole_threshold"])
         photo = PHOTO_FAULTS in card["sha256"]
         self.photo_head = PhotoFaultHead.open(folder / PHOTO_FAULTS) if photo else None
         self.photo_threshold = float(card["photo_threshold"]) if photo else 1.0
@@ -131,8 +140,7 @@ class Snellen1Backend(Backend):
         views, number = _first_and_last(conversation), _round(conversation)
         first, last = (self.view_features(view) for view in views)
         rating = self.distribution(first, last, decision.move)
-        found = merge(self.photo_faults(views[0]), findings(first, last, self.thresholds))[:MOST_ISSUES]
-        issues = tuple(Issue(one.kind, one.severity, to_grid(one.region)) for one in found)
+        issues = tuple(Issue(one.kind, one.severity, to_grid(one.region)) for one in self.faults(*views))
         region = None if decision.region is None else to_grid(decision.region)
         answer = Answer(region, round(rating.mean, 2), decision.tool, issues)
         earlier = _earlier(conversation)
@@ -147,6 +155,11 @@ class Snellen1Backend(Backend):
             earlier_issues=earlier.issues if earlier else (),
         )
         return Reply(render_reply(compose(facts), answer, number), rating=rating)
+
+    def faults(self, first: View, last: View) -> list[Finding]:
+        """The faults that a round lists, most probable first, given the conversation's first view and the round's."""
+        seen = self.view_features(first), self.view_features(last)
+        return merge(self.photo_faults(first), findings(*seen, self.thresholds, self.whole_threshold))[:MOST_ISSUES]
 
     def photo_faults(self, view: View) -> list[PhotoFault]:
         """Kinds of fault that pass the photo fault head's threshold in a view of the whole picture, most probable

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from snellen.region import FULL, Region
+from snellen.region import FULL, LOCAL_AREA, Region
 from snellen.snellen1.photo_faults import PhotoFault
 from snellen.vocabulary import KINDS, merged
 
@@ -108,14 +108,20 @@ class Decision:
             raise ValueError(f"a crop has a region and a final answer none, not {self}")
 
 
-def findings(first: ViewFeatures, last: ViewFeatures, thresholds: npt.NDArray[np.float64]) -> list[Finding]:
+def findings(
+    first: ViewFeatures, last: ViewFeatures, thresholds: npt.NDArray[np.float64], whole_threshold: float
+) -> list[Finding]:
     """Return the faults of which the probability passes the threshold of their kind, most probable first.
 
     The probability is the mean of the first view's and the last view's: a crop alone looks faulty more often than the
-    picture is, and a fault of the whole need not show in a crop. Severity and box are the last view's. thresholds (K,).
+    picture is, and a fault of the whole need not show in a crop. Severity and box are the last view's. thresholds
+    (K,) are for faults in a part of the picture. One of the whole picture must also pass `whole_threshold`: the fault
+    head learned from synthetic faults, and of real photographs it calls too many faulty all over.
     """
     probability = 0.5 * (first.kinds[1:].astype(np.float64) + last.kinds[1:])
-    passed = [i for i in np.argsort(-probability, kind="stable") if probability[i] >= thresholds[i]]
+    local = last.box.area < LOCAL_AREA
+    least = thresholds if local else np.maximum(thresholds, whole_threshold)
+    passed = [i for i in np.argsort(-probability, kind="stable") if probability[i] >= least[i]]
     return [
         Finding(KINDS[i], int(np.clip(np.rint(last.severities[i]), 1, 5)), last.box, float(probability[i]))
         for i in passed

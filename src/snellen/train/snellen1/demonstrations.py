@@ -13,7 +13,7 @@ from snellen.backend import Backend, Conversation, Reply, Round, Sampling
 from snellen.data.sample import Sample
 from snellen.image import Picture, load
 from snellen.region import LOCAL_AREA, Region
-from snellen.snellen1.layout import Decision, Finding, ViewFeatures, findings
+from snellen.snellen1.layout import Decision, Finding, ViewFeatures
 from snellen.train.grpo import rounds_of
 from snellen.train.rewards import Truth, truth_of
 from snellen.train.snellen1.policy import Snellen1Policy
@@ -50,7 +50,7 @@ class Teacher(Backend):
         rating = self.policy.distribution(first, last).mean
         if len(views) > 1:
             return Decision("final", None, truth.mos - rating)
-        region = region_to_crop(truth, rating, first, findings(first, first, self.policy.thresholds))
+        region = region_to_crop(truth, rating, first, self.policy.faults(views[0], views[-1]))
         return Decision("final") if region is None else Decision("crop", region)
 
 
