@@ -28,7 +28,7 @@ _PILLOW_FACTOR = 2
 _HEADER_LOCK = threading.Lock()
 _PRINT_LOCK = threading.Lock()
 _DECODER_LINE = re.compile(
-    rb"^(\S*(TIFF|Decode|Decompress|JPEG|Fax|LZW|ZIP|LogLuv)\S*|unknown file|tempfile|\S*tmp\S*|Fuji\S*)[:,] .+", re.M
+    rb"^(\S*(TIFF|Decode|Decompress|JPEG|Fax|LZW|ZIP|LogLuv)\S*|\w+\.tif|unknown file|Fuji\S*)[:,] .+", re.M
 )
 """Lines that libtiff (`ZIPDecode: ...`) and LibRaw (`unknown file: data corrupted at ...`) print on standard error."""
 

@@ -37,6 +37,7 @@ class _Stream:
     Attributes:
         segments: (start, end) of each entropy-coded segment.
         scans: number of scans.
+        ordered: whether the restart markers count from 0 to 7 and on from 0.
         frame: marker of the frame, 0xC0 baseline and 0xC2 progressive, or 0.
         end: position of the end marker, or None.
         missing: for each component, the bits of each of its 64 coefficients that no scan has yet given (progressive).
@@ -44,6 +45,7 @@ class _Stream:
 
     segments: list[tuple[int, int]] = field(default_factory=list)
     scans: int = 0
+    ordered: bool = True
     frame: int = 0
     end: int | None = None
     missing: dict[int, list[int]] = field(default_factory=dict)
@@ -64,6 +66,8 @@ def open_jpeg(file: IO[bytes], reading: Reading) -> Image.Image:
         image.load()
         return image
     problem = _decode(image, data, stream)
+    if problem is None and not stream.ordered:
+        problem = "restart markers are missing"
     if problem is None and any(any(bits) for bits in stream.missing.values()):
         problem = "scans are missing"
     if problem is None:
@@ -101,8 +105,9 @@ def _parse(data: bytes) -> _Stream:
         if marker == _SOS:
             stream.scans += 1
             _scan(head, stream.missing)
-            for start, end in _segments(data, at):
+            for number, (start, end) in enumerate(_segments(data, at)):
                 stream.segments.append((start, end))
+                stream.ordered &= number == 0 or data[start - 1] == _RESTARTS[(number - 1) % 8]
                 at = end
     return stream
 
