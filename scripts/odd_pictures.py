@@ -244,10 +244,7 @@ def check(name: str, data: bytes, cv2: Any) -> Outcome:
     turned = {TURNED} if not name.startswith("AVIF") else set()  # OpenCV does not turn AVIF
     if picture is None or cv2 is None or set(picture.notes) - turned:
         return Outcome(code)
-    try:
-        other = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        other = None
+    other = second_decoder(data, cv2)
     if other is None:
         return Outcome(code)
     if other.shape != picture.pixels.shape:
@@ -255,6 +252,20 @@ def check(name: str, data: bytes, cv2: Any) -> Outcome:
     difference = float(np.abs(other[:, :, ::-1].astype(int) - picture.pixels).mean())
     limit = ROUNDING.get(name.split()[0], 0.0)
     return Outcome(code, f"mean difference {difference:.2f} from OpenCV" if difference > limit else "", True)
+
+
+def second_decoder(data: bytes, cv2: Any) -> Any:
+    """Return OpenCV's pixels, BGR, or None; what its decoders print is dropped."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def serve(pipe: Connection, seed: int) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from snellen import __version__
 from snellen.assessment import Assessment, AssessmentError, Step
 from snellen.backend import Backend, BackendError, Reply, Sampling, open_backend
-from snellen.damage import severity
+from snellen.damage import is_plain, severity
 from snellen.image import GRID, TILE, ImageError, Picture, View, load, resample
 from snellen.protocol import DEFAULT_QUESTION, open_protocol
 from snellen.region import FULL, Region
@@ -187,10 +187,11 @@ class Assessor:
     def _conclude(self, picture: Picture, steps: Sequence[Step]) -> Assessment:
         kept = replace(picture, pixels=resample(picture, FULL, KEPT_SIDE))
         last = steps[-1]
+        nothing = ("the picture is one colour: there is nothing to judge",) if is_plain(kept.pixels) else ()
         assessment = Assessment(
             picture.name,
             steps=tuple(replace(step, view=replace(step.view, picture=kept)) for step in steps),
-            notes=picture.notes,
+            notes=picture.notes + nothing,
             provenance=self._provenance(picture, steps),
             picture=kept,
         )

@@ -25,6 +25,16 @@ _NEAR_WHITE = 245
 _SEVERITIES = ((0.25, 5), (0.1, 4), (0.0, 3))
 
 
+def is_plain(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether a picture, (H, W, 3), has one colour."""
+    low, high = pixels[0, 0], pixels[0, 0]
+    for row in pixels:
+        low, high = np.minimum(low, row.min(axis=0)), np.maximum(high, row.max(axis=0))
+        if (high - low).max() > _PLAIN:
+            return False
+    return True
+
+
 def missing_part(pixels: NDArray[np.uint8]) -> Region | None:
     """Return the lower part of a picture, (H, W, 3), that looks missing, or None.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import tempfile
@@ -22,6 +23,9 @@ IMAGE_ERROR_CODES = (
     "too_small", "too_large", "permission", "needs_extra", "bad_array",
 )  # fmt: skip
 """Values of `ImageError.code`. "truncated": the decoder fails; "damaged": it gives a picture, and a warning."""
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+# Pillow logs what it also raises; a logger without a handler prints on standard error
 
 _PILLOW_FACTOR = 2
 """Pillow refuses pictures over this many times `Image.MAX_IMAGE_PIXELS`."""

@@ -387,7 +387,7 @@ def test_provenance() -> None:
 
 def test_conversions_of_the_picture_are_listed() -> None:
     a = one([final(3.0)], Image.new("RGBA", (64, 64), (255, 0, 0, 128)))
-    assert a.notes == ("alpha composited on white",)
+    assert a.notes == ("alpha composited on white", "the picture is one colour: there is nothing to judge")
 
 
 def test_an_assessment_holds_no_large_pixels() -> None:

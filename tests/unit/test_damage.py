@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import io
 import os
 import struct
@@ -16,7 +18,7 @@ from PIL import Image
 
 from snellen.assessor import Assessor
 from snellen.backends.scripted import ScriptedBackend
-from snellen.damage import missing_part, severity
+from snellen.damage import is_plain, missing_part, severity
 from snellen.image import ImageError, load
 from snellen.region import FULL, Region
 
@@ -105,6 +107,12 @@ def test_a_jpeg_that_lacks_only_its_end_marker_is_read(options: dict[str, Any]) 
     picture = load(whole[:-2])
     assert picture.notes == ("missing end marker added",)
     assert np.array_equal(picture.pixels, load(whole).pixels)
+
+
+def test_a_jpeg_without_one_of_its_restart_intervals_is_damaged() -> None:
+    whole, scan = jpeg(restart_marker_rows=1)
+    one, two = whole.index(b"\xff\xd1", scan), whole.index(b"\xff\xd2", scan)
+    assert "restart markers" in refusal(whole[:one] + whole[two:]).problem
 
 
 def test_a_hole_in_a_jpeg_is_damage() -> None:
@@ -220,6 +228,14 @@ def test_plain_parts_that_are_meant_are_not_noted() -> None:
     assert missing_part(ramp) is None
 
 
+def test_a_picture_of_one_colour_is_plain() -> None:
+    assert is_plain(np.full((100, 100, 3), 128, np.uint8))
+    assert is_plain(np.random.default_rng(0).integers(127, 130, (100, 100, 3), np.uint8))  # noise of one level
+    corner = np.full((100, 100, 3), 128, np.uint8)
+    corner[-1, -1] = 140
+    assert not is_plain(corner)
+
+
 def test_severity_grows_with_the_damaged_area() -> None:
     assert [severity(Region(0, 1 - share, 1, 1)) for share in (0.05, 0.2, 0.5)] == [3, 4, 5]
 
@@ -252,5 +268,15 @@ def test_decoders_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert refusal(bytes(data)).code in ("truncated", "damaged")
+    many = bytearray((DATA / "planar16.tif").read_bytes())
+    for entry in range(10, 10 + 12 * many[8], 12):
+        if many[entry : entry + 2] == b"\x15\x01":  # samples per pixel
+            many[entry + 8 : entry + 10] = b"\0\x3c"
+    assert refusal(bytes(many)).code == "truncated"  # Pillow logs "More samples per pixel than can be decoded"
+    if importlib.util.find_spec("rawpy"):
+        raw = (DATA / "thumb_first.dng").read_bytes()
+        for end in range(4000, len(raw), 5000):
+            with contextlib.suppress(ImageError):
+                load(raw[:end])
     os.write(2, b"heard\n")
     assert capfd.readouterr().err == "heard\n"

@@ -1,0 +1,53 @@
+"""Faults that the model in the package gets wrong, as strict expected failures: the next model has to pass them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snellen.assessment import Assessment
+from snellen.assessor import Assessor
+from snellen.backends.onnx import Snellen1Backend
+
+DATA = Path(__file__).parents[1] / "data"
+SIGMAS = ("02", "04", "08", "16", "32")
+"""Standard deviations of the Gaussian blur, in px, of the pictures blurNN.jpg; whole.jpg is the picture without it."""
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Assessment]:
+    """Assessments by the name of the file without its suffix."""
+    names = ["whole.jpg", *(f"blur{sigma}.jpg" for sigma in SIGMAS), "dark10.jpg", "solid_gray.png"]
+    assessments = Assessor(Snellen1Backend()).assess(DATA / name for name in names)
+    return {Path(assessment.name).stem: assessment for assessment in assessments}
+
+
+@pytest.mark.xfail(strict=True, reason="snellen-1 gives 1.83 at 8 px, 2.44 at 16, 3.12 at 32")
+def test_more_blur_never_raises_the_score(found: dict[str, Assessment]) -> None:
+    scores = [found["whole"].score or 0.0, *(found[f"blur{sigma}"].score or 5.0 for sigma in SIGMAS)]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.xfail(strict=True, reason="snellen-1 names saturation at 16 px and nothing at 32 px")
+def test_strong_blur_is_named(found: dict[str, Assessment]) -> None:
+    for sigma in SIGMAS[1:]:
+        assert "blur" in {issue.kind for issue in found[f"blur{sigma}"].issues}, sigma
+
+
+@pytest.mark.xfail(strict=True, reason="snellen-1 calls it fair and names compression")
+def test_a_photograph_at_a_tenth_of_its_brightness_is_underexposed(found: dict[str, Assessment]) -> None:
+    dark = found["dark10"]
+    assert dark.label in ("poor", "bad")
+    assert max(dark.issues, key=lambda issue: issue.severity).kind == "underexposure"
+
+
+def test_no_fault_is_invented_in_a_picture_of_one_colour(found: dict[str, Assessment]) -> None:
+    assert found["solid_gray"].issues == ()
+    assert found["solid_gray"].notes == ("the picture is one colour: there is nothing to judge",)
+
+
+@pytest.mark.xfail(strict=True, reason="snellen-1's interval is 1.15 wide")
+def test_the_interval_of_a_picture_of_one_colour_is_wide(found: dict[str, Assessment]) -> None:
+    interval = found["solid_gray"].interval
+    assert interval is not None and interval[1] - interval[0] >= 2.0
