@@ -27,6 +27,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import PIL
 from PIL import Image
 
 from snellen.image import ImageError, load
@@ -321,7 +322,7 @@ def main(arguments: list[str]) -> int:
             faults.append(f"{index} {name}: {outcome.code}, {outcome.fault}")
     pipe.send(None)
     codes = sorted({code for row in table.values() for code in row})
-    print(f"{count} pictures, seed {seed}, Pillow {Image.__version__}")
+    print(f"{count} pictures, seed {seed}, Pillow {PIL.__version__}")
     for kind, row in sorted(table.items()):
         print(f"{kind:9}", ", ".join(f"{row[code]} {code}" for code in codes if row[code]))
     print(f"compared with OpenCV: {compared}; slowest {slowest:.1f} s; peak memory {memory:.0f} MB")
