@@ -57,10 +57,8 @@ stage export python "$here/08_export.py" --perception "$out/imagenet-rater/perce
     --rating-head "$out/rating-head/rating_head.pt" --version 0.15.0 --out "$out/model"
 stage calibrate python "$here/09_calibrate.py" --manifest "$manifest" --model "$out/model" --workers 2 \
     --out "$out/calibrate"
-if [ "$percent" = 100 ]; then
-    stage photo-faults python "$here/10_photo_faults.py" --biq2021 "$data/BIQ2021/Images" \
-        --live "$data/ChallengeDB_release/Images" --model "$out/model"
-fi
+stage photo-faults python "$here/10_photo_faults.py" --biq2021 "$data/BIQ2021/Images" \
+    --live "$data/ChallengeDB_release/Images" --model "$out/model"
 stage pictures python "$here/11_pictures.py" --views "$out/views" --count "$(some 800 40)" --out "$out/synthetic"
 stage sft train sft 1200 12_sft.toml
 stage rl train rl 120 13_rl.toml

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def best_device() -> torch.device:
     """Return the GPU of this process where there is one, else the CPU."""
+    import torch  # here, so that `snellen train --help` needs no extra
+
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # set by `accelerate launch`
