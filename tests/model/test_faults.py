@@ -47,7 +47,6 @@ def test_a_picture_of_one_colour_has_a_note(found: dict[str, Assessment]) -> Non
     assert found["solid_gray"].notes == ("the picture is one colour: there is nothing to judge",)
 
 
-@pytest.mark.xfail(strict=True, reason="snellen-1 lists blur, low contrast and noise")
 def test_no_fault_is_invented_in_a_picture_of_one_colour(found: dict[str, Assessment]) -> None:
     assert found["solid_gray"].issues == ()
 

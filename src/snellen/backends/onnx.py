@@ -33,6 +33,7 @@ from snellen.backend import (  # noqa: E402
     Reply,
     Sampling,
 )
+from snellen.damage import is_plain  # noqa: E402
 from snellen.features import Features, measure  # noqa: E402
 from snellen.image import GRID, Picture, View  # noqa: E402
 from snellen.rationale import Facts, compose  # noqa: E402
@@ -165,9 +166,10 @@ class Snellen1Backend(Backend):
         """Kinds of fault that pass the photo fault head's threshold in a view of the whole picture, most probable
         first.
 
-        Kept as long as the view lives; empty for a model without that head.
+        Kept as long as the view lives; empty for a model without that head, and for a picture of one colour, which is
+        no photograph.
         """
-        if self.photo_head is None:
+        if self.photo_head is None or is_plain(view.overview):
             return []
         if view not in self._photo_faults:
             measured = measured_numbers(self._features_of(view.picture))
