@@ -50,7 +50,7 @@ class Coding:
 
     @property
     def hdr(self) -> bool:
-        """Whether values may lie above white."""
+        """True where values may lie above white."""
         return self.transfer in (_PQ, _HLG)
 
     @property

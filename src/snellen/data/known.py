@@ -1,4 +1,4 @@
-"""What is known about a training picture, and the conversation that it teaches.
+"""Known facts about a training picture, and the conversation that it teaches.
 
 Round 1 lists the faults that show in a small view and gives a rating predicted from that view; round 2, on the crop
 that round 1 asks for, lists the true faults and gives the label. So a model learns to zoom in where the first view was
@@ -35,7 +35,7 @@ _SMALLEST_CLUSTER = 6  # cells; fewer bad ones are content, not a fault
 
 @dataclass(frozen=True)
 class Known:
-    """What is known about one picture.
+    """Known facts about one picture.
 
     Attributes:
         label: MOS 1..5.

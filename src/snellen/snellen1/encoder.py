@@ -119,7 +119,7 @@ class Lite0(nn.Module):
         )
 
     def read(self, pictures: Tensor, taps: Container[int]) -> list[Tensor]:
-        """What the blocks with the indices `taps` put out for (N, H, W, 3) pictures in 0..255."""
+        """Outputs of the blocks with the indices `taps` for (N, H, W, 3) pictures in 0..255."""
         x = ((pictures.float() - 127.0) / 128.0).permute(0, 3, 1, 2)
         x = F.relu6(self.stem(x))
         levels = []

@@ -1,4 +1,4 @@
-"""How far listed faults agree with raters' labels of real photographs. Issues and labels in, counts of each picture
+"""Agreement of listed faults with raters' labels of real photographs. Issues and labels in, counts of each picture
 out.
 
 Blur and motion blur count as one kind: raters often cannot tell them apart. At most the first three listed faults
