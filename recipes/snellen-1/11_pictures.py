@@ -1,4 +1,4 @@
-r"""Stage 10: write synthetic pictures with known faults as files, for SFT and GRPO, which crop where they like.
+r"""Stage 11: write synthetic pictures with known faults as files, for SFT and GRPO, which crop where they like.
 
     python recipes/snellen-1/11_pictures.py --views build/views --count 800 --out build/synthetic
 

@@ -1,4 +1,4 @@
-r"""Stage 13: compare the rule policy with trained decoders on held-out pictures. The decoder ships only if it beats it.
+r"""Stage 14: compare the rule policy with trained decoders on held-out pictures. The decoder ships only if it beats it.
 
     python recipes/snellen-1/14_decide.py --model build/model --decoders build/sft build/rl \
         --manifest build/biq2021.jsonl --synthetic build/synthetic/synthetic.jsonl --out build/decide
@@ -21,9 +21,9 @@ from snellen.train.snellen1.views import training_pictures
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="model folder of stage 8")
-    parser.add_argument("--decoders", type=Path, nargs="+", required=True, help="folders of stages 11 and 12")
+    parser.add_argument("--decoders", type=Path, nargs="+", required=True, help="folders of stages 12 and 13")
     parser.add_argument("--manifest", type=Path, required=True, help="rated pictures")
-    parser.add_argument("--synthetic", type=Path, required=True, help="manifest of stage 10")
+    parser.add_argument("--synthetic", type=Path, required=True, help="manifest of stage 11")
     parser.add_argument("--features", type=Path, help="file that keeps features of views (OUT/features.db)")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
