@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -52,6 +53,9 @@ SETTINGS = ("model", "protocol", "max_rounds", "score_only")
 TEXT = ("path", "label", "error", "problem", "model", "protocol")
 """Columns of text; cells of the others are JSON in CSV."""
 
+_NOT_TEXT = re.compile(r"[\ud800-\udfff]|\\(?=ud[89a-f][0-9a-f]{2}|x5c)")
+_ESCAPED = re.compile(r"\\(?:u(d[89a-f][0-9a-f]{2})|x5c)")
+
 TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 
@@ -92,7 +96,7 @@ def read_table(out: Path) -> list[ScoreRow]:
         if suffix == ".jsonl":
             lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
         else:
-            lines = _parquet().read_table(out).to_pylist()
+            lines = [_unescape(line) for line in _parquet().read_table(out).to_pylist()]
         return [ScoreRow(**{name: line[name] for name in COLUMNS}) for line in lines]
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UsageError(f"{out} is no table of scores ({error!r}); write to another file") from error
@@ -126,6 +130,27 @@ def _write_parquet(rows: Sequence[ScoreRow], path: Path) -> None:
     types = dict.fromkeys(COLUMNS, pa.float64()) | dict.fromkeys(TEXT, pa.string())
     types |= dict.fromkeys(("rounds", "width", "height", "max_rounds"), pa.int64())
     schema = pa.schema(list((types | {"issues": pa.list_(issue), "score_only": pa.bool_()}).items()))
-    # Parquet holds valid text only; a file name that is none is escaped
-    valid = [asdict(row) | {"path": row.path.encode("utf-8", "backslashreplace").decode()} for row in rows]
+    valid = [_escape(asdict(row)) for row in rows]
     parquet.write_table(pa.Table.from_pylist(valid, schema), path)
+
+
+def _escape(line: dict[str, Any]) -> dict[str, Any]:
+    r"""Return a row whose text is valid Unicode, which Parquet requires: `_unescape` gives the same row back.
+
+    A byte of a file name that is no UTF-8 (0xE9, in Python "\udce9") becomes the six characters \udce9. A backslash
+    before text that looks like such an escape becomes \x5c, so that no two names become one.
+    """
+
+    def escaped(found: re.Match[str]) -> str:
+        return r"\x5c" if found[0] == "\\" else f"\\u{ord(found[0]):04x}"
+
+    return line | {name: _NOT_TEXT.sub(escaped, line[name]) for name in TEXT if line[name] is not None}
+
+
+def _unescape(line: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of a Parquet table with the text before `_escape`."""
+
+    def unescaped(found: re.Match[str]) -> str:
+        return chr(int(found[1], 16)) if found[1] else "\\"
+
+    return line | {name: _ESCAPED.sub(unescaped, line[name]) for name in TEXT if line.get(name) is not None}

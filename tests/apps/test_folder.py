@@ -84,7 +84,8 @@ def test_workers_write_the_same_table(photos: Path, model: str, tmp_path: Path) 
 def test_a_folder_without_pictures_is_an_empty_table(model: str, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     for workers in (1, 2):
-        assert score_folder(tmp_path / "none", tmp_path / "scores.csv", model, workers=workers) == []
+        out = tmp_path / "scores.csv"
+        assert score_folder(tmp_path / "none", out, model, workers=workers, overwrite=True) == []
     assert read_table(tmp_path / "scores.csv") == []
 
 
@@ -139,6 +140,84 @@ def test_a_complete_table_takes_what_is_new(photos: Path, model: str, tmp_path: 
     )
     assert done == ["new.png"] and len(rows) == 6
     assert [row for row in rows if row.path != "new.png"] == before
+
+
+def test_errors_are_tried_again_on_request(photos: Path, model: str, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    before = score_folder(photos, out, model)
+    save_noise(photos / "b" / "empty.tif")
+    assert score_folder(photos, out, model, resume=True) == before
+    seen: list[tuple[int, int, str | None]] = []
+
+    def watch(done: int, total: int, row: ScoreRow | None) -> None:
+        seen.append((done, total, row.path if row else None))
+
+    rows = score_folder(photos, out, model, resume=True, retry_errors=True, watch=watch)
+    assert seen == [(4, 5, None), (5, 5, "b/empty.tif")]
+    assert [row.path for row in rows] == NAMES and [row.score for row in rows] == [2.5] * 5
+    assert read_table(out) == rows
+
+
+def test_a_folder_that_can_be_listed_again_loses_its_error(photos: Path, model: str, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    closed = Found(NAMES[:1], {"b": "the folder cannot be listed (Permission denied)"}, [])
+    before = score_folder(photos, out, model, found=closed)
+    assert [(row.path, row.error) for row in before] == [("a.jpg", None), ("b", "permission")]
+    rows = score_folder(photos, out, model, resume=True, retry_errors=True)
+    assert [row.path for row in rows] == NAMES
+
+
+def test_errors_of_an_earlier_run_are_shown_again(
+    photos: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["score", str(photos), "--out", str(tmp_path / "scores.csv"), "--model", model]
+    assert main(command) == 1
+    first = capsys.readouterr().err
+    assert "empty.tif: the file is empty" in first and ": 5 pictures, 1 without a score" in first
+    for options in (["--resume"], ["--resume", "--retry-errors"]):
+        assert main(command + options) == 1
+        assert capsys.readouterr().err == first, "each error once, whether tried again or not"
+    assert main([*command, "--retry-errors"]) == 2
+    assert "add --resume" in capsys.readouterr().err
+
+
+def test_a_table_is_replaced_only_on_request(photos: Path, model: str, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    out.write_text("by hand\n")
+    with pytest.raises(UsageError, match=r"scores\.csv exists; .*--overwrite.*--resume"):
+        score_folder(photos, out, model)
+    assert out.read_text() == "by hand\n"
+    assert [path.name for path in tmp_path.glob("scores*")] == ["scores.csv"]
+    rows = score_folder(photos, out, model, overwrite=True)
+    assert read_table(out) == rows and len(rows) == 5
+
+
+def test_two_runs_do_not_write_one_table(photos: Path, model: str, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    problems: list[str] = []
+
+    def watch(done: int, total: int, row: ScoreRow | None) -> None:
+        if done == 2:
+            with pytest.raises(UsageError) as refused:
+                score_folder(photos, out, model, resume=True)
+            problems.append(str(refused.value))
+
+    rows = score_folder(photos, out, model, watch=watch)
+    assert len(problems) == 1 and f"{out}.lock: another run writes scores.csv (process {os.getpid()} on " in problems[0]
+    assert "delete the lock" in problems[0]
+    assert len(rows) == 5 and not Path(f"{out}.lock").exists()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_names_that_are_no_text_do_not_double(model: str, tmp_path: Path, suffix: str) -> None:
+    folder, out = tmp_path / "photos", tmp_path / f"scores{suffix}"
+    names = ["caf\udce9.png", "caf\\udce9.png", "a\\b.png"]
+    for name in names:
+        save_noise(folder / "x.png")
+        os.rename(folder / "x.png", folder / name)
+    rows = score_folder(folder, out, model)
+    assert sorted(row.path for row in rows) == sorted(names)
+    assert score_folder(folder, out, model, resume=True) == rows
 
 
 def test_resume_without_anything_to_continue_starts(photos: Path, model: str, tmp_path: Path) -> None:
@@ -267,5 +346,5 @@ def test_the_command(
     assert said == "" and complaint.startswith(f"snellen: {photos / 'b' / 'empty.tif'}: the file is empty; ")
     assert summary == f"{out}: 5 pictures, 1 without a score; skipped 1 that are not pictures: notes.txt"
     (photos / "b" / "empty.tif").unlink()
-    assert main(["score", str(photos), "--out", str(out), "--model", model, "--quiet"]) == 0
+    assert main(["score", str(photos), "--out", str(out), "--model", model, "--quiet", "--overwrite"]) == 0
     assert capsys.readouterr() == ("", "") and len(read_table(out)) == 4

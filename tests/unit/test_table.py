@@ -55,12 +55,13 @@ def test_other_programs_can_read_it(tmp_path: Path) -> None:
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     odd = replace(BAD, path="caf\udce9.jpg")
-    for suffix in (".csv", ".jsonl"):
-        write_table([odd], tmp_path / f"scores{suffix}")
-        assert read_table(tmp_path / f"scores{suffix}") == [odd]
+    like = [replace(BAD, path=path) for path in ("caf\\udce9.jpg", "\\x5cudce9", "\\\\udce9", "a\\b", "\\\udce9")]
+    for suffix in (".csv", ".jsonl", ".parquet"):
+        write_table([odd, *like], tmp_path / f"scores{suffix}")
+        assert read_table(tmp_path / f"scores{suffix}") == [odd, *like]
     assert b"caf\xe9.jpg" in (tmp_path / "scores.csv").read_bytes(), "the bytes of the name, as the system has it"
-    write_table([odd], tmp_path / "scores.parquet")
-    assert read_table(tmp_path / "scores.parquet")[0].path == "caf\\udce9.jpg"
+    paths = parquet.read_table(tmp_path / "scores.parquet")["path"].to_pylist()
+    assert paths[:2] == ["caf\\udce9.jpg", "caf\\x5cudce9.jpg"]
 
 
 @pytest.mark.parametrize("name", ["scores", "scores.txt", "gone/scores.csv", "folder.csv"])

@@ -1,7 +1,8 @@
 """`snellen score`: a table with one row for every picture in a folder. A run that was killed can be continued.
 
 During a run, each row goes to a journal beside the table (`scores.csv.partial`), one JSON line per picture, as soon as
-the picture is scored. At the end the rows are sorted by path and written as the table, and the journal is deleted.
+the picture is scored. At the end the rows are sorted by path and written as the table, and the journal is deleted. A
+lock (`scores.csv.lock`) keeps a second run from the same table.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from snellen.assessment import Assessment
 from snellen.assessor import Assessor
 from snellen.backend import BackendError, open_backend
 from snellen.fileformat import PICTURE_SUFFIXES, is_picture
+from snellen.lock import lock
 from snellen.table import SETTINGS, ScoreRow, check_table, read_table, write_table
 from snellen.terminal import Progress
 from snellen.usage import (
@@ -61,7 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="TABLE", type=Path, required=True, help="table to write: .csv, .jsonl or .parquet"
     )
-    parser.add_argument("--resume", action="store_true", help="continue a run that did not end; add new pictures")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help="continue a run that did not end; add new pictures")
+    existing.add_argument("--overwrite", action="store_true", help="replace an existing table")
+    parser.add_argument(
+        "--retry-errors", action="store_true", help="with --resume: assess pictures again whose row has an error"
+    )
     parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes (default: 1)")
     add_model_options(parser)
     add_max_rounds(parser)
@@ -72,6 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score the folder; return the exit code."""
+    if args.retry_errors and not args.resume:
+        raise UsageError("--retry-errors continues a table; add --resume")
+    shown: set[str] = set()
     progress: Progress | None = None
     found = find_pictures(args.folder)
 
@@ -83,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
             return
         progress.advance()
         if row.error is not None:
+            shown.add(row.path)
             with progress.aside():
                 complain(f"{args.folder / row.path}: {row.problem}")
 
@@ -94,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
                 args.model,
                 found=found,
                 resume=args.resume,
+                retry_errors=args.retry_errors,
+                overwrite=args.overwrite,
                 workers=args.workers,
                 watch=watch,
                 protocol=args.protocol,
@@ -105,6 +118,9 @@ def run(args: argparse.Namespace) -> int:
             )
     except BackendError as error:
         raise BackendError(f"{error}; rows that were written are kept, continue with --resume") from error
+    for row in rows:
+        if row.error is not None and row.path not in shown:  # of an earlier run
+            complain(f"{args.folder / row.path}: {row.problem}")
     failed = sum(row.error is not None for row in rows)
     if not args.quiet:
         print(f"{args.out}: {len(rows)} pictures, {failed} without a score{_skipped_text(found)}", file=sys.stderr)
@@ -129,6 +145,8 @@ def score_folder(
     *,
     found: Found | None = None,
     resume: bool = False,
+    retry_errors: bool = False,
+    overwrite: bool = False,
     workers: int = 1,
     watch: Callable[[int, int, ScoreRow | None], None] = lambda done, total, row: None,
     **options: Any,
@@ -136,46 +154,74 @@ def score_folder(
     """Score every picture in `folder` (hidden files and folders left out), write the table `out`, return its rows.
 
     found: the content of the folder, where it is known. resume: continue a run that did not end, or add new pictures to
-    a complete table; a picture that has a row, even one with an error, is not assessed again. workers: processes that
-    share the work, each with its own model. `watch(done, total, row)` is called at the start with None, and for every
-    new row. options: those of `Assessor`.
+    a complete table; a picture that has a row is not assessed again, with `retry_errors` only if the row has no error.
+    overwrite: replace an existing table. workers: processes that share the work, each with its own model.
+    `watch(done, total, row)` is called at the start with None, and for every new row. options: those of `Assessor`.
 
-    Raises UsageError, and BackendError when the model cannot be opened or does not answer (rows made until then stay in
-    the journal).
+    Raises UsageError, also when another run writes `out`, and BackendError when the model cannot be opened or does not
+    answer (rows made until then stay in the journal).
     """
     check_table(out)
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; name one that holds pictures")
     found = found or find_pictures(folder)
     names, problems = found.pictures, found.problems
-    assessor = _open(model, options)
-    same = _settings(assessor)
-    with _journal(out, resume, same) as (rows, write):
-        known = set(rows)
-        todo = [name for name in names if name not in known]
-        total = len(known.union(names, problems))
-        watch(len(known), total, None)
+    with lock(out):
+        _check_existing(out, resume, overwrite)
+        assessor = _open(model, options)
+        same = _settings(assessor)
+        with _journal(out, resume, same) as (rows, write):
+            if retry_errors:
+                _drop_listed_folders(rows, folder, problems)
+            known = {path for path, row in rows.items() if row.error is None or not retry_errors}
+            todo = [name for name in names if name not in known]
+            done, total = len(known), len(known.union(names, problems))
+            watch(done, total, None)
 
-        def keep(row: ScoreRow) -> None:
-            write(row)
-            watch(len(rows), total, row)
+            def keep(row: ScoreRow) -> None:
+                nonlocal done
+                write(row)
+                done += 1
+                watch(done, total, row)
 
-        for name, problem in problems.items():
-            if name not in known:
-                keep(ScoreRow(name, error="permission", problem=problem, **same))
-        if workers == 1:
-            for name, row in zip(todo, _rows(assessor, folder, todo), strict=True):
-                keep(replace(row, path=name, **same))
-        else:
-            size = assessor.batch_size
-            del assessor  # each worker has its own
-            batches = [todo[i : i + size] for i in range(0, len(todo), size)]
-            for batch, scored in run_batches(_work, batches, workers, _start_worker, (model, options, folder)):
-                for name, row in zip(batch, scored, strict=True):
+            for name, problem in problems.items():
+                if name not in known:
+                    keep(ScoreRow(name, error="permission", problem=problem, **same))
+            if workers == 1:
+                for name, row in zip(todo, _rows(assessor, folder, todo), strict=True):
                     keep(replace(row, path=name, **same))
-        table = [rows[name] for name in sorted(rows)]
-        write_table(table, out)
+            else:
+                size = assessor.batch_size
+                del assessor  # each worker has its own
+                batches = [todo[i : i + size] for i in range(0, len(todo), size)]
+                for batch, scored in run_batches(_work, batches, workers, _start_worker, (model, options, folder)):
+                    for name, row in zip(batch, scored, strict=True):
+                        keep(replace(row, path=name, **same))
+            table = [rows[name] for name in sorted(rows)]
+            write_table(table, out)
     return table
+
+
+def _check_existing(out: Path, resume: bool, overwrite: bool) -> None:
+    """Raise UsageError for a journal or a table that is neither to be continued nor to be replaced."""
+    if resume:
+        return
+    journal = _journal_path(out)
+    if journal.exists():
+        raise UsageError(f"{journal} is left from a run that did not end; continue it with --resume, or delete it")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} exists; replace it with --overwrite, or add new pictures to it with --resume")
+
+
+def _journal_path(out: Path) -> Path:
+    return out.with_name(out.name + ".partial")
+
+
+def _drop_listed_folders(rows: dict[str, ScoreRow], folder: Path, problems: dict[str, str]) -> None:
+    """Remove rows of folders that could not be listed and now can: their pictures get rows."""
+    for path, row in list(rows.items()):
+        if row.error is not None and path not in problems and (folder / path).is_dir():
+            del rows[path]
 
 
 def _open(model: str, options: dict[str, Any], threads: int | None = None) -> Assessor:
@@ -263,9 +309,7 @@ def _journal(
     out: Path, resume: bool, same: dict[str, Any]
 ) -> Iterator[tuple[dict[str, ScoreRow], Callable[[ScoreRow], None]]]:
     """Give the rows so far by path, and a function that adds one. The journal is deleted when the block succeeds."""
-    path = out.with_name(out.name + ".partial")
-    if path.exists() and not resume:
-        raise UsageError(f"{path} is left from a run that did not end; continue it with --resume, or delete it")
+    path = _journal_path(out)
     rows: dict[str, ScoreRow] = {}
     if resume and path.exists():
         rows = {row.path: row for row in _read_journal(path)}

@@ -1,0 +1,96 @@
+"""Lock of a file: only one run at a time writes it. Works on file systems without flock."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from snellen.usage import UsageError
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold `path` + ".lock" during the block: a file that is created exclusively, with process id and host in it.
+
+    The lock of a process of this host that no longer runs is taken over. Raises UsageError, naming the lock and the
+    remedy, when another run holds it. Raises OSError when it cannot be created.
+    """
+    file = path.with_name(path.name + ".lock")
+    owner = f"{os.getpid()} {socket.gethostname()}\n"
+    if not _create(file, owner):
+        _remove_stale(file)
+        if not _create(file, owner):
+            raise UsageError(
+                f"{file}: another run writes {path.name} ({_holder(file)}); "
+                "wait for it or name another table; if no run does, delete the lock"
+            )
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _create(file: Path, owner: str) -> bool:
+    """Create the lock; return False where there is one."""
+    try:
+        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+    except FileExistsError:
+        return False
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as text:
+            text.write(owner)
+    except OSError:  # the disk is full
+        file.unlink()
+        raise
+    return True
+
+
+def _holder(file: Path) -> str:
+    process, host = _read(file)
+    return f"process {process} on {host}" if process else "process unknown"
+
+
+def _read(file: Path) -> tuple[int, str]:
+    """Return process id and host of a lock; 0 and "" where it cannot be read or is still empty."""
+    try:
+        process, host = file.read_text(encoding="utf-8").split()
+        return int(process), host
+    except (OSError, ValueError):
+        return 0, ""
+
+
+def _remove_stale(file: Path) -> None:
+    """Remove the lock of a process of this host that no longer runs.
+
+    The lock is renamed first and read again: another run may have taken it over in between, and gets its lock back.
+    """
+    found = _read(file)
+    process, host = found
+    if not process or host != socket.gethostname() or _runs(process):
+        return
+    aside = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        os.rename(file, aside)
+    except OSError:  # another run was faster
+        return
+    if _read(aside) == found:
+        aside.unlink()
+    else:
+        os.rename(aside, file)
+
+
+def _runs(process: int) -> bool:
+    """Return False when no process of this host has the id. On Windows there is no harmless test: always True."""
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # of another user
+        return True
+    return True
