@@ -136,9 +136,10 @@ def compare_with_rule(
 
     "srcc - rule": see `srcc_gain`. features: file that keeps the features of views.
     """
+    from snellen.backends.onnx import Snellen1Backend
     from snellen.train.snellen1.policy import Snellen1Policy
 
-    rule = validate(Snellen1Policy(model, features=features), rated, synthetic)
+    rule = validate(Snellen1Backend(model), rated, synthetic)  # a policy would reply by its decoder
     found: dict[str, dict[str, Any]] = {"rule": dict(rule.numbers)}
     for folder in decoders:
         policy = Snellen1Policy(model, folder, features=features)
