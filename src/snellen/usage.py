@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -12,6 +13,8 @@ OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 MODELS = "snellen-1 (in the package), a FOLDER with a card.json, hf:PATH, openai:URL#MODEL or scripted:FILE"
 """Forms of a model's name, for help texts."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class UsageError(ValueError):
@@ -28,7 +31,15 @@ class MissingExtra(UsageError):
 
 def complain(problem: str) -> None:
     """Print one line on standard error."""
-    print("snellen: " + " ".join(problem.split()), file=sys.stderr, flush=True)
+    print("snellen: " + visible(" ".join(problem.split())), file=sys.stderr, flush=True)
+
+
+def visible(text: str) -> str:
+    r"""Return the text with control characters, line ends and marks of writing direction as escapes: \x1b, \n, \u202e.
+
+    A file name on a terminal stays in its line and cannot move the cursor, change colours or reorder what follows.
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def check_writable(path: Path) -> None:

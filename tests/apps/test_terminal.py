@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import pytest
 from pictures import noise
 from rich.console import Console, RenderableType
 
@@ -17,6 +18,7 @@ from snellen.image import Picture
 from snellen.region import FULL, Region
 from snellen.reply import Answer, Issue, Rationale, render_reply
 from snellen.terminal import open_console
+from snellen.usage import complain
 
 PIXELS = noise(800, 640)
 
@@ -59,6 +61,17 @@ def test_the_interval_and_the_spread_are_told() -> None:
 def test_text_of_a_model_or_a_file_name_is_not_taken_for_markup() -> None:
     text = printed(assessment_text(assess("[red]a[/red].png")))
     assert "[red]a[/red].png" in text and "Seen [bold]plainly[/bold]." in text
+
+
+def test_control_characters_of_a_name_are_escaped() -> None:
+    assessment = assess("a\x1b[31m\r\nb\x9b\u202e.png")
+    assert printed(brief_text(assessment)).splitlines() == [r"2.50  1.75-3.25  poor       a\x1b[31m\r\nb\x9b\u202e.png"]
+    assert r"a\x1b[31m\r\nb\x9b\u202e.png" in printed(assessment_text(assessment)).splitlines()[0]
+
+
+def test_a_complaint_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    complain("a\x1b[2J\n\u2028b\x7f.png: café")
+    assert capsys.readouterr().err == "snellen: a\\x1b[2J b\\x7f.png: café\n"
 
 
 def test_nothing_is_wider_than_the_terminal() -> None:

@@ -29,6 +29,7 @@ from snellen.usage import (
     add_model_options,
     check_writable,
     complain,
+    visible,
 )
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def brief_text(assessment: Assessment) -> Text:
     interval = f"{low:.2f}-{high:.2f}" if low is not None else "-"
     line = Text(f"{assessment.score:.2f}  {interval:<9}  ", no_wrap=True, overflow="ignore")
     line.append(f"{assessment.label:<9}", _VERDICT_STYLES[str(assessment.label)])
-    return line.append(f"  {assessment.name}")
+    return line.append(f"  {visible(assessment.name)}")
 
 
 def gauge(score: float, interval: tuple[float, float] | None, ascii_only: bool = False) -> str:
@@ -156,7 +157,7 @@ def _title(assessment: Assessment) -> RenderableType:
     line.add_column(ratio=1)
     line.add_column(justify="right", no_wrap=True)
     shown = f"{size['width']} x {size['height']} px" if size else ""
-    line.add_row(Text(assessment.name, style="bold", overflow="fold"), Text(shown, style="dim"))
+    line.add_row(Text(visible(assessment.name), style="bold", overflow="fold"), Text(shown, style="dim"))
     return line
 
 

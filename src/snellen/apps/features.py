@@ -14,7 +14,7 @@ from rich.text import Text
 from snellen.features import hue_name, measure
 from snellen.image import ImageError, load
 from snellen.terminal import is_ascii, open_console
-from snellen.usage import FAILED, OK, add_max_megapixels, complain
+from snellen.usage import FAILED, OK, add_max_megapixels, complain, visible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,7 @@ def features_text(name: str, measured: Features, ascii_only: bool = False) -> Re
     for start in range(0, len(shown), MAPS_ABREAST):
         maps.add_row(*(_map_text(key, measured.maps[key], ascii_only) for key in shown[start : start + MAPS_ABREAST]))
     indent = (0, 0, 0, 2)
-    return Group(Text(name, style="bold"), Padding(table, indent), Padding(maps, indent), Text())
+    return Group(Text(visible(name), style="bold"), Padding(table, indent), Padding(maps, indent), Text())
 
 
 def _map_text(key: str, values: npt.NDArray[np.float32], ascii_only: bool) -> Text:

@@ -35,6 +35,7 @@ from snellen.usage import (
     add_quiet,
     complain,
     positive,
+    visible,
 )
 from snellen.workers import cut_off_last_line, run_batches
 
@@ -123,7 +124,8 @@ def run(args: argparse.Namespace) -> int:
             complain(f"{args.folder / row.path}: {row.problem}")
     failed = sum(row.error is not None for row in rows)
     if not args.quiet:
-        print(f"{args.out}: {len(rows)} pictures, {failed} without a score{_skipped_text(found)}", file=sys.stderr)
+        summary = f"{args.out}: {len(rows)} pictures, {failed} without a score{_skipped_text(found)}"
+        print(visible(summary), file=sys.stderr)
     if not rows:
         complain(f"{args.folder}: no pictures in this folder; name another")
     return FAILED if failed or not rows else OK
