@@ -24,7 +24,7 @@ ORDER = (
     "region", "vocabulary", "reading", "colour", "damage", "formats", "fileformat", "imagefile", "image", "zoom",
     "features",
     "reply", "protocol", "backend", "assessment", "assessor",
-    "draw", "report", "terminal", "table", "workers",
+    "draw", "report", "terminal", "lock", "table", "workers",
     "rationale", *NUMPY_HALF, "backends", "snellen1", "data", "train", "evaluate", "restoration",
     "apps", "cli", "__main__",
 )  # fmt: skip
