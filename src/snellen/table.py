@@ -98,7 +98,7 @@ def read_table(out: Path) -> list[ScoreRow]:
         else:
             lines = [_unescape(line) for line in _parquet().read_table(out).to_pylist()]
         return [ScoreRow(**{name: line[name] for name in COLUMNS}) for line in lines]
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, csv.Error) as error:
         raise UsageError(f"{out} is no table of scores ({error!r}); write to another file") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from snellen.data.sample import ManifestError, Sample
 from snellen.data.sets import SourceError, parse_data_option
+from snellen.data.sets.csv_table import csv_rows
 from snellen.usage import UsageError
 
 PRISTINE = "pristine"
@@ -99,8 +99,7 @@ def open_data(text: str) -> DataSet:
 
 
 def _header(path: Path) -> list[str]:
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        return [cell.strip() for cell in next(csv.reader(lines), [])]
+    return [cell.strip() for cell in next(csv_rows(path), (1, []))[1]]
 
 
 def read_pairs(name: str, file: Path) -> DataSet:
@@ -111,24 +110,23 @@ def read_pairs(name: str, file: Path) -> DataSet:
     """
     samples: dict[str, Sample] = {}
     pairs = []
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        rows = csv.reader(lines)
-        if next(rows, []) != PAIR_COLUMNS:
-            raise ManifestError(
-                f"{file}: line 1: the columns are {','.join(PAIR_COLUMNS)}, in this order; correct the header"
-            )
-        for row in rows:
-            try:
-                first, second, preferred = row[0], row[1], float(row[2])
-                if len(row) != 3 or first == second or not 0.0 <= preferred <= 1.0:
-                    raise ValueError
-            except (IndexError, ValueError):
-                problem = f"{row!r} is not two different files and a share from 0 to 1"
-                raise ManifestError(f"{file}: line {rows.line_num}: {problem}; correct or remove the line") from None
-            keys = [f"{name}/{Path(picture).as_posix()}" for picture in (first, second)]
-            for key, picture in zip(keys, (first, second), strict=True):
-                samples[key] = Sample(os.path.abspath(file.parent / picture), split="test")
-            pairs.append((keys[0], keys[1], preferred))
+    rows = csv_rows(file)
+    if next(rows, (1, []))[1] != PAIR_COLUMNS:
+        raise ManifestError(
+            f"{file}: line 1: the columns are {','.join(PAIR_COLUMNS)}, in this order; correct the header"
+        )
+    for line, row in rows:
+        try:
+            first, second, preferred = row[0], row[1], float(row[2])
+            if len(row) != 3 or first == second or not 0.0 <= preferred <= 1.0:
+                raise ValueError
+        except (IndexError, ValueError):
+            problem = f"{row!r} is not two different files and a share from 0 to 1"
+            raise ManifestError(f"{file}: line {line}: {problem}; correct or remove the line") from None
+        keys = [f"{name}/{Path(picture).as_posix()}" for picture in (first, second)]
+        for key, picture in zip(keys, (first, second), strict=True):
+            samples[key] = Sample(os.path.abspath(file.parent / picture), split="test")
+        pairs.append((keys[0], keys[1], preferred))
     if not pairs:
         raise ManifestError(f"{file}: there are no pairs in it; add a line for each")
     return DataSet(name, samples, tuple(pairs))

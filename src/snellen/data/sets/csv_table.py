@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from snellen.data.sample import ManifestError, Sample
@@ -22,28 +24,49 @@ def read_csv(file: str | Path, *, check_files: bool = True) -> list[Sample]:
     range, a picture listed twice, and with `check_files` a file that is not there.
     """
     source = Path(file)
-    with source.open(newline="", encoding="utf-8-sig") as text:
-        reader = csv.reader(text)
-        header = [name.strip() for name in next(reader, [])]
-        _check_header(source, header)
-        samples: list[Sample] = []
-        lines: dict[str, int] = {}
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            try:
-                if len(cells) != len(header):
-                    raise ValueError(f"{len(cells)} cells under {len(header)} columns")
-                row = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if cell.strip()}
-                sample = _sample(row, source.parent, check_files)
-                first = lines.setdefault(sample.path, reader.line_num)
-                if first != reader.line_num:
-                    raise ValueError(f"{sample.path} is listed in line {first} already")
-            except ValueError as error:
-                problem = f"{source}: line {reader.line_num}: {error}"
-                raise ManifestError(f"{problem}; correct or remove the line") from error
-            samples.append(sample)
+    rows = csv_rows(source)
+    header = [name.strip() for name in next(rows, (1, []))[1]]
+    _check_header(source, header)
+    samples: list[Sample] = []
+    lines: dict[str, int] = {}
+    for line, cells in rows:
+        if not any(cell.strip() for cell in cells):
+            continue
+        try:
+            if len(cells) != len(header):
+                raise ValueError(f"{len(cells)} cells under {len(header)} columns")
+            row = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if cell.strip()}
+            sample = _sample(row, source.parent, check_files)
+            first = lines.setdefault(sample.path, line)
+            if first != line:
+                raise ValueError(f"{sample.path} is listed in line {first} already")
+        except ValueError as error:
+            problem = f"{source}: line {line}: {error}"
+            raise ManifestError(f"{problem}; correct or remove the line") from error
+        samples.append(sample)
     return samples if "split" in header else split_by_group(samples)
+
+
+def csv_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and cells of each row of a CSV table in UTF-8, with or without a byte order mark.
+
+    Raises ManifestError, naming file, line and remedy, for another encoding and for a row that is no CSV: a field of
+    more than 131072 characters, as after a quote that is never closed.
+    """
+    data = file.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        problem = f"byte 0x{error.object[error.start]:02X} is not UTF-8"
+        raise ManifestError(f"{file}: line {line}: {problem}; save the table in the encoding UTF-8") from error
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        for cells in reader:
+            yield reader.line_num, cells
+    except csv.Error as error:
+        remedy = "shorten the field, or close the quote before it"
+        raise ManifestError(f"{file}: line {reader.line_num}: {error}; {remedy}") from error
 
 
 def _check_header(source: Path, header: list[str]) -> None:
