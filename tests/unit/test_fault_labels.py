@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from snellen.data.fault_labels import SETS, FaultLabel, by_picture, labels_of, read_labels
-from snellen.evaluate.stats.fault_agreement import agreement, share
+from snellen.evaluate.stats.fault_agreement import agreement
 from snellen.region import FULL, Region
 from snellen.reply import Issue
 from snellen.vocabulary import KINDS
@@ -74,8 +74,6 @@ def test_an_alarm_is_something_listed_where_nobody_minds_a_fault() -> None:
     raters = [label(("noise", 1)), label()]
     assert agreement(listed(("noise", 2)), raters).alarm is True
     assert agreement([], raters).alarm is False
-    value, count = share([True, None, False, False])
-    assert value == pytest.approx(1 / 3) and count == 3
 
 
 def test_severities_and_boxes_of_kinds_named_rightly() -> None:

@@ -90,12 +90,6 @@ def _ious(listed: Sequence[Issue], raters: Sequence[FaultLabel]) -> tuple[float,
     return tuple(found)
 
 
-def share(values: Sequence[bool | None]) -> tuple[float, int]:
-    """Share of true values among those that apply, and their number; NaN where there is none."""
-    there = [value for value in values if value is not None]
-    return (sum(there) / len(there) if there else float("nan")), len(there)
-
-
 def rater_as_judge(raters: Sequence[FaultLabel], number: int) -> Sequence[Issue]:
     """The issues that rater `number` of a photograph would list: its faults of severity MINDED and more."""
     return [fault for fault in raters[number].faults if fault.severity >= MINDED]
