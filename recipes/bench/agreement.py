@@ -38,9 +38,7 @@ def assess_all(folder: Path, threads: int | None, batch: int, paths: Sequence[st
     return results_of(Snellen1Backend(folder, threads), batch, paths)
 
 
-def results_of(
-    backend: Snellen1Backend, batch: int, paths: Sequence[str], *, score_only: bool = False
-) -> list[Result]:
+def results_of(backend: Snellen1Backend, batch: int, paths: Sequence[str], *, score_only: bool = False) -> list[Result]:
     """Return scores and replies, in the order of the paths."""
     assessor = Assessor(backend, batch_size=batch, score_only=score_only)
     return [

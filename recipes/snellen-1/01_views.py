@@ -26,9 +26,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=ViewsOptions.workers, help="processes")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    options = ViewsOptions(
-        args.large, args.small, perception=args.perception, seed=args.seed, workers=args.workers
-    )
+    options = ViewsOptions(args.large, args.small, perception=args.perception, seed=args.seed, workers=args.workers)
     make_views(options, args.photographs, args.manifest, args.out)
 
 

@@ -335,8 +335,10 @@ def open_backend(model: str | Path, *, threads: int | None = None) -> Backend:
 
         return OpenAIBackend(rest)
     if model and Path(model).is_dir():
-        raise ValueError(f"folder {str(model)!r} holds no model: it has no card.json; for a checkpoint of transformers "
-                         f"use hf:{model}")
+        raise ValueError(
+            f"folder {str(model)!r} holds no model: it has no card.json; for a checkpoint of transformers "
+            f"use hf:{model}"
+        )
     raise ValueError(
         f"unknown model {str(model)!r}; use snellen-1, a folder with card.json, hf:PATH, openai:URL#MODEL or "
         "scripted:FILE"

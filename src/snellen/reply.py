@@ -305,9 +305,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return result
 
 
-def _parse_answer(
-    payload: str, official: bool, box_scale: tuple[float, float] | None, repaired: list[str]
-) -> Answer:
+def _parse_answer(payload: str, official: bool, box_scale: tuple[float, float] | None, repaired: list[str]) -> Answer:
     try:
         value = json.loads(payload, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:  # ValueError covers JSONDecodeError and numbers of absurd length
@@ -365,9 +363,7 @@ def parse_rating(text: str) -> float:
     return _parse_rating(float(match[1]), [])
 
 
-def _parse_box(
-    value: object, code: str, box_scale: tuple[float, float] | None, repaired: list[str]
-) -> Region:
+def _parse_box(value: object, code: str, box_scale: tuple[float, float] | None, repaired: list[str]) -> Region:
     if not isinstance(value, list) or len(value) != 4 or not all(_is_number(side) for side in value):
         raise ReplyError(code, f"bbox_2d is a list of four numbers, not {value!r}")
     if box_scale is not None and any(side > 1 for side in value) and all(0 <= side <= max(box_scale) for side in value):
@@ -382,9 +378,7 @@ def _parse_box(
         raise ReplyError(code, f"bbox_2d is not a region: {error}") from error
 
 
-def _parse_issues(
-    value: object, box_scale: tuple[float, float] | None, repaired: list[str]
-) -> tuple[Issue, ...]:
+def _parse_issues(value: object, box_scale: tuple[float, float] | None, repaired: list[str]) -> tuple[Issue, ...]:
     if not isinstance(value, list):
         raise ReplyError("bad_issues", "issues is a list")
     issues = []

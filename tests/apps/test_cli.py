@@ -140,9 +140,7 @@ def test_max_rounds_1_does_not_zoom(tmp_path: Path, model: str, capsys: pytest.C
     assert "Round 1" in said and "Round 2" not in said and "max_rounds is 1" in said
 
 
-def test_notes_say_what_was_done_to_the_picture(
-    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_notes_say_what_was_done_to_the_picture(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
     clear = tmp_path / "clear.png"
     Image.new("RGBA", (400, 400), (10, 20, 30, 90)).save(clear)
     assert main(["assess", str(clear), "--model", model]) == 0

@@ -306,9 +306,7 @@ def run(*arguments: Any) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_stopping_it_loses_and_repeats_nothing(
-    model: str, tmp_path: Path, workers: int, how: signal.Signals
-) -> None:
+def test_stopping_it_loses_and_repeats_nothing(model: str, tmp_path: Path, workers: int, how: signal.Signals) -> None:
     folder, out = tmp_path / "many", tmp_path / "scores.csv"
     journal = tmp_path / "scores.csv.partial"
     names = [f"{n:03}.png" for n in range(24)]
@@ -336,9 +334,7 @@ def test_stopping_it_loses_and_repeats_nothing(
     assert all(row.score == 2.5 for row in read_table(out))
 
 
-def test_the_command(
-    photos: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command(photos: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "scores.csv"
     assert main(["score", str(photos), "--out", str(out), "--model", model]) == 1
     said, problems = capsys.readouterr()

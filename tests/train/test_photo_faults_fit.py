@@ -58,9 +58,7 @@ def test_the_threshold_lets_a_fifth_of_clean_pictures_through(fitted: tuple[Fitt
     assert (probability >= found.threshold).mean() == pytest.approx(0.2, abs=0.02)
 
 
-def test_the_head_is_written_into_a_model_folder(
-    fitted: tuple[Fitted, np.ndarray, np.ndarray], tmp_path: Path
-) -> None:
+def test_the_head_is_written_into_a_model_folder(fitted: tuple[Fitted, np.ndarray, np.ndarray], tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(SNELLEN_1, folder)
     add_to_model(fitted[0], folder)

@@ -121,9 +121,7 @@ def test_the_fault_head_can_choose_the_crops(built: Path, data: Path) -> None:
 
 def test_a_model_folder_gives_back_its_weights(built: Path) -> None:
     read_model(built / "model", built / "released")
-    trained, released = (
-        Perception.open(built / name / "perception.pt").state_dict() for name in ("rater", "released")
-    )
+    trained, released = (Perception.open(built / name / "perception.pt").state_dict() for name in ("rater", "released"))
     for name, value in trained.items():
         if not name.startswith(("fault_head.severity.", "score_head.alone.", "fault_head.scale.num")):
             torch.testing.assert_close(released[name], value, msg=name)

@@ -13,9 +13,7 @@ from snellen.data.sample import read_manifest
 FOLDER = Path(__file__).parents[2] / "recipes" / "toy"
 
 
-def test_the_toy_recipe_runs_from_pictures_to_a_trained_policy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_toy_recipe_runs_from_pictures_to_a_trained_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = importlib.util.spec_from_file_location("toy", FOLDER / "toy.py")
     assert spec is not None and spec.loader is not None
     toy = importlib.util.module_from_spec(spec)

@@ -21,6 +21,7 @@ import snellen
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "snellen"
 
+
 def loaded_by(statement: str) -> set[str]:
     """The top-level modules that are loaded after a statement in a fresh process."""
     command = f"import sys\n{statement}\nprint(*{{name.split('.')[0] for name in sys.modules}})"

@@ -168,8 +168,7 @@ def _transformers() -> Any:
 
 
 def _number_texts(tokenizer: Any) -> dict[int, str]:
-    """Return the tokens that can be part of a written rating: digits and points, with a space before, "," or "}" after.
-    """
+    """Return the tokens that can be part of a written rating: digits, points, and a space before or a mark after."""
     texts = {}
     for token in range(len(tokenizer)):
         text = tokenizer.decode([token])

@@ -37,9 +37,7 @@ class _Heads(nn.Module):
         super().__init__()
         self.perception = perception
 
-    def forward(
-        self, cells: Tensor, imagenet: Tensor, detail_cells: Tensor, detail_region: Tensor
-    ) -> HeadOutputs:
+    def forward(self, cells: Tensor, imagenet: Tensor, detail_cells: Tensor, detail_region: Tensor) -> HeadOutputs:
         return self.perception.heads(cells, imagenet, detail_cells, detail_region)
 
 

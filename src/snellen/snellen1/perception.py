@@ -67,9 +67,7 @@ class Perception(nn.Module):
         """Ratings of N views by the score head, given their cell features: (N,), MOS, not clipped."""
         return self.score_head.rating(self.score_head.summarise(*cells[:, :, :WIDTH].unbind(1)))
 
-    def heads(
-        self, cells: Tensor, imagenet: Tensor, detail_cells: Tensor, detail_region: Tensor
-    ) -> HeadOutputs:
+    def heads(self, cells: Tensor, imagenet: Tensor, detail_cells: Tensor, detail_region: Tensor) -> HeadOutputs:
         """Features of N views.
 
         cells: of the views. imagenet (N,): ratings of the ImageNet rater. detail_cells, detail_region (N, 4): of the

@@ -92,6 +92,7 @@ _ALL = (
 
 DISTORTIONS: dict[str, Distortion] = {distortion.name: distortion for distortion in _ALL}
 
+
 def distort(
     pixels: Pixels,
     name: str,

@@ -44,9 +44,7 @@ SETS = {
     "TID2013": RatedSet(synthetic.tid2013, "https://www.ponomarenko.info/tid2013.htm"),
     "CSIQ": RatedSet(synthetic.csiq, "https://s2.smu.edu/~eclarson/csiq.html"),
     "LIVE": RatedSet(synthetic.live, "https://live.ece.utexas.edu/research/Quality/subjective.htm"),
-    "LIVE-Challenge": RatedSet(
-        authentic.live_challenge, "https://live.ece.utexas.edu/research/ChallengeDB/index.html"
-    ),
+    "LIVE-Challenge": RatedSet(authentic.live_challenge, "https://live.ece.utexas.edu/research/ChallengeDB/index.html"),
     "PIPAL": RatedSet(processed.pipal, "https://github.com/HaomingCai/PIPAL-dataset"),
     "AGIQA-3K": RatedSet(processed.agiqa3k, "https://github.com/lcysyzxdxc/AGIQA-3k-Database"),
     "FLIVE": RatedSet(authentic.flive, "https://github.com/baidut/PaQ-2-PiQ", official_split=True),

@@ -17,6 +17,7 @@ from snellen.vocabulary import merged
 
 MOST_LISTED = 3
 
+
 @dataclass(frozen=True)
 class Agreement:
     """One photograph's outcome; None where a measure does not apply.

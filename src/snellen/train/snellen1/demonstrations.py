@@ -54,9 +54,7 @@ class Teacher(Backend):
         return Decision("final") if region is None else Decision("crop", region)
 
 
-def region_to_crop(
-    truth: Truth, rating: float, first: ViewFeatures, found: Sequence[Finding]
-) -> Region | None:
+def region_to_crop(truth: Truth, rating: float, first: ViewFeatures, found: Sequence[Finding]) -> Region | None:
     """Return the box that a first round should ask for; None where its list and its rating are right.
 
     rating: the first round's, MOS. first: features of the whole picture. found: the findings that it lists.
@@ -79,9 +77,7 @@ def widened(region: Region) -> Region:
     )
 
 
-def demonstrations(
-    policy: Snellen1Policy, samples: Sequence[Sample], real: bool, max_rounds: int = 2
-) -> list[Round]:
+def demonstrations(policy: Snellen1Policy, samples: Sequence[Sample], real: bool, max_rounds: int = 2) -> list[Round]:
     """Return the rounds of the right replies to pictures, in order. real: see `truth_of`.
 
     Only regions and features are kept of a picture, not its pixels. Raises ImageError or ValueError for a picture that

@@ -135,9 +135,7 @@ def fold_of(group: str) -> int:
     return zlib.crc32(Path(group).name.encode()) % HEADS
 
 
-def train_imagenet_rater(
-    options: ImagenetRaterOptions, rater: ImagenetRater, table: FeatureTable, log: Path
-) -> None:
+def train_imagenet_rater(options: ImagenetRaterOptions, rater: ImagenetRater, table: FeatureTable, log: Path) -> None:
     """Train the heads in place; the network itself stays as it is. `log` gets a line of JSON every hundred steps."""
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)

@@ -126,9 +126,7 @@ def pair_rounds(
 
 
 @torch.no_grad()
-def _outputs(
-    perception: Perception, views: Views, regions: Sequence[Region]
-) -> Iterator[tuple[HeadOutputs, Tensor]]:
+def _outputs(perception: Perception, views: Views, regions: Sequence[Region]) -> Iterator[tuple[HeadOutputs, Tensor]]:
     """Yield features and areas of the views, BATCH_VIEWS at a time."""
     cells, ratings = views
     for begin in range(0, len(cells), BATCH_VIEWS):
