@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterable
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     from snellen.reply import Issue
 
 __version__ = "0.15.0"
+
+telemetry_began = "onnxruntime" in sys.modules and not os.environ.get("ORT_DISABLE_TELEMETRY")
+"""Whether onnxruntime was imported before snellen, with its telemetry on."""
+if not os.environ.get("ORT_DISABLE_TELEMETRY"):
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# Importing onnxruntime 1.29 or later without it writes a device id below the home folder and calls a telemetry host.
 
 _HOMES = {
     "Assessment": "snellen.assessment",

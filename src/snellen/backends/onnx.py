@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import threading
+import warnings
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,11 +19,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reads it when it is imported
-import onnxruntime  # noqa: E402
-
-from snellen.backend import (  # noqa: E402
+import snellen
+from snellen.backend import (
     RATING_GRID,
     SNELLEN_1,
     Backend,
@@ -33,15 +33,15 @@ from snellen.backend import (  # noqa: E402
     Reply,
     Sampling,
 )
-from snellen.damage import is_plain  # noqa: E402
-from snellen.features import Features, measure  # noqa: E402
-from snellen.image import GRID, Picture, View  # noqa: E402
-from snellen.rationale import Facts, compose  # noqa: E402
-from snellen.region import FULL, Region  # noqa: E402
-from snellen.reply import Answer, Issue, parse_reply, render_reply, to_grid  # noqa: E402
-from snellen.snellen1 import rule  # noqa: E402
-from snellen.snellen1.imagenet_view import imagenet_view  # noqa: E402
-from snellen.snellen1.layout import (  # noqa: E402
+from snellen.damage import is_plain
+from snellen.features import Features, measure
+from snellen.image import GRID, Picture, View
+from snellen.rationale import Facts, compose
+from snellen.region import FULL, Region
+from snellen.reply import Answer, Issue, parse_reply, render_reply, to_grid
+from snellen.snellen1 import rule
+from snellen.snellen1.imagenet_view import imagenet_view
+from snellen.snellen1.layout import (
     VIEW_OUTPUTS,
     Decision,
     Finding,
@@ -50,16 +50,16 @@ from snellen.snellen1.layout import (  # noqa: E402
     findings,
     merge,
 )
-from snellen.snellen1.photo_faults import (  # noqa: E402
+from snellen.snellen1.photo_faults import (
     PhotoFault,
     PhotoFaultHead,
     colour_numbers,
     measured_numbers,
     pooled_cells,
 )
-from snellen.snellen1.pooling import regrid  # noqa: E402
-from snellen.vocabulary import KINDS  # noqa: E402
-from snellen.zoom import ZOOM_PRESETS  # noqa: E402
+from snellen.snellen1.pooling import regrid
+from snellen.vocabulary import KINDS
+from snellen.zoom import ZOOM_PRESETS
 
 GRAPHS = ("encoder", "imagenet_rater", "heads", "rating_head")
 PHOTO_FAULTS = "photo_faults.npz"
@@ -67,9 +67,19 @@ PHOTO_FAULTS = "photo_faults.npz"
 DETAIL_AREA = 0.8
 """The closer view that findings of a crop are read from shows at most so much of the crop."""
 MOST_ISSUES = 4
+TELEMETRY_SINCE = (1, 29)
+"""The first onnxruntime that reports its use on every system."""
 
 Cells = tuple[Floats, Floats]
 """Cell features of a view's two small pictures, (1, 2, C, GRID, GRID), and the view's region, (1, 4)."""
+
+if snellen.telemetry_began and tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= TELEMETRY_SINCE:
+    onnxruntime.disable_telemetry_events()  # from here on; what its import began goes on
+    warnings.warn(
+        "onnxruntime was imported before snellen, with its telemetry on: it has written a device id below the home "
+        "folder and calls its maker; import snellen first, or set ORT_DISABLE_TELEMETRY=1",
+        stacklevel=2,
+    )
 
 
 class Snellen1Backend(Backend):
