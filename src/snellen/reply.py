@@ -2,54 +2,48 @@
 
     <think>four labelled sections</think><answer>{"bbox_2d": [], "rating": 3.47, "tool": "crop", "issues": []}</answer>
 
-The parser repairs form only (code fence, text around the reply, quoted rating, box units) and lists each repair. It
-never repairs content: a rating that is missing or outside 1..5 raises `ReplyError`.
+The parser repairs form only (see `REPAIRS`) and lists each repair. It never repairs content: a rating that is missing
+or outside 1..5 raises `ReplyError`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from snellen.region import Region
+from snellen.reply_form import (
+    FIRST_LABELS,
+    LATER_LABELS,
+    REPAIRS,
+    REPLY_ERROR_CODES,
+    TAGS,
+    VIEW_MARK,
+    Pieces,
+    ReplyError,
+    drop,
+    find_sections,
+    labels,
+    take_apart,
+    unfenced,
+)
 from snellen.vocabulary import KINDS
+
+__all__ = [
+    "FIRST_LABELS", "LATER_LABELS", "RATING_PREFIX", "REPAIRS", "REPLY_ERROR_CODES", "TAGS", "VIEW_MARK",
+    "Answer", "Issue", "Parsed", "Rationale", "ReplyError", "Tool",
+    "labels", "parse_rating", "parse_reply", "render_box", "render_reply", "to_grid",
+]  # fmt: skip
 
 Tool = Literal["crop", "final"]
 
-FIRST_LABELS = ("Image Quality Summary", "Directions for Improvement", "Issues to Avoid", "Decision & Rationale")
-LATER_LABELS = ("Crop Inspection Summary", FIRST_LABELS[1], FIRST_LABELS[2], "Final Decision & Rationale")
 RATING_PREFIX = '<think></think><answer>{"bbox_2d": [0.00, 0.00, 0.00, 0.00], "rating": '
 """Beginning of a reply without a rationale, up to its rating: forced on a model to read its rating alone."""
 
-VIEW_MARK = "<image>"
-"""Placeholder of a view in the text of a user turn; see `snellen.protocol.Turn`."""
-TAGS = ("<think>", "</think>", "<answer>", "</answer>", VIEW_MARK)
-
-REPLY_ERROR_CODES: tuple[str, ...] = (
-    "no_think", "two_thinks", "bad_sections", "no_answer", "two_answers", "bad_order", "bad_json", "not_object",
-    "missing_key", "bad_bbox", "bad_rating", "bad_tool", "bad_issues",
-)  # fmt: skip
-"""Values of `ReplyError.code`: tags missing, repeated or out of order ("no_answer" also after a cut-off), think text
-without the four sections of its round, and faults of the answer's JSON."""
-REPAIRS = ("code fence", "text around the reply", "quoted rating", "box units", "invalid box")
-"""Values of `Parsed.repaired`. "invalid box" occurs with protocol zoom-iqa only: its zoom policy replaces the box."""
-
-
-class ReplyError(ValueError):
-    """A reply that cannot be parsed.
-
-    Attributes:
-        code: one of `REPLY_ERROR_CODES`.
-        message: what is wrong.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
+OVERSHOOT = 0.03
+"""Share of a side by which a box in other units may leave the picture: models round pictures to whole patches."""
 
 
 @dataclass(frozen=True)
@@ -154,13 +148,6 @@ def to_grid(region: Region) -> Region:
     return Region(x0, y0, x1, y1)
 
 
-def labels(number: int) -> tuple[str, str, str, str]:
-    """Return the section labels of round `number` (from 1)."""
-    if number < 1:
-        raise ValueError(f"rounds count from 1, not {number}")
-    return FIRST_LABELS if number == 1 else LATER_LABELS
-
-
 def render_box(region: Region | None) -> str:
     """Return a box with two decimals, e.g. `[0.10, 0.20, 0.60, 0.80]`; the all-zero box for None."""
     if region is None:
@@ -206,96 +193,51 @@ def parse_reply(
     Raises:
         ReplyError: the reply cannot be parsed.
     """
-    opened, closed = text.count("<answer>"), text.count("</answer>")
-    if opened == 0 or closed == 0:
-        raise ReplyError("no_answer", "the reply holds no <answer>...</answer>")
-    if opened > 1 or closed > 1:
-        raise ReplyError("two_answers", "the reply holds more than one <answer> or </answer>")
     repaired: list[str] = []
     if official:
         rationale, payload = _split_official(text, number, repaired)
     else:
-        rationale, payload = _split(text, number, repaired)
-    answer = _parse_answer(_unfenced(payload, repaired), official, box_scale, repaired)
+        pieces = take_apart(text, repaired)
+        rationale, payload = _rationale(pieces, number, repaired), pieces.answer
+    answer = _parse_answer(payload, official, box_scale, repaired)
     return Parsed(rationale, answer, tuple(dict.fromkeys(repaired)))
 
 
-def _split(text: str, number: int, repaired: list[str]) -> tuple[Rationale | None, str]:
-    """Return the rationale and the text of the answer."""
-    opened, closed = text.count("<think>"), text.count("</think>")
-    if opened == 0 or closed == 0:
-        raise ReplyError("no_think", "the reply holds no <think>...</think>")
-    if opened > 1 or closed > 1:
-        raise ReplyError("two_thinks", "the reply holds more than one <think> or </think>")
-    match = re.fullmatch(r"(.*)<think>(.*)</think>(.*)<answer>(.*)</answer>(.*)", text, re.DOTALL)
-    if match is None:
-        raise ReplyError("bad_order", "a reply is <think>...</think><answer>...</answer>, in this order")
-    _drop(match[1] + match[3] + match[5], repaired)
-    return _parse_think(match[2], number), match[4]
+def _rationale(pieces: Pieces, number: int, repaired: list[str]) -> Rationale | None:
+    """Return the rationale in a think text; None for an empty one, or where neither tags nor labels mark one."""
+    if not pieces.think.strip():
+        return None
+    try:
+        before, sections = find_sections(pieces.think, number, repaired)
+        if pieces.marked and before.strip():
+            raise ReplyError("bad_sections", f"the think text does not begin with {labels(number)[0]}")
+        rationale = Rationale(*sections)
+    except ValueError as error:
+        if pieces.marked:
+            raise error if isinstance(error, ReplyError) else ReplyError("bad_sections", str(error)) from error
+        rationale, before = None, pieces.think
+    drop(before, repaired)
+    return rationale
 
 
 def _split_official(text: str, number: int, repaired: list[str]) -> tuple[Rationale | None, str]:
-    """Return the same as `_split`; the authors' parser does not read the think text, so any is accepted."""
+    """Return rationale and answer; the authors' parser does not read the think text, so any is accepted."""
     match = re.search(r"<answer>(.*)</answer>", text, re.DOTALL)
+    if text.count("<answer>") > 1 or text.count("</answer>") > 1:
+        raise ReplyError("two_answers", "the reply holds more than one <answer> or </answer>")
     if match is None:
-        raise ReplyError("no_answer", "</answer> comes before <answer>")
+        raise ReplyError("no_answer", "the reply holds no <answer>...</answer>")
     outside = text[: match.start()] + text[match.end() :]
     think = re.search(r"<think>(.*?)</think>", outside, re.DOTALL)
+    answer = unfenced(match[1], repaired)
     if think is None:
-        _drop(outside, repaired)
-        return None, match[1]
-    _drop(outside[: think.start()] + outside[think.end() :], repaired)
+        drop(outside, repaired)
+        return None, answer
+    drop(outside[: think.start()] + outside[think.end() :], repaired)
     try:
-        return _parse_think(think[1], number), match[1]
+        return _rationale(Pieces(think[1], True, answer), number, repaired), answer
     except ReplyError:
-        return None, match[1]
-
-
-def _drop(outside: str, repaired: list[str]) -> None:
-    """Record what is dropped with the text outside the tags."""
-    if "```" in outside:
-        repaired.append("code fence")
-    if re.sub(r"```\w*", "", outside).strip():
-        repaired.append("text around the reply")
-
-
-def _unfenced(payload: str, repaired: list[str]) -> str:
-    """Return the answer without a code fence around it."""
-    match = re.fullmatch(r"\s*```\w*\s(.*)```\s*", payload, re.DOTALL)
-    if match is None:
-        return payload
-    repaired.append("code fence")
-    return match[1]
-
-
-def _parse_think(think: str, number: int) -> Rationale | None:
-    if not think.strip():
-        return None
-    names = labels(number)
-    found = _find_labels(think, names, anchor=r"^\s*") or _find_labels(think, names, anchor=r"(?<!Final )(?<!\w)")
-    if found is None:
-        raise ReplyError("bad_sections", f"the think text does not hold, once each and in order: {', '.join(names)}")
-    stops = [match.start() for match in found[1:]] + [len(think)]
-    texts = [" ".join(think[match.end() : stop].split()) for match, stop in zip(found, stops, strict=True)]
-    if think[: found[0].start()].strip():
-        raise ReplyError("bad_sections", f"the think text does not begin with {names[0]}")
-    try:
-        return Rationale(*texts)
-    except ValueError as error:
-        raise ReplyError("bad_sections", str(error)) from error
-
-
-def _find_labels(think: str, names: Sequence[str], anchor: str) -> list[re.Match[str]] | None:
-    """Return the matches of the four labels; None unless each occurs exactly once, in order."""
-    found: list[re.Match[str]] = []
-    for name in names:
-        wording = re.escape(name).replace(r"\&", "&").replace("&", "(?:&|and)")
-        pattern = rf"{anchor}(?:\d[.)]\s*)?{wording}(?:\s*\([^)\n]*\))?\s*:"
-        matches = list(re.finditer(pattern, think, re.MULTILINE))
-        if len(matches) != 1 or (found and matches[0].start() < found[-1].end()):
-            return None
-        found.append(matches[0])
-    return found
+        return None, answer
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -328,10 +270,10 @@ def _parse_answer(payload: str, official: bool, box_scale: tuple[float, float] |
                 region = _parse_box(box, "bad_bbox", box_scale, repaired)
             except ReplyError:
                 repaired.append("invalid box")
-    elif not _is_zero(box):
-        region = _parse_box(box, "bad_bbox", box_scale, repaired)
     elif tool == "crop":
-        raise ReplyError("bad_bbox", "the answer asks for a crop, but its box is all zero")
+        if _is_zero(box):
+            raise ReplyError("bad_bbox", "the answer asks for a crop, but its box is all zero")
+        region = _parse_box(box, "bad_bbox", box_scale, repaired)
     issues = _parse_issues(value.get("issues", []), box_scale, repaired)
     return Answer(None if tool == "final" else region, rating, tool, issues)
 
@@ -366,10 +308,11 @@ def parse_rating(text: str) -> float:
 def _parse_box(value: object, code: str, box_scale: tuple[float, float] | None, repaired: list[str]) -> Region:
     if not isinstance(value, list) or len(value) != 4 or not all(_is_number(side) for side in value):
         raise ReplyError(code, f"bbox_2d is a list of four numbers, not {value!r}")
-    if box_scale is not None and any(side > 1 for side in value) and all(0 <= side <= max(box_scale) for side in value):
-        repaired.append("box units")
-        width, height = box_scale
-        value = [value[0] / width, value[1] / height, value[2] / width, value[3] / height]
+    if box_scale is not None and any(side > 1 for side in value) and all(0 <= side <= 1e6 for side in value):
+        scaled = [side / scale for side, scale in zip(value, box_scale * 2, strict=True)]
+        if max(scaled) <= 1 + OVERSHOOT:
+            repaired.append("box units")
+            value = [min(1.0, side) for side in scaled]
     if not all(0 <= side <= 1 for side in value):  # also false for NaN; before float(), which overflows for huge ints
         raise ReplyError(code, "bbox_2d is in fractions of the picture, 0 to 1")
     try:

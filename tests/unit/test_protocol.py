@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +152,8 @@ def test_any_text_is_read_or_refused_with_a_code(text: str, number: int, officia
 
 THINK = "<think></think>"
 GOOD = answer()
+JSON = GOOD.removeprefix(THINK + "<answer>").removesuffix("</answer>")
+FENCED = f"```json\n{JSON}\n```"
 
 
 @pytest.mark.parametrize(
@@ -159,12 +163,18 @@ GOOD = answer()
         (THINK, "no_answer"),
         (GOOD.removesuffix("</answer>"), "no_answer"),
         (GOOD + GOOD.removeprefix(THINK), "two_answers"),
-        (GOOD.removeprefix(THINK), "no_think"),
-        (GOOD.removeprefix("<think>"), "no_think"),
+        (GOOD.removesuffix("</answer>") + "</answer", "no_answer"),
+        ("<think>" + FENCED, "no_answer"),  # cut off inside the think text
+        (f"{JSON} or rather {JSON}", "two_answers"),
+        ('I say {"quality": 3.47}.', "no_answer"),
+        (JSON[:-1], "no_answer"),
+        ('{"a":' * 3000, "no_answer"),
+        (THINK + JSON.replace("3.47", "7.5"), "bad_rating"),
         (THINK + GOOD, "two_thinks"),
         (GOOD.removeprefix(THINK) + THINK, "bad_order"),
         ("<answer>{}<think></think></answer>", "bad_order"),
         ("</answer><think></think><answer>", "bad_order"),
+        ("</think><think><answer>{}</answer>", "bad_order"),
         (GOOD.replace(THINK, "<think>It is soft.</think>"), "bad_sections"),
         (THINK + "<answer>{'rating': 3.5}</answer>", "bad_json"),
         (THINK + "<answer></answer>", "bad_json"),
@@ -206,7 +216,6 @@ GOOD = answer()
         (answer(bbox_2d=None), "bad_bbox"),
         (answer(bbox_2d="[0.1, 0.2, 0.6, 0.8]"), "bad_bbox"),
         (answer(bbox_2d=[0, 0, 0, 0]), "bad_bbox"),  # a crop without a box
-        (answer(bbox_2d=[5, 5, 2, 2], tool="final"), "bad_bbox"),
         (answer(issues={}), "bad_issues"),
         (answer(issues=None), "bad_issues"),
         (answer(issues=["blur"]), "bad_issues"),
@@ -239,12 +248,40 @@ CROP = Answer(BOX, 3.47, "crop")
         (GOOD.replace("<answer>", "<answer>```json\n").replace("</answer>", "\n```</answer>"), ("code fence",)),
         (answer(rating="3.47"), ("quoted rating",)),
         (f"Sure! {answer(rating=' 3.47 ')}", ("text around the reply", "quoted rating")),
+        (GOOD.removeprefix(THINK), ("missing tags",)),
+        (GOOD.removeprefix("<think>"), ("missing tags",)),
+        (GOOD.replace("</think>", ""), ("missing tags",)),
+        (JSON, ("missing tags",)),
+        (THINK + JSON, ("missing tags",)),
+        (FENCED, ("missing tags", "code fence")),
+        (f"Here is my answer:\n{FENCED}", ("missing tags", "code fence", "text around the reply")),
+        (f"Here is my answer: {JSON} Thank you.", ("missing tags", "text around the reply")),
     ],
 )
 def test_repairs_of_form_are_listed(text: str, repaired: tuple[str, ...]) -> None:
-    assert parse_reply(text, 1) == Parsed(None, CROP, repaired)
-    assert parse_reply(text, 1, official=True) == Parsed(None, CROP, repaired)
-    assert set(repaired) <= set(REPAIRS)
+    parsed = parse_reply(text, 1)
+    assert parsed == Parsed(None, CROP, parsed.repaired)
+    assert set(parsed.repaired) == set(repaired) <= set(REPAIRS)
+
+
+@pytest.mark.parametrize(
+    ("change", "repaired"),
+    [
+        (lambda text: text.removeprefix("<think>"), ("missing tags",)),
+        (lambda text: text.removeprefix("<think>").replace("</think>", "\n"), ("missing tags",)),
+        (lambda text: "Gladly.\n" + text.replace("<think>", "").replace("</think>", "\n"),
+         ("missing tags", "text around the reply")),
+        (lambda text: text.replace("<answer>", "\n```json\n").replace("</answer>", "\n```"),
+         ("missing tags", "code fence")),
+        (lambda text: re.sub(r"(?m)^(<think>)?([^:\n]+):", r"\1**\2:**", text, count=4), ("marked-up labels",)),
+        (lambda text: re.sub(r"(?m)^(<think>)?([^:\n]+):", r"\1### 1. \2:", text, count=4), ("marked-up labels",)),
+        (lambda text: re.sub(r"(?m)^(<think>)?([^:\n]+):", r"\1- \2:", text, count=4), ("marked-up labels",)),
+    ],
+)  # fmt: skip
+def test_the_rationale_of_a_repaired_reply_is_kept(change: Callable[[str], str], repaired: tuple[str, ...]) -> None:
+    text = change(render_reply(RATIONALE, CROP, 1))
+    parsed = parse_reply(text, 1)
+    assert (parsed.rationale, parsed.answer, set(parsed.repaired)) == (RATIONALE, CROP, set(repaired)), text
 
 
 def test_boxes_in_other_units_are_scaled_where_the_unit_is_known() -> None:
@@ -255,8 +292,10 @@ def test_boxes_in_other_units_are_scaled_where_the_unit_is_known() -> None:
     pixels = answer(bbox_2d=[64, 96, 384, 384])
     assert parse_reply(pixels, 1, box_scale=(640, 480)) == Parsed(None, CROP, ("box units",))
     assert parse_reply(GOOD, 1, box_scale=(640, 480)) == Parsed(None, CROP)  # fractions stay fractions
+    over = parse_reply(answer(bbox_2d=[64, 96, 384, 490]), 1, box_scale=(640, 480)).answer.region
+    assert over == Region(0.1, 0.2, 0.6, 1.0), "a box may leave the picture by 3 %"
     assert code_of(thousandths) == "bad_bbox"
-    for box in ([64, 96, 384, 500], [0, 0, 641, 100], [-1, 0, 100, 100], [384, 96, 64, 384]):
+    for box in ([64, 96, 384, 500], [0, 0, 660, 100], [-1, 0, 100, 100], [384, 96, 64, 384]):
         with pytest.raises(ReplyError, match="bad_bbox"):
             parse_reply(answer(bbox_2d=box), 1, box_scale=(640, 480))
 
@@ -338,7 +377,8 @@ def test_official_mode_is_as_permissive_as_the_authors() -> None:
 
 def test_a_final_answer_asks_for_no_region() -> None:
     assert parse_reply(answer(tool="final"), 1).answer == Answer(None, 3.47, "final")
-    assert parse_reply(answer(tool="final", bbox_2d=[0, 0, 0, 0]), 1).answer == Answer(None, 3.47, "final")
+    for box in ([0, 0, 0, 0], [5, 5, 2, 2], [0, 0, 640, 480], None):
+        assert parse_reply(answer(tool="final", bbox_2d=box), 1) == Parsed(None, Answer(None, 3.47, "final"))
 
 
 def test_unknown_keys_are_ignored() -> None:
