@@ -21,7 +21,7 @@ from snellen.data.sample import ManifestError, Sample, fault_to_row, read_manife
 from snellen.features import Features, measure
 from snellen.image import load
 from snellen.region import FULL, Region
-from snellen.reply import Answer, render_reply
+from snellen.reply import Answer, Rationale, render_reply
 
 
 def build(
@@ -62,7 +62,7 @@ def build(
     if first is None:
         ratings = predict_first_ratings(measured, labels, [one.group or one.path for one in samples], seed)
     else:
-        ratings = _given_ratings(first, samples)
+        ratings = given_ratings(first, [sample.path for sample in samples])
     out.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with out.open("w", encoding="utf-8") as file:
@@ -79,12 +79,13 @@ def _label(sample: Sample) -> float:
     return sample.mos
 
 
-def _given_ratings(path: Path, samples: Sequence[Sample]) -> list[FirstRating]:
-    table = read_first_ratings(path)
-    missing = [sample.path for sample in samples if sample.path not in table]
+def given_ratings(file: Path, paths: Sequence[str]) -> list[FirstRating]:
+    """Return the first ratings of pictures, from a file; ManifestError names the first picture that it lacks."""
+    table = read_first_ratings(file)
+    missing = [path for path in paths if path not in table]
     if missing:
-        raise ManifestError(f"{missing[0]}: no first rating in {path}; predict it, or leave the file out")
-    return [table[sample.path] for sample in samples]
+        raise ManifestError(f"{missing[0]}: no first rating in {file}; predict it, or leave the file out")
+    return [table[path] for path in paths]
 
 
 def rows(
@@ -113,18 +114,23 @@ def rows(
         "size": list(size),
         "faults": [fault_to_row(fault) for fault in sample.faults],
     }
-    region, rounds = FULL, []
-    for number, (rationale, answer) in enumerate(conversation(known, rng), 1):
-        rounds.append(_round(region, answer, render_reply(rationale, answer, number)))
-        region = answer.region or FULL
-    lines = [{**about, "rounds": rounds}]
+    lines = [{**about, "rounds": rounds_of(conversation(known, rng))}]
     if rng.random() < score_only_share:
-        answer = score_only_answer(known)
-        lines.append({**about, "rounds": [_round(FULL, answer, render_reply(None, answer, 1))]})
+        lines.append({**about, "rounds": rounds_of([(None, score_only_answer(known))])})
     return lines
 
 
-def _round(region: Region, answer: Answer, reply: str) -> dict[str, Any]:
+def rounds_of(told: Sequence[tuple[Rationale | None, Answer]]) -> list[dict[str, Any]]:
+    """Return the rounds of a conversation as JSON objects; each round after the first shows the box asked for."""
+    region, rounds = FULL, []
+    for number, (rationale, answer) in enumerate(told, 1):
+        rounds.append(round_of(region, answer, render_reply(rationale, answer, number)))
+        region = answer.region or FULL
+    return rounds
+
+
+def round_of(region: Region, answer: Answer, reply: str) -> dict[str, Any]:
+    """Return one round as a JSON object. region: what its view shows."""
     return {
         "region": region.to_list(),
         "rating": round(answer.rating, 4),

@@ -14,8 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the commands of `snellen data` and their options."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     build = commands.add_parser("build", help="write one conversation per picture, from its MOS and known faults")
-    build.add_argument("manifests", metavar="MANIFEST", type=Path, nargs="+", help="JSON lines: path, mos, faults, ...")
+    build.add_argument("manifests", metavar="MANIFEST", type=Path, nargs="*", help="JSON lines: path, mos, faults, ...")
     build.add_argument("--out", metavar="FILE", type=Path, required=True, help="JSON lines to write")
+    build.add_argument(
+        "--teacher", metavar="SOURCE", help="labels:FILE, fault labels (or labels:biq2021, labels:live_challenge)"
+    )
     build.add_argument(
         "--first", metavar="FILE", type=Path,
         help="ratings of the first round, JSON lines: path, rating, std (default: predicted from measured features)",
@@ -41,9 +44,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _build(args: argparse.Namespace) -> int:
     from snellen.data.build import build
-    from snellen.data.sample import ManifestError
+    from snellen.data.teacher_labels import build_from_labels
     from snellen.terminal import Progress
 
+    kind, _, source = (args.teacher or "").partition(":")
+    if args.teacher is not None and (kind != "labels" or not source):
+        raise UsageError(f"--teacher is labels:FILE, not {args.teacher!r}")
+    if not args.manifests and kind != "labels":
+        raise UsageError("name a manifest of pictures; only --teacher labels:FILE does without")
     check_writable(args.out)
     with ExitStack() as closing:
         progress: Progress | None = None
@@ -55,10 +63,12 @@ def _build(args: argparse.Namespace) -> int:
             progress.advance()
 
         try:
-            count = build(
-                args.manifests, args.out, seed=args.seed, first=args.first, limit=args.limit, on_progress=advance
-            )
-        except (ManifestError, OSError) as error:
+            settings = {"seed": args.seed, "first": args.first, "limit": args.limit, "on_progress": advance}
+            if kind == "labels":
+                count = build_from_labels(source, args.out, args.manifests, **settings)
+            else:
+                count = build(args.manifests, args.out, **settings)
+        except (ValueError, OSError) as error:
             raise UsageError(str(error)) from error
     if not args.quiet:
         print(f"{args.out}: {count} conversations", file=sys.stderr)

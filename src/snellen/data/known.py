@@ -45,6 +45,7 @@ class Known:
         faults: what was applied; empty for clean pictures and for pictures as found.
         real: rated as found: its faults are not known, and its issues come from the measurements.
         crop: region of the second view; None lets `crop_region` choose.
+        labelled: true issues that somebody labelled, worst first; None where nobody did.
     """
 
     label: float
@@ -54,6 +55,7 @@ class Known:
     faults: tuple[Fault, ...] = ()
     real: bool = False
     crop: Region | None = None
+    labelled: tuple[Issue, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, rating in (("label", self.label), ("first_rating", self.first_rating)):
@@ -62,7 +64,10 @@ class Known:
 
     @property
     def issues(self) -> tuple[Issue, ...]:
-        """True issues, worst first: the applied faults, or of a picture as found what its measurements justify."""
+        """True issues, worst first: labelled ones, else the applied faults, else what the measurements of a picture as
+        found justify."""
+        if self.labelled is not None:
+            return self.labelled
         if self.real:
             return derived_issues(self.measured, self.label)
         found = [Issue(fault.kind, int(fault.severity + 0.5), to_grid(fault.region)) for fault in self.faults]
