@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,8 @@ from snellen.assessment import Assessment, AssessmentError, Step
 from snellen.backend import Backend, BackendError, Reply, Sampling, open_backend
 from snellen.damage import is_plain, severity
 from snellen.image import GRID, TILE, ImageError, Picture, View, load, resample
-from snellen.protocol import DEFAULT_QUESTION, open_protocol
+from snellen.options import ModelOptions, flag
+from snellen.protocol import Protocol, open_protocol
 from snellen.region import FULL, Region
 from snellen.reply import Issue, ReplyError, parse_rating
 from snellen.vocabulary import verdict
@@ -43,14 +44,15 @@ class Assessor:
         max_rounds: the most rounds; the first shows the whole picture.
         batch_size: pictures per batch.
         score_only: one round without a rationale, see `Backend.rate`; `max_rounds` and `sampling` have no effect.
-        sampling: decoding parameters; greedy by default.
+        sampling: decoding parameters, or some of them by name; the rest is the protocol's.
         zoom: zoom policy instead of the protocol's own.
-        question: the question that the first turn asks.
+        question: the question that the first turn asks; None for the protocol's.
+        options: how a vision-language model is opened; only where `model` is a name.
         max_megapixels: larger pictures are refused.
         allow_damaged: assess what can be decoded of a damaged file, and list `corruption`; otherwise it is an error.
 
     Raises:
-        ValueError: unknown model or protocol, or settings out of range.
+        ValueError: unknown model or protocol, settings out of range, or settings that the model does not have.
         BackendError: the model cannot be opened; while assessing: it does not answer.
     """
 
@@ -61,25 +63,29 @@ class Assessor:
         max_rounds: int = 2,
         batch_size: int = 8,
         score_only: bool = False,
-        sampling: Sampling | None = None,
+        sampling: Sampling | Mapping[str, float] | None = None,
         *,
         zoom: Zoom | None = None,
-        question: str = DEFAULT_QUESTION,
+        question: str | None = None,
+        options: ModelOptions | None = None,
         max_megapixels: float = 100.0,
         allow_damaged: bool = False,
     ) -> None:
         if max_rounds < 1 or batch_size < 1:
             raise ValueError("max_rounds and batch_size are at least 1")
+        self.backend = model if isinstance(model, Backend) else open_backend(model, options=options)
+        if not self.backend.reads_prompts:
+            _refuse_prompts(self.backend.name, protocol, question, sampling)
         self.protocol = open_protocol(protocol)
         if self.protocol.max_rounds is not None and max_rounds > self.protocol.max_rounds:
             raise ValueError(f"protocol {protocol} has at most {self.protocol.max_rounds} rounds, not {max_rounds}")
-        self.backend = model if isinstance(model, Backend) else open_backend(model)
         self.max_rounds = 1 if score_only else max_rounds
         self.batch_size = batch_size
         self.score_only = score_only
-        self.sampling = sampling or Sampling()
+        self.sampling = _sampling(sampling, self.protocol)
         self.zoom: Zoom = zoom or ZOOM_PRESETS[protocol]
-        self.question = question
+        self.question = question or self.protocol.question
+        self.settings = _settings(sampling, question, options)
         self.max_megapixels = max_megapixels
         self.allow_damaged = allow_damaged
 
@@ -217,7 +223,8 @@ class Assessor:
             "model": self.backend.name,
             "model_version": self.backend.version,
             "protocol": self.protocol.name,
-            "question": self.question,
+            "question": self.question if self.backend.reads_prompts else None,
+            "options": self.settings,
             "rounds": len(steps),
             "max_rounds": self.max_rounds,
             "score_only": self.score_only,
@@ -226,6 +233,38 @@ class Assessor:
             "sampling": None if self.score_only else asdict(self.sampling),
             "picture": {"width": picture.width, "height": picture.height},
         }
+
+
+def _sampling(given: Sampling | Mapping[str, float] | None, protocol: Protocol) -> Sampling:
+    if isinstance(given, Sampling):
+        return given
+    try:
+        return replace(protocol.sampling, **(given or {}))  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ValueError(f"sampling has unknown fields: {error}") from error
+
+
+def _settings(
+    sampling: Sampling | Mapping[str, float] | None, question: str | None, options: ModelOptions | None
+) -> dict[str, Any]:
+    """Return what was set by hand and may move a score, by name: sampling, question, options of the model."""
+    drawn = asdict(sampling) if isinstance(sampling, Sampling) else dict(sampling or {})
+    asked = {} if question is None else {"question": question}
+    opened = options.given() if options else {}
+    return drawn | asked | {name: value for name, value in opened.items() if name not in ("timeout", "concurrency")}
+
+
+def _refuse_prompts(
+    name: str, protocol: str, question: str | None, sampling: Sampling | Mapping[str, float] | None
+) -> None:
+    """Raise ValueError for a prompt's settings: they would be recorded although the model does not read them."""
+    if protocol != "snellen":
+        raise ValueError(f"{name} reads no prompt, so protocol {protocol} has no effect on it; leave --protocol out")
+    if question is not None:
+        raise ValueError(f"{name} reads no prompt, so a question has no effect on it; leave --question out")
+    if isinstance(sampling, Mapping) and sampling:
+        named = ", ".join(flag(one) for one in sampling)
+        raise ValueError(f"{name} draws nothing at random and writes no tokens; leave {named} out")
 
 
 def _shows_more(crop: Region, views: Sequence[View]) -> bool:

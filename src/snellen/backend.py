@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from snellen.options import ModelOptions, Sampling
 from snellen.protocol import Conversation, Turn
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ __all__ = [
     "Turn",
     "model_folder",
     "open_backend",
+    "seeds",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -42,35 +46,13 @@ RATING_GRID: Floats = np.round(np.arange(100, 501) / 100.0, 2)
 RATING_GRID.setflags(write=False)
 SNELLEN_1 = Path(__file__).parent / "snellen1" / "weights"
 """Folder of the bundled model."""
+HF_OPTIONS = ("long_side", "min_pixels", "max_pixels", "device", "device_map", "dtype", "attention", "revision")
+OPENAI_OPTIONS = ("long_side", "timeout", "concurrency")
+"""The fields of `ModelOptions` that hf: and openai: models have."""
 
 
 class BackendError(RuntimeError):
     """A model could not be opened or did not answer. The message states what happened and what to do."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Decoding parameters.
-
-    Attributes:
-        temperature: 0 is greedy decoding, and `top_p` and `seed` then have no effect.
-        top_p: nucleus sampling threshold, in (0, 1].
-        max_tokens: the most tokens of one reply.
-        seed: seed of the random generator.
-    """
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    max_tokens: int = 512
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.temperature >= 0.0:
-            raise ValueError(f"temperature is 0 or more, not {self.temperature}")
-        if not 0.0 < self.top_p <= 1.0:
-            raise ValueError(f"top_p is above 0 and at most 1, not {self.top_p}")
-        if self.max_tokens < 1:
-            raise ValueError(f"max_tokens is at least 1, not {self.max_tokens}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +161,26 @@ class Reply:
         return Turn("assistant", self.text, (), self.token_ids, self.logprobs)
 
 
+def seeds(conversations: Sequence[Conversation], seed: int) -> list[int]:
+    """Return a seed for each conversation, 0 to 2**31 - 1, from `seed`, its content and how often it came before.
+
+    A reply that is drawn with it does not depend on the rest of the batch, and equal conversations, as in a group of
+    rollouts, get different replies.
+    """
+    found: Counter[int] = Counter()
+    result = []
+    for conversation in conversations:
+        mark = zlib.crc32(str(seed).encode())
+        for turn in conversation:
+            mark = zlib.crc32(f"{turn.role}\0{turn.text}\0".encode(), mark)
+            for view in turn.views:
+                mark = zlib.crc32(np.ascontiguousarray(view.picture.pixels), mark)
+                mark = zlib.crc32(str(view.region).encode(), mark)
+        result.append(zlib.crc32(str(found[mark]).encode(), mark) & 0x7FFFFFFF)
+        found[mark] += 1
+    return result
+
+
 class Backend(ABC):
     """A model that continues conversations.
 
@@ -187,12 +189,14 @@ class Backend(ABC):
         version: exact version or checksum, for provenance.
         calibration: fitted conformal interval for its scores, None where it has none.
         plain_ratings: names that `plain_rating` takes: regression outputs that evaluation uses as baselines.
+        reads_prompts: False where a model judges the views alone, whatever the prompt and the sampling are.
     """
 
     name: str
     version: str
     calibration: Calibration | None = None
     plain_ratings: tuple[str, ...] = ()
+    reads_prompts: bool = True
 
     @abstractmethod
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
@@ -305,19 +309,22 @@ def model_folder(model: str | Path) -> Path | None:
     return folder if (folder / "card.json").is_file() else None
 
 
-def open_backend(model: str | Path, *, threads: int | None = None) -> Backend:
+def open_backend(model: str | Path, *, threads: int | None = None, options: ModelOptions | None = None) -> Backend:
     """Open a model.
 
     Args:
         model: "snellen-1" (bundled), a folder with card.json (a model of the same format), "hf:PATH" (transformers),
             "openai:URL#MODEL" (a chat completions server) or "scripted:FILE" (fixed replies).
         threads: threads of a model of snellen-1's format, None for all that it can use; others ignore it.
+        options: how a vision-language model is opened.
 
     Raises:
-        ValueError: `model` has none of these forms.
+        ValueError: `model` has none of these forms, or not one of the options that are set.
         BackendError: the model cannot be opened.
     """
     kind, _, rest = str(model).partition(":")
+    options = options or ModelOptions()
+    options.require({"hf": HF_OPTIONS, "openai": OPENAI_OPTIONS}.get(kind, ()), str(model))
     if model == "snellen-1" or model_folder(model) is not None:
         from snellen.backends.onnx import Snellen1Backend
 

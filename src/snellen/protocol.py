@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from snellen.options import Sampling
 from snellen.reply import TAGS, VIEW_MARK, Parsed, parse_reply, render_box
 from snellen.vocabulary import KINDS
 
@@ -69,6 +70,14 @@ class Protocol(typing.Protocol):
     def max_rounds(self) -> int | None:
         """The most rounds that the protocol allows; None without limit."""
 
+    @property
+    def question(self) -> str:
+        """Question that is asked where the user gives none."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """Decoding parameters where the user gives none."""
+
     def conversation(self, question: str, views: Sequence[View], replies: Sequence[Turn]) -> Conversation:
         """Return the conversation for the next reply.
 
@@ -87,6 +96,8 @@ class SnellenProtocol:
 
     name = "snellen"
     max_rounds: int | None = None
+    question = DEFAULT_QUESTION
+    sampling = Sampling()
 
     def conversation(self, question: str, views: Sequence[View], replies: Sequence[Turn]) -> Conversation:
         """See `Protocol.conversation`."""
@@ -110,6 +121,8 @@ class ZoomIqaProtocol:
 
     name = "zoom-iqa"
     max_rounds: int | None = 2
+    question = DEFAULT_QUESTION
+    sampling = Sampling()
 
     def __init__(self) -> None:
         try:

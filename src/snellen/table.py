@@ -27,6 +27,7 @@ class ScoreRow:
         width, height: px, upright.
         error: a code, None where there is a score.
         model: name and version.
+        options: what was set for a vision-language model (sampling, question, sizes), a JSON object; None for nothing.
     """
 
     path: str
@@ -45,12 +46,13 @@ class ScoreRow:
     protocol: str = ""
     max_rounds: int = 0
     score_only: bool = False
+    options: str | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(ScoreRow))
-SETTINGS = ("model", "protocol", "max_rounds", "score_only")
+SETTINGS = ("model", "protocol", "max_rounds", "score_only", "options")
 """Columns that are the same for all pictures of a table."""
-TEXT = ("path", "label", "error", "problem", "model", "protocol")
+TEXT = ("path", "label", "error", "problem", "model", "protocol", "options")
 """Columns of text; cells of the others are JSON in CSV."""
 
 _NOT_TEXT = re.compile(r"[\ud800-\udfff]|\\(?=ud[89a-f][0-9a-f]{2}|x5c)")
@@ -92,14 +94,19 @@ def read_table(out: Path) -> list[ScoreRow]:
         if suffix == ".csv":
             with out.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
                 cells = list(csv.DictReader(file))
-            return [ScoreRow(**{name: _from_cell(name, row[name]) for name in COLUMNS}) for row in cells]
+            return [ScoreRow(**{name: _from_cell(name, row[name]) for name in _columns(row)}) for row in cells]
         if suffix == ".jsonl":
             lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
         else:
             lines = [_unescape(line) for line in _parquet().read_table(out).to_pylist()]
-        return [ScoreRow(**{name: line[name] for name in COLUMNS}) for line in lines]
+        return [ScoreRow(**{name: line[name] for name in _columns(line)}) for line in lines]
     except (ValueError, KeyError, TypeError, OSError, csv.Error) as error:
         raise UsageError(f"{out} is no table of scores ({error!r}); write to another file") from error
+
+
+def _columns(row: dict[str, Any]) -> list[str]:
+    """Return the columns to read: all of them, but `options` only where the row has it; tables before 0.16 do not."""
+    return [name for name in COLUMNS if name in row or name != "options"]
 
 
 def _to_cell(value: Any) -> str:

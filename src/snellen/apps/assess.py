@@ -17,6 +17,7 @@ from rich.text import Text
 from snellen.assessment import Assessment, Step
 from snellen.assessor import Assessor
 from snellen.draw import place
+from snellen.options import add_vlm_options, assessor_options
 from snellen.report import Report
 from snellen.terminal import Progress, is_ascii, open_console
 from snellen.usage import (
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_max_megapixels(parser)
     add_allow_damaged(parser)
     parser.add_argument("--quiet", action="store_true", help="one line per picture, no progress bar")
+    add_vlm_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,6 +93,7 @@ def _assessor(args: argparse.Namespace) -> Assessor:
             args.score_only,
             max_megapixels=args.max_megapixels,
             allow_damaged=args.allow_damaged,
+            **assessor_options(args),
         )
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -22,6 +22,7 @@ from snellen.assessor import Assessor
 from snellen.backend import BackendError, open_backend
 from snellen.fileformat import PICTURE_SUFFIXES, is_picture
 from snellen.lock import lock
+from snellen.options import ModelOptions, add_vlm_options, assessor_options
 from snellen.table import SETTINGS, ScoreRow, check_table, read_table, write_table
 from snellen.terminal import Progress
 from snellen.usage import (
@@ -76,12 +77,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_max_megapixels(parser)
     add_allow_damaged(parser)
     add_quiet(parser)
+    add_vlm_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Score the folder; return the exit code."""
     if args.retry_errors and not args.resume:
         raise UsageError("--retry-errors continues a table; add --resume")
+    try:
+        options = assessor_options(args)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     shown: set[str] = set()
     progress: Progress | None = None
     found = find_pictures(args.folder)
@@ -116,6 +122,7 @@ def run(args: argparse.Namespace) -> int:
                 score_only=args.score_only,
                 max_megapixels=args.max_megapixels,
                 allow_damaged=args.allow_damaged,
+                **options,
             )
     except BackendError as error:
         raise BackendError(f"{error}; rows that were written are kept, continue with --resume") from error
@@ -228,7 +235,8 @@ def _drop_listed_folders(rows: dict[str, ScoreRow], folder: Path, problems: dict
 
 def _open(model: str, options: dict[str, Any], threads: int | None = None) -> Assessor:
     try:
-        return Assessor(open_backend(model, threads=threads), **options)
+        opened: ModelOptions | None = options.get("options")
+        return Assessor(open_backend(model, threads=threads, options=opened), **options)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -240,6 +248,7 @@ def _settings(assessor: Assessor) -> dict[str, Any]:
         "protocol": assessor.protocol.name,
         "max_rounds": assessor.max_rounds,
         "score_only": assessor.score_only,
+        "options": json.dumps(assessor.settings, sort_keys=True) if assessor.settings else None,
     }
 
 

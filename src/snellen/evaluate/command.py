@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from snellen.options import add_vlm_options, assessor_options
 from snellen.usage import FAILED, OK, UsageError, add_model_options, add_quiet, complain, positive
 
 DESCRIPTION = """\
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes of one thread (default: 1)")
     parser.add_argument("--resume", action="store_true", help="continue the run in DIR, or add to it")
     add_quiet(parser)
+    add_vlm_options(parser)
     parser.set_defaults(task=run_evaluate)
     parser.usage = "snellen evaluate --data DATA ... --out DIR [options]\n       snellen evaluate diff A B [--json]"
     commands = parser.add_subparsers(title="compare two runs", metavar="diff", prog="snellen evaluate")
@@ -113,9 +115,17 @@ def run_evaluate(args: argparse.Namespace) -> int:
         raise UsageError("--data and --out are needed; see snellen evaluate --help")
     bars = _Bars(args.quiet)
     try:
+        given = assessor_options(args)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    options = Options(
+        args.model, args.protocol, args.batch_size, sampling=given["sampling"] or {}, question=given["question"],
+        options=given["options"],
+    )  # fmt: skip
+    try:
         with bars.open:
             evaluate(
-                [open_data(text) for text in args.data], args.out, Options(args.model, args.protocol, args.batch_size),
+                [open_data(text) for text in args.data], args.out, options,
                 suites=args.suite or DEFAULT, modes=[ONLY] if args.score_only else args.modes, baselines=args.baselines,
                 max_samples=args.max_samples, baseline_samples=args.baseline_samples, workers=args.workers,
                 resume=args.resume, command=["snellen", *sys.argv[1:]], on_progress=bars.update,

@@ -60,7 +60,7 @@ def evaluate(
     """
     options, limits = options or Options(), dict(baseline_samples or {})
     opened = [open_suite(name) for name in suites]
-    model = open_once(options.model)
+    model = open_once(options)
     chosen = (*_checked_modes(modes), *model.plain_ratings, *_checked_baselines(baselines))
     todo = {one.name: thin(one.jobs(sets, chosen, out), max_samples) for one in opened}
     todo = {name: limit_baselines(jobs, sets, limits) for name, jobs in todo.items()}
@@ -152,6 +152,7 @@ def _run_facts(model: Backend, options: Options, rows: Rows, sets: Sequence[Data
         **surroundings(),
         "model": {"name": model.name, "version": model.version, "weights_sha256": weights_of(options.model)},
         "protocol": options.protocol,
+        "options": options.settings,
         "baselines": {r.mode: r.model for those in rows.values() for r in those if is_external(r.mode) and r.model},
         "seed": SEED,
         "batch": options.batch,

@@ -31,6 +31,7 @@ class SharedFirstRound(Backend):
         self.backend = backend
         self.name, self.version = backend.name, backend.version
         self.calibration, self.plain_ratings = backend.calibration, backend.plain_ratings
+        self.reads_prompts = backend.reads_prompts
         self.views: dict[Picture, View] = {}
         self.replies: dict[Picture, Reply] = {}
 

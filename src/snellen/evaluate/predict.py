@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,8 @@ from snellen.evaluate.journal import append, open_journal
 from snellen.evaluate.modes import CONTROLS, ONE, ONLY, ControlCrop, SharedFirstRound
 from snellen.evaluate.rows import Row, RowId, rounds_of
 from snellen.image import ImageError, Picture, load
+from snellen.options import ModelOptions
+from snellen.protocol import open_protocol
 from snellen.usage import UsageError
 from snellen.workers import run_batches
 from snellen.zoom import ZOOM_PRESETS
@@ -75,25 +77,37 @@ class Options:
         protocol: "snellen" or "zoom-iqa".
         batch: pictures per batch.
         max_megapixels: larger pictures are refused.
+        sampling, question, options: those of `Assessor`, for vision-language models; sampling by name.
     """
 
     model: str | Backend = "snellen-1"
     protocol: str = "snellen"
     batch: int = 8
     max_megapixels: float = 100.0
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    question: str | None = None
+    options: ModelOptions = ModelOptions()
+
+    @property
+    def settings(self) -> str:
+        """What is set of sampling, question and options, as JSON; empty for nothing."""
+        asked = {} if self.question is None else {"question": self.question}
+        given = {**self.sampling, **asked, **self.options.given()}
+        return json.dumps(given, sort_keys=True) if given else ""
 
 
-def open_once(model: str | Backend, threads: int = 1) -> Backend:
-    """Return a model, opened once per process by `open_backend`; UsageError for an unknown name."""
+def open_once(options: Options, threads: int = 1) -> Backend:
+    """Return the model of a run, opened once per process by `open_backend`; UsageError for an unknown name."""
+    model = options.model
     if isinstance(model, Backend):
         return model
-    return _open(model, 1 if model_folder(model) is None else threads)
+    return _open(model, 1 if model_folder(model) is None else threads, options.options)
 
 
 @lru_cache(maxsize=2)
-def _open(model: str, threads: int) -> Backend:
+def _open(model: str, threads: int, options: ModelOptions) -> Backend:
     try:
-        return open_backend(model, threads=threads)
+        return open_backend(model, threads=threads, options=options)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -107,7 +121,8 @@ def identity(backend: Backend, options: Options) -> str:
     """Return the text that tells one run's rows from another's: model, weights, calibration, protocol, batch size."""
     known = [weights_of(options.model) or "", str(backend.calibration)]
     mark = hashlib.sha256(" ".join(known).encode()).hexdigest()[:12]
-    return f"{backend.name} {backend.version} ({mark}), protocol {options.protocol}, batch {options.batch}"
+    known_run = f"{backend.name} {backend.version} ({mark}), protocol {options.protocol}, batch {options.batch}"
+    return known_run + (f", {options.settings}" if options.settings else "")
 
 
 def weights_of(model: str | Backend) -> str | None:
@@ -141,7 +156,7 @@ def predict(
         raise ValueError("several workers need a model by name, as each opens its own")
     jobs = _unique(jobs)
     journal = out / "journal.jsonl"
-    known = open_journal(journal, identity(open_once(options.model), options), resume)
+    known = open_journal(journal, identity(open_once(options), options), resume)
     total = sum(len(job.modes) for job in jobs)
     done = len({row_id for job in jobs for row_id in job.row_ids} & known.keys())
     on_progress(done, total)
@@ -227,7 +242,7 @@ def _failed(job: Job, mode: str, code: str, problem: str) -> Row:
 
 def _score(part: Sequence[tuple[Job, Picture]], reading: float) -> list[Row]:
     """Return the rows of pictures of one batch. reading: seconds that it took to load them."""
-    shared = SharedFirstRound(open_once(_options.model, part[0][0].threads))
+    shared = SharedFirstRound(open_once(_options, part[0][0].threads))
     rows: list[Row] = []
     for number, mode in enumerate(part[0][0].modes):
         began = time.perf_counter()
@@ -262,7 +277,10 @@ def _by_model(part: Sequence[tuple[Job, Picture]], mode: str, shared: SharedFirs
 def _assess(
     part: Sequence[tuple[Job, Picture]], mode: str, shared: SharedFirstRound, zoom: ControlCrop | None
 ) -> list[Assessment]:
-    seed = part[0][0].seed
+    sampling: Sampling | Mapping[str, float] = _options.sampling
+    if (seed := part[0][0].seed) is not None:
+        own = asdict(open_protocol(_options.protocol).sampling) | {"temperature": 1.0} | dict(sampling)
+        sampling = Sampling(**own | {"seed": seed + own["seed"]})
     assessor = Assessor(
         shared,
         _options.protocol,
@@ -270,7 +288,8 @@ def _assess(
         max_rounds=1 if mode == ONE else 2,
         batch_size=len(part),
         score_only=mode == ONLY,
-        sampling=None if seed is None else Sampling(temperature=1.0, seed=seed),
+        sampling=sampling,
+        question=_options.question,
         max_megapixels=_options.max_megapixels,
     )
     return assessor.assess([picture for _, picture in part])
