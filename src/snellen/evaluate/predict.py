@@ -279,7 +279,7 @@ def _assess(
 ) -> list[Assessment]:
     sampling: Sampling | Mapping[str, float] = _options.sampling
     if (seed := part[0][0].seed) is not None:
-        own = asdict(open_protocol(_options.protocol).sampling) | {"temperature": 1.0} | dict(sampling)
+        own = asdict(open_protocol(_options.protocol).sampling) | {"temperature": 1.0, **_options.sampling}
         sampling = Sampling(**own | {"seed": seed + own["seed"]})
     assessor = Assessor(
         shared,
