@@ -21,6 +21,7 @@ def authors_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         (package / "__init__.py").touch()
     (folder / "protocol.py").write_text(
         'STAGE1_PROMPT = "Rate it: {{json}}. {question}"\nSTAGE2_PROMPT = "Look again: {{json}}. {question}\\n"\n'
+        'RANDOM_QUESTIONS = ("How good is it?", "Rate it.", "Your opinion?")\n'
     )
     monkeypatch.syspath_prepend(tmp_path)
     loaded = [name for name in sys.modules if name.split(".")[0] == "zoomiqa"]

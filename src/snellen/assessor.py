@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
@@ -46,7 +47,7 @@ class Assessor:
         score_only: one round without a rationale, see `Backend.rate`; `max_rounds` and `sampling` have no effect.
         sampling: decoding parameters, or some of them by name; the rest is the protocol's.
         zoom: zoom policy instead of the protocol's own.
-        question: the question that the first turn asks; None for the protocol's.
+        question: the question that the first turn asks; None for one of the protocol's.
         options: how a vision-language model is opened; only where `model` is a name.
         max_megapixels: larger pictures are refused.
         allow_damaged: assess what can be decoded of a damaged file, and list `corruption`; otherwise it is an error.
@@ -84,7 +85,7 @@ class Assessor:
         self.score_only = score_only
         self.sampling = _sampling(sampling, self.protocol)
         self.zoom: Zoom = zoom or ZOOM_PRESETS[protocol]
-        self.question = question or self.protocol.question
+        self.question = question
         self.settings = _settings(sampling, question, options)
         self.max_megapixels = max_megapixels
         self.allow_damaged = allow_damaged
@@ -141,7 +142,7 @@ class Assessor:
                 break
             conversations = [
                 self.protocol.conversation(
-                    self.question,
+                    self.question_for(pictures[index]),
                     [*(step.view for step in runs[index]), view],
                     [step.reply.turn() for step in runs[index]],
                 )
@@ -159,6 +160,13 @@ class Assessor:
             views = {index: pictures[index].view(crop) for index, crop in crops.items() if crop is not None}
         return runs
 
+    def question_for(self, picture: Picture) -> str:
+        """Return the question that is asked about a picture; without one of the user's it depends on the pixels."""
+        questions = (self.question,) if self.question else self.protocol.questions
+        if len(questions) == 1:
+            return questions[0]
+        return questions[zlib.crc32(picture.pixels.tobytes()) % len(questions)]
+
     def _step(self, number: int, view: View, reply: Reply, before: Sequence[Step]) -> Step:
         """Return round `number` (from 1): the parsed reply and the crop that it leads to."""
         try:
@@ -166,10 +174,20 @@ class Assessor:
                 rating = parse_rating(reply.text) if reply.rating is None else None
                 return Step(view, reply, rating=rating)
             whole = before[0].view if before else view
-            parsed = self.protocol.parse(reply.text, number, self.backend.box_scale(whole))
+            size = (view.picture.width, view.picture.height)
+            parsed = self.protocol.parse(reply.text, number, self.backend.box_scale(whole), size)
         except ReplyError as error:
             return Step(view, reply, error=self._reply_error(error, reply))
-        step = Step(view, reply, parsed, parsed.answer.rating)
+        step = self._zoomed(Step(view, reply, parsed, parsed.answer.rating), number, before)
+        if step.score is None and step.zoom is None and step.error is None:
+            problem = "the reply asks for a crop that is not shown, and its own rating cannot be used"
+            return replace(step, error=AssessmentError("bad_rating", problem, "allow two rounds"))
+        return step
+
+    def _zoomed(self, step: Step, number: int, before: Sequence[Step]) -> Step:
+        """Return the step of round `number` with the crop that follows it, or the reason why none does."""
+        assert step.parsed is not None
+        parsed, view = step.parsed, step.view
         if parsed.answer.tool == "final":
             return step
         if number == self.max_rounds:
@@ -179,7 +197,7 @@ class Assessor:
             crop = self.zoom.settle(asked, picture.width, picture.height)
         except ValueError as error:
             return replace(step, error=AssessmentError("invalid_box", str(error), "use the protocol's own zoom policy"))
-        if not _shows_more(crop, [*(earlier.view for earlier in before), view]):
+        if not self.protocol.native and not _shows_more(crop, [*(earlier.view for earlier in before), view]):
             return replace(step, note="asked for a crop that would show no new pixels")
         note = "asked for a crop with an invalid box; the zoom policy chose one" if asked is None else None
         return replace(step, zoom=crop, note=note)
@@ -223,7 +241,7 @@ class Assessor:
             "model": self.backend.name,
             "model_version": self.backend.version,
             "protocol": self.protocol.name,
-            "question": self.question if self.backend.reads_prompts else None,
+            "question": self.question_for(picture) if self.backend.reads_prompts else None,
             "options": self.settings,
             "rounds": len(steps),
             "max_rounds": self.max_rounds,

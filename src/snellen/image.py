@@ -160,11 +160,31 @@ class View:
 
     Attributes:
         region: part of the picture.
-        picture: the picture, for backends that cut their own view; see ``resample``.
+        picture: the picture.
+        fit: (width, height), px, that `shown` scales the region to fit into, up or down; None: see there.
     """
 
     region: Region
     picture: Picture
+    fit: tuple[int, int] | None = None
+
+    def shown(self, long_side: int) -> NDArray[np.uint8]:
+        """Return the pixels for a backend with an encoder of its own, (h, w, 3) uint8.
+
+        Without `fit` the region is scaled down to a long side of ``long_side`` px, never up. With `fit` it is scaled by
+        LANCZOS until one side is that of `fit`, and ``long_side`` has no effect: protocol zoom-iqa shows native pixels,
+        and crops enlarged.
+        """
+        if self.fit is None:
+            return resample(self.picture, self.region, long_side)
+        height, width = self._cut.shape[:2]
+        if (width, height) == self.fit:
+            return np.ascontiguousarray(self._cut)
+        ratio = width / height
+        wide = ratio > self.fit[0] / self.fit[1]
+        size = (self.fit[0], int(self.fit[0] / ratio)) if wide else (int(self.fit[1] * ratio), self.fit[1])
+        image = Image.fromarray(np.ascontiguousarray(self._cut))
+        return np.array(image.resize((max(1, size[0]), max(1, size[1])), Image.Resampling.LANCZOS))
 
     @cached_property
     def overview(self) -> NDArray[np.uint8]:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import importlib
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from snellen.options import Sampling
-from snellen.reply import TAGS, VIEW_MARK, Parsed, parse_reply, render_box
+from snellen.reply import TAGS, VIEW_MARK, Parsed, ReplyError, parse_reply, render_box
 from snellen.vocabulary import KINDS
+from snellen.zoomiqa_reply import parse_zoomiqa
 
 if TYPE_CHECKING:
     from snellen.image import View
     from snellen.region import Region
 
 DEFAULT_QUESTION = "How good is the technical quality of this picture?"
+QUESTION_MARK = "<|image|>"
+"""Mark of the picture in questions of the Zoom-IQA authors' annotation files; their first prompt leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ class Protocol(typing.Protocol):
         """The most rounds that the protocol allows; None without limit."""
 
     @property
-    def question(self) -> str:
-        """Question that is asked where the user gives none."""
+    def questions(self) -> tuple[str, ...]:
+        """Questions for a user who gives none; one is drawn for each picture, by its pixels."""
 
     @property
     def sampling(self) -> Sampling:
@@ -87,8 +90,25 @@ class Protocol(typing.Protocol):
             replies: one reply for each view before the newest.
         """
 
-    def parse(self, text: str, number: int, box_scale: tuple[float, float] | None = None) -> Parsed:
-        """Parse the reply of round `number` (from 1); see `parse_reply`."""
+    @property
+    def native(self) -> bool:
+        """True where views show native pixels and crops are enlarged: then every crop shows something new."""
+
+    def parse(
+        self,
+        text: str,
+        number: int,
+        box_scale: tuple[float, float] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> Parsed:
+        """Parse the reply of round `number` (from 1); raises `ReplyError`.
+
+        Args:
+            text: the reply.
+            number: number of the round.
+            box_scale: (width, height) of the picture in the model's own box units, see `parse_reply`.
+            size: (width, height) of the picture, px, see `parse_zoomiqa`.
+        """
 
 
 class SnellenProtocol:
@@ -96,8 +116,9 @@ class SnellenProtocol:
 
     name = "snellen"
     max_rounds: int | None = None
-    question = DEFAULT_QUESTION
+    questions = (DEFAULT_QUESTION,)
     sampling = Sampling()
+    native = False
 
     def conversation(self, question: str, views: Sequence[View], replies: Sequence[Turn]) -> Conversation:
         """See `Protocol.conversation`."""
@@ -107,50 +128,71 @@ class SnellenProtocol:
             turns += [reply, Turn("user", later_prompt(question, view.region), (view,))]
         return tuple(turns)
 
-    def parse(self, text: str, number: int, box_scale: tuple[float, float] | None = None) -> Parsed:
-        """See `Protocol.parse`."""
+    def parse(
+        self,
+        text: str,
+        number: int,
+        box_scale: tuple[float, float] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> Parsed:
+        """See `Protocol.parse` and `parse_reply`."""
         return parse_reply(text, number, box_scale=box_scale)
 
 
+@dataclass(frozen=True)
 class ZoomIqaProtocol:
-    """The wording of the Zoom-IQA authors, for their checkpoint. The prompts come from their installed package.
+    """The wording of the Zoom-IQA authors, for their checkpoint; `open_protocol` takes it from their installed package.
 
     As in their code, the history of the second round has the bare question as its first turn; the second prompt keeps
-    its unfilled placeholder, as in training; and the second turn shows the whole picture beside the crop.
+    its unfilled placeholder, as in training; and the second turn shows the whole picture beside the crop. Pictures are
+    shown in native pixels, a crop enlarged to fit the picture's size, the central crop for an invalid box as it is.
+
+    Attributes:
+        first_prompt: prompt of the first round, for `str.format` with `question`.
+        later_prompt: prompt of the second round, as it is sent.
+        questions: questions that they draw from.
+        sampling: theirs, but for the seed.
     """
 
-    name = "zoom-iqa"
-    max_rounds: int | None = 2
-    question = DEFAULT_QUESTION
-    sampling = Sampling()
+    first_prompt: str
+    later_prompt: str
+    questions: tuple[str, ...]
 
-    def __init__(self) -> None:
-        try:
-            module = importlib.import_module("zoomiqa.inference.protocol")
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.split(".")[0] != "zoomiqa":
-                raise
-            raise ModuleNotFoundError(
-                "protocol zoom-iqa takes its prompts from the Zoom-IQA authors' package, which is not installed; "
-                "run: pip install git+https://github.com/EthanLiang99/Zoom-IQA",
-                name=error.name,
-            ) from error
-        self.first_prompt = str(module.STAGE1_PROMPT)
-        self.later_prompt = str(module.STAGE2_PROMPT)
+    name: ClassVar[str] = "zoom-iqa"
+    max_rounds: ClassVar[int | None] = 2
+    native: ClassVar[bool] = True
+    sampling: ClassVar[Sampling] = Sampling(temperature=1.0, top_p=0.95, top_k=50, max_tokens=1024)
 
     def conversation(self, question: str, views: Sequence[View], replies: Sequence[Turn]) -> Conversation:
         """See `Protocol.conversation`; at most two views."""
         _check_history(question, views, replies)
         if len(views) > 2:
             raise ValueError("the zoom-iqa protocol has two rounds")
+        size = (views[0].picture.width, views[0].picture.height)
+        whole = replace(views[0], fit=size)
         if len(views) == 1:
-            return (Turn("user", self.first_prompt.format(question=question) + VIEW_MARK, tuple(views)),)
+            asked = question.replace(QUESTION_MARK, "")
+            return (Turn("user", self.first_prompt.format(question=asked) + VIEW_MARK, (whole,)),)
         shown = f"{self.later_prompt}Original image: {VIEW_MARK}Cropped Image: {VIEW_MARK}"
-        return (Turn("user", question), replies[0], Turn("user", shown, tuple(views)))
+        fit = size if self._asks_for_region(replies[0].text, size) else _native_size(views[1])
+        return (Turn("user", question), replies[0], Turn("user", shown, (whole, replace(views[1], fit=fit))))
 
-    def parse(self, text: str, number: int, box_scale: tuple[float, float] | None = None) -> Parsed:
-        """See `Protocol.parse`; as permissive as the authors' own parser, see `parse_reply`."""
-        return parse_reply(text, number, official=True, box_scale=box_scale)
+    def _asks_for_region(self, text: str, size: tuple[int, int]) -> bool:
+        """Return whether a first reply asks for a region; otherwise the central crop is shown in its place."""
+        try:
+            return self.parse(text, 1, size=size).answer.region is not None
+        except ReplyError:
+            return False
+
+    def parse(
+        self,
+        text: str,
+        number: int,
+        box_scale: tuple[float, float] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> Parsed:
+        """See `Protocol.parse` and `parse_zoomiqa`: boxes are fractions or pixels, whatever `box_scale` is."""
+        return parse_zoomiqa(text, number, size)
 
 
 def open_protocol(name: str) -> Protocol:
@@ -163,8 +205,22 @@ def open_protocol(name: str) -> Protocol:
     if name == "snellen":
         return SnellenProtocol()
     if name == "zoom-iqa":
-        return ZoomIqaProtocol()
+        return _zoomiqa()
     raise ValueError(f"unknown protocol {name!r}; use snellen or zoom-iqa")
+
+
+def _zoomiqa() -> ZoomIqaProtocol:
+    try:
+        module = importlib.import_module("zoomiqa.inference.protocol")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "zoomiqa":
+            raise
+        raise ModuleNotFoundError(
+            "protocol zoom-iqa takes its prompts from the Zoom-IQA authors' package, which is not installed; run: "
+            "pip install --no-deps git+https://github.com/EthanLiang99/Zoom-IQA (their pins exclude ours)",
+            name=error.name,
+        ) from error
+    return ZoomIqaProtocol(str(module.STAGE1_PROMPT), str(module.STAGE2_PROMPT), tuple(module.RANDOM_QUESTIONS))
 
 
 def _check_history(question: str, views: Sequence[View], replies: Sequence[Turn]) -> None:
@@ -172,6 +228,11 @@ def _check_history(question: str, views: Sequence[View], replies: Sequence[Turn]
         raise ValueError(f"a question cannot hold a protocol tag: {question!r}")
     if len(views) != len(replies) + 1:
         raise ValueError(f"{len(views)} views need {len(views) - 1} replies, not {len(replies)}")
+
+
+def _native_size(view: View) -> tuple[int, int]:
+    left, top, right, bottom = view.region.to_pixels(view.picture.width, view.picture.height)
+    return right - left, bottom - top
 
 
 def _answer_rules() -> str:

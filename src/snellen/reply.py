@@ -27,14 +27,13 @@ from snellen.reply_form import (
     find_sections,
     labels,
     take_apart,
-    unfenced,
 )
 from snellen.vocabulary import KINDS
 
 __all__ = [
     "FIRST_LABELS", "LATER_LABELS", "RATING_PREFIX", "REPAIRS", "REPLY_ERROR_CODES", "TAGS", "VIEW_MARK",
     "Answer", "Issue", "Parsed", "Rationale", "ReplyError", "Tool",
-    "labels", "parse_rating", "parse_reply", "render_box", "render_reply", "to_grid",
+    "labels", "parse_issues", "parse_rating", "parse_reply", "render_box", "render_reply", "to_grid",
 ]  # fmt: skip
 
 Tool = Literal["crop", "final"]
@@ -74,20 +73,22 @@ class Answer:
     Attributes:
         region: region of the next crop. None when `tool` is "final", or when the box is invalid: only protocol zoom-iqa
             accepts that, and its zoom policy then chooses the crop.
-        rating: 1..5.
+        rating: 1..5. None only beside a crop, with protocol zoom-iqa: the next round rates.
         tool: "crop" or "final".
         issues: claimed faults.
     """
 
     region: Region | None
-    rating: float
+    rating: float | None
     tool: Tool
     issues: tuple[Issue, ...] = ()
 
     def __post_init__(self) -> None:
         if self.tool not in ("crop", "final"):
             raise ValueError(f'tool is "crop" or "final", not {self.tool!r}')
-        if not 1.0 <= self.rating <= 5.0:
+        if self.rating is None and self.tool == "final":
+            raise ValueError("a final answer has a rating")
+        if self.rating is not None and not 1.0 <= self.rating <= 5.0:
             raise ValueError(f"rating is from 1 to 5, not {self.rating!r}")
         if self.tool == "final" and self.region is not None:
             raise ValueError("a final answer asks for no region")
@@ -160,6 +161,8 @@ def render_reply(rationale: Rationale | None, answer: Answer, number: int) -> st
     """Return the text of a reply of round `number` (from 1); `parse_reply` reads it back, to two decimals."""
     if answer.tool == "crop" and answer.region is None:
         raise ValueError("a crop needs a region")
+    if answer.rating is None:
+        raise ValueError("a reply states a rating")
     think = ""
     if rationale is not None:
         pairs = zip(labels(number), rationale.sections, strict=True)
@@ -174,9 +177,7 @@ def render_reply(rationale: Rationale | None, answer: Answer, number: int) -> st
     )
 
 
-def parse_reply(
-    text: str, number: int, *, official: bool = False, box_scale: tuple[float, float] | None = None
-) -> Parsed:
+def parse_reply(text: str, number: int, *, box_scale: tuple[float, float] | None = None) -> Parsed:
     """Parse a reply of round `number` (from 1).
 
     Accepted without repair: replies with only the three official keys (no issues), numbers before labels and remarks in
@@ -185,8 +186,6 @@ def parse_reply(
     Args:
         text: the reply.
         number: number of the round, which decides the section labels.
-        official: be as permissive as the Zoom-IQA authors' parser: any think text or none, an all-zero box is a final
-            answer, an invalid box gives region None.
         box_scale: (width, height) of the model's own box units; a box with a side over 1 is divided by them. None
             rejects such a box.
 
@@ -194,12 +193,9 @@ def parse_reply(
         ReplyError: the reply cannot be parsed.
     """
     repaired: list[str] = []
-    if official:
-        rationale, payload = _split_official(text, number, repaired)
-    else:
-        pieces = take_apart(text, repaired)
-        rationale, payload = _rationale(pieces, number, repaired), pieces.answer
-    answer = _parse_answer(payload, official, box_scale, repaired)
+    pieces = take_apart(text, repaired)
+    rationale = _rationale(pieces, number, repaired)
+    answer = _parse_answer(pieces.answer, box_scale, repaired)
     return Parsed(rationale, answer, tuple(dict.fromkeys(repaired)))
 
 
@@ -220,26 +216,6 @@ def _rationale(pieces: Pieces, number: int, repaired: list[str]) -> Rationale | 
     return rationale
 
 
-def _split_official(text: str, number: int, repaired: list[str]) -> tuple[Rationale | None, str]:
-    """Return rationale and answer; the authors' parser does not read the think text, so any is accepted."""
-    match = re.search(r"<answer>(.*)</answer>", text, re.DOTALL)
-    if text.count("<answer>") > 1 or text.count("</answer>") > 1:
-        raise ReplyError("two_answers", "the reply holds more than one <answer> or </answer>")
-    if match is None:
-        raise ReplyError("no_answer", "the reply holds no <answer>...</answer>")
-    outside = text[: match.start()] + text[match.end() :]
-    think = re.search(r"<think>(.*?)</think>", outside, re.DOTALL)
-    answer = unfenced(match[1], repaired)
-    if think is None:
-        drop(outside, repaired)
-        return None, answer
-    drop(outside[: think.start()] + outside[think.end() :], repaired)
-    try:
-        return _rationale(Pieces(think[1], True, answer), number, repaired), answer
-    except ReplyError:
-        return None, answer
-
-
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     result = dict(pairs)
     if len(result) != len(pairs):
@@ -247,7 +223,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return result
 
 
-def _parse_answer(payload: str, official: bool, box_scale: tuple[float, float] | None, repaired: list[str]) -> Answer:
+def _parse_answer(payload: str, box_scale: tuple[float, float] | None, repaired: list[str]) -> Answer:
     try:
         value = json.loads(payload, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:  # ValueError covers JSONDecodeError and numbers of absurd length
@@ -263,18 +239,11 @@ def _parse_answer(payload: str, official: bool, box_scale: tuple[float, float] |
         raise ReplyError("bad_tool", f'tool is "crop" or "final", not {tool!r}')
     box = value["bbox_2d"]
     region: Region | None = None
-    if official:
-        tool = "final" if _is_zero(box) else tool
-        if tool == "crop":
-            try:
-                region = _parse_box(box, "bad_bbox", box_scale, repaired)
-            except ReplyError:
-                repaired.append("invalid box")
-    elif tool == "crop":
+    if tool == "crop":
         if _is_zero(box):
             raise ReplyError("bad_bbox", "the answer asks for a crop, but its box is all zero")
         region = _parse_box(box, "bad_bbox", box_scale, repaired)
-    issues = _parse_issues(value.get("issues", []), box_scale, repaired)
+    issues = parse_issues(value.get("issues", []), box_scale, repaired)
     return Answer(None if tool == "final" else region, rating, tool, issues)
 
 
@@ -321,7 +290,8 @@ def _parse_box(value: object, code: str, box_scale: tuple[float, float] | None, 
         raise ReplyError(code, f"bbox_2d is not a region: {error}") from error
 
 
-def _parse_issues(value: object, box_scale: tuple[float, float] | None, repaired: list[str]) -> tuple[Issue, ...]:
+def parse_issues(value: object, box_scale: tuple[float, float] | None, repaired: list[str]) -> tuple[Issue, ...]:
+    """Return the issues of an answer; raises `ReplyError`. box_scale, repaired: see `parse_reply`, `Parsed`."""
     if not isinstance(value, list):
         raise ReplyError("bad_issues", "issues is a list")
     issues = []

@@ -26,9 +26,12 @@ REPLY_ERROR_CODES: tuple[str, ...] = (
 round, and faults of the answer's JSON."""
 REPAIRS = (
     "code fence", "text around the reply", "missing tags", "marked-up labels", "quoted rating", "box units",
-    "invalid box",
+    "first of several answers", "relaxed JSON", "clipped rating", "unusable rating", "missing key", "unknown tool",
+    "invalid box", "issues left out",
 )  # fmt: skip
-"""Values of `Parsed.repaired`. "invalid box" occurs with protocol zoom-iqa only: its zoom policy replaces the box."""
+"""Values of `Parsed.repaired`. The last two lines occur with protocol zoom-iqa only, which accepts what its authors'
+code accepts: a rating outside 1..5 is clipped, an answer without box or tool is final, an unknown tool asks for a crop,
+an invalid box becomes the central crop, and the rating of a first round that asks for a crop is not needed."""
 
 
 class ReplyError(ValueError):

@@ -87,8 +87,75 @@ class ZoomPolicy:
         return Region.from_pixels((left, top, left + w, top + h), width, height)
 
 
-ZOOM_PRESETS = {
+@dataclass(frozen=True)
+class OfficialZoomPolicy:
+    """The zoom policy of the Zoom-IQA authors' code, to the pixel.
+
+    Written anew after EthanLiang99/Zoom-IQA, src/zoomiqa/inference/protocol.py (`adjust_bbox`): edges are cut to whole
+    pixels, a box outside the allowed areas is scaled about its centre, its ends are clipped to the picture (which moves
+    the centre), and then short sides are lengthened. An invalid box becomes the central half of each side.
+
+    Attributes:
+        min_area: smallest share of the picture, before clipping.
+        max_area: largest share of the picture.
+        min_side_px: smallest side in native px, or the picture's side where that is shorter.
+    """
+
+    min_area: float = 0.25
+    max_area: float = 0.75
+    min_side_px: int = 28
+
+    def settle(self, region: Region | None, width: int, height: int) -> Region:
+        """See `Zoom.settle`; no box is refused."""
+        if region is None:
+            central = (width // 4, height // 4, width * 3 // 4, height * 3 // 4)
+            return Region.from_pixels(central, width, height)
+        left, right = _whole(region.x0 * width, region.x1 * width, width)
+        top, bottom = _whole(region.y0 * height, region.y1 * height, height)
+        area, full = (right - left) * (bottom - top), width * height
+        bound = min(max(area, full * self.min_area), full * self.max_area)
+        if bound != area:
+            factor = math.sqrt(bound / area)
+            left, right = _scaled(left, right, factor, width)
+            top, bottom = _scaled(top, bottom, factor, height)
+        left, right = _lengthened(left, right, width, self.min_side_px)
+        top, bottom = _lengthened(top, bottom, height, self.min_side_px)
+        return Region.from_pixels((int(left), int(top), int(right), int(bottom)), width, height)
+
+
+def _whole(low: float, high: float, size: int) -> tuple[float, float]:
+    """Return both ends, px, cut to whole pixels, at least one apart where the picture has one more."""
+    start, stop = int(low), int(high)
+    return start, min(start + 1, size) if start == stop else stop
+
+
+def _scaled(low: float, high: float, factor: float, size: int) -> tuple[float, float]:
+    """Return both ends, px, moved away from their middle by a factor and clipped to the picture."""
+    middle, length = (low + high) / 2, (high - low) * factor
+    return max(0, middle - length / 2), min(size, middle + length / 2)
+
+
+def _lengthened(low: float, high: float, size: int, least: int) -> tuple[float, float]:
+    """Return both ends, px, at least `least` apart, or `size` where that is less; in the authors' two steps."""
+    missing = least - (high - low)
+    if missing > 0:
+        low, high = low - missing // 2, high + (missing + 1) // 2
+        low, high = max(0, low), high - min(0, low)
+        low, high = max(0, low - max(0, high - size)), min(high, size)
+    least = min(least, size)
+    missing = least - (high - low)
+    if missing > 0:  # halves of pixels were left out
+        before = min(missing // 2, max(0, low))
+        after = min(missing - before, max(0, size - high))
+        low, high = low - before, high + after
+        if high - low < least:
+            low = max(0, min(low - (least - (high - low)), size - least))
+            high = low + least
+    return low, high
+
+
+ZOOM_PRESETS: dict[str, Zoom] = {
     "snellen": ZoomPolicy(min_area=0.0, max_area=0.75, min_side_px=OVERVIEW, invalid="error", steps=10),
-    "zoom-iqa": ZoomPolicy(min_area=0.25, max_area=0.75, min_side_px=28, invalid="central"),
+    "zoom-iqa": OfficialZoomPolicy(),
 }
 """Zoom policies by protocol: "snellen" crops down to views of native pixels, "zoom-iqa" clamps as its authors do."""

@@ -155,6 +155,17 @@ def test_a_control_crop_has_the_size_of_the_models_own(asked: Region | None) -> 
     assert random != ControlCrop(RANDOM, policy, "b").settle(asked, 4000, 3000)
 
 
+@pytest.mark.usefixtures("authors_package")
+def test_an_evaluation_with_protocol_zoom_iqa_has_two_rounds(jobs: list[Job], tmp_path: Path) -> None:
+    script = [
+        '<answer>{"bbox_2d": [0.1, 0.1, 0.6, 0.6], "rating": 3, "tool": "crop"}</answer>',
+        '<answer>{"rating": 4}</answer>',
+    ]
+    job = replace(jobs[0], modes=(TWO, ONE))
+    rows = predict([job], Options(ScriptedBackend(script), protocol="zoom-iqa"), tmp_path / "out")
+    assert [(row.mode, row.score, len(row.rounds)) for row in rows] == [(TWO, 4.0, 2), (ONE, 3.0, 1)]
+
+
 def test_random_crops_reach_every_edge() -> None:
     asked = Region(0.1, 0.1, 0.6, 0.6)
     crops = [ControlCrop(RANDOM, ZOOM_PRESETS["snellen"], str(i)).settle(asked, 4000, 3000) for i in range(200)]

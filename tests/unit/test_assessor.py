@@ -262,6 +262,9 @@ def test_boxes_are_read_in_the_units_of_the_backend() -> None:
 INVALID_BOX = crop_at(CORNER).replace("[0.50, 0.50, 1.00, 1.00]", "[0.90, 0.90, 0.20, 0.20]")
 
 
+NO_BOX = crop_at(CORNER).replace("[0.50, 0.50, 1.00, 1.00]", '"corner"')
+
+
 def test_an_invalid_box_under_our_protocol_is_an_error() -> None:
     a = one([INVALID_BOX, final(3.0)])
     assert a.error is not None and a.error.code == "unparsable_reply" and "bad_bbox" in a.error.problem
@@ -270,7 +273,7 @@ def test_an_invalid_box_under_our_protocol_is_an_error() -> None:
 
 @pytest.mark.usefixtures("authors_package")
 def test_an_invalid_box_under_zoom_iqa_shows_the_central_half() -> None:
-    a = one([INVALID_BOX, final(3.0)], protocol="zoom-iqa")
+    a = one([NO_BOX, final(3.0)], protocol="zoom-iqa")
     assert (a.score, a.error) == (3.0, None)
     assert a.steps[1].region == Region(0.25, 0.25, 0.75, 0.75)
     assert a.steps[0].note == "asked for a crop with an invalid box; the zoom policy chose one"
@@ -278,7 +281,7 @@ def test_an_invalid_box_under_zoom_iqa_shows_the_central_half() -> None:
 
 @pytest.mark.usefixtures("authors_package")
 def test_an_invalid_box_that_the_policy_refuses_is_an_error() -> None:
-    a = one([INVALID_BOX, final(3.0)], protocol="zoom-iqa", zoom=ZOOM_PRESETS["snellen"])
+    a = one([NO_BOX, final(3.0)], protocol="zoom-iqa", zoom=ZOOM_PRESETS["snellen"])
     assert (a.score, len(a.steps), a.steps[0].rating) == (None, 1, 3.0)
     assert a.error is not None and a.error.code == "invalid_box"
 
@@ -289,12 +292,39 @@ def test_zoom_iqa_clamps_the_crop_and_has_two_rounds() -> None:
     (a,) = Assessor(backend, protocol="zoom-iqa").assess([noise_picture()])
     assert a.steps[1].region.area == pytest.approx(0.25, abs=0.01)
     assert a.steps[1].region.center == pytest.approx((0.45, 0.45), abs=0.01)
-    assert (a.score, a.steps[1].note) == (2.0, "asked for a crop, but max_rounds is 2")
+    assert (a.score, a.steps[1].note) == (2.0, None), "the second round is the last one, whatever its tool"
     assert [view.region for view in backend.calls[1][0][-1].views] == [FULL, a.steps[1].region]
     wide = one([crop_at(FULL), final(2.0)], protocol="zoom-iqa")
     assert wide.steps[1].region.area == pytest.approx(0.75, abs=0.01)
     with pytest.raises(ValueError, match="at most 2 rounds"):
         Assessor(backend, protocol="zoom-iqa", max_rounds=3)
+
+
+@pytest.mark.usefixtures("authors_package")
+def test_zoom_iqa_crops_small_pictures_too_and_needs_no_rating_before_the_last_round() -> None:
+    unrated = crop_at(CORNER).replace('"rating": 3.00', '"rating": "unsure"')
+    small = np.full((64, 64, 3), 90, np.uint8)
+    (a,) = Assessor(ScriptedBackend([unrated, final(2.0)]), protocol="zoom-iqa").assess([small])
+    assert (a.score, [step.rating for step in a.steps]) == (2.0, [None, 2.0])
+    assert a.steps[0].zoom == CORNER
+    (cut,) = Assessor(ScriptedBackend([unrated]), protocol="zoom-iqa", max_rounds=1).assess([small])
+    assert cut.score is None
+    assert cut.error is not None and cut.error.code == "unparsable_reply" and "bad_rating" in cut.error.problem
+
+
+@pytest.mark.usefixtures("authors_package")
+def test_zoom_iqa_draws_as_the_authors_and_asks_one_of_their_questions_by_the_pixels() -> None:
+    backend = Recorder([final(3.0)])
+    pictures = [np.full((64, 64, 3), 20 * number, np.uint8) for number in range(12)]
+    results = Assessor(backend, protocol="zoom-iqa").assess(pictures)
+    asked = [a.provenance["question"] for a in results if a.provenance]
+    assert set(asked) == {"How good is it?", "Rate it.", "Your opinion?"}
+    alone = Assessor(backend, protocol="zoom-iqa", batch_size=1).assess(reversed(pictures))
+    assert [a.provenance["question"] for a in alone if a.provenance] == asked[::-1]
+    given = results[0].provenance and results[0].provenance["sampling"]
+    assert given == {"temperature": 1.0, "top_p": 0.95, "top_k": 50, "max_tokens": 1024, "seed": 0}
+    (own,) = Assessor(backend, protocol="zoom-iqa", question="Sharp?").assess(pictures[:1])
+    assert own.provenance is not None and own.provenance["question"] == "Sharp?"
 
 
 def test_zooming_can_be_replaced() -> None:

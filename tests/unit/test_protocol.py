@@ -3,7 +3,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,7 @@ from snellen.reply import (
     to_grid,
 )
 from snellen.vocabulary import KINDS
+from snellen.zoomiqa_reply import parse_zoomiqa
 
 GOLDEN = Path(__file__).parent / "golden"
 RATIONALE = Rationale("Soft at a glance.", "Crisp leaves.", "Blur in the corner.", "Unsure of the corner.")
@@ -74,10 +77,14 @@ answers = st.builds(Answer, grid_regions(), ratings, st.just("crop"), issue_list
 
 def code_of(text: str, number: int = 1, *, official: bool = False) -> str:
     with pytest.raises(ReplyError) as caught:
-        parse_reply(text, number, official=official)
+        parse(text, number, official)
     assert caught.value.code in REPLY_ERROR_CODES
     assert str(caught.value).startswith(caught.value.code)
     return caught.value.code
+
+
+def parse(text: str, number: int, official: bool) -> Parsed:
+    return parse_zoomiqa(text, number, (640, 480)) if official else parse_reply(text, number)
 
 
 def answer(**changed: object) -> str:
@@ -111,7 +118,9 @@ def test_rendered_reply_is_exactly_this() -> None:
 def test_parse_is_the_inverse_of_render(rationale: Rationale | None, answer: Answer, number: int) -> None:
     text = render_reply(rationale, answer, number)
     assert parse_reply(text, number) == Parsed(rationale, answer)
-    assert parse_reply(text, number, official=True) == Parsed(rationale, answer)
+    if number < 3:
+        of_round = answer if number == 1 else replace(answer, region=None, tool="final")
+        assert parse_zoomiqa(text, number) == Parsed(rationale, of_round)
 
 
 @given(rationales, answers, st.data())
@@ -145,7 +154,7 @@ pieces = st.lists(
 @given(pieces, st.integers(1, 2), st.booleans())
 def test_any_text_is_read_or_refused_with_a_code(text: str, number: int, official: bool) -> None:
     try:
-        parse_reply(text, number, official=official)
+        parse(text, number, official)
     except ReplyError as error:
         assert error.code in REPLY_ERROR_CODES
 
@@ -331,7 +340,7 @@ FULL_REPLY = render_reply(RATIONALE, Answer(BOX, 3.47, "crop"), 1)
 )
 def test_sections_are_all_there_once_and_in_order(text: str) -> None:
     assert code_of(text) == "bad_sections"
-    assert parse_reply(text, 1, official=True).rationale is None
+    assert parse_zoomiqa(text, 1).rationale is None
 
 
 OFFICIAL = """
@@ -350,29 +359,73 @@ OFFICIAL = """
 
 @pytest.mark.parametrize("official", [False, True])
 def test_official_replies_are_read(official: bool) -> None:
-    parsed = parse_reply(OFFICIAL, 1, official=official)
+    parsed = parse(OFFICIAL, 1, official)
     assert parsed.answer == Answer(BOX, 3.2, "crop", ())
     assert parsed.rationale == Rationale(
         "A little soft. Fair overall.", "Crisp fur.", "Blur on the fur.", "3.2, but the fur needs a look."
     )
     one_line = " ".join(OFFICIAL.split())
-    assert parse_reply(one_line, 1, official=official) == parsed
+    assert parse(one_line, 1, official) == parsed
     later = OFFICIAL.replace("Image Quality", "Crop Inspection").replace("Decision &", "Final Decision &")
-    assert parse_reply(later.replace("Rationale", "Rationale ").replace("&", "and"), 2, official=official) == parsed
+    again = parse(later.replace("Rationale", "Rationale ").replace("&", "and"), 2, official)
+    assert again.rationale == parsed.rationale
+    assert again.answer == (Answer(None, 3.2, "final") if official else parsed.answer)
 
 
-def test_official_mode_is_as_permissive_as_the_authors() -> None:
-    assert parse_reply("<answer>" + json.dumps({"bbox_2d": [0, 0, 0, 0], "rating": 3, "tool": "crop"}) + "</answer>", 1,
-                       official=True).answer == Answer(None, 3.0, "final")  # fmt: skip
-    for box in ([0.6, 0.2, 0.1, 0.8], [64, 48, 320, 240], [0.1, 0.2, 0.6], "none", None):
-        parsed = parse_reply(f"Sure. {answer(bbox_2d=box)} Done.", 1, official=True)
-        assert parsed.answer == Answer(None, 3.47, "crop")
-        assert parsed.repaired == ("text around the reply", "invalid box")
-    assert parse_reply(answer(bbox_2d=[5, 5, 2, 2], tool="final"), 1, official=True).answer.tool == "final"
-    assert code_of("<think></think>", official=True) == "no_answer"
-    assert code_of("</answer><answer>", official=True) == "no_answer"
-    assert code_of(answer(rating=7), official=True) == "bad_rating"
-    assert code_of(GOOD + GOOD, official=True) == "two_answers"
+def official_answer(**changed: object) -> Parsed:
+    return parse_zoomiqa(answer(**changed), 1, (640, 480))
+
+
+def test_official_replies_may_be_as_odd_as_the_authors_take_them() -> None:
+    assert official_answer(bbox_2d=[0, 0, 0, 0]) == Parsed(None, Answer(None, 3.47, "final"))
+    assert official_answer(rating="4.2") == Parsed(None, Answer(BOX, 4.2, "crop"), ("quoted rating",))
+    assert official_answer(rating=7, tool="final") == Parsed(None, Answer(None, 5.0, "final"), ("clipped rating",))
+    assert official_answer(rating="bad") == Parsed(None, Answer(BOX, None, "crop"), ("unusable rating",))
+    assert official_answer(tool="zoom") == Parsed(None, CROP, ("unknown tool",))
+    assert official_answer(tool=...) == Parsed(None, Answer(None, 3.47, "final"), ("missing key",))
+    assert official_answer(bbox_2d=None) == Parsed(None, Answer(None, 3.47, "final"), ("missing key",))
+    assert official_answer(issues={}) == Parsed(None, CROP, ("issues left out",))
+    two = parse_zoomiqa(GOOD + answer(rating=1), 1)
+    assert two == Parsed(None, CROP, ("first of several answers", "text around the reply"))
+    relaxed = "<answer>{'bbox_2d': [.1, .2, .6, .8], rating: 3.47, 'tool': 'crop',}</answer>"
+    assert parse_zoomiqa(relaxed, 1) == Parsed(None, CROP, ("relaxed JSON",))
+    assert set(two.repaired) <= set(REPAIRS)
+
+
+def test_official_boxes_are_fractions_or_pixels_in_any_order() -> None:
+    for box in ([0.6, 0.8, 0.1, 0.2], [64, 96, 384, 384], [384, 96, 64, 384], ["0.1", 0.2, 0.6, 0.8]):
+        assert official_answer(bbox_2d=box) == Parsed(None, CROP), box
+    assert official_answer(bbox_2d=[-5, 96, 9000, 384]).answer.region == Region(0, 0.2, 1, 0.8)
+    assert official_answer(bbox_2d=[0.5, 0, 0.5, 1]).answer.region == Region(0.5, 0, 321 / 640, 1), "one pixel wide"
+    assert official_answer(bbox_2d=[1, 0, 1, 1]).answer.region == Region(639 / 640, 0, 1, 1)
+    for invalid in ([0.1, 0.2, 0.6], "none", ["a", 0, 1, 1], ["0", "0", "0", "0"]):
+        assert official_answer(bbox_2d=invalid) == Parsed(None, Answer(None, 3.47, "crop"), ("invalid box",)), invalid
+    assert parse_zoomiqa(answer(bbox_2d=[64, 96, 384, 384]), 1).repaired == ("invalid box",), "of unknown size"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("<think></think>", "no_answer"),
+        ("</answer><answer>", "no_answer"),
+        (f"<answer>{FENCED}</answer>", "no_answer"),
+        (JSON, "no_answer"),
+        ("<answer>{a b c}</answer>", "bad_json"),
+        (f"<answer>[{JSON}]</answer>", "no_answer"),
+        (answer(rating="bad", tool="final"), "bad_rating"),
+        (answer(rating=float("nan"), tool="final"), "bad_rating"),
+        (answer(rating=..., tool="final"), "bad_rating"),
+        (answer(bbox_2d=[0, 0, 10**400, 1]), "bad_bbox"),
+    ],
+)
+def test_official_replies_that_the_authors_refuse_are_refused(text: str, code: str) -> None:
+    assert code_of(text, official=True) == code
+
+
+def test_relaxed_json_without_dirtyjson_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dirtyjson", None)
+    with pytest.raises(ReplyError, match=r'bad_json: .*pip install "snellen\[zoom-iqa\]"'):
+        parse_zoomiqa("<answer>{'rating': 3}</answer>", 1)
 
 
 def test_a_final_answer_asks_for_no_region() -> None:
@@ -410,6 +463,8 @@ def test_a_thin_region_keeps_one_hundredth() -> None:
         lambda: Answer(None, 5.01, "final"),
         lambda: Answer(None, float("nan"), "final"),
         lambda: Answer(FULL, 3.0, "final"),
+        lambda: Answer(None, None, "final"),
+        lambda: render_reply(RATIONALE, Answer(BOX, None, "crop"), 1),
         lambda: Answer(FULL, 3.0, "zoom"),  # type: ignore[arg-type]
         lambda: Rationale("a", "b", "c", ""),
         lambda: Rationale("a", "b", "c", "two\nlines"),
@@ -484,20 +539,27 @@ def test_zoom_iqa_asks_as_the_authors_do(views: list[View]) -> None:
     protocol = open_protocol("zoom-iqa")
     assert (protocol.name, protocol.max_rounds) == ("zoom-iqa", 2)
     (first,) = protocol.conversation("Sharp?", views[:1], [])
-    assert first.parts() == ["Rate it: {json}. Sharp?", views[0]]
-    said = Turn("assistant", "one")
-    turns = protocol.conversation("Sharp?", views[:2], [said])
-    assert [turn.parts() for turn in turns] == [
-        ["Sharp?"],
-        ["one"],
-        ["Look again: {{json}}. {question}\nOriginal image: ", views[0], "Cropped Image: ", views[1]],
-    ]
+    text, whole = first.parts()
+    assert text == "Rate it: {json}. Sharp?"
+    assert isinstance(whole, View) and (whole.region, whole.fit) == (FULL, (800, 600))
+    said = Turn("assistant", GOOD)
+    turns = protocol.conversation("<|image|>Sharp?", views[:2], [said])
+    shown = [replace(view, fit=(800, 600)) for view in views[:2]]
+    later = "Look again: {{json}}. {question}\nOriginal image: "
+    assert [turn.text for turn in turns[:2]] == ["<|image|>Sharp?", GOOD]
+    assert [(p.region, p.fit) if isinstance(p, View) else p for p in turns[2].parts()] == [
+        later, (FULL, (800, 600)), "Cropped Image: ", (shown[1].region, (800, 600)),
+    ]  # fmt: skip
+    assert protocol.conversation("<|image|>Sharp?", views[:1], [])[0].text.endswith("Sharp?<image>")
+    unusable = Turn("assistant", answer(bbox_2d="none"))
+    crop = protocol.conversation("Sharp?", views[:2], [unusable])[2].views[1]
+    assert crop.fit == (400, 360), "the central crop is shown as it is: 0.5 x 800 by 0.6 x 600 px"
     with pytest.raises(ValueError, match="two rounds"):
         protocol.conversation("Sharp?", views, [said, said])
-    assert protocol.parse(f"Sure. {answer(bbox_2d=[9, 9, 9, 9])}", 1).answer == Answer(None, 3.47, "crop")
+    assert protocol.parse(f"Sure. {answer(bbox_2d='none')}", 1).answer == Answer(None, 3.47, "crop")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("zoomiqa") is not None, reason="the authors' package is installed")
 def test_zoom_iqa_without_the_authors_package_says_what_to_do() -> None:
-    with pytest.raises(ModuleNotFoundError, match="pip install .*Zoom-IQA"):
+    with pytest.raises(ModuleNotFoundError, match="pip install --no-deps .*Zoom-IQA"):
         open_protocol("zoom-iqa")

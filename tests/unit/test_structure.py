@@ -23,7 +23,7 @@ ORDER = (
     "usage", "options",
     "region", "vocabulary", "reading", "colour", "damage", "formats", "fileformat", "imagefile", "image", "zoom",
     "features",
-    "reply_form", "reply", "protocol", "backend", "assessment", "assessor",
+    "reply_form", "reply", "zoomiqa_reply", "protocol", "backend", "assessment", "assessor",
     "draw", "report", "terminal", "lock", "table", "workers",
     "rationale", *NUMPY_HALF, "backends", "snellen1", "data", "train", "evaluate", "restoration",
     "apps", "cli", "__main__",

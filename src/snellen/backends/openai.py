@@ -19,7 +19,7 @@ from PIL import Image
 from snellen.backend import Backend, BackendError, Conversation, Reply, Sampling
 from snellen.backends.box_units import box_scale
 from snellen.backends.rating_tokens import RATING_TOKENS, Choice, leading_number, rating_from_choices
-from snellen.image import View, resample
+from snellen.image import View
 from snellen.reply import RATING_PREFIX
 
 TOP_LOGPROBS = 20
@@ -81,7 +81,7 @@ class OpenAIBackend(Backend):
 
     def box_scale(self, view: View) -> tuple[float, float] | None:
         """See `Backend.box_scale`; by the model's name."""
-        height, width = resample(view.picture, view.region, self.long_side).shape[:2]
+        height, width = view.shown(self.long_side).shape[:2]
         return box_scale(self.name, (width, height))
 
     def _replies(self, conversations: Sequence[Conversation], sampling: Sampling, prefix: str) -> list[Reply]:
@@ -143,7 +143,7 @@ class OpenAIBackend(Backend):
 
     def _data_url(self, view: View) -> str:
         file = io.BytesIO()
-        Image.fromarray(resample(view.picture, view.region, self.long_side)).save(file, "PNG", compress_level=1)
+        Image.fromarray(view.shown(self.long_side)).save(file, "PNG", compress_level=1)
         return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
     def _post(self, body: dict[str, Any]) -> Any:

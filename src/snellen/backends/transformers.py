@@ -12,7 +12,7 @@ from PIL import Image
 from snellen.backend import Backend, BackendError, Conversation, RatingDistribution, Reply, Sampling
 from snellen.backends.box_units import box_scale
 from snellen.backends.rating_tokens import RATING_KEY, RATING_TOKENS, leading_number, rating_by_expansion
-from snellen.image import View, resample
+from snellen.image import View
 from snellen.reply import RATING_PREFIX
 from snellen.usage import MissingExtra
 
@@ -70,7 +70,7 @@ class HfBackend(Backend):
 
     def box_scale(self, view: View) -> tuple[float, float] | None:
         """See `Backend.box_scale`; by the model type of the checkpoint."""
-        height, width = resample(view.picture, view.region, self.long_side).shape[:2]
+        height, width = view.shown(self.long_side).shape[:2]
         return box_scale(str(self.model.config.model_type), (width, height))
 
     def _reply(self, conversation: Conversation, sampling: Sampling, prefix: str = "") -> Reply:
@@ -100,7 +100,7 @@ class HfBackend(Backend):
             content: list[dict[str, str]] = []
             for part in turn.parts():
                 if isinstance(part, View):
-                    images.append(Image.fromarray(resample(part.picture, part.region, self.long_side)))
+                    images.append(Image.fromarray(part.shown(self.long_side)))
                     content.append({"type": "image"})
                 else:
                     content.append({"type": "text", "text": part})

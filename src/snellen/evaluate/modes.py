@@ -11,7 +11,7 @@ import numpy as np
 from snellen.backend import Backend, Conversation, Reply, Sampling
 from snellen.image import Picture, View
 from snellen.region import Region
-from snellen.zoom import ZoomPolicy
+from snellen.zoom import Zoom
 
 TWO, ONE, ONLY = "two rounds", "one round", "score only"
 RANDOM, CENTRAL = "random crop", "central crop"
@@ -67,6 +67,8 @@ class SharedFirstRound(Backend):
 
     def _shared(self, conversation: Conversation) -> Conversation:
         first, *rest = conversation
+        if len(first.views) != 1 or first.views[0].fit is not None:  # protocol zoom-iqa words the turns otherwise
+            return conversation
         return (replace(first, views=(self.view(first.views[0].picture),)), *rest)
 
 
@@ -84,7 +86,7 @@ class ControlCrop:
     """
 
     place: str
-    policy: ZoomPolicy
+    policy: Zoom
     name: str
 
     def __post_init__(self) -> None:

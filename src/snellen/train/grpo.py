@@ -218,7 +218,7 @@ def rounds_of(assessor: Assessor, picture: Picture, assessment: Assessment) -> t
     views = [picture.view(step.region) for step in assessment.steps]
     turns = [step.reply.turn() for step in assessment.steps]
     return tuple(
-        Round(assessor.protocol.conversation(assessor.question, views[: i + 1], turns[:i]), step.reply)
+        Round(assessor.protocol.conversation(assessor.question_for(picture), views[: i + 1], turns[:i]), step.reply)
         for i, step in enumerate(assessment.steps)
     )
 

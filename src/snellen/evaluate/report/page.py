@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from snellen.evaluate.suites import scores
 from snellen.image import ImageError, Picture, load, resample
 from snellen.protocol import Protocol, open_protocol
 from snellen.region import FULL
+from snellen.reply import ReplyError
 from snellen.report import article, header, page, write_page
 
 _INTERVAL = re.compile(r"^(.*\S) (\[[^\]]*\])$")
@@ -169,7 +171,10 @@ def rebuilt(row: Row, picture: Picture, protocol: Protocol) -> Assessment:
 
 def _step(row: Row, number: int, one: Round, picture: Picture, kept: Picture, protocol: Protocol) -> Step:
     view = replace(picture.view(one.region), picture=kept)
-    parsed = None if one.error is not None or row.mode == ONLY else protocol.parse(one.reply, number)
+    parsed = None
+    if one.error is None and row.mode != ONLY:
+        with contextlib.suppress(ReplyError):  # boxes in units that only the model knew
+            parsed = protocol.parse(one.reply, number, size=(picture.width, picture.height))
     finish: Any = one.finish
     error = AssessmentError("unparsable_reply", one.error, "") if one.error else None
     rating = one.score if one.error is None else one.rating
