@@ -51,6 +51,7 @@ class Progress:
             Rate(),
             progress.TextColumn("remaining"),
             progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.description}"),
             console=Console(stderr=True),
             transient=True,
             redirect_stdout=False,
@@ -62,6 +63,10 @@ class Progress:
     def advance(self) -> None:
         """Count one more picture."""
         self._bar.advance(self._task)
+
+    def note(self, text: str) -> None:
+        """Show a text behind the bar, in place of the one before."""
+        self._bar.update(self._task, description=text)
 
     @contextmanager
     def aside(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+from snellen.data.teacher_command import add_teacher_options, run_teacher
 from snellen.usage import OK, UsageError, add_quiet, check_writable, positive
 
 
@@ -17,15 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument("manifests", metavar="MANIFEST", type=Path, nargs="*", help="JSON lines: path, mos, faults, ...")
     build.add_argument("--out", metavar="FILE", type=Path, required=True, help="JSON lines to write")
     build.add_argument(
-        "--teacher", metavar="SOURCE", help="labels:FILE, fault labels (or labels:biq2021, labels:live_challenge)"
-    )
-    build.add_argument(
         "--first", metavar="FILE", type=Path,
         help="ratings of the first round, JSON lines: path, rating, std (default: predicted from measured features)",
     )  # fmt: skip
     build.add_argument("--seed", metavar="N", type=int, default=0, help="of the wording (default: 0)")
     build.add_argument("--limit", metavar="N", type=positive, help="only the first N pictures")
     add_quiet(build)
+    add_teacher_options(build)
     build.set_defaults(task=_build)
 
     show = commands.add_parser("show", help="write a page with N conversations drawn at random")
@@ -43,15 +42,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
+    kind, _, source = (args.teacher or "").partition(":")
+    if not args.manifests and kind != "labels":
+        raise UsageError("name a manifest of pictures; only --teacher labels:FILE does without")
+    if args.teacher is not None and kind != "labels":
+        return run_teacher(args)
+    if kind == "labels" and not source:
+        raise UsageError("--teacher labels: needs a file, or biq2021 or live_challenge")
     from snellen.data.build import build
     from snellen.data.teacher_labels import build_from_labels
     from snellen.terminal import Progress
 
-    kind, _, source = (args.teacher or "").partition(":")
-    if args.teacher is not None and (kind != "labels" or not source):
-        raise UsageError(f"--teacher is labels:FILE, not {args.teacher!r}")
-    if not args.manifests and kind != "labels":
-        raise UsageError("name a manifest of pictures; only --teacher labels:FILE does without")
     check_writable(args.out)
     with ExitStack() as closing:
         progress: Progress | None = None

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from snellen.image import load
 from snellen.region import Region
-from snellen.reply import parse_reply
+from snellen.reply import ReplyError, parse_reply
 
 _THUMBNAIL = 420  # px
 
@@ -40,21 +40,47 @@ def show(conversations: Path, count: int, out: Path, seed: int = 0) -> int:
 
 
 def _article(row: dict[str, Any]) -> str:
-    faults = ", ".join(f"{fault['distortion']} {fault['level']}" for fault in row["faults"]) or "no fault applied"
-    known = f"MOS {row['mos']:.2f}, first view {row['first']:.2f} ± {row['first_std']:.2f}, {faults}"
-    parts = [f"<article><h2>{html.escape(Path(row['path']).name)}</h2><p><code>{html.escape(known)}</code></p>"]
+    parts = [f"<article><h2>{html.escape(Path(row['path']).name)}</h2><p><code>{html.escape(_known(row))}</code></p>"]
+    if "dropped" in row:
+        why = f"dropped: {row['dropped']['reason']}. {row['dropped']['detail']}"
+        parts.append(f"<p><mark>{html.escape(why)}</mark></p>")
+    if not row["rounds"]:
+        return "".join(parts) + "</article>"
     pixels = Image.fromarray(load(row["path"]).pixels)
     for number, one in enumerate(row["rounds"], 1):
-        region = Region(*one["region"])
-        parsed = parse_reply(one["reply"], number)
-        boxes = [issue.region for issue in parsed.answer.issues]
-        text = one["reply"].removeprefix("<think>").split("</think>")
-        paragraphs = "".join(f"<p>{_bold(line)}</p>" for line in text[0].split("\n") if line)
-        answer = html.escape(text[1].removeprefix("<answer>").removesuffix("</answer>"))
-        picture = _data_uri(pixels, region, boxes, parsed.answer.region)
-        parts.append(f"<section><img alt='round {number}' src='{picture}'><div>{paragraphs}")
-        parts.append(f"<p><code>{answer}</code></p></div></section>")
+        parts.append(_round(pixels, Region(*one["region"]), one["reply"], number))
     return "".join(parts) + "</article>"
+
+
+def _known(row: dict[str, Any]) -> str:
+    """Return what is known of the picture, and who taught it, in one line."""
+    faults = ", ".join(f"{fault['distortion']} {fault['level']}" for fault in row["faults"]) or "no fault applied"
+    first = "" if row.get("first") is None else f", first view {row['first']:.2f}"
+    spread = "" if row.get("first_std") is None else f" ± {row['first_std']:.2f}"
+    teacher = row.get("teacher", {})
+    by = "".join(
+        f", {key} {teacher[key]}" for key in ("labels", "rater", "model", "attempt", "verdicts") if key in teacher
+    )
+    return f"MOS {row['mos']:.2f}{first}{spread}, {faults}{by}"
+
+
+def _round(pixels: Image.Image, region: Region, reply: str, number: int) -> str:
+    """Return a round as HTML: its view with boxes beside its text; a reply that cannot be read as it is."""
+    try:
+        parsed = parse_reply(reply, number)
+    except ReplyError as error:
+        picture = _data_uri(pixels, region, [], None)
+        paragraphs = f"<p><mark>{html.escape(str(error))}</mark></p><p><code>{html.escape(reply)}</code></p>"
+        return f"<section><img alt='round {number}' src='{picture}'><div>{paragraphs}</div></section>"
+    boxes = [issue.region for issue in parsed.answer.issues]
+    text = reply.removeprefix("<think>").split("</think>")
+    paragraphs = "".join(f"<p>{_bold(line)}</p>" for line in text[0].split("\n") if line)
+    answer = html.escape(text[1].removeprefix("<answer>").removesuffix("</answer>"))
+    picture = _data_uri(pixels, region, boxes, parsed.answer.region)
+    return (
+        f"<section><img alt='round {number}' src='{picture}'><div>{paragraphs}"
+        f"<p><code>{answer}</code></p></div></section>"
+    )
 
 
 def _bold(line: str) -> str:
