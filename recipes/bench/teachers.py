@@ -50,6 +50,7 @@ SIGNS = {
 """Name of a hint -> kind of fault, the word that says it is there, and the word that says it is not."""
 _HINT = re.compile(r"^- ([a-z ]+): ([a-z ,]+) \([\d.]+\)(?:; .* in \[([\d., ]+)\])?$", re.MULTILINE)
 _SENTENCE = re.compile(r"^\d+\. \(([^)]+)\) (.*)$", re.MULTILINE)
+_CLEAN = re.compile(r"\b(no (single )?fault|nothing wrong)\b", re.IGNORECASE)
 _NEGATED = re.compile(r"\b(no|not|without|nothing|confirmed|outside)\b")
 
 
@@ -190,6 +191,13 @@ def scripted_checker(error: float = 0.0) -> ScriptedBackend:
 def _verdict(sentence: str, there: Mapping[str, tuple[bool, str]]) -> str:
     """Return the verdict on a sentence. there: kind -> whether the whole picture has it, and the box where it is."""
     verdict = "unclear"
+    if _CLEAN.search(sentence):
+        at = [Region(*map(float, box.split(","))) for everywhere, box in there.values() if box and not everywhere]
+        places = places_in(sentence)
+        missed = any(everywhere for everywhere, _ in there.values()) or any(
+            not places or places & box.places for box in at
+        )
+        return "contradicted" if missed else "supported"
     for kind, names in NAMES.items():
         if kind not in there or not any(re.search(rf"\b{name}\b", sentence, re.IGNORECASE) for name in names):
             continue

@@ -209,4 +209,4 @@ def read_verdicts(text: str, count: int) -> list[str]:
         raise ValueError(f"the checker gave {len(verdicts)} verdicts on {count} sentences")
     if wrong := [one for one in verdicts if one not in VERDICTS]:
         raise ValueError(f"the checker's verdict {wrong[0]!r:.40} is not one of {', '.join(VERDICTS)}")
-    return verdicts
+    return list(verdicts)
