@@ -26,8 +26,8 @@ class AssessmentError:
     """Reason why a picture has no score, or a round no rating.
 
     Attributes:
-        code: of an assessment: one of `IMAGE_ERROR_CODES`, "unparsable_reply" or "invalid_box"; of a step: one of
-            `REPLY_ERROR_CODES` or "invalid_box".
+        code: of an assessment: one of `IMAGE_ERROR_CODES`, "no_reply", "unparsable_reply" or "invalid_box"; of a
+            step: one of `REPLY_ERROR_CODES`, "no_reply" or "invalid_box".
         problem: what is wrong.
         remedy: what to do.
     """
@@ -98,7 +98,7 @@ class Step:
             "asked": answer.region.to_list() if answer and answer.region else None,
             "zoom": self.zoom.to_list() if self.zoom else None,
             "rationale": asdict(rationale) if rationale else None,
-            "repaired": list(self.parsed.repaired) if self.parsed else [],
+            "repaired": [*self.reply.repaired, *(self.parsed.repaired if self.parsed else ())],
             "reply": self.reply.text,
             "finish": self.reply.finish,
             "tokens": len(self.reply.token_ids),

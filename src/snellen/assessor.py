@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 KEPT_SIDE = 1024
 """Long side, in px, of the copy of the picture that an Assessment keeps for drawing."""
 BATCH_MEGAPIXELS = 100.0
-"""A batch ends early where its pictures exceed this, so that a batch of large pictures fits in memory."""
+"""A batch ends early where its pictures exceed this, so that a batch of large pictures fits in memory. Proportionally
+more for a backend that works on more than 8 conversations at a time."""
 
 
 class Assessor:
@@ -43,7 +44,7 @@ class Assessor:
         model: a name or folder for `open_backend`, or an open Backend.
         protocol: "snellen" or "zoom-iqa".
         max_rounds: the most rounds; the first shows the whole picture.
-        batch_size: pictures per batch.
+        batch_size: pictures per batch, by default as many as the backend works on at a time.
         score_only: one round without a rationale, see `Backend.rate`; `max_rounds` and `sampling` have no effect.
         sampling: decoding parameters, or some of them by name; the rest is the protocol's.
         zoom: zoom policy instead of the protocol's own.
@@ -62,7 +63,7 @@ class Assessor:
         model: str | Path | Backend = "snellen-1",
         protocol: str = "snellen",
         max_rounds: int = 2,
-        batch_size: int = 8,
+        batch_size: int | None = None,
         score_only: bool = False,
         sampling: Sampling | Mapping[str, float] | None = None,
         *,
@@ -72,7 +73,7 @@ class Assessor:
         max_megapixels: float = 100.0,
         allow_damaged: bool = False,
     ) -> None:
-        if max_rounds < 1 or batch_size < 1:
+        if max_rounds < 1 or (batch_size is not None and batch_size < 1):
             raise ValueError("max_rounds and batch_size are at least 1")
         self.backend = model if isinstance(model, Backend) else open_backend(model, options=options)
         if not self.backend.reads_prompts:
@@ -81,7 +82,7 @@ class Assessor:
         if self.protocol.max_rounds is not None and max_rounds > self.protocol.max_rounds:
             raise ValueError(f"protocol {protocol} has at most {self.protocol.max_rounds} rounds, not {max_rounds}")
         self.max_rounds = 1 if score_only else max_rounds
-        self.batch_size = batch_size
+        self.batch_size = batch_size or self.backend.batch_size
         self.score_only = score_only
         self.sampling = _sampling(sampling, self.protocol)
         self.zoom: Zoom = zoom or ZOOM_PRESETS[protocol]
@@ -105,11 +106,12 @@ class Assessor:
     def stream(self, sources: Iterable[Source]) -> Iterator[Assessment]:
         """Yield what `assess` returns, batch by batch, reading at most one batch ahead."""
         batch: list[Picture | ImageError] = []
+        most = BATCH_MEGAPIXELS * max(1.0, self.backend.batch_size / 8)
         megapixels = 0.0
         for source in sources:
             loaded = self._load(source)
             size = loaded.megapixels if isinstance(loaded, Picture) else 0.0
-            if batch and (len(batch) == self.batch_size or megapixels + size > BATCH_MEGAPIXELS):
+            if batch and (len(batch) == self.batch_size or megapixels + size > most):
                 yield from self._assess_batch(batch)
                 batch, megapixels = [], 0.0
             batch.append(loaded)
@@ -169,6 +171,8 @@ class Assessor:
 
     def _step(self, number: int, view: View, reply: Reply, before: Sequence[Step]) -> Step:
         """Return round `number` (from 1): the parsed reply and the crop that it leads to."""
+        if reply.failure is not None:
+            return Step(view, reply, error=AssessmentError("no_reply", reply.failure, "try this picture again"))
         try:
             if self.score_only:
                 rating = parse_rating(reply.text) if reply.rating is None else None
@@ -249,6 +253,7 @@ class Assessor:
             "rating_source": steps[-1].rating_source,
             "zoom": asdict(self.zoom) if is_dataclass(self.zoom) else type(self.zoom).__name__,
             "sampling": None if self.score_only else asdict(self.sampling),
+            "backend": dict(self.backend.details),
             "picture": {"width": picture.width, "height": picture.height},
         }
 
@@ -316,7 +321,7 @@ def _unreadable(error: ImageError) -> Assessment:
 
 def _assessment_error(error: AssessmentError, number: int) -> AssessmentError:
     """Return the error of an assessment whose round `number` ended with `error`."""
-    if error.code == "invalid_box":
+    if error.code in ("invalid_box", "no_reply"):
         return replace(error, problem=f"round {number}: {error.problem}")
     problem = f"the model's reply in round {number} cannot be read ({error})"
     return AssessmentError("unparsable_reply", problem, error.remedy)

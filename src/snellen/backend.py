@@ -5,10 +5,11 @@ from __future__ import annotations
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,7 @@ RATING_GRID.setflags(write=False)
 SNELLEN_1 = Path(__file__).parent / "snellen1" / "weights"
 """Folder of the bundled model."""
 HF_OPTIONS = ("long_side", "min_pixels", "max_pixels", "device", "device_map", "dtype", "attention", "revision")
-OPENAI_OPTIONS = ("long_side", "timeout", "concurrency")
+OPENAI_OPTIONS = ("long_side", "timeout", "concurrency", "structured")
 """The fields of `ModelOptions` that hf: and openai: models have."""
 
 
@@ -141,6 +142,8 @@ class Reply:
         finish: "stop" the model ended the reply, "length" `Sampling.max_tokens` were used up, "rating" only the rating
             was read (`Backend.rate`).
         actions: for each token, True where the policy chose it; empty means that it chose all of them.
+        repaired: how the backend put the text together where the model did not write it so, each one of `REPAIRS`.
+        failure: why there is no reply to this conversation, None where there is one. It ends this picture only.
     """
 
     text: str
@@ -149,6 +152,8 @@ class Reply:
     rating: RatingDistribution | None = None
     finish: Literal["stop", "length", "rating"] = "stop"
     actions: tuple[bool, ...] = ()
+    repaired: tuple[str, ...] = ()
+    failure: str | None = None
 
     @property
     def action_indices(self) -> tuple[int, ...]:
@@ -190,6 +195,8 @@ class Backend(ABC):
         calibration: fitted conformal interval for its scores, None where it has none.
         plain_ratings: names that `plain_rating` takes: regression outputs that evaluation uses as baselines.
         reads_prompts: False where a model judges the views alone, whatever the prompt and the sampling are.
+        batch_size: conversations that it works on at a time, the default size of a batch.
+        details: how it runs, for provenance: JSON-able.
     """
 
     name: str
@@ -197,6 +204,8 @@ class Backend(ABC):
     calibration: Calibration | None = None
     plain_ratings: tuple[str, ...] = ()
     reads_prompts: bool = True
+    batch_size: int = 8
+    details: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
@@ -340,7 +349,7 @@ def open_backend(model: str | Path, *, threads: int | None = None, options: Mode
     if kind == "openai" and rest:
         from snellen.backends.openai import OpenAIBackend
 
-        return OpenAIBackend(rest)
+        return OpenAIBackend(rest, **options.given())
     if model and Path(model).is_dir():
         raise ValueError(
             f"folder {str(model)!r} holds no model: it has no card.json; for a checkpoint of transformers "

@@ -51,6 +51,8 @@ class ModelOptions:
         revision: branch, tag or commit of a checkpoint.
         timeout: seconds for one request to a server, from first to last byte.
         concurrency: requests in flight at a time.
+        structured: when a server is asked to hold a reply to a JSON schema: "retry" after one that cannot be read,
+            "always" or "never".
     """
 
     long_side: int | None = None
@@ -63,6 +65,7 @@ class ModelOptions:
     revision: str | None = None
     timeout: float | None = None
     concurrency: int | None = None
+    structured: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("long_side", "min_pixels", "max_pixels", "timeout", "concurrency"):
@@ -71,6 +74,8 @@ class ModelOptions:
                 raise ValueError(f"{name} is more than 0, not {value}")
         if self.min_pixels is not None and self.max_pixels is not None and self.min_pixels > self.max_pixels:
             raise ValueError(f"min_pixels ({self.min_pixels}) is at most max_pixels ({self.max_pixels})")
+        if self.structured not in (None, "retry", "always", "never"):
+            raise ValueError(f"structured is retry, always or never, not {self.structured!r}")
         if self.device is not None and self.device_map is not None:
             raise ValueError("give device or device_map, not both")
 
@@ -105,6 +110,11 @@ MODEL_FLAGS = {
     "revision": (str, "NAME", "branch, tag or commit of the checkpoint (hf)"),
     "timeout": (float, "S", "seconds for one request (openai)"),
     "concurrency": (int, "N", "requests in flight at a time (openai)"),
+    "structured": (
+        str,
+        "WHEN",
+        "ask for JSON by a schema: retry (after a reply that cannot be read), always, never (openai)",
+    ),
 }
 
 

@@ -9,7 +9,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from snellen.options import Sampling
-from snellen.reply import TAGS, VIEW_MARK, Parsed, ReplyError, parse_reply, render_box
+from snellen.reply import (
+    FIRST_LABELS,
+    LATER_LABELS,
+    TAGS,
+    VIEW_MARK,
+    Parsed,
+    ReplyError,
+    parse_reply,
+    render_box,
+)
 from snellen.vocabulary import KINDS
 from snellen.zoomiqa_reply import parse_zoomiqa
 
@@ -32,6 +41,8 @@ class Turn:
         views: the views of a user turn.
         token_ids: tokens that an assistant turn was sampled as; empty where unknown.
         logprobs: their log-probabilities (natural log); empty where unknown.
+        labels: section labels that the reply to a user turn must have; empty where its form is free. A backend that can
+            hold a reply to a form uses them.
     """
 
     role: Literal["user", "assistant"]
@@ -39,6 +50,7 @@ class Turn:
     views: tuple[View, ...] = ()
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def parts(self) -> list[str | View]:
         """Return texts and views in reading order, without marks and empty texts."""
@@ -123,9 +135,9 @@ class SnellenProtocol:
     def conversation(self, question: str, views: Sequence[View], replies: Sequence[Turn]) -> Conversation:
         """See `Protocol.conversation`."""
         _check_history(question, views, replies)
-        turns = [Turn("user", first_prompt(question), (views[0],))]
+        turns = [Turn("user", first_prompt(question), (views[0],), labels=FIRST_LABELS)]
         for reply, view in zip(replies, views[1:], strict=True):
-            turns += [reply, Turn("user", later_prompt(question, view.region), (view,))]
+            turns += [reply, Turn("user", later_prompt(question, view.region), (view,), labels=LATER_LABELS)]
         return tuple(turns)
 
     def parse(

@@ -26,12 +26,15 @@ REPLY_ERROR_CODES: tuple[str, ...] = (
 round, and faults of the answer's JSON."""
 REPAIRS = (
     "code fence", "text around the reply", "missing tags", "marked-up labels", "quoted rating", "box units",
+    "text in parts", "reasoning apart", "asked for JSON",
     "first of several answers", "relaxed JSON", "clipped rating", "unusable rating", "missing key", "unknown tool",
     "invalid box", "issues left out",
 )  # fmt: skip
-"""Values of `Parsed.repaired`. The last two lines occur with protocol zoom-iqa only, which accepts what its authors'
-code accepts: a rating outside 1..5 is clipped, an answer without box or tool is final, an unknown tool asks for a crop,
-an invalid box becomes the central crop, and the rating of a first round that asks for a crop is not needed."""
+"""Values of `Parsed.repaired` and `Reply.repaired`. The second line is that of servers: a text in several parts, a
+think text in a field of its own, a second request that held the reply to a JSON schema. The last two lines occur with
+protocol zoom-iqa only, which accepts what its authors' code accepts: a rating outside 1..5 is clipped, an answer
+without box or tool is final, an unknown tool asks for a crop, an invalid box becomes the central crop, and the rating
+of a first round that asks for a crop is not needed."""
 
 
 class ReplyError(ValueError):

@@ -72,7 +72,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--score-only", action="store_true", help="one round and a score, no text: faster")
     parser.add_argument(
-        "--batch-size", metavar="N", type=positive, default=8, help="pictures in a batch; changes no score (default: 8)"
+        "--batch-size",
+        metavar="N",
+        type=positive,
+        help="pictures in a batch; changes no score (default: 8; with a server, as many as its --concurrency)",
     )
 
 

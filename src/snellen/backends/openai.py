@@ -2,50 +2,60 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import json
-import os
-import time
-import urllib.error
-import urllib.request
+import asyncio
+import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPException
 from typing import Any
 
 from PIL import Image
 
-from snellen.backend import Backend, BackendError, Conversation, Reply, Sampling
+from snellen.backend import Backend, BackendError, Conversation, RatingDistribution, Reply, Sampling, seeds
+from snellen.backends.abilities import CONTINUE, Abilities, data_url, probe, response_format
 from snellen.backends.box_units import box_scale
-from snellen.backends.rating_tokens import RATING_TOKENS, Choice, leading_number, rating_from_choices
+from snellen.backends.chat_server import ChatServer, RequestError
+from snellen.backends.completion import (
+    Completion,
+    CompletionError,
+    from_schema,
+    rating_schema,
+    read_completion,
+    reply_schema,
+)
+from snellen.backends.rating_logprobs import recover
+from snellen.backends.rating_tokens import RATING_KEY, RATING_TOKENS, distribution, leading_number
 from snellen.image import View
-from snellen.reply import RATING_PREFIX
+from snellen.reply import RATING_PREFIX, ReplyError, parse_reply
 
-TOP_LOGPROBS = 20
-"""Alternatives requested per token: the most that OpenAI and vLLM return by default."""
-RETRIED = (408, 409, 429, 500, 502, 503, 504)
-"""Status codes after which a request is sent again."""
+ASK_RATING = 'Do not write the paragraphs this time. Reply only with the JSON object {"rating": N.NN}.'
+"""End of the prompt in score-only mode, for servers that do not continue a given beginning."""
+PATH = "/chat/completions"
 
 
 class OpenAIBackend(Backend):
-    """A model behind a chat completions server.
+    """A model behind a chat completions server; needs the extra `openai`.
 
-    The rating distribution comes from the server's top log-probabilities, see `rating_from_choices`; None where the
-    server gives none. `rate` sends the beginning of the reply as an unfinished assistant message, with the flags of
-    vLLM. The API key is that of the environment variable OPENAI_API_KEY, if set.
+    At opening, a few small requests find out what the server can do, see `Abilities`. The rating distribution comes
+    from log-probabilities, see `rating_logprobs`; where it cannot be recovered the written rating counts. A request
+    that fails is that picture's error (`Reply.failure`), unless the server does not answer at all.
+
+    The API key is that of the environment variable OPENAI_API_KEY, if set; it goes to the given address only.
 
     Args:
         address: URL#MODEL, for example `http://localhost:8000/v1#Qwen/Qwen2.5-VL-7B-Instruct`.
         long_side: longest side of a view, px. Views are cut from the picture's own pixels and sent as PNG.
-        parallel: requests in flight at a time.
-        attempts: how often a request is sent that does not reach the server or gets 408, 409, 429 or 5xx.
+        concurrency: requests in flight at a time; also the size of a batch.
+        timeout: seconds that one attempt may take in all.
+        attempts: how often a request is sent that does not get through, or gets a status of `RETRIED`.
         wait: seconds before the second attempt, doubled for each further one, unless the server sends Retry-After.
-        timeout: seconds without an answer after which an attempt fails.
+        structured: when a reply is held to a JSON schema, where the server can: "retry" after a reply that cannot be
+            read, "always", "never".
+        abilities: what the server can do, where it is known; nothing is asked then.
 
     Raises:
         ValueError: `address` has another form.
-        BackendError: from `reply` and `rate`, when a request fails for good.
+        MissingExtra: httpx is not installed.
+        BackendError: the server cannot be reached, does not serve the model, or the model takes no pictures; also from
+            `reply` and `rate`, when the server does not answer any more.
     """
 
     def __init__(
@@ -53,85 +63,192 @@ class OpenAIBackend(Backend):
         address: str,
         *,
         long_side: int = 1024,
-        parallel: int = 8,
+        concurrency: int = 32,
+        timeout: float = 300.0,
         attempts: int = 5,
         wait: float = 1.0,
-        timeout: float = 300.0,
+        structured: str = "retry",
+        abilities: Abilities | None = None,
     ) -> None:
         url, _, model = address.partition("#")
         if not url.startswith(("http://", "https://")) or not model:
-            raise ValueError(f"an OpenAI-compatible model is given as http(s)://HOST/v1#MODEL, not {address!r}")
-        self.url = url.rstrip("/") + "/chat/completions"
+            raise ValueError("an OpenAI-compatible model is given as http(s)://HOST/v1#MODEL")
+        self.server = ChatServer(url, concurrency=concurrency, timeout=timeout, attempts=attempts, wait=wait)
         self.name = model
-        self.version = url
+        self.version = self.server.shown
         self.long_side = long_side
-        self.parallel = parallel
-        self.attempts = attempts
-        self.wait = wait
-        self.timeout = timeout
+        self.batch_size = concurrency
+        self.structured = structured
+        if abilities is None:
+            abilities = self.server.run(probe(self.server, model, _parameters(Sampling(), 0)))
+        self.abilities = abilities
+        self.details = {"server": abilities.to_dict(), "structured": structured}
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
-        """See `Backend.reply`; BackendError as soon as one request fails for good."""
-        return self._replies(conversations, sampling, "")
+        """See `Backend.reply`. Of equal conversations in one batch each gets a seed of its own."""
+        own = seeds(conversations, sampling.seed)
+        return self._all([self._reply(*one, sampling) for one in zip(conversations, own, strict=True)])
 
     def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
-        """See `Backend.rate`; the reply is forced up to its rating."""
-        forced = self._replies(conversations, Sampling(max_tokens=RATING_TOKENS), RATING_PREFIX)
-        return [Reply(leading_number(reply.text), rating=reply.rating, finish="rating") for reply in forced]
+        """See `Backend.rate`; the reply is forced up to its rating where the server continues it."""
+        return self._all([self._rate(conversation) for conversation in conversations])
 
     def box_scale(self, view: View) -> tuple[float, float] | None:
-        """See `Backend.box_scale`; by the model's name."""
+        """See `Backend.box_scale`; by the name of the model or of its checkpoint."""
         height, width = view.shown(self.long_side).shape[:2]
-        return box_scale(self.name, (width, height))
+        names = [self.name, self.abilities.root or ""]
+        return next((scale for name in names if (scale := box_scale(name, (width, height)))), None)
 
-    def _replies(self, conversations: Sequence[Conversation], sampling: Sampling, prefix: str) -> list[Reply]:
-        with ThreadPoolExecutor(max_workers=self.parallel) as pool:
-            return list(pool.map(lambda conversation: self._reply(conversation, sampling, prefix), conversations))
+    def _all(self, work: Sequence[Any]) -> list[Reply]:
+        async def gather() -> list[Reply]:
+            tasks = [asyncio.ensure_future(one) for one in work]
+            try:
+                return list(await asyncio.gather(*tasks))
+            finally:
+                for task in tasks:
+                    task.cancel()
 
-    def _reply(self, conversation: Conversation, sampling: Sampling, prefix: str) -> Reply:
-        """Request what follows a forced `prefix` of the reply; the prefix is no part of the returned text."""
-        answer = self._post(self.request(conversation, sampling, prefix))
+        return self.server.run(gather())
+
+    async def _reply(self, conversation: Conversation, seed: int, sampling: Sampling) -> Reply:
+        labels = conversation[-1].labels
+        can = self.abilities.schema and self.structured != "never" and bool(labels)
         try:
-            choice = answer["choices"][0]
-            text = choice["message"]["content"] or ""
-            finish = "length" if choice.get("finish_reason") == "length" else "stop"
-            content = (choice.get("logprobs") or {}).get("content") or []
-            choices = [_choice(token) for token in content]
-            logprobs = tuple(float(token["logprob"]) for token in content)
-        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-            excerpt = json.dumps(answer)[:200]
-            raise BackendError(f"{self.url}: the answer is not a chat completion ({error!r}): {excerpt}") from error
-        if not isinstance(text, str):
-            raise BackendError(f"{self.url}: the message's content is not text: {text!r:.200}")
-        generated = "".join(part.text for part in choices)
-        start = "" if generated.startswith(prefix) else prefix
-        return Reply(
-            text.removeprefix(prefix),  # some servers return the prefix too, others only what follows
-            logprobs=logprobs,
-            rating=rating_from_choices(start, choices) if choices else None,
-            finish="length" if finish == "length" else "stop",
-        )
+            reply = await self._ask(conversation, seed, sampling, labels if can and self.structured == "always" else ())
+            if (
+                can
+                and self.structured == "retry"
+                and reply.finish == "stop"
+                and not self._readable(conversation, reply)
+            ):
+                again = await self._ask(conversation, seed, sampling, labels)
+                if self._readable(conversation, again):
+                    return again
+            return reply
+        except (RequestError, CompletionError) as error:
+            return await self._failed(error)
 
-    def request(self, conversation: Conversation, sampling: Sampling, prefix: str = "") -> dict[str, Any]:
-        """Return the JSON object of a request."""
+    async def _rate(self, conversation: Conversation) -> Reply:
+        try:
+            if self.abilities.continues:
+                done = await self._complete(conversation, 0, Sampling(max_tokens=RATING_TOKENS), RATING_PREFIX)
+                return Reply(
+                    leading_number(done.text), rating=await self._rating(conversation, done, RATING_PREFIX),
+                    finish="rating",
+                )  # fmt: skip
+            schema = rating_schema() if self.abilities.schema and self.structured != "never" else None
+            done = await self._complete(conversation, 0, Sampling(max_tokens=64), schema=schema, last=ASK_RATING)
+            return Reply(_number(done.text), rating=await self._rating(conversation, done, ""), finish="rating")
+        except (RequestError, CompletionError) as error:
+            return await self._failed(error)
+
+    async def _ask(self, conversation: Conversation, seed: int, sampling: Sampling, labels: Sequence[str]) -> Reply:
+        """Return one reply, held to the schema of these section labels if there are any."""
+        schema = reply_schema(labels) if labels else None
+        done = await self._complete(conversation, seed, sampling, schema=schema)
+        text, repaired = done.text, done.repaired
+        if labels:
+            text, repaired = from_schema(done.text, labels), (*repaired, "asked for JSON")
+        logprobs = tuple(choice.alternatives[choice.text] for choice in done.choices)
+        rating = await self._rating(conversation, done, "")
+        return Reply(text, logprobs=logprobs, rating=rating, finish=done.finish, repaired=repaired)
+
+    async def _complete(
+        self,
+        conversation: Conversation,
+        seed: int,
+        sampling: Sampling,
+        prefix: str = "",
+        *,
+        schema: dict[str, Any] | None = None,
+        last: str = "",
+    ) -> Completion:
+        def body() -> dict[str, Any]:
+            return self.request(conversation, sampling, prefix, seed=seed, schema=schema, last=last)
+
+        answer = await self.server.post(PATH, body)
+        try:
+            return read_completion(answer, prefix)
+        except CompletionError as error:
+            raise CompletionError(f"{self.server.shown}: {error}: {self.server.excerpt(answer)}") from error
+
+    async def _rating(self, conversation: Conversation, done: Completion, prefix: str) -> RatingDistribution | None:
+        """Return the distribution over the rating; branches that the reply does not show are asked for."""
+        found = recover(prefix, done.choices)
+        if found is None:
+            return None
+        asked = found.asked() if self.abilities.continues else []
+
+        async def follow(branch: str) -> Any:
+            beginning = found.before + branch
+            more = await self._complete(conversation, 0, Sampling(max_tokens=RATING_TOKENS), beginning)
+            return recover(beginning, more.choices)
+
+        try:
+            more = dict(zip(asked, await asyncio.gather(*map(follow, asked)), strict=True))
+        except (RequestError, CompletionError):  # what is not recovered is missing in the mass, nothing else
+            more = {}
+        return distribution(found.joined(more))
+
+    def _readable(self, conversation: Conversation, reply: Reply) -> bool:
+        number = 1 + sum(turn.role == "assistant" for turn in conversation)
+        try:
+            parse_reply(reply.text, number, box_scale=self.box_scale(conversation[0].views[0]))
+        except ReplyError:
+            return False
+        return True
+
+    async def _failed(self, error: RequestError | CompletionError) -> Reply:
+        """Return the reply of a picture whose request failed; BackendError when the server answers nothing else."""
+        if isinstance(error, RequestError):
+            if error.hopeless:
+                raise error
+            if error.temporary and not await self._alive():
+                raise BackendError(f"{error}; it does not answer other requests either") from error
+        return Reply("", failure=str(error))
+
+    async def _alive(self) -> bool:
+        """Return whether the server answers a short text."""
+        messages = [{"role": "user", "content": "Reply with one word."}]
+        body = {"model": self.name, "messages": messages, self.abilities.limit: 16}
+        try:
+            await self.server.post(PATH, lambda: body, attempts=1)
+        except RequestError as error:
+            return not error.temporary
+        return True
+
+    def request(
+        self,
+        conversation: Conversation,
+        sampling: Sampling,
+        prefix: str = "",
+        *,
+        seed: int | None = None,
+        schema: dict[str, Any] | None = None,
+        last: str = "",
+    ) -> dict[str, Any]:
+        """Return the JSON object of a request.
+
+        Args:
+            prefix: beginning of the reply that is forced.
+            seed: seed instead of that of `sampling`.
+            schema: JSON schema that the reply is held to.
+            last: text behind the conversation's.
+        """
         messages = [
             {"role": turn.role, "content": turn.text if turn.role == "assistant" else self._content(turn.parts())}
             for turn in conversation
         ]
-        body: dict[str, Any] = {
-            "model": self.name,
-            "messages": messages,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "max_tokens": sampling.max_tokens,
-            "seed": sampling.seed,
-            "logprobs": True,
-            "top_logprobs": TOP_LOGPROBS,
-        }
+        values = _parameters(sampling, sampling.seed if seed is None else seed)
+        if sampling.top_k == 0:
+            del values["top_k"]  # all tokens: what servers do by default
+        body = {"model": self.name, "messages": messages, **self.abilities.parameters(sampling.max_tokens, values)}
+        if last:
+            messages[-1]["content"] = [*messages[-1]["content"], {"type": "text", "text": last}]
         if prefix:
             messages.append({"role": "assistant", "content": prefix})
-            body |= {"continue_final_message": True, "add_generation_prompt": False}
-        return body
+            body |= CONTINUE
+        return body | (response_format(schema) if schema else {})
 
     def _content(self, parts: Sequence[str | View]) -> list[dict[str, Any]]:
         return [
@@ -142,44 +259,16 @@ class OpenAIBackend(Backend):
         ]
 
     def _data_url(self, view: View) -> str:
-        file = io.BytesIO()
-        Image.fromarray(view.shown(self.long_side)).save(file, "PNG", compress_level=1)
-        return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
-
-    def _post(self, body: dict[str, Any]) -> Any:
-        headers = {"Content-Type": "application/json"}
-        if key := os.environ.get("OPENAI_API_KEY"):
-            headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(self.url, json.dumps(body).encode(), headers)
-        for attempt in range(1, self.attempts + 1):
-            pause = self.wait * 2 ** (attempt - 1)
-            try:
-                with urllib.request.urlopen(request, timeout=self.timeout) as response:
-                    payload = response.read()
-                break
-            except urllib.error.HTTPError as error:
-                problem = f"status {error.code}: {error.read(500).decode(errors='replace').strip()}"
-                if error.code not in RETRIED:
-                    raise BackendError(f"{self.url}: {problem}") from error
-                pause = _retry_after(error.headers.get("Retry-After"), pause)
-                cause: Exception = error
-            except (OSError, HTTPException) as error:  # OSError covers URLError, refused connections and timeouts
-                problem, cause = f"cannot be reached ({error})", error
-            if attempt == self.attempts:
-                raise BackendError(f"{self.url}: {problem}; gave up after {attempt} attempts") from cause
-            time.sleep(pause)
-        try:
-            return json.loads(payload)
-        except ValueError as error:
-            raise BackendError(f"{self.url}: the answer is not JSON: {payload[:200]!r}") from error
+        return data_url(Image.fromarray(view.shown(self.long_side)))
 
 
-def _retry_after(header: str | None, otherwise: float) -> float:
-    """Return the seconds of a Retry-After header, at most 60; `otherwise` where it is absent or holds a date."""
-    return min(float(header), 60.0) if header is not None and header.isdecimal() else otherwise
+def _parameters(sampling: Sampling, seed: int) -> dict[str, Any]:
+    """Return the sampling parameters of a request, without the limit."""
+    return {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k, "seed": seed}
 
 
-def _choice(token: dict[str, Any]) -> Choice:
-    alternatives = {str(other["token"]): float(other["logprob"]) for other in token.get("top_logprobs") or []}
-    alternatives[str(token["token"])] = float(token["logprob"])
-    return Choice(str(token["token"]), alternatives)
+def _number(text: str) -> str:
+    """Return the number behind `"rating":`, else the one that the text begins with, else the text."""
+    key = RATING_KEY.search(text)
+    match = re.match(r'\s*"?(\d+(?:\.\d+)?)', text[key.end() :] if key else text)
+    return match[1] if match else text

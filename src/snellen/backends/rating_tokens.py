@@ -6,10 +6,8 @@ white space before or the comma after) restricts the ratings that remain possibl
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,19 +22,6 @@ RATING_TOKENS = 8
 """Largest number of tokens of a written rating."""
 
 RATING_KEY = re.compile(r'"rating"\s*:\s*')
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One generated token.
-
-    Attributes:
-        text: its text.
-        alternatives: log-probabilities (natural log) at its place by text, its own included.
-    """
-
-    text: str
-    alternatives: Mapping[str, float]
 
 
 def consistent(text: str) -> tuple[str, ...]:
@@ -62,53 +47,6 @@ def leading_number(text: str) -> str:
     """
     match = re.match(r"\s*([0-9.]+)", text)
     return match[1] if match else text
-
-
-def rating_from_choices(prefix: str, choices: Sequence[Choice]) -> RatingDistribution | None:
-    """Return the distribution at the last `"rating":` of a reply.
-
-    The alternatives of each token branch off the written number. The continuation of a branch is unknown, so its
-    probability is spread evenly over the ratings that it can become. Alternatives that begin no rating, and those that
-    the server did not list, are excluded, and the rest is scaled to 1.
-
-    Args:
-        prefix: beginning of the reply that was forced, not generated.
-        choices: the generated tokens.
-
-    Returns:
-        None where the reply holds no rating, or the recovered probability is below MIN_MASS.
-    """
-    text = prefix + "".join(choice.text for choice in choices)
-    keys = list(RATING_KEY.finditer(text))
-    number = re.compile(r"[0-9.]+").match(text, keys[-1].end()) if keys else None
-    if number is None:
-        return None
-    start, stop = number.span()
-    mass: dict[str, float] = {}
-    weight = 1.0
-    position = len(prefix)
-    for choice in choices:
-        begin, position = position, position + len(choice.text)
-        if position <= start or begin >= stop:
-            continue
-        known, before = text[start:begin], text[begin:start]
-        for alternative, logprob in choice.alternatives.items():
-            if alternative != choice.text:
-                _spread(mass, known, alternative, before, weight * math.exp(logprob))
-        weight *= math.exp(choice.alternatives.get(choice.text, -math.inf))
-    _add(mass, consistent(number[0] + "}"), weight)
-    return distribution(mass)
-
-
-def _spread(mass: dict[str, float], known: str, token: str, before: str, weight: float) -> None:
-    if before.strip():
-        if not token.startswith(before):
-            return
-        token = token[len(before) :]
-    elif not known:
-        token = token.lstrip()
-    if token:
-        _add(mass, consistent(known + token), weight)
 
 
 def _add(mass: dict[str, float], ratings: Sequence[str], weight: float) -> None:

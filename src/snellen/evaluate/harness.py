@@ -155,7 +155,7 @@ def _run_facts(model: Backend, options: Options, rows: Rows, sets: Sequence[Data
         "options": options.settings,
         "baselines": {r.mode: r.model for those in rows.values() for r in those if is_external(r.mode) and r.model},
         "seed": SEED,
-        "batch": options.batch,
+        "batch": options.batch or model.batch_size,
         "data": [described(each) for each in sets],
         "seconds per picture": seconds(rows),
     }

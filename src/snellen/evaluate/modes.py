@@ -31,7 +31,7 @@ class SharedFirstRound(Backend):
         self.backend = backend
         self.name, self.version = backend.name, backend.version
         self.calibration, self.plain_ratings = backend.calibration, backend.plain_ratings
-        self.reads_prompts = backend.reads_prompts
+        self.reads_prompts, self.batch_size, self.details = backend.reads_prompts, backend.batch_size, backend.details
         self.views: dict[Picture, View] = {}
         self.replies: dict[Picture, Reply] = {}
 

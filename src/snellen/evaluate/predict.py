@@ -75,14 +75,14 @@ class Options:
     Attributes:
         model: a name for `open_backend`, or an open Backend (with one worker only).
         protocol: "snellen" or "zoom-iqa".
-        batch: pictures per batch.
+        batch: pictures per batch; None for as many as the model works on at a time.
         max_megapixels: larger pictures are refused.
         sampling, question, options: those of `Assessor`, for vision-language models; sampling by name.
     """
 
     model: str | Backend = "snellen-1"
     protocol: str = "snellen"
-    batch: int = 8
+    batch: int | None = None
     max_megapixels: float = 100.0
     sampling: Mapping[str, float] = field(default_factory=dict)
     question: str | None = None
@@ -121,7 +121,8 @@ def identity(backend: Backend, options: Options) -> str:
     """Return the text that tells one run's rows from another's: model, weights, calibration, protocol, batch size."""
     known = [weights_of(options.model) or "", str(backend.calibration)]
     mark = hashlib.sha256(" ".join(known).encode()).hexdigest()[:12]
-    known_run = f"{backend.name} {backend.version} ({mark}), protocol {options.protocol}, batch {options.batch}"
+    batch = options.batch or backend.batch_size
+    known_run = f"{backend.name} {backend.version} ({mark}), protocol {options.protocol}, batch {batch}"
     return known_run + (f", {options.settings}" if options.settings else "")
 
 
@@ -156,11 +157,12 @@ def predict(
         raise ValueError("several workers need a model by name, as each opens its own")
     jobs = _unique(jobs)
     journal = out / "journal.jsonl"
-    known = open_journal(journal, identity(open_once(options), options), resume)
+    model = open_once(options)
+    known = open_journal(journal, identity(model, options), resume)
     total = sum(len(job.modes) for job in jobs)
     done = len({row_id for job in jobs for row_id in job.row_ids} & known.keys())
     on_progress(done, total)
-    batches = [left for batch in _batches(jobs, options.batch) if (left := _missing(batch, known))]
+    batches = [left for batch in _batches(jobs, options.batch or model.batch_size) if (left := _missing(batch, known))]
     with journal.open("a", encoding="utf-8") as file:
         for _, rows in run_batches(_work, batches, workers, _start, (options,)):
             append(file, rows)
