@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from importlib.metadata import Distribution, PackageNotFoundError, distributions, requires
 from pathlib import Path
 
 import pytest
@@ -59,15 +59,21 @@ def base_distributions() -> set[str]:
     return found
 
 
+def modules_of(distribution: Distribution) -> set[str]:
+    """Return the top-level modules and packages that a distribution installs."""
+    python = [path for path in distribution.files or () if path.suffix in (".py", ".so", ".pyd")]
+    return {path.parts[0].partition(".")[0] for path in python} - {""}
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Environment of a process that sees the base distributions only."""
     base = base_distributions() | {"snellen"}
-    hidden = {
-        module
-        for module, distributions in packages_distributions().items()
-        if not any(name.lower().replace("_", "-") in base for name in distributions)
-    }
+    shown: set[str] = set()
+    hidden: set[str] = set()
+    for one in distributions():
+        (shown if one.metadata["Name"].lower().replace("_", "-") in base else hidden).update(modules_of(one))
+    hidden -= shown
     hidden -= sys.stdlib_module_names
     assert {"scipy", "pyarrow"} <= hidden and hidden.isdisjoint({"numpy", "PIL", "rich", "onnxruntime"})
     folder = tmp_path_factory.mktemp("hook")
