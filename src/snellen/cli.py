@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import snellen
+from snellen.output import OutputError, drop_output, open_closed_streams
 from snellen.usage import FAILED, INTERRUPTED, WRONG_USAGE, MissingExtra, UsageError, complain
 
 
@@ -39,6 +39,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. argv: the arguments (default: those of the process)."""
     arguments = sys.argv[1:] if argv is None else list(argv)
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names of files need not be valid text
@@ -58,7 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of the output has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
+        return FAILED
+    except OSError as error:
+        drop_output()
+        complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
         return FAILED
 
 
@@ -70,7 +75,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     try:
         code: int = args.run(args)
         sys.stdout.flush()
-    except (BackendError, ImageError) as error:
+    except (BackendError, ImageError, OutputError) as error:
         complain(str(error))
         return FAILED
     return code

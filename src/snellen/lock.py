@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from snellen.output import writing
 from snellen.usage import UsageError
 
 
@@ -17,7 +18,7 @@ def lock(path: Path) -> Iterator[None]:
     """Hold `path` + ".lock" during the block: a file that is created exclusively, with process id and host in it.
 
     The lock of a process of this host that no longer runs is taken over. Raises UsageError, naming the lock and the
-    remedy, when another run holds it. Raises OSError when it cannot be created.
+    remedy, when another run holds it, and OutputError when it cannot be created.
     """
     file = path.with_name(path.name + ".lock")
     owner = f"{os.getpid()} {socket.gethostname()}\n"
@@ -36,6 +37,11 @@ def lock(path: Path) -> Iterator[None]:
 
 def _create(file: Path, owner: str) -> bool:
     """Create the lock; return False where there is one."""
+    with writing(file):
+        return _create_exclusively(file, owner)
+
+
+def _create_exclusively(file: Path, owner: str) -> bool:
     try:
         descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Sequence
 from html import escape
 from importlib import resources
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from snellen.draw import CROP_COLOR, SEVERITY_COLORS, place
+from snellen.output import replacing
 from snellen.reply import labels
 from snellen.vocabulary import VERDICTS
 
@@ -120,9 +120,8 @@ def header(title: str, facts: Sequence[str], models: Sequence[str]) -> str:
 
 def write_page(html: str, path: Path) -> None:
     """Write a page. A file of that name is replaced at once or not at all."""
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text(html, encoding="utf-8", errors="backslashreplace")
-    os.replace(unfinished, path)
+    with replacing(path) as unfinished:
+        unfinished.write_text(html, encoding="utf-8", errors="backslashreplace")
 
 
 def _model(assessment: Assessment) -> str:

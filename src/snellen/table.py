@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from snellen.output import replacing
 from snellen.usage import MissingExtra, UsageError, check_writable
 
 
@@ -71,20 +71,22 @@ def check_table(out: Path) -> None:
 
 
 def write_table(rows: Sequence[ScoreRow], out: Path) -> None:
-    """Write rows as CSV, JSON lines or Parquet, by the suffix of `out`. The file is replaced at once or not at all."""
-    unfinished = out.with_name(out.name + ".tmp")
+    """Write rows as CSV, JSON lines or Parquet, by the suffix of `out`. The file is replaced at once or not at all.
+
+    Raises OutputError.
+    """
     suffix = out.suffix.lower()
-    if suffix == ".csv":
-        # surrogateescape: file names that are no valid text are written as the bytes they are
-        with unfinished.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(COLUMNS)
-            table.writerows([_to_cell(value) for value in asdict(row).values()] for row in rows)
-    elif suffix == ".jsonl":
-        unfinished.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows), encoding="utf-8")
-    else:
-        _write_parquet(rows, unfinished)
-    os.replace(unfinished, out)
+    with replacing(out) as unfinished:
+        if suffix == ".csv":
+            # surrogateescape: file names that are no valid text are written as the bytes they are
+            with unfinished.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                table = csv.writer(file)
+                table.writerow(COLUMNS)
+                table.writerows([_to_cell(value) for value in asdict(row).values()] for row in rows)
+        elif suffix == ".jsonl":
+            unfinished.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows), encoding="utf-8")
+        else:
+            _write_parquet(rows, unfinished)
 
 
 def read_table(out: Path) -> list[ScoreRow]:

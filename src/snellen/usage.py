@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -30,8 +31,9 @@ class MissingExtra(UsageError):
 
 
 def complain(problem: str) -> None:
-    """Print one line on standard error."""
-    print("snellen: " + visible(" ".join(problem.split())), file=sys.stderr, flush=True)
+    """Print one line on standard error, if it can be written."""
+    with suppress(OSError):
+        print("snellen: " + visible(" ".join(problem.split())), file=sys.stderr, flush=True)
 
 
 def visible(text: str) -> str:

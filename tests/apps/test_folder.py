@@ -332,6 +332,9 @@ def test_stopping_it_loses_and_repeats_nothing(model: str, tmp_path: Path, worke
     assert process.returncode == 0 and said == "" and problems == f"{out}: 24 pictures, 0 without a score\n"
     assert [row.path for row in read_table(out)] == names
     assert all(row.score == 2.5 for row in read_table(out))
+    whole = tmp_path / "whole.csv"
+    score_folder(folder, whole, model)
+    assert out.read_bytes() == whole.read_bytes()
 
 
 def test_the_command(photos: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

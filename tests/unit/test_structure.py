@@ -20,7 +20,7 @@ NUMPY_HALF = ("snellen1.photo_faults", "snellen1.layout", "snellen1.pooling", "s
 """The modules of the small model that the ONNX backend uses. The others need torch, and only training imports them."""
 
 ORDER = (
-    "usage", "options",
+    "usage", "output", "options",
     "region", "vocabulary", "reading", "colour", "damage", "formats", "fileformat", "imagefile", "image", "zoom",
     "features",
     "reply_form", "reply", "zoomiqa_reply", "protocol", "backend", "assessment", "assessor",

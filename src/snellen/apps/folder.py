@@ -23,6 +23,7 @@ from snellen.backend import BackendError, open_backend
 from snellen.fileformat import PICTURE_SUFFIXES, is_picture
 from snellen.lock import lock
 from snellen.options import ModelOptions, add_vlm_options, assessor_options
+from snellen.output import OutputError
 from snellen.table import SETTINGS, ScoreRow, check_table, read_table, write_table
 from snellen.terminal import Progress
 from snellen.usage import (
@@ -38,7 +39,7 @@ from snellen.usage import (
     positive,
     visible,
 )
-from snellen.workers import cut_off_last_line, run_batches
+from snellen.workers import append_lines, cut_off_last_line, run_batches
 
 NAMED = 5
 """Skipped files that the summary names."""
@@ -124,8 +125,8 @@ def run(args: argparse.Namespace) -> int:
                 allow_damaged=args.allow_damaged,
                 **options,
             )
-    except BackendError as error:
-        raise BackendError(f"{error}; rows that were written are kept, continue with --resume") from error
+    except (BackendError, OutputError) as error:
+        raise type(error)(f"{error}; rows that were written are kept, continue with --resume") from error
     for row in rows:
         if row.error is not None and row.path not in shown:  # of an earlier run
             complain(f"{args.folder / row.path}: {row.problem}")
@@ -196,16 +197,15 @@ def score_folder(
             for name, problem in problems.items():
                 if name not in known:
                     keep(ScoreRow(name, error="permission", problem=problem, **same))
+            batches = [todo[i : i + assessor.batch_size] for i in range(0, len(todo), assessor.batch_size)]
             if workers == 1:
-                for name, row in zip(todo, _rows(assessor, folder, todo), strict=True):
-                    keep(replace(row, path=name, **same))
+                start, arguments = _use, (assessor, folder)
             else:
-                size = assessor.batch_size
+                start, arguments = _start_worker, (model, options, folder)
                 del assessor  # each worker has its own
-                batches = [todo[i : i + size] for i in range(0, len(todo), size)]
-                for batch, scored in run_batches(_work, batches, workers, _start_worker, (model, options, folder)):
-                    for name, row in zip(batch, scored, strict=True):
-                        keep(replace(row, path=name, **same))
+            for batch, scored in run_batches(_work, batches, workers, start, arguments):
+                for name, row in zip(batch, scored, strict=True):
+                    keep(replace(row, path=name, **same))
             table = [rows[name] for name in sorted(rows)]
             write_table(table, out)
     return table
@@ -305,10 +305,15 @@ def _rows(assessor: Assessor, folder: Path, names: Iterable[str]) -> Iterator[Sc
 _worker: tuple[Assessor, Path]
 
 
+def _use(assessor: Assessor, folder: Path) -> None:
+    """Set up this process for `_work`."""
+    global _worker
+    _worker = assessor, folder
+
+
 def _start_worker(model: str, options: dict[str, Any], folder: Path) -> None:
     """Open the model in a worker process, with one thread, since the processes share the cores."""
-    global _worker
-    _worker = _open(model, options, threads=1), folder
+    _use(_open(model, options, threads=1), folder)
 
 
 def _work(names: Sequence[str]) -> list[ScoreRow]:
@@ -332,12 +337,11 @@ def _journal(
             if before != now:
                 problem = f"{out} was begun with {name} {before}, now it is {now}"
                 raise UsageError(f"{problem}; use the same, or write another table")
-    with path.open("a", encoding="utf-8") as file:
+    with path.open("ab", buffering=0) as file:
 
         def write(row: ScoreRow) -> None:
+            append_lines(file, [json.dumps(asdict(row))])
             rows[row.path] = row
-            file.write(json.dumps(asdict(row)) + "\n")
-            file.flush()
 
         if file.tell() == 0:
             for row in list(rows.values()):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from snellen.options import add_vlm_options, assessor_options
+from snellen.output import OutputError
 from snellen.usage import FAILED, OK, UsageError, add_model_options, add_quiet, complain, positive
 
 DESCRIPTION = """\
@@ -130,8 +131,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
                 max_samples=args.max_samples, baseline_samples=args.baseline_samples, workers=args.workers,
                 resume=args.resume, command=["snellen", *sys.argv[1:]], on_progress=bars.update,
             )  # fmt: skip
-    except BackendError as error:
-        raise BackendError(f"{error}; predictions so far are kept, continue with --resume") from error
+    except (BackendError, OutputError) as error:
+        raise type(error)(f"{error}; predictions so far are kept, continue with --resume") from error
     return _conclude(args.out, args.quiet)
 
 

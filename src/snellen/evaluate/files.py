@@ -17,6 +17,7 @@ from snellen.evaluate.datasets import DataSet
 from snellen.evaluate.report.plot import standalone
 from snellen.evaluate.report.tables import Figure
 from snellen.evaluate.rows import Row
+from snellen.output import replacing
 from snellen.usage import MissingExtra, UsageError
 
 COLUMNS: dict[str, type] = {
@@ -80,9 +81,8 @@ def write_predictions(rows: Iterable[Row], sets: Sequence[DataSet], out: Path) -
     types = {str: pa.string(), float: pa.float64(), int: pa.int64(), list: pa.list_(pa.float64())}
     schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
     path = out / "predictions.parquet"
-    part = path.with_name(path.name + ".tmp")
-    parquet.write_table(pa.Table.from_pylist([_valid(line) for line in flat], schema), part)
-    os.replace(part, path)
+    with replacing(path) as part:
+        parquet.write_table(pa.Table.from_pylist([_valid(line) for line in flat], schema), part)
     return path
 
 
@@ -93,9 +93,8 @@ def _valid(line: dict[str, Any]) -> dict[str, Any]:
 
 def write_lines(lines: Iterable[Mapping[str, Any]], path: Path) -> Path:
     """Write JSON lines; the file is replaced at once or not at all."""
-    part = path.with_name(path.name + ".tmp")
-    part.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    os.replace(part, path)
+    with replacing(path) as part:
+        part.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return path
 
 
@@ -118,9 +117,8 @@ def read_predictions(out: Path) -> list[dict[str, Any]]:
 
 def write_json(value: Any, path: Path) -> None:
     """Write JSON with null for NaN and infinities; the file is replaced at once or not at all."""
-    part = path.with_name(path.name + ".tmp")
-    part.write_text(json.dumps(plain(value), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    with replacing(path) as part:
+        part.write_text(json.dumps(plain(value), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_figures(figures: Mapping[str, Figure], folder: Path) -> None:

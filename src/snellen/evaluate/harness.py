@@ -20,6 +20,7 @@ from snellen.evaluate.report.tables import Figure, Table
 from snellen.evaluate.rows import Row
 from snellen.evaluate.stats.bootstrap import SEED
 from snellen.evaluate.suites import DEFAULT, Suite, open_suite
+from snellen.output import writing
 from snellen.usage import UsageError
 
 Rows = dict[str, list[Row]]
@@ -82,7 +83,8 @@ def evaluate(
         "baseline_samples": limits,
         "command": list(command),
     }
-    _publish(summary, ran, rows, sets, _run_facts(model, options, rows, sets) | facts, options, out)
+    with writing(out):
+        _publish(summary, ran, rows, sets, _run_facts(model, options, rows, sets) | facts, options, out)
     return summary
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from io import FileIO
 from pathlib import Path
-from typing import TextIO
 
 from snellen import __version__
 from snellen.evaluate.rows import Row, RowId, row_from_dict
+from snellen.output import writing
 from snellen.usage import UsageError
-from snellen.workers import cut_off_last_line
+from snellen.workers import append_lines, cut_off_last_line
 
 
 def open_journal(path: Path, model: str, resume: bool) -> dict[RowId, Row]:
@@ -21,9 +22,10 @@ def open_journal(path: Path, model: str, resume: bool) -> dict[RowId, Row]:
     another run's, and where it is damaged.
     """
     head = {"snellen": __version__, "model": model}
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.stat().st_size == 0:
-        path.write_text(json.dumps(head) + "\n", encoding="utf-8")
+        _begin(path, head)
         return {}
     if not resume:
         raise UsageError(f"{path} is there already; continue that run with --resume, or give another --out")
@@ -33,7 +35,7 @@ def open_journal(path: Path, model: str, resume: bool) -> dict[RowId, Row]:
     except (ValueError, TypeError) as error:
         raise UsageError(f"{path} is damaged ({error!r}); delete it and start again") from error
     if not lines:
-        path.write_text(json.dumps(head) + "\n", encoding="utf-8")
+        _begin(path, head)
     if before.get("snellen") != __version__:
         version = before.get("snellen", "an older version")
         raise UsageError(f"{path} was written by Snellen {version}, this is {__version__}; give another --out")
@@ -47,7 +49,11 @@ def open_journal(path: Path, model: str, resume: bool) -> dict[RowId, Row]:
     return {row.id: row for row in rows}
 
 
-def append(file: TextIO, rows: Iterable[Row]) -> None:
-    """Write rows, with their seconds, to the end of an open journal."""
-    file.writelines(json.dumps(row.to_dict() | {"seconds": row.seconds}) + "\n" for row in rows)
-    file.flush()
+def _begin(path: Path, head: dict[str, str]) -> None:
+    with writing(path):
+        path.write_text(json.dumps(head) + "\n", encoding="utf-8")
+
+
+def append(file: FileIO, rows: Iterable[Row]) -> None:
+    """Write rows, with their seconds, to the end of an open journal. Raises OutputError."""
+    append_lines(file, (json.dumps(row.to_dict() | {"seconds": row.seconds}) for row in rows))

@@ -163,7 +163,7 @@ def predict(
     done = len({row_id for job in jobs for row_id in job.row_ids} & known.keys())
     on_progress(done, total)
     batches = [left for batch in _batches(jobs, options.batch or model.batch_size) if (left := _missing(batch, known))]
-    with journal.open("a", encoding="utf-8") as file:
+    with journal.open("ab", buffering=0) as file:
         for _, rows in run_batches(_work, batches, workers, _start, (options,)):
             append(file, rows)
             done += len({row.id for row in rows} - known.keys())
