@@ -7,7 +7,7 @@ import pytest
 from pictures import noise
 from rich.console import Console, RenderableType
 
-from snellen.apps.assess import GAUGE, assessment_text, brief_text, gauge
+from snellen.apps.assess import GAUGE, assessment_text, brief_text, gauge, model_text
 from snellen.apps.features import features_text
 from snellen.assessment import Assessment
 from snellen.assessor import Assessor
@@ -67,6 +67,21 @@ def test_control_characters_of_a_name_are_escaped() -> None:
     assessment = assess("a\x1b[31m\r\nb\x9b\u202e.png")
     assert printed(brief_text(assessment)).splitlines() == [r"2.50  1.75-3.25  poor       a\x1b[31m\r\nb\x9b\u202e.png"]
     assert r"a\x1b[31m\r\nb\x9b\u202e.png" in printed(assessment_text(assessment)).splitlines()[0]
+
+
+def test_control_characters_of_a_models_text_are_escaped() -> None:
+    answer = Answer(None, 2.5, "final", ())
+    sections = Rationale("Seen\x1b]0;title\x07\x1b[2J.", "Crisp\u202e.", "First.\n\tSecond.", "Sure\x9b1m.\r")
+    reply = Reply(render_reply(sections, answer, 1), rating=RatingDistribution(np.array([2.5]), np.array([1.0])))
+    backend = ScriptedBackend([reply])
+    backend.name, backend.version = "a\x1b[31m", "1"
+    assessor = Assessor(backend)
+    text = printed(assessment_text(assessor.assess([Picture(PIXELS, "a.png")])[0])) + printed(model_text(assessor))
+    assert set(text) & set(map(chr, (*range(10), *range(11, 32), *range(127, 160), 0x202E))) == set()
+    assert r"Seen\x1b]0;title\x07\x1b[2J." in text and r"Crisp\u202e." in text and r"Sure\x9b1m." in text
+    lines = [line.strip() for line in text.splitlines()]
+    assert "Second." in lines and any(line.endswith("First.") for line in lines), "line ends of the text stay"
+    assert r"a\x1b[31m 1, protocol snellen" in text
 
 
 def test_a_complaint_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

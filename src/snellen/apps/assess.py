@@ -116,7 +116,7 @@ def assessment_text(assessment: Assessment, ascii_only: bool = False) -> Rendera
     """Render an assessment with a score: result, issues, then every round. ascii_only: no other characters."""
     rounds = assessment.steps
     parts: list[RenderableType] = [_title(assessment), _result(assessment, ascii_only)]
-    parts += [Text(f"  note: {note}", style="dim") for note in assessment.notes]
+    parts += [Text(f"  note: {visible(note)}", style="dim") for note in assessment.notes]
     if rounds[-1].parsed is not None:
         parts.append(_issues(assessment.issues, ascii_only))
     for number, step in enumerate(rounds, start=1):
@@ -127,7 +127,7 @@ def assessment_text(assessment: Assessment, ascii_only: bool = False) -> Rendera
 def model_text(assessor: Assessor) -> Text:
     """Render name and version of the model, and the protocol."""
     backend = assessor.backend
-    return Text(f"{backend.name} {backend.version}, protocol {assessor.protocol.name}", style="dim")
+    return Text(visible(f"{backend.name} {backend.version}, protocol {assessor.protocol.name}"), style="dim")
 
 
 def brief_text(assessment: Assessment) -> Text:
@@ -207,10 +207,10 @@ def _round(number: int, step: Step, before: Step | None, ascii_only: bool) -> Re
         table.add_column(width=8, style="dim")
         table.add_column(ratio=1)
         for label, section in zip(_SECTIONS, step.parsed.rationale.sections, strict=True):
-            table.add_row(label, Text(section))
+            table.add_row(label, Text(visible(section, keep="\n\t")))
         parts.append(Padding(table, (0, 0, 0, 4)))
     if step.note is not None:
-        parts.append(Text(f"    {step.note}", style="dim"))
+        parts.append(Text(f"    {visible(step.note)}", style="dim"))
     if step.zoom is not None:
         arrow = "->" if ascii_only else "→"
         parts.append(Text(f"    {arrow} zooms in: {place(step.zoom)}", style="cyan"))

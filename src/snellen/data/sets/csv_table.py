@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from snellen.data.sample import ManifestError, Sample
 from snellen.data.sets.split import split_by_group
@@ -47,8 +48,10 @@ def read_csv(file: str | Path, *, check_files: bool = True) -> list[Sample]:
     return samples if "split" in header else split_by_group(samples)
 
 
-def csv_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(file: Path, **dialect: Any) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells of each row of a CSV table in UTF-8, with or without a byte order mark.
+
+    dialect: options of `csv.reader`.
 
     Raises ManifestError, naming file, line and remedy, for another encoding and for a row that is no CSV: a field of
     more than 131072 characters, as after a quote that is never closed.
@@ -60,7 +63,7 @@ def csv_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
         line = error.object.count(b"\n", 0, error.start) + 1
         problem = f"byte 0x{error.object[error.start]:02X} is not UTF-8"
         raise ManifestError(f"{file}: line {line}: {problem}; save the table in the encoding UTF-8") from error
-    reader = csv.reader(io.StringIO(text, newline=""))
+    reader = csv.reader(io.StringIO(text, newline=""), **dialect)
     try:
         for cells in reader:
             yield reader.line_num, cells

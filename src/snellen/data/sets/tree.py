@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import math
 import os
@@ -12,6 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+
+from snellen.data.sample import ManifestError
+from snellen.data.sets.csv_table import csv_rows
 
 T = TypeVar("T")
 
@@ -199,8 +201,10 @@ def _load_matlab(path: Path) -> Mapping[str, Any]:
 
 
 def _text_lines(path: Path, delimiter: str) -> Iterator[tuple[int, Sequence[object]]]:
-    with path.open(newline="", encoding="utf-8-sig") as text:
-        yield from enumerate(csv.reader(text, delimiter=delimiter, skipinitialspace=True), 1)
+    try:
+        yield from csv_rows(path, delimiter=delimiter, skipinitialspace=True)
+    except ManifestError as error:
+        raise SourceError(str(error)) from error
 
 
 def _sheet_lines(path: Path, sheet: str | None) -> Iterator[tuple[int, Sequence[object]]]:
