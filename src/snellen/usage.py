@@ -36,15 +36,13 @@ def complain(problem: str) -> None:
         print("snellen: " + visible(" ".join(problem.split())), file=sys.stderr, flush=True)
 
 
-def visible(text: str, keep: str = "") -> str:
+def visible(text: str) -> str:
     r"""Return the text with control characters, line ends and marks of writing direction as escapes: \x1b, \n, \u202e.
 
-    A file name, or a model's text, on a terminal cannot move the cursor, change colours or reorder what follows, and
-    stays in its line. keep: characters that are left as they are, such as the line ends of longer text.
+    A file name, or a model's text, on a terminal stays in its line and cannot move the cursor, change colours or
+    reorder what follows.
     """
-    return _CONTROL.sub(
-        lambda found: found[0] if found[0] in keep else found[0].encode("unicode_escape").decode(), text
-    )
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def check_writable(path: Path) -> None:

@@ -207,7 +207,7 @@ def _round(number: int, step: Step, before: Step | None, ascii_only: bool) -> Re
         table.add_column(width=8, style="dim")
         table.add_column(ratio=1)
         for label, section in zip(_SECTIONS, step.parsed.rationale.sections, strict=True):
-            table.add_row(label, Text(visible(section, keep="\n\t")))
+            table.add_row(label, Text(visible(section)))
         parts.append(Padding(table, (0, 0, 0, 4)))
     if step.note is not None:
         parts.append(Text(f"    {visible(step.note)}", style="dim"))
