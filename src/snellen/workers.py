@@ -6,10 +6,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from io import FileIO
+from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -65,8 +66,13 @@ def _run_in_processes(
     end, ours = context.Pipe(duplex=False)  # workers end when it closes: when it is closed here, or this process ends
     pool = ProcessPoolExecutor(min(workers, len(batches)), context, _start, (end, *arguments))
     try:
-        futures = {pool.submit(work, batch): batch for batch in batches}
-        while futures:
+        left = iter(batches)
+        futures: dict[Future[Result], Sequence[Item]] = {}
+        while True:
+            for batch in islice(left, 2 * workers - len(futures)):  # a few ahead: a folder may hold many thousands
+                futures[pool.submit(work, batch)] = batch
+            if not futures:
+                break
             done = wait(futures, LONGEST_WAIT, FIRST_COMPLETED).done
             for future in sorted(done, key=lambda one: one.exception() is not None):  # an error ends it: results first
                 yield futures.pop(future), future.result()

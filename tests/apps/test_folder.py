@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from PIL import Image
 from snellen.apps.folder import Found, find_pictures, score_folder
 from snellen.backend import BackendError
 from snellen.cli import main
+from snellen.output import OutputError
 from snellen.table import ScoreRow, read_table
 from snellen.usage import UsageError
 
@@ -208,6 +210,36 @@ def test_two_runs_do_not_write_one_table(photos: Path, model: str, tmp_path: Pat
     assert len(rows) == 5 and not Path(f"{out}.lock").exists()
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can be another user")
+def test_two_users_write_into_one_folder(model: str) -> None:
+    """Each has tables of its own; the other's are neither replaced nor continued, and nothing is lost."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o1777)  # as /tmp: who owns a file may replace it
+        (place / "replies.jsonl").write_text(Path(model.removeprefix("scripted:")).read_text())
+        shared = f"scripted:{place}/replies.jsonl"
+        save_noise(place / "photos" / "a.png")
+        score_folder(place / "photos", place / "first.csv", shared)
+        first = (place / "first.csv").read_bytes()
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        (place / "third.csv.lock").write_text(f"{ended.pid} {socket.gethostname()}\n")
+        os.seteuid(65534)
+        try:
+            rows = score_folder(place / "photos", place / "second.csv", shared)
+            with pytest.raises(OutputError, match=r"first\.csv cannot be written \(Operation not permitted\); "):
+                score_folder(place / "photos", place / "first.csv", shared, overwrite=True)
+            with pytest.raises(UsageError, match=r"third\.csv\.lock: another run writes third\.csv .*delete the lock"):
+                score_folder(place / "photos", place / "third.csv", shared)
+        finally:
+            os.seteuid(0)
+        assert read_table(place / "second.csv") == rows and (place / "second.csv").stat().st_uid == 65534
+        assert (place / "first.csv").read_bytes() == first
+        assert sorted(path.name for path in place.glob("*.csv*")) == [
+            "first.csv", "first.csv.partial", "second.csv", "third.csv.lock"
+        ]  # fmt: skip
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_names_that_are_no_text_do_not_double(model: str, tmp_path: Path, suffix: str) -> None:
     folder, out = tmp_path / "photos", tmp_path / f"scores{suffix}"
@@ -255,16 +287,33 @@ def test_what_is_scored_when_the_model_fails_is_kept(photos: Path, model: str, t
     assert not (tmp_path / "other.csv.partial").exists()
 
 
-def test_pictures_are_found_by_name_and_by_content(photos: Path) -> None:
+def test_pictures_are_found_by_name_and_by_content(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos)
     assert find_pictures(photos) == Found(NAMES, {}, ["notes.txt"])
     save_noise(photos / "scan.png")
     (photos / "scan.png").rename(photos / "scan")
     (photos / "IMG_1.HIF").touch()
     os.mkfifo(photos / "pipe")
     (photos / "circle").symlink_to("circle")
+    (photos / "b" / "loop").symlink_to("..")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")  # the path of a socket is short
     found = find_pictures(photos)
     assert found.pictures == sorted([*NAMES, "scan", "IMG_1.HIF"])
-    assert found.skipped == ["circle", "notes.txt", "pipe"]
+    assert found.skipped == ["circle", "notes.txt", "pipe", "socket"]
+
+
+def test_pipes_and_sockets_with_the_name_of_a_picture_are_errors(
+    photos: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    os.mkfifo("pipe.png")
+    Path("loop.png").symlink_to("loop.png")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket.png")
+    rows = {row.path: row.error for row in score_folder(photos, tmp_path / "scores.csv", model)}
+    assert (rows["pipe.png"], rows["socket.png"], rows["loop.png"]) == ("unreadable", "unreadable", "missing")
+    assert rows["a.jpg"] is None
 
 
 def test_skipped_files_are_in_the_summary(

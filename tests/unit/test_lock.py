@@ -39,3 +39,16 @@ def test_any_other_lock_is_respected(tmp_path: Path, content: str) -> None:
     with pytest.raises(UsageError, match=problem), lock(tmp_path / "a.csv"):
         raise AssertionError("the block must not run")
     assert file.read_text() == content
+
+
+def test_no_lock_of_the_system_is_needed(tmp_path: Path) -> None:
+    """Network file systems often lack flock, and some systems the module."""
+    code = (
+        "import sys\nfrom pathlib import Path\nsys.modules['fcntl'] = None\nfrom snellen.lock import lock\n"
+        "from snellen.usage import UsageError\n"
+        "with lock(Path('a.csv')):\n"
+        "    try:\n        with lock(Path('a.csv')): print('both')\n"
+        "    except UsageError: print('refused')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "refused\n" and list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from snellen.assessment import Assessment
@@ -259,8 +259,7 @@ def find_pictures(folder: Path) -> Found:
     problems: dict[str, str] = {}
 
     def cannot_list(error: OSError) -> None:
-        path = Path(os.path.relpath(error.filename, folder)).as_posix()
-        problems[path] = f"the folder cannot be listed ({error.strerror})"
+        problems[path_inside(Path(error.filename), folder)] = f"the folder cannot be listed ({error.strerror})"
 
     for parent, folders, files in os.walk(folder, onerror=cannot_list):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -268,10 +267,14 @@ def find_pictures(folder: Path) -> Found:
             if name.startswith("."):
                 continue
             path = Path(parent, name)
-            inside = Path(os.path.relpath(path, folder)).as_posix()
             known = path.suffix.lower() in PICTURE_SUFFIXES
-            (names if known or is_picture(path) else skipped).append(inside)
+            (names if known or is_picture(path) else skipped).append(path_inside(path, folder))
     return Found(sorted(names), problems, sorted(skipped))
+
+
+def path_inside(path: PurePath, folder: PurePath) -> str:
+    """Return a path relative to the folder it is in, with forward slashes on every system."""
+    return path.relative_to(folder).as_posix()
 
 
 def to_row(assessment: Assessment) -> ScoreRow:
