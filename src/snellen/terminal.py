@@ -9,6 +9,7 @@ from typing import Any
 
 from rich import progress
 from rich.console import Console
+from rich.table import Column
 from rich.text import Text
 
 WIDEST = 100
@@ -51,7 +52,7 @@ class Progress:
             Rate(),
             progress.TextColumn("remaining"),
             progress.TimeRemainingColumn(),
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=Console(stderr=True),
             transient=True,
             redirect_stdout=False,
