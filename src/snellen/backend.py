@@ -144,6 +144,8 @@ class Reply:
         actions: for each token, True where the policy chose it; empty means that it chose all of them.
         repaired: how the backend put the text together where the model did not write it so, each one of `REPAIRS`.
         failure: why there is no reply to this conversation, None where there is one. It ends this picture only.
+        prompt_tokens: tokens of the conversation with its views, as the model counts them; 0 where it does not.
+        reply_tokens: tokens that the model wrote, as it counts them; 0 where it does not.
     """
 
     text: str
@@ -154,6 +156,8 @@ class Reply:
     actions: tuple[bool, ...] = ()
     repaired: tuple[str, ...] = ()
     failure: str | None = None
+    prompt_tokens: int = 0
+    reply_tokens: int = 0
 
     @property
     def action_indices(self) -> tuple[int, ...]:

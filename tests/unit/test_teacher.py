@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scripted_server import Answer as Sent
+from scripted_server import Asked, chat, refuse, serve
 
 from snellen.backend import Conversation, RatingDistribution, Reply
 from snellen.backends.scripted import ScriptedBackend
@@ -160,6 +162,25 @@ def test_a_run_goes_on_where_it_was_killed_and_loses_and_doubles_nothing(samples
         teach(samples, Teacher(backend, backend, other), out, resume=True)
 
 
+@pytest.mark.parametrize("failing", ["first", "blind", "check"])
+def test_a_call_that_failed_is_no_difference_and_no_verdict(
+    failing: str, samples: list[Sample], tmp_path: Path
+) -> None:
+    lost: Any = Reply("", failure="status 400")
+    teacher = Scripted(**{failing: lost})
+    counts = run(teacher, samples[:1], tmp_path / "out.jsonl", attempts=1)
+    assert counts.dropped == {"no reply": 1}
+    assert rows(dropped_file(tmp_path / "out.jsonl"))[0]["dropped"]["detail"].endswith("status 400")
+
+
+def test_tokens_and_cost_are_those_that_the_models_count(samples: list[Sample], tmp_path: Path) -> None:
+    told: Any = Reply(FIRST, prompt_tokens=1000, reply_tokens=100)
+    sampled: Any = Reply(LAST, token_ids=(5, 6, 7))
+    counts = run(Scripted(first=told, last=sampled), samples[:2], tmp_path / "out.jsonl")
+    assert (counts.prompt_tokens, counts.reply_tokens) == (2000, 206)
+    assert counts.line((3.0, 15.0)).endswith("2,000 prompt tokens, 206 reply tokens, cost 0.01")
+
+
 def test_a_picture_that_cannot_be_read_is_its_own_row_and_test_pictures_are_left_out(
     samples: list[Sample], tmp_path: Path
 ) -> None:
@@ -250,3 +271,30 @@ def test_the_command_teaches_refuses_and_resumes(
     assert len(rows(out)) == 2
     assert main([*command, "--overwrite", "--checker", "snellen-1"]) == 2
     assert "reads no prompt" in capsys.readouterr().err
+
+
+def test_a_server_teaches_and_its_tokens_cost(
+    samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+    def respond(asked: Asked) -> Sent:
+        told = json.dumps(asked.body.get("messages", []))
+        if "People rated" not in told:
+            return chat("fine")  # what the client tries at opening
+        if "2.00 on average" in told and "Somebody wrote" not in told:
+            return refuse("this picture is not allowed")
+        reply = (FIRST if asked.round == 1 else LAST) if asked.images else CENTRE
+        text = FINE if "Somebody wrote" in told else reply
+        return Sent(chat(text).body | {"usage": {"prompt_tokens": 1000, "completion_tokens": 50}})
+
+    write_manifest([samples[0], Sample(samples[1].path, mos=2.0)], tmp_path / "m.jsonl")
+    out = tmp_path / "out.jsonl"
+    with serve(respond) as server:
+        command = ["data", "build", str(tmp_path / "m.jsonl"), "--out", str(out), "--attempts", "1"]
+        assert main([*command, "--teacher", f"openai:{server.address}#eye", "--price", "10", "20"]) == 0
+    line = capsys.readouterr().err
+    assert "kept 1, given up 1; dropped attempts: no reply 1; 5 calls" in line
+    assert "4,000 prompt tokens, 200 reply tokens, cost 0.04" in line
+    assert "not allowed" in rows(dropped_file(out))[0]["dropped"]["detail"]

@@ -30,6 +30,8 @@ class Completion:
         repaired: how the text was put together, each one of `REPAIRS`.
         choices: the tokens with their alternatives; none where the server lists none, or not those of this text.
         note: why `choices` are not used although the server lists some.
+        prompt_tokens: as the server counts them, 0 where it does not.
+        reply_tokens: the same of what it wrote.
     """
 
     text: str
@@ -37,6 +39,8 @@ class Completion:
     repaired: tuple[str, ...] = ()
     choices: Sequence[Choice] = field(default=(), repr=False)
     note: str | None = None
+    prompt_tokens: int = 0
+    reply_tokens: int = 0
 
 
 def read_completion(answer: Any, prefix: str = "") -> Completion:
@@ -65,7 +69,16 @@ def read_completion(answer: Any, prefix: str = "") -> Completion:
     choices, note = _choices(choice, text)
     if isinstance(reasoning, str) and FIRST_LABELS[1] in reasoning and "<think>" not in text and not prefix:
         text, repaired = f"<think>{reasoning.strip()}</think>{text}", (*repaired, "reasoning apart")
-    return Completion(printable(text), "length" if finish == "length" else "stop", repaired, choices, note)
+    ended: Literal["stop", "length"] = "length" if finish == "length" else "stop"
+    return Completion(printable(text), ended, repaired, choices, note, *_usage(answer))
+
+
+def _usage(answer: Any) -> tuple[int, int]:
+    """Return the tokens of prompt and reply that a server counted; 0 for what it did not count."""
+    usage = answer.get("usage")
+    counts = [usage.get(key) if isinstance(usage, dict) else None for key in ("prompt_tokens", "completion_tokens")]
+    prompt, reply = (count if isinstance(count, int) and count > 0 else 0 for count in counts)
+    return prompt, reply
 
 
 def _joined(content: Any) -> tuple[str, tuple[str, ...]]:

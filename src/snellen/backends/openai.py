@@ -151,7 +151,10 @@ class OpenAIBackend(Backend):
             text, repaired = from_schema(done.text, labels), (*repaired, "asked for JSON")
         logprobs = tuple(choice.alternatives[choice.text] for choice in done.choices)
         rating = await self._rating(conversation, done, "")
-        return Reply(text, logprobs=logprobs, rating=rating, finish=done.finish, repaired=repaired)
+        return Reply(
+            text, logprobs=logprobs, rating=rating, finish=done.finish, repaired=repaired,
+            prompt_tokens=done.prompt_tokens, reply_tokens=done.reply_tokens,
+        )  # fmt: skip
 
     async def _complete(
         self,

@@ -182,6 +182,9 @@ class Teacher:
             parsed = trial.run.steps[0].parsed
             assert parsed is not None  # else it has been dropped
             trial.replies.append(reply)
+            if reply.failure is not None:
+                trial.drop("no reply", reply.failure)
+                continue
             found = reliance(parsed.answer, trial.replies[0], reply, start, protocol)
             trial.found["reliance"] = found.to_dict()
             if not found.relies(self.options.limits):
@@ -201,6 +204,9 @@ class Teacher:
         checks = self.checker.reply(asked, Sampling(max_tokens=self.options.max_tokens, seed=self.options.seed))
         for trial, written, reply in zip(trials, listed, checks, strict=True):
             trial.replies.append(reply)
+            if reply.failure is not None:
+                trial.drop("no reply", reply.failure)
+                continue
             try:
                 verdicts = read_verdicts(reply.text, len(written))
             except ValueError as error:
@@ -232,7 +238,7 @@ class Teacher:
         self, sample: Sample, attempt: int, rounds: Sequence[Any], replies: Sequence[Reply], **found: Any
     ) -> dict[str, Any]:
         """Return the JSON object of an attempt. found: what the filters found."""
-        written = sum(len(reply.token_ids) or len(reply.logprobs) for reply in replies)
+        written = sum(one.reply_tokens or len(one.token_ids) or len(one.logprobs) for one in replies)
         return {
             "path": sample.path,
             "split": sample.split,
@@ -246,7 +252,11 @@ class Teacher:
                 "checker": self.checker.name if self.checker else None,
                 "settings": self.settings,
                 "attempt": attempt,
-                "tokens": {"calls": len(replies), "prompt": 0, "reply": written},
+                "tokens": {
+                    "calls": len(replies),
+                    "prompt": sum(one.prompt_tokens for one in replies),
+                    "reply": written,
+                },
                 **found,
             },
         }
