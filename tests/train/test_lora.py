@@ -114,7 +114,7 @@ def test_the_input_is_that_of_the_chat_template(folder: Path) -> None:
     assert text.count("<|im_start|>") == 4 and text.endswith("<|im_start|>assistant\n")
     assert f"assistant\n{first}<|im_end|>\n<|im_start|>user\n<|vision_start|>" in text
     assert inputs["image_grid_thw"].shape == (2, 3)
-    pads = int((inputs["input_ids"] == policy.processor.image_token_id).sum())
+    pads = int((inputs["input_ids"] == policy.inputs.processor.image_token_id).sum())
     assert pads == int(inputs["mm_token_type_ids"].sum()) == int(inputs["image_grid_thw"].prod(dim=1).sum()) // 4
 
 

@@ -1,8 +1,8 @@
 """Policy over transformers and peft: a LoRA adapter on any vision-language model with a chat template.
 
-LoRA: Hu et al. 2021, arXiv 2106.09685. The reference policy is the same model with its adapter switched off, or with
-the adapter that training began with, so no second copy of the model is kept. Replies are handled as the token ids that
-were sampled and are never encoded again: text that is decoded and encoded does not give the same tokens.
+LoRA: Hu et al. 2021, arXiv 2106.09685; QLoRA: Dettmers et al. 2023, arXiv 2305.14314. The reference policy is the same
+model with its adapter switched off, or with the adapter that training began with, so no second copy of the model is
+kept. Replies are handled as the token ids that were sampled and are never encoded again.
 """
 
 from __future__ import annotations
@@ -10,44 +10,55 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from snellen.backend import BackendError, Conversation, LogProbs, Policy, Reply, Round, Sampling
-from snellen.image import View, resample
 from snellen.train import best_device
-from snellen.train.regularizers import exact_entropy, exact_kl
+from snellen.train.action_head import Places, action_numbers, output_layer
+from snellen.train.chat_inputs import ChatInputs, padded, vision_tokens
+from snellen.train.sharding import Shards, whole
+from snellen.train.streams import RowStreams
 
 TARGETS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
 """Modules that get an adapter, as a regular expression: attention and feed-forward of the language model. "all-linear"
 of peft would also adapt the vision tower."""
-EXACT_VOCABULARY = 8192
-"""Largest vocabulary over which KL is summed exactly; above it, memory forbids a second table of log-probabilities."""
 ZOOM = re.compile(r'"(?:bbox_2d|tool)"\s*:\s*(\[[^\]]*\]?|"[^"]*"?)')
 RATING = re.compile(r'"rating"\s*:\s*([\d.]+)')
 TRAINED, REFERENCE = "default", "reference"
 """Names of the two adapters, as peft keeps them."""
-MARK = "\x00"
-"""Placeholder of an assistant's turn while the chat template is rendered; no template or prompt contains it."""
 
 
 @dataclass(frozen=True)
 class LoraOptions:
-    """rank and alpha of the adapter: its update is scaled by alpha / rank. targets: modules, see `TARGETS`. long_side:
-    of a view that is shown to the model, px. checkpointing: recompute activations in the backward pass, which takes a
-    third more time and much less memory."""
+    """How a vision-language model is trained.
+
+    rank, alpha: of the adapter: its update is scaled by alpha / rank. targets: modules, see `TARGETS`. long_side: of a
+    view that is shown to the model, px. checkpointing: recompute activations in the backward pass, which takes a third
+    more time and much less memory. quantize: "nf4" keeps the base model in 4 bits (QLoRA; needs bitsandbytes and a
+    GPU), "" as the checkpoint has it. shard: spread the weights over the processes of `accelerate launch` (FSDP2).
+    sample_batch: conversations that are sampled together.
+    """
 
     rank: int = 16
     alpha: int = 32
     targets: str = TARGETS
     long_side: int = 1024
     checkpointing: bool = False
+    quantize: str = ""
+    shard: bool = False
+    sample_batch: int = 64
+
+    def __post_init__(self) -> None:
+        if min(self.rank, self.alpha, self.long_side, self.sample_batch) < 1:
+            raise ValueError("rank, alpha, long_side and sample_batch are at least 1")
+        if self.quantize not in ("", "nf4"):
+            raise ValueError(f'quantize is "" or "nf4", not {self.quantize!r}')
 
 
 class LoraPolicy(Policy):
@@ -55,7 +66,7 @@ class LoraPolicy(Policy):
 
     start: folder of an adapter that `save` wrote, to go on from; it is then the reference policy. None for a new one,
     initialised with `seed`, which changes nothing at first: its second matrix is zero. processor: instead of the
-    checkpoint's own, where that cannot be opened (Qwen's needs torchvision, for videos).
+    checkpoint's own.
 
     Raises BackendError where a package is missing or the checkpoint cannot be opened.
     """
@@ -71,19 +82,16 @@ class LoraPolicy(Policy):
     ) -> None:
         self.options = options or LoraOptions()
         self.device = best_device()
-        try:
-            transformers, peft = importlib.import_module("transformers"), importlib.import_module("peft")
-        except ImportError as error:
-            raise BackendError(f'training hf: models needs {error.name}; run: pip install "snellen[lora]"') from error
-        try:
-            self.processor = processor or transformers.AutoProcessor.from_pretrained(path, local_files_only=True)
-            base: Any = transformers.AutoModelForImageTextToText.from_pretrained(
-                path, dtype="auto", local_files_only=True
-            )
-        except (OSError, ValueError, ImportError) as error:
-            raise BackendError(f"hf:{path} cannot be opened ({error}); give the folder of a checkpoint") from error
-        self.tokenizer: Any = self.processor.tokenizer
         self.name, self.version = Path(path).name, str(path)
+        base = open_base(path, self.options.quantize, self.device)
+        processor = processor or open_processor(path)
+        ends = base.generation_config.eos_token_id
+        ends = processor.tokenizer.eos_token_id if ends is None else ends
+        tokens = tuple(ends) if isinstance(ends, (list, tuple)) else (ends,)
+        image_token = getattr(base.config, "image_token_id", None)
+        self.inputs = ChatInputs(processor, tokens, image_token, self.options.long_side)
+        self.suppressed = vision_tokens(base.config)
+        peft = _module("peft")
         config = peft.LoraConfig(
             r=self.options.rank, lora_alpha=self.options.alpha, target_modules=self.options.targets, lora_dropout=0.0
         )
@@ -94,121 +102,95 @@ class LoraPolicy(Policy):
         if start is not None:
             self.model.load_adapter(str(start), REFERENCE, is_trainable=False)
             self.resume(start)
-        self.model.to(self.device).eval()
+        self.model.eval()
+        if not self.options.quantize:
+            self.model.to(self.device)
         if self.options.checkpointing:
             self.model.enable_input_require_grads()
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        self.generation = transformers.GenerationConfig
+        # the base model with its adapters in place: peft's own forward would pass by the hooks of FSDP
+        self.base: Any = self.model.get_base_model()
+        self.shards = Shards(self.base) if self.options.shard else None
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer."""
+        return self.inputs.tokenizer
 
     def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
         """Not available while the model is trained: open the saved adapter with the hf: backend."""
         raise NotImplementedError("save the adapter and open it with the hf: backend to read rating distributions")
 
     def sample(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
-        """Return one reply for each conversation. Row i is drawn with a seed of its own, from `sampling.seed` and i."""
-        return [self._sample(one, sampling, i) for i, one in enumerate(conversations)]
+        """See `Policy.sample`. Row i is drawn with a seed of its own, from `sampling.seed`, i and the round."""
+        replies: list[Reply] = []
+        size = self.options.sample_batch
+        for begin in range(0, len(conversations), size):
+            batch = conversations[begin : begin + size]
+            rounds = [sum(turn.role == "user" for turn in one) for one in batch]
+            seeds = [(sampling.seed * 1_000_003 + begin + i) * 101 + rounds[i] for i in range(len(batch))]
+            replies += self._sample(batch, sampling, seeds)
+        return replies
 
     @torch.no_grad()
-    def _sample(self, conversation: Conversation, sampling: Sampling, row: int) -> Reply:
-        inputs = self.encode(conversation)
-        rounds = sum(turn.role == "user" for turn in conversation)
-        with torch.random.fork_rng():
-            torch.manual_seed((sampling.seed * 1_000_003 + row) * 101 + rounds)
-            output = self.model.generate(**inputs, generation_config=self._generation(sampling))
-        ids = tuple(output.sequences[0, inputs["input_ids"].shape[1] :].tolist())
-        logprobs = tuple(
-            float(torch.log_softmax(scores[0].float(), dim=-1)[token])
-            for scores, token in zip(output.scores, ids, strict=True)
-        )
-        ended = bool(ids) and ids[-1] in self._ends()
-        text = self.tokenizer.decode(ids, skip_special_tokens=True)
-        return Reply(text, ids, logprobs, finish="stop" if ended else "length")
-
-    def _generation(self, sampling: Sampling) -> Any:
+    def _sample(self, conversations: Sequence[Conversation], sampling: Sampling, seeds: Sequence[int]) -> list[Reply]:
+        batch = self._batch([self.inputs.encode(one) for one in conversations], "left")
+        streams = RowStreams(sampling, seeds, self.suppressed)
+        transformers = _module("transformers")
         # a configuration of our own: a checkpoint's may hold top-k, penalties and a temperature
-        sampled = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-        return self.generation(
+        configuration = transformers.GenerationConfig(
             max_new_tokens=sampling.max_tokens,
-            **(sampled if sampling.temperature > 0.0 else {"do_sample": False}),
-            eos_token_id=list(self._ends()),
+            do_sample=False,
+            eos_token_id=list(self.inputs.ends),
             pad_token_id=self.tokenizer.pad_token_id,
-            return_dict_in_generate=True,
-            output_scores=True,
         )
+        self.model.eval()
+        output = self.base.generate(**batch, generation_config=configuration, logits_processor=[streams])
+        drawn = output[:, batch["input_ids"].shape[1] :].tolist()
+        logprobs = torch.stack(streams.logprobs, dim=1).tolist()
+        return [self._reply(ids, values) for ids, values in zip(drawn, logprobs, strict=True)]
 
-    def _ends(self) -> tuple[int, ...]:
-        ends = self.model.generation_config.eos_token_id
-        ends = self.tokenizer.eos_token_id if ends is None else ends
-        return tuple(ends) if isinstance(ends, (list, tuple)) else (ends,)
+    def _reply(self, ids: Sequence[int], logprobs: Sequence[float]) -> Reply:
+        ends = [i for i, token in enumerate(ids) if token in self.inputs.ends]
+        length = ends[0] + 1 if ends else len(ids)  # what follows is padding
+        kept = tuple(ids[:length])
+        text = self.tokenizer.decode(kept, skip_special_tokens=True)
+        return Reply(text, kept, tuple(logprobs[:length]), finish="stop" if ends else "length")
 
     def encode(self, conversation: Conversation, reply: Sequence[int] = ()) -> dict[str, Tensor]:
-        """Return the model's inputs for one conversation and the token ids of the reply to it, batch size 1.
-
-        The chat template is rendered with a placeholder for each assistant's turn; the text between placeholders is
-        tokenised, with its pictures, and the turns' own token ids go in between.
-        """
-        messages, pictures = [], []
-        for turn in conversation:
-            content: list[dict[str, str]] = []
-            for part in [MARK] if turn.role == "assistant" else turn.parts():
-                if isinstance(part, View):
-                    pixels = resample(part.picture, part.region, self.options.long_side)
-                    pictures.append(Image.fromarray(pixels))
-                    content.append({"type": "image"})
-                else:
-                    content.append({"type": "text", "text": part})
-            messages.append({"role": turn.role, "content": content})
-        text = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        texts = text.split(MARK)
-        replies = [self._reply_ids(turn) for turn in conversation if turn.role == "assistant"]
-        counts = [len(turn.views) for turn in conversation if turn.role == "user"]
-        parts: list[dict[str, Tensor]] = []
-        shown = 0
-        for piece, count, ids in zip(texts, counts, [*replies, tuple(reply)], strict=True):
-            images = pictures[shown : shown + count] or None
-            shown += count
-            encoded = dict(self.processor(text=[piece], images=images, return_tensors="pt"))
-            ended = bool(parts) and int(encoded["input_ids"][0, 0]) == int(parts[-1]["input_ids"][0, -1])
-            if ended and int(encoded["input_ids"][0, 0]) in self._ends():  # the reply brought its end token
-                encoded = {
-                    name: value[:, 1:] if value.shape == encoded["input_ids"].shape else value
-                    for name, value in encoded.items()
-                }
-            parts += [encoded, _text_inputs(ids, encoded)]
-        return {name: value.to(self.device) for name, value in _joined(parts).items()}
-
-    def _reply_ids(self, turn: Any) -> tuple[int, ...]:
-        return turn.token_ids or self.reply_of(turn.text).token_ids
+        """Return the model's inputs for one conversation and the reply to it, see `ChatInputs.encode`."""
+        return {name: value.to(self.device) for name, value in self.inputs.encode(conversation, reply).items()}
 
     def reply_of(self, text: str) -> Reply:
-        """Return a text as a reply to learn from: its tokens and an end token, all of them actions."""
-        ids = tuple(self.tokenizer.encode(text, add_special_tokens=False))
-        return Reply(text, (*ids, self.tokenizer.eos_token_id))
+        """Return a text as a reply to learn from, see `ChatInputs.reply_of`."""
+        return self.inputs.reply_of(text)
 
     def logprobs(self, rounds: Sequence[Round], *, reference: bool = True) -> LogProbs:
-        """See `Policy.logprobs`. One padded pass over all rounds, and one without adapter for the reference policy."""
-        rows = [self.encode(one.conversation, one.reply.token_ids) for one in rounds]
-        lengths = [row["input_ids"].shape[1] for row in rows]
-        begins = [n - len(one.reply.token_ids) for n, one in zip(lengths, rounds, strict=True)]
-        places = [(i, begins[i] + at) for i, one in enumerate(rounds) for at in one.reply.action_indices]
-        batch = _padded(rows, int(self.tokenizer.pad_token_id or 0))
-        row, at = (torch.tensor(column, device=self.device, dtype=torch.long) for column in zip(*places, strict=True))
-        taken = batch["input_ids"][row, at][:, None]
+        """See `Policy.logprobs`. One padded pass over all rounds, and one for the reference policy."""
+        rows = [self.inputs.encode(one.conversation, one.reply.token_ids) for one in rounds]
+        begins = [
+            row["input_ids"].shape[1] - len(one.reply.token_ids) for row, one in zip(rows, rounds, strict=True)
+        ]
+        where = [(i, begins[i] + at) for i, one in enumerate(rounds) for at in one.reply.action_indices]
+        batch = self._batch(rows, "right")
+        row, at = (torch.tensor(column, device=self.device, dtype=torch.long) for column in zip(*where, strict=True))
+        places = Places(row, at, batch["input_ids"][row, at], self.suppressed)
+        hidden = None
+        if reference:
+            self.model.eval()
+            with torch.no_grad(), self._as_reference(), output_layer(self.base, lambda _, h: places.hidden(h)):
+                hidden = self.base(**batch, use_cache=False).logits
         self.model.train(self.options.checkpointing)  # there is no dropout; checkpointing needs training mode
-        logp = self._log_softmax(batch, row, at)
-        policy = logp.gather(1, taken)[:, 0]
-        if not reference:
-            return LogProbs(policy, policy.detach(), exact_entropy(logp), None)
-        with torch.no_grad(), self._as_reference():
-            ref = self._log_softmax(batch, row, at)
+        with output_layer(self.base, lambda layer, states: action_numbers(layer, states, places, hidden)):
+            policy, entropy, kl, other = self.base(**batch, use_cache=False).logits.unbind(dim=1)
         self.model.eval()
-        kl = exact_kl(logp, ref) if logp.shape[1] <= EXACT_VOCABULARY else None
-        return LogProbs(policy, ref.gather(1, taken)[:, 0], exact_entropy(logp), kl)
+        if hidden is None:
+            return LogProbs(policy, policy.detach(), entropy, None)
+        return LogProbs(policy, other.detach(), entropy, kl)
 
-    def _log_softmax(self, batch: dict[str, Tensor], row: Tensor, at: Tensor) -> Tensor:
-        """Log-probabilities of the tokens at places (row, at), (N, V)."""
-        logits = self.model(**batch, use_cache=False).logits
-        return torch.log_softmax(logits[row, at - 1].float(), dim=1)
+    def _batch(self, rows: Sequence[dict[str, Tensor]], side: Any) -> dict[str, Tensor]:
+        batch = padded(rows, int(self.tokenizer.pad_token_id or 0), side)
+        return {name: value.to(self.device) for name, value in batch.items()}
 
     @contextmanager
     def _as_reference(self) -> Iterator[None]:
@@ -221,6 +203,10 @@ class LoraPolicy(Policy):
             yield
         finally:
             self.model.set_adapter(TRAINED)
+
+    def rolling_out(self) -> Any:
+        """See `Policy.rolling_out`."""
+        return nullcontext() if self.shards is None else self.shards.gathered()
 
     def action_kinds(self, reply: Reply) -> list[str]:
         """Return "rating" for tokens of the written rating, "zoom" for those of tool and box, "text" for the rest."""
@@ -240,43 +226,50 @@ class LoraPolicy(Policy):
 
     def save(self, folder: Path) -> None:
         """Write the adapter and the processor; transformers opens the folder as long as the base model is where it
-        was."""
-        self.model.save_pretrained(folder, selected_adapters=[TRAINED])
-        self.processor.save_pretrained(folder)
+        was. Of a sharded model, all processes must call it, and the first writes."""
+        state = whole(_module("peft").get_peft_model_state_dict(self.model, adapter_name=TRAINED))
+        if self.shards is None or self.shards.first:
+            self.model.save_pretrained(folder, selected_adapters=[TRAINED], state_dict=state)
+            self.inputs.processor.save_pretrained(folder)
 
     def resume(self, folder: Path) -> None:
         """Load an adapter that `save` wrote."""
-        peft = importlib.import_module("peft")
+        peft = _module("peft")
         state = peft.utils.load_peft_weights(str(folder), device=str(self.device))
         peft.set_peft_model_state_dict(self.model, state, adapter_name=TRAINED)
 
 
-def _text_inputs(ids: Sequence[int], like: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Token ids of a reply as inputs, with every per-token input that `like` has; they are text, so the rest is 0."""
-    tokens = torch.tensor([list(ids)], dtype=torch.long)
-    per_token = {name for name, value in like.items() if value.shape == like["input_ids"].shape}
-    inputs = {name: torch.zeros_like(tokens) for name in per_token}
-    return inputs | {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+def open_base(path: str, quantize: str, device: torch.device) -> Any:
+    """Open the checkpoint that gets an adapter, in 4 bits with `quantize` "nf4". Raises BackendError."""
+    transformers = _module("transformers")
+    more: dict[str, Any] = {}
+    if quantize:
+        more["quantization_config"] = transformers.BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=quantize,
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+            bnb_4bit_quant_storage=torch.bfloat16,
+        )
+        more["device_map"] = {"": device}
+    try:
+        return transformers.AutoModelForImageTextToText.from_pretrained(
+            path, dtype="auto", local_files_only=True, **more
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise BackendError(f"hf:{path} cannot be opened ({error}); give the folder of a checkpoint") from error
 
 
-def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Join inputs one after the other: those with a number per token along the tokens, pictures along the pictures."""
-    per_token = {name for name, value in parts[-1].items() if value.shape == parts[-1]["input_ids"].shape}
-    return {
-        name: torch.cat([part[name] for part in parts if name in part], dim=1 if name in per_token else 0)
-        for name in dict.fromkeys(name for part in parts for name in part)
-    }
+def open_processor(path: str) -> Any:
+    """Open the processor of a checkpoint. Raises BackendError."""
+    try:
+        return _module("transformers").AutoProcessor.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError, ImportError) as error:
+        raise BackendError(f"hf:{path} cannot be opened ({error}); give the folder of a checkpoint") from error
 
 
-def _padded(rows: Sequence[dict[str, Tensor]], pad: int) -> dict[str, Tensor]:
-    """Pad rows on the right to one length and stack them; padding is masked, so it changes no row."""
-    length = max(row["input_ids"].shape[1] for row in rows)
-    batch = {}
-    for name, first in rows[0].items():
-        if first.shape != rows[0]["input_ids"].shape:
-            batch[name] = torch.cat([row[name] for row in rows])
-            continue
-        fill = pad if name == "input_ids" else 0
-        padded = [nn.functional.pad(row[name], (0, length - row[name].shape[1]), value=fill) for row in rows]
-        batch[name] = torch.cat(padded)
-    return batch
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise BackendError(f'training hf: models needs {error.name}; run: pip install "snellen[lora]"') from error
