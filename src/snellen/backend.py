@@ -6,6 +6,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -303,13 +304,21 @@ class Policy(Backend):
         """
         return ["text"] * len(reply.action_indices)
 
+    sharded: bool = False
+    """True where the weights are spread over the processes of a run: their gradients then come out as the mean over the
+    processes, and all processes must make equal numbers of passes."""
+
+    def rolling_out(self) -> AbstractContextManager[None]:
+        """Return the context in which a step's rollouts are sampled; training enters it once a step."""
+        return nullcontext()
+
     @abstractmethod
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """Return the parameters that training updates."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write the trained weights to a folder."""
+        """Write the trained weights to a folder. Where `sharded`, all processes call it and the first writes."""
 
     @abstractmethod
     def resume(self, folder: Path) -> None:

@@ -28,7 +28,16 @@ from snellen.train.sft import SftOptions, train_sft, validate
 OPTIONS = LoraOptions(rank=4, alpha=8, long_side=112)
 CROP = Region(0.1, 0.2, 0.6, 0.9)
 RL = RlOptions(
-    steps=2, real=1, synthetic=0, rollouts=2, max_tokens=6, rate=1e-2, warmup=1, microbatch=4, checkpoint_every=1
+    steps=2,
+    real=1,
+    synthetic=0,
+    rollouts=2,
+    max_tokens=6,
+    rate=1e-2,
+    warmup=1,
+    microbatch=4,
+    checkpoint_every=1,
+    mask_truncated=False,
 )
 
 

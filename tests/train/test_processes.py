@@ -44,4 +44,4 @@ def test_two_processes_end_with_the_same_weights(samples: tuple[list[Sample], li
     first, second = (torch.load(tmp_path / f"process {i}" / "decoder.pt")["weights"] for i in (0, 1))
     assert all(torch.equal(first[name], second[name]) for name in first)
     rows = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
-    assert len(rows) == 2 and rows[0]["off_policy"] < 1e-4, "only the first process logs"
+    assert len(rows) == 2 and rows[0]["gap"] < 1e-4, "only the first process logs"

@@ -32,4 +32,4 @@ def test_the_toy_recipe_runs_from_pictures_to_a_trained_policy(tmp_path: Path, m
     sft, rl = (tmp_path / "build" / "toy" / stage for stage in ("sft", "rl"))
     assert len((sft / "log.jsonl").read_text().splitlines()) == 2 and (rl / "decoder.pt").exists()
     (row,) = map(json.loads, (rl / "log.jsonl").read_text().splitlines())
-    assert row["reward_format"] == 1.0 and row["off_policy"] < 1e-3
+    assert row["reward_format"] == 1.0 and row["gap"] < 1e-3

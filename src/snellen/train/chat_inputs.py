@@ -126,7 +126,9 @@ def padded(rows: Sequence[Inputs], pad: int, side: Literal["left", "right"]) -> 
         fill = pad if name == "input_ids" else 0
         missing = [length - row[name].shape[1] for row in rows]
         pads = [(n, 0) if side == "left" else (0, n) for n in missing]
-        batch[name] = torch.cat([nn.functional.pad(row[name], p, value=fill) for row, p in zip(rows, pads, strict=True)])
+        batch[name] = torch.cat(
+            [nn.functional.pad(row[name], p, value=fill) for row, p in zip(rows, pads, strict=True)]
+        )
     return batch
 
 

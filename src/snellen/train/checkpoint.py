@@ -60,12 +60,16 @@ def resume(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer, avera
     return int(saved["step"])
 
 
-def save_policy(out: Path, step: int, policy: Policy, state: Mapping[str, Any]) -> None:
+def save_policy(out: Path, step: int, policy: Policy, state: Mapping[str, Any], *, writes: bool = True) -> None:
     """Write out/checkpoint-STEP atomically, with the policy and training.pt, and remove older checkpoints.
 
-    state: whatever else training needs to go on, as `torch.save` takes it.
+    state: whatever else training needs to go on, as `torch.save` takes it. writes: False where another process of the
+    run writes, and this one only takes part in putting a sharded policy together.
     """
     folder, part = out / f"checkpoint-{step:06d}", out / "checkpoint.part"
+    if not writes:
+        policy.save(part)
+        return
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     policy.save(part)

@@ -12,26 +12,24 @@ pictures of all processes, gradients are summed.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch import Tensor, nn
+from torch import Tensor
 
 from snellen.assessment import Assessment
 from snellen.assessor import Assessor
-from snellen.backend import Policy, Round, Sampling
+from snellen.backend import LogProbs, Policy, Round, Sampling
 from snellen.data.sample import Sample
 from snellen.image import Picture, load
-from snellen.train.checkpoint import resume_policy, save_policy
-from snellen.train.log import RunLog, distinct_2, mos_edges, sample_of, summary, think_texts
+from snellen.train.log import distinct_2, mos_edges, open_log, sample_of, summary, think_texts
+from snellen.train.parallel import clip_gradients, passes, resume_run, save_run, sum_gradients, total_count
 from snellen.train.regularizers import Regulariser, coverage_set, divergence, kl_coverage
 from snellen.train.rewards import WEIGHTS, Floats, Outcome, Truth, last_ratings, outcome_of, rewards_of, total
 from snellen.train.sampler import Pool, Sampler, draw, progressive
@@ -56,8 +54,8 @@ class RlOptions:
     clip_low, clip_high: the probability ratio is clipped to 1 - clip_low .. 1 + clip_high. rate, warmup: learning rate
     and the steps in which it rises to that. rewards: (name, weight). width: of the score reward, MOS. noise: see
     `group_advantage`. credit: each kind of action learns from its own rewards, see `CREDIT`. strength: factor of the
-    regulariser. share: of the actions that KL-Coverage covers, at most. microbatch: replies in one pass.
-    checkpoint_every, replies_every: steps between checkpoints, and between pages of rollouts to read.
+    regulariser. share: of the actions that KL-Coverage covers, at most. mask_truncated: replies that were cut off at
+    max_tokens are rewarded, but not learned from. microbatch: replies in one pass. checkpoint_every, replies_every: steps between checkpoints, and between pages of rollouts to read.
     """
 
     steps: int = 200
@@ -77,6 +75,7 @@ class RlOptions:
     credit: bool = False
     strength: float = 1.0
     share: float = 0.2
+    mask_truncated: bool = True
     microbatch: int = 64
     seed: int = 0
     checkpoint_every: int = 10
@@ -139,9 +138,9 @@ def train_grpo(
     process, processes = accelerator.process_index, accelerator.num_processes
     optimizer = torch.optim.AdamW(policy.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.0)
     pools = [Pool(real, True), Pool(synthetic, False)]
-    edges = mos_edges([truth.mos for truth in pools[0].truths] or [3.0])
+    edges = mos_edges([truth.mos for truth in (pools[0].truths or pools[1].truths)] or [3.0])
     first = _resume(out, policy, optimizer, pools)
-    log = _open_log(out, first, options) if accelerator.is_main_process else None
+    log = open_log(out, first, options) if accelerator.is_main_process else None
     last = min(options.steps, stop or options.steps)
     for step in range(first, last):
         began = time.time()
@@ -151,7 +150,8 @@ def train_grpo(
         mine = [pools[pool].samples[i] for pool, i in chosen[process::processes]]
 
         # roll out
-        groups = roll_out(policy, mine, options, seed=(options.seed * 1_000_003 + step) * 1_009 + process)
+        with policy.rolling_out():
+            groups = roll_out(policy, mine, options, seed=(options.seed * 1_000_003 + step) * 1_009 + process)
         outcomes = _gather([[outcome_of(one) for one, _ in group] for group in groups], len(chosen), processes)
         rolled = time.time()
 
@@ -162,7 +162,7 @@ def train_grpo(
         rollouts = _mine(groups, truths, rewards, reward, advantage, slice(process, None, processes))
 
         # loss and optimiser step
-        batches = actions_of(policy, rollouts, options.share, options.microbatch)
+        batches = actions_of(policy, rollouts, options)
         for parameters in optimizer.param_groups:
             parameters["lr"] = options.rate * min(1.0, (step + 1) / options.warmup)
         for _ in range(options.updates):
@@ -177,10 +177,11 @@ def train_grpo(
             log.write(times | summary(rewards, reward, outcomes, truths, edges) | variety | measured)
             if (step + 1) % options.replies_every == 0 or step == 0:
                 log.replies(step + 1, sample_of(rollouts, options.rollouts))
-            if (step + 1) % options.checkpoint_every == 0 or step + 1 == last:
-                _save(out, step + 1, policy, optimizer, pools)
+        if (step + 1) % options.checkpoint_every == 0 or step + 1 == last:
+            disagreement = [torch.from_numpy(pool.disagreement) for pool in pools]
+            save_run(out, step + 1, policy, optimizer, accelerator, {"disagreement": disagreement})
         accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
+    if policy.sharded or accelerator.is_main_process:
         policy.save(out)
 
 
@@ -246,12 +247,15 @@ def advantages(
     }
 
 
-def actions_of(policy: Policy, rollouts: Sequence[Rollout], share: float, microbatch: int) -> list[Actions]:
-    """Return the actions of rollouts in microbatches of at most `microbatch` rounds. Which actions are covered is
-    decided for each kind over all of them, see `snellen.train.regularizers`."""
+def actions_of(policy: Policy, rollouts: Sequence[Rollout], options: RlOptions) -> list[Actions]:
+    """Return the actions of rollouts in microbatches of at most `options.microbatch` rounds. A reply that was cut off
+    has none with `mask_truncated`: its end is not what the policy wanted to say. Which actions are covered is decided
+    for each kind over all of them, see `snellen.train.regularizers`."""
     rounds, kinds, sampled, advantage, sizes = [], [], [], [], []
     for rollout in rollouts:
         for one in rollout.rounds:
+            if options.mask_truncated and one.reply.finish == "length":
+                continue
             names = policy.action_kinds(one.reply)
             if one is not rollout.rounds[-1]:
                 names = ["first rating" if name == "rating" else name for name in names]
@@ -263,12 +267,12 @@ def actions_of(policy: Policy, rollouts: Sequence[Rollout], share: float, microb
     kind, logprob, weight = np.array(kinds), np.array(sampled, np.float32), np.array(advantage, np.float32)
     covered = np.zeros(len(kind), bool)
     for name in set(kinds):
-        covered[kind == name] = coverage_set(weight[kind == name], logprob[kind == name], share)
+        covered[kind == name] = coverage_set(weight[kind == name], logprob[kind == name], options.share)
     ends = np.concatenate([[0], np.cumsum(sizes)])
     device = next(iter(policy.parameters())).device
     batches = []
-    for begin in range(0, len(rounds), microbatch):
-        end = min(begin + microbatch, len(rounds))
+    for begin in range(0, len(rounds), options.microbatch):
+        end = min(begin + options.microbatch, len(rounds))
         columns = (torch.from_numpy(column[ends[begin] : ends[end]]) for column in (logprob, weight, covered))
         batches.append(Actions(rounds[begin:end], *(column.to(device) for column in columns)))
     return batches
@@ -293,40 +297,44 @@ def update(
 
     loss = (sum over actions of the clipped surrogate + strength x regulariser) / number of actions
     """
-    parameters = list(policy.parameters())
-    count = torch.tensor(sum(len(batch.sampled) for batch in batches), device=parameters[0].device)
-    count = accelerator.reduce(count, "sum").clamp_min(1)
+    device = next(iter(policy.parameters())).device
+    count = total_count(accelerator, sum(len(batch.sampled) for batch in batches), device)
     optimizer.zero_grad(set_to_none=True)
     sums: dict[str, list[float]] = {}
-    for batch in batches:
-        if len(batch.sampled) == 0:
-            continue
+    batches = [batch for batch in batches if len(batch.sampled)]
+    if policy.sharded and not batches:
+        raise ValueError("every reply of this process was cut off; raise max_tokens, or train the format by SFT first")
+    for i in range(passes(policy, accelerator, len(batches))):
+        batch = batches[i % len(batches)]  # past its own, a process passes once more, for the others' sake
         logprobs = policy.logprobs(batch.rounds)
         surrogate = clipped_surrogate(
             logprobs.policy, batch.sampled, batch.advantage, options.clip_low, options.clip_high
         )
         penalty = options.strength * regulariser(logprobs, batch.advantage, batch.covered)
-        accelerator.backward((surrogate.sum() + penalty) / count)
-        with torch.no_grad():
-            ratio = (logprobs.policy - batch.sampled).exp()
-            clipped = (ratio < 1.0 - options.clip_low) | (ratio > 1.0 + options.clip_high)
-            columns = {
-                "surrogate": surrogate,
-                "kl": divergence(logprobs),
-                "entropy": logprobs.entropy,
-                "covered": batch.covered,
-                "clipped": clipped,
-                "off_policy": (logprobs.policy - batch.sampled).abs(),
-            }
-            for name, column in columns.items():
+        accelerator.backward((surrogate.sum() + penalty) * float(i < len(batches)) / count)
+        if i < len(batches):
+            for name, column in _columns(logprobs, surrogate.detach(), batch, options).items():
                 sums.setdefault(name, []).extend(column.float().cpu().tolist())
-    if accelerator.num_processes > 1:
-        for parameter in parameters:  # also without a gradient here: another process may have one
-            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            parameter.grad = accelerator.reduce(gradient, "sum")
-    norm = nn.utils.clip_grad_norm_(parameters, 1.0)
+    sum_gradients(policy, accelerator)
+    norm = clip_gradients(policy)
     optimizer.step()
-    return {name: float(np.mean(values)) for name, values in sums.items()} | {"gradient_norm": float(norm)}
+    gap = {"gap_largest": max(sums["gap"])} if sums else {}
+    return {name: float(np.mean(values)) for name, values in sums.items()} | gap | {"gradient_norm": norm}
+
+
+@torch.no_grad()
+def _columns(logprobs: LogProbs, surrogate: Tensor, batch: Actions, options: RlOptions) -> dict[str, Tensor]:
+    """Return what is logged of each action, by name, (N,). gap: between the log-probability under the trained policy
+    and that of the engine that sampled; before the first update it shows whether the two agree."""
+    ratio = (logprobs.policy - batch.sampled).exp()
+    return {
+        "surrogate": surrogate,
+        "kl": divergence(logprobs),
+        "entropy": logprobs.entropy,
+        "covered": batch.covered,
+        "clipped": (ratio < 1.0 - options.clip_low) | (ratio > 1.0 + options.clip_high),
+        "gap": (logprobs.policy - batch.sampled).abs(),
+    }
 
 
 def _mine(
@@ -359,23 +367,10 @@ def _gather(mine: list[list[Outcome]], count: int, processes: int) -> list[list[
     return [gathered[places.index(place)] for place in range(count)]
 
 
-def _open_log(out: Path, first: int, options: RlOptions) -> RunLog:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "options.json").write_text(json.dumps(asdict(options), indent=1) + "\n", encoding="utf8")
-    return RunLog(out, first)
-
-
-def _save(out: Path, step: int, policy: Policy, optimizer: torch.optim.Optimizer, pools: Sequence[Pool]) -> None:
-    state: dict[str, Any] = {"optimizer": optimizer.state_dict()}
-    state["disagreement"] = [torch.from_numpy(pool.disagreement) for pool in pools]
-    save_policy(out, step, policy, state)
-
-
 def _resume(out: Path, policy: Policy, optimizer: torch.optim.Optimizer, pools: Sequence[Pool]) -> int:
     """Load the newest checkpoint and return the number of steps done. ValueError where its pictures are others."""
-    state = resume_policy(out, policy)
-    if "optimizer" in state:
-        optimizer.load_state_dict(state["optimizer"])
+    state = resume_run(out, policy, optimizer)
+    if "disagreement" in state:
         for pool, disagreement in zip(pools, state["disagreement"], strict=True):
             if len(disagreement) != len(pool.samples):
                 problem = f"its checkpoint has {len(disagreement)} pictures of a pool, not {len(pool.samples)}"

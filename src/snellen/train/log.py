@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,14 @@ class RunLog:
             encoding="utf8",
             errors="backslashreplace",
         )
+
+
+def open_log(out: Path, first: int, options: Any) -> RunLog:
+    """Return the log of a run in folder `out`, made where it is missing, after `first` steps; the options, a dataclass,
+    are written beside it."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "options.json").write_text(json.dumps(asdict(options), indent=1) + "\n", encoding="utf8")
+    return RunLog(out, first)
 
 
 def _rollout_html(one: Rollout) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,7 @@ class LoraPolicy(Policy):
         # the base model with its adapters in place: peft's own forward would pass by the hooks of FSDP
         self.base: Any = self.model.get_base_model()
         self.shards = Shards(self.base) if self.options.shard else None
+        self.sharded = self.options.shard
 
     @property
     def tokenizer(self) -> Any:
@@ -168,9 +169,7 @@ class LoraPolicy(Policy):
     def logprobs(self, rounds: Sequence[Round], *, reference: bool = True) -> LogProbs:
         """See `Policy.logprobs`. One padded pass over all rounds, and one for the reference policy."""
         rows = [self.inputs.encode(one.conversation, one.reply.token_ids) for one in rounds]
-        begins = [
-            row["input_ids"].shape[1] - len(one.reply.token_ids) for row, one in zip(rows, rounds, strict=True)
-        ]
+        begins = [row["input_ids"].shape[1] - len(one.reply.token_ids) for row, one in zip(rows, rounds, strict=True)]
         where = [(i, begins[i] + at) for i, one in enumerate(rounds) for at in one.reply.action_indices]
         batch = self._batch(rows, "right")
         row, at = (torch.tensor(column, device=self.device, dtype=torch.long) for column in zip(*where, strict=True))
@@ -204,7 +203,7 @@ class LoraPolicy(Policy):
         finally:
             self.model.set_adapter(TRAINED)
 
-    def rolling_out(self) -> Any:
+    def rolling_out(self) -> AbstractContextManager[None]:
         """See `Policy.rolling_out`."""
         return nullcontext() if self.shards is None else self.shards.gathered()
 

@@ -7,19 +7,19 @@ the ones to learn. Prompts, pictures and forced tokens are context. The model is
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from accelerate import Accelerator
 
 from snellen.backend import Policy, Round
-from snellen.train.checkpoint import rate_at, resume_policy, save_policy
-from snellen.train.log import RunLog
+from snellen.train.checkpoint import rate_at
+from snellen.train.log import open_log
+from snellen.train.parallel import clip_gradients, passes, resume_run, save_run, sum_gradients, total_count
 
 
 @dataclass(frozen=True)
@@ -64,31 +64,33 @@ def train_sft(
     """
     if not demonstrations:
         raise ValueError("no demonstrations to learn from; check the manifest and its splits")
+    accelerator = Accelerator()
     optimizer = _optimizer(policy, options)
-    state = resume_policy(out, policy)
-    if "optimizer" in state:
-        optimizer.load_state_dict(state["optimizer"])
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "options.json").write_text(json.dumps(asdict(options), indent=1) + "\n", encoding="utf8")
-    log = RunLog(out, state["step"])
+    first = resume_run(out, policy, optimizer)["step"]
+    log = open_log(out, first, options) if accelerator.is_main_process else None
     last = min(options.steps, stop or options.steps)
-    for step in range(state["step"], last):
+    for step in range(first, last):
         began = time.time()
         for group in optimizer.param_groups:
             group["lr"] = options.rate * rate_at(step, options.steps, options.warmup)
-        batch = [demonstrations[i] for i in batch_of(len(demonstrations), options.batch, step, options.seed)]
+        chosen = batch_of(len(demonstrations), options.batch, step, options.seed)
+        batch = [demonstrations[i] for i in chosen[accelerator.process_index :: accelerator.num_processes]]
         optimizer.zero_grad(set_to_none=True)
-        loss = _backward(policy, batch, options.microbatch)
-        nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+        loss = _backward(policy, batch, options.microbatch, accelerator)
+        sum_gradients(policy, accelerator)
+        clip_gradients(policy)
         optimizer.step()
         done = step + 1 == last
         row = {"step": step + 1.0, "seconds": time.time() - began, "loss": loss}
         if held_out and ((step + 1) % options.validate_every == 0 or done):
             row["held_out"] = validate(policy, held_out, options.microbatch)
-        log.write(row)
+        if log is not None:
+            log.write(row)
         if (step + 1) % options.checkpoint_every == 0 or done:
-            save_policy(out, step + 1, policy, {"optimizer": optimizer.state_dict()})
-    policy.save(out)
+            save_run(out, step + 1, policy, optimizer, accelerator, {})
+        accelerator.wait_for_everyone()
+    if policy.sharded or accelerator.is_main_process:
+        policy.save(out)
 
 
 def batch_of(count: int, batch: int, step: int, seed: int) -> list[int]:
@@ -110,16 +112,20 @@ def validate(policy: Policy, demonstrations: Sequence[Round], microbatch: int) -
     return total / max(1, count)
 
 
-def _backward(policy: Policy, batch: Sequence[Round], microbatch: int) -> float:
-    """Add up the gradients of the mean of -log p over all actions of a batch, and return that mean, nats."""
-    count = max(1, sum(len(one.reply.action_indices) for one in batch))
-    loss = 0.0
-    for begin in range(0, len(batch), microbatch):
-        part = -policy.logprobs(batch[begin : begin + microbatch], reference=False).policy.sum() / count
+def _backward(policy: Policy, batch: Sequence[Round], microbatch: int, accelerator: Accelerator) -> float:
+    """Add up the gradients of the mean of -log p over all actions of all processes' batches, and return that mean,
+    nats."""
+    device = next(iter(policy.parameters())).device
+    count = total_count(accelerator, sum(len(one.reply.action_indices) for one in batch), device)
+    parts = [batch[begin : begin + microbatch] for begin in range(0, len(batch), microbatch)]
+    loss = torch.zeros((), device=device)
+    for i in range(passes(policy, accelerator, len(parts))):
+        own = i < len(parts)  # past its own, a process of a sharded policy passes once more, for the others' sake
+        part = -policy.logprobs(parts[i % len(parts)], reference=False).policy.sum() * float(own) / count
         if part.requires_grad:  # False where no reply of the microbatch has an action
-            part.backward()  # type: ignore[no-untyped-call]
-        loss += float(part.detach())
-    return loss
+            accelerator.backward(part)
+        loss += part.detach()
+    return float(accelerator.reduce(loss, "sum"))
 
 
 def _optimizer(policy: Policy, options: SftOptions) -> torch.optim.AdamW:
