@@ -41,6 +41,7 @@ from snellen.train.rewards import WEIGHTS, Truth
 from snellen.train.sampler import Pool, uniform
 from snellen.train.snellen1.policy import Snellen1Policy
 
+NO_COVERAGE = RlOptions(share=0.0)
 SMALL = RlOptions(steps=4, real=2, synthetic=1, rollouts=3, rate=1e-3, warmup=1, checkpoint_every=2)
 Samples = tuple[list[Sample], list[Sample]]
 
@@ -125,7 +126,7 @@ def by_kind(*values: float) -> dict[str, list[float]]:
 def test_advantages_reach_the_actions_of_their_kind(policy: Snellen1Policy) -> None:
     credit = {"text": [0.0] * 8, "zoom": [4.0] * 8, "rating": [2.0] * 8, "first rating": [3.0] * 8}
     rollouts = rollouts_of(policy, credit)
-    (batch,) = actions_of(policy, rollouts, RlOptions(share=0.0, microbatch=100))
+    (batch,) = actions_of(policy, rollouts, NO_COVERAGE)
     taken = [one.reply.token_ids[j] for one in batch.rounds for j in one.reply.action_indices]
     assert any(token >= MOVE for token in taken)
     assert batch.advantage.tolist() == [2.0 if token >= MOVE else 4.0 for token in taken]
@@ -139,9 +140,7 @@ def test_the_rating_of_an_earlier_round_is_a_kind_of_its_own(policy: Snellen1Pol
     done = assessor.assess([picture(0)] * 40)
     long = next(one for one in done if len(one.steps) == 3)
     rounds, credit = rounds_of(assessor, picture(0), long), dict(zip(CREDIT, (1.0, 2.0, 3.0, 4.0), strict=True))
-    (batch,) = actions_of(
-        policy, [Rollout(Truth(3.0, True, None), long, rounds, {}, 0.0, credit)], RlOptions(share=0.0, microbatch=100)
-    )
+    (batch,) = actions_of(policy, [Rollout(Truth(3.0, True, None), long, rounds, {}, 0.0, credit)], NO_COVERAGE)
     taken = [one.reply.token_ids[j] for one in rounds for j in one.reply.action_indices]
     moves = [weight for token, weight in zip(taken, batch.advantage.tolist(), strict=True) if token >= MOVE]
     assert moves == [4.0, 3.0]
@@ -168,7 +167,7 @@ def test_microbatches_do_not_change_the_step(policy: Snellen1Policy) -> None:
 def test_the_gradient_is_that_of_the_log_probability_times_the_advantage(policy: Snellen1Policy) -> None:
     """At the first update the ratio is 1, so the loss has the gradient of - sum A log p / N."""
     rollouts = rollouts_of(policy, by_kind(1.0, -2.0, 0.5, 0.5))
-    batches = actions_of(policy, rollouts, RlOptions(share=0.0, microbatch=100))
+    batches = actions_of(policy, rollouts, NO_COVERAGE)
     logprob = policy.logprobs(batches[0].rounds).policy
     wanted = torch.autograd.grad(-(logprob * batches[0].advantage).mean(), list(policy.parameters()), allow_unused=True)
     before = [parameter.detach().clone() for parameter in policy.parameters()]
@@ -181,9 +180,7 @@ def test_the_gradient_is_that_of_the_log_probability_times_the_advantage(policy:
 
 
 def test_a_second_update_moves_away_from_the_policy_that_sampled(policy: Snellen1Policy) -> None:
-    batches = actions_of(
-        policy, rollouts_of(policy, by_kind(1.0, -1.0, 1.0, -1.0)), RlOptions(share=0.0, microbatch=100)
-    )
+    batches = actions_of(policy, rollouts_of(policy, by_kind(1.0, -1.0, 1.0, -1.0)), NO_COVERAGE)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-2)
     both = [update(policy, optimizer, Accelerator(), batches, no_regulariser, SMALL) for _ in range(2)]
     assert both[0]["gap"] < 1e-4 < both[1]["gap"] and both[1]["clipped"] > 0.0

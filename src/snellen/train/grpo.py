@@ -55,7 +55,8 @@ class RlOptions:
     and the steps in which it rises to that. rewards: (name, weight). width: of the score reward, MOS. noise: see
     `group_advantage`. credit: each kind of action learns from its own rewards, see `CREDIT`. strength: factor of the
     regulariser. share: of the actions that KL-Coverage covers, at most. mask_truncated: replies that were cut off at
-    max_tokens are rewarded, but not learned from. microbatch: replies in one pass. checkpoint_every, replies_every: steps between checkpoints, and between pages of rollouts to read.
+    max_tokens are rewarded, but not learned from. microbatch: replies in one pass. checkpoint_every, replies_every:
+    steps between checkpoints, and between pages of rollouts to read.
     """
 
     steps: int = 200

@@ -1,4 +1,4 @@
-"""Several processes of one run, as `accelerate launch` starts them: gradients, checkpoints and equal numbers of passes."""
+"""Several processes of one run, as `accelerate launch` starts them: gradients, checkpoints, numbers of passes."""
 
 from __future__ import annotations
 
