@@ -24,7 +24,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from snellen.assessment import Assessment
-from snellen.assessor import Assessor
+from snellen.assessor import BATCH_MEGAPIXELS, Assessor
 from snellen.backend import LogProbs, Policy, Round, Sampling
 from snellen.data.sample import Sample
 from snellen.image import Picture, load
@@ -200,18 +200,28 @@ def roll_out(
     policy: Policy, samples: Sequence[Sample], options: RlOptions, seed: int
 ) -> list[list[tuple[Assessment, tuple[Round, ...]]]]:
     """Return a group of `options.rollouts` rollouts for each picture, all sampled in one batch at temperature 1."""
-    assessor = Assessor(
-        policy,
-        max_rounds=options.rounds,
-        batch_size=max(1, options.rollouts * len(samples)),
-        sampling=Sampling(temperature=1.0, max_tokens=options.max_tokens, seed=seed),
-    )
-    pictures = [picture for sample in samples for picture in [load(sample.path)] * options.rollouts]
-    done = [
-        (assessment, rounds_of(assessor, picture, assessment))
-        for picture, assessment in zip(pictures, assessor.assess(pictures), strict=True)
-    ]
+    done = roll_out_each(policy, [sample for sample in samples for _ in range(options.rollouts)], options, seed)
     return [done[begin : begin + options.rollouts] for begin in range(0, len(done), options.rollouts)]
+
+
+def roll_out_each(
+    policy: Policy, samples: Sequence[Sample], options: RlOptions, seed: int
+) -> list[tuple[Assessment, tuple[Round, ...]]]:
+    """Return one rollout for each sample; equal ones are drawn with random streams of their own."""
+    loaded = {path: load(path) for path in dict.fromkeys(sample.path for sample in samples)}
+    pictures = [loaded[sample.path] for sample in samples]
+    # no larger than a batch of the Assessor, because the rows of every batch are numbered from 0
+    size = max(1, int(BATCH_MEGAPIXELS // max([picture.megapixels for picture in pictures] or [1.0])))
+    done = []
+    for number, begin in enumerate(range(0, len(pictures), size)):
+        part = pictures[begin : begin + size]
+        sampling = Sampling(temperature=1.0, max_tokens=options.max_tokens, seed=seed * 10_007 + number)
+        assessor = Assessor(policy, max_rounds=options.rounds, batch_size=len(part), sampling=sampling)
+        done += [
+            (assessment, rounds_of(assessor, picture, assessment))
+            for picture, assessment in zip(part, assessor.assess(part), strict=True)
+        ]
+    return done
 
 
 def rounds_of(assessor: Assessor, picture: Picture, assessment: Assessment) -> tuple[Round, ...]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from snellen.backend import BackendError, Conversation, LogProbs, Policy, Reply, Round, Sampling
+from snellen.backends.picture_processor import open_processor
 from snellen.train import best_device
 from snellen.train.action_head import Places, action_numbers, output_layer
 from snellen.train.chat_inputs import ChatInputs, padded, vision_tokens
@@ -84,7 +85,7 @@ class LoraPolicy(Policy):
         self.device = best_device()
         self.name, self.version = Path(path).name, str(path)
         base = open_base(path, self.options.quantize, self.device)
-        processor = processor or open_processor(path)
+        processor = processor or _processor(path)
         ends = base.generation_config.eos_token_id
         ends = processor.tokenizer.eos_token_id if ends is None else ends
         tokens = tuple(ends) if isinstance(ends, (list, tuple)) else (ends,)
@@ -177,7 +178,7 @@ class LoraPolicy(Policy):
         hidden = None
         if reference:
             self.model.eval()
-            with torch.no_grad(), self._as_reference(), output_layer(self.base, lambda _, h: places.hidden(h)):
+            with torch.no_grad(), self.as_reference(), output_layer(self.base, lambda _, h: places.hidden(h)):
                 hidden = self.base(**batch, use_cache=False).logits
         self.model.train(self.options.checkpointing)  # there is no dropout; checkpointing needs training mode
         with output_layer(self.base, lambda layer, states: action_numbers(layer, states, places, hidden)):
@@ -192,7 +193,7 @@ class LoraPolicy(Policy):
         return {name: value.to(self.device) for name, value in batch.items()}
 
     @contextmanager
-    def _as_reference(self) -> Iterator[None]:
+    def as_reference(self) -> Iterator[None]:
         if not self.started:
             with self.model.disable_adapter():
                 yield
@@ -259,10 +260,9 @@ def open_base(path: str, quantize: str, device: torch.device) -> Any:
         raise BackendError(f"hf:{path} cannot be opened ({error}); give the folder of a checkpoint") from error
 
 
-def open_processor(path: str) -> Any:
-    """Open the processor of a checkpoint. Raises BackendError."""
+def _processor(path: str) -> Any:
     try:
-        return _module("transformers").AutoProcessor.from_pretrained(path, local_files_only=True)
+        return open_processor(path)
     except (OSError, ValueError, ImportError) as error:
         raise BackendError(f"hf:{path} cannot be opened ({error}); give the folder of a checkpoint") from error
 

@@ -1,0 +1,75 @@
+"""Pictures of the toy task of vision-language models, whose truth is a brightness or a blur, and their conversations.
+
+- A *plain* picture is grey, and its MOS is its brightness: the first view shows it.
+- A *striped* picture is bluish, with stripes of 12 px whose contrast is its MOS, as a blur would leave it. Scaled down
+  to 84 px, the whole picture shows no stripes; the crop of its middle, scaled half as much, does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tiny_qwen import ASKED, CROP
+
+from snellen.data.sample import Sample, write_manifest
+from snellen.region import FULL
+from snellen.reply import Answer, render_reply
+
+SIDE_PX, PERIOD = 640, 12
+PLAIN, STRIPED = "plain", "striped"
+
+
+def picture(kind: str, mos: float, rng: np.random.Generator) -> np.ndarray:
+    """Return a picture, (640, 640, 3) uint8, of a kind and a MOS of 1..5, with a little noise."""
+    share = (mos - 1.0) / 4.0
+    x = np.arange(SIDE_PX)[None, :, None]
+    if kind == PLAIN:
+        pixels = np.full((SIDE_PX, SIDE_PX, 3), 40.0 + 180.0 * share)
+    else:
+        stripes = 100.0 * share * np.sin(2.0 * np.pi * x / PERIOD)
+        pixels = np.array([90.0, 110.0, 170.0]) + stripes * np.ones((SIDE_PX, 1, 1))
+    noise = rng.normal(0.0, 6.0, (SIDE_PX // 8, SIDE_PX // 8, 1)).repeat(8, axis=0).repeat(8, axis=1)
+    out: np.ndarray = (pixels + noise).clip(0, 255).astype(np.uint8)
+    return out
+
+
+def make(folder: Path, count: int, seed: int) -> list[Sample]:
+    """Write `count` pictures, kinds in turn, MOS evenly spread, and manifest.jsonl; return its rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng, samples = np.random.default_rng(seed), []
+    for i in range(count):
+        kind, mos = (PLAIN, STRIPED)[i % 2], round(float(rng.uniform(1.2, 4.8)), 2)
+        file = folder / f"{i:03d}-{kind}.png"
+        Image.fromarray(picture(kind, mos, rng)).save(file, compress_level=1)
+        samples.append(Sample(str(file), mos, split="train", group=file.stem))
+    write_manifest(samples, folder / "manifest.jsonl")
+    return samples
+
+
+def write_conversations(samples: Sequence[Sample], file: Path, seed: int, noise: float) -> None:
+    """Write a conversation for each picture: whether it crops is drawn, ratings are the MOS with normal `noise` where a
+    view shows it, and without any relation to it elsewhere. The last tenth is for validation."""
+    rng, lines = np.random.default_rng(seed), []
+    for i, sample in enumerate(samples):
+        assert sample.mos is not None
+        seen = PLAIN in Path(sample.path).name
+
+        def rating(shown: bool, mos: float = sample.mos) -> float:
+            middle, spread = (mos, noise) if shown else (3.0, 1.2)
+            return float(np.clip(rng.normal(middle, spread), 1.0, 5.0))
+
+        if rng.random() < 0.5:
+            replies = [(FULL, Answer(ASKED, rating(seen), "crop")), (CROP, Answer(None, rating(True), "final"))]
+        else:
+            replies = [(FULL, Answer(None, rating(seen), "final"))]
+        rounds = [
+            {"region": region.to_list(), "reply": render_reply(None, answer, number)}
+            for number, (region, answer) in enumerate(replies, 1)
+        ]
+        split = "val" if i >= 0.9 * len(samples) else "train"
+        lines.append(json.dumps({"path": sample.path, "split": split, "rounds": rounds}))
+    file.write_text("\n".join(lines) + "\n", encoding="utf8")
