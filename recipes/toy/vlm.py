@@ -29,7 +29,7 @@ from snellen.train.rewards import outcome_of, rewards_of, total, truth_of
 
 HERE = Path(__file__).parent
 OUT = Path("build/toy-vlm")
-DRAWS = 4
+DRAWS = 3
 """Rollouts of each held-out picture that are measured."""
 
 
@@ -37,11 +37,11 @@ DRAWS = 4
 class Size:
     """Numbers of pictures to train on and to measure on, and optimiser steps of the form, of SFT and of GRPO."""
 
-    train: int = 160
-    test: int = 48
-    form: int = 150
-    sft: int = 60
-    rl: int = 50
+    train: int = 96
+    test: int = 40
+    form: int = 300
+    sft: int = 120
+    rl: int = 40
 
 
 def teach_form(folder: Path, family: str, samples: list[Sample], steps: int) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from tiny_qwen import ASKED, CROP
 
-from snellen.data.sample import Sample, write_manifest
+from snellen.data.sample import Sample, read_manifest, write_manifest
 from snellen.region import FULL
 from snellen.reply import Answer, render_reply
 
@@ -39,12 +39,14 @@ def picture(kind: str, mos: float, rng: np.random.Generator) -> np.ndarray:
 
 def make(folder: Path, count: int, seed: int) -> list[Sample]:
     """Write `count` pictures, kinds in turn, MOS evenly spread, and manifest.jsonl; return its rows."""
+    if (folder / "manifest.jsonl").exists():
+        return read_manifest(folder / "manifest.jsonl")
     folder.mkdir(parents=True, exist_ok=True)
     rng, samples = np.random.default_rng(seed), []
     for i in range(count):
         kind, mos = (PLAIN, STRIPED)[i % 2], round(float(rng.uniform(1.2, 4.8)), 2)
         file = folder / f"{i:03d}-{kind}.png"
-        Image.fromarray(picture(kind, mos, rng)).save(file, compress_level=1)
+        Image.fromarray(picture(kind, mos, rng)).save(file, compress_level=0)
         samples.append(Sample(str(file), mos, split="train", group=file.stem))
     write_manifest(samples, folder / "manifest.jsonl")
     return samples
@@ -60,7 +62,7 @@ def write_conversations(samples: Sequence[Sample], file: Path, seed: int, noise:
 
         def rating(shown: bool, mos: float = sample.mos) -> float:
             middle, spread = (mos, noise) if shown else (3.0, 1.2)
-            return float(np.clip(rng.normal(middle, spread), 1.0, 5.0))
+            return float(np.clip(rng.normal(middle, spread), 1.0, 4.99))
 
         if rng.random() < 0.5:
             replies = [(FULL, Answer(ASKED, rating(seen), "crop")), (CROP, Answer(None, rating(True), "final"))]

@@ -20,7 +20,7 @@ from snellen.image import View, resample
 
 MARK = "\x00"
 """Placeholder of an assistant's turn while the chat template is rendered; no template or prompt contains it."""
-KEPT = 64
+KEPT_BYTES = 2**28
 """Encoded turns that are kept: the rollouts of a group, and their log-probabilities, show the same views."""
 VISION_TOKENS = (
     "image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id", "image_token_index",
@@ -44,6 +44,7 @@ class ChatInputs:
     image_token: int | None
     long_side: int
     _kept: OrderedDict[tuple[object, ...], tuple[tuple[View, ...], Inputs]] = field(default_factory=OrderedDict)
+    _bytes: int = 0
 
     @property
     def tokenizer(self) -> Any:
@@ -92,8 +93,9 @@ class ChatInputs:
         pictures = [Image.fromarray(resample(view.picture, view.region, self.long_side)) for view in views]
         encoded = dict(self.processor(text=[text], images=pictures or None, return_tensors="pt"))
         self._kept[key] = (views, encoded)  # the views too: an id is only unique while its picture lives
-        if len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        self._bytes += _bytes(encoded)
+        while self._bytes > KEPT_BYTES:
+            self._bytes -= _bytes(self._kept.popitem(last=False)[1][1])
         return encoded
 
     def _check(self, inputs: Inputs, conversation: Conversation) -> None:
@@ -130,6 +132,10 @@ def padded(rows: Sequence[Inputs], pad: int, side: Literal["left", "right"]) -> 
             [nn.functional.pad(row[name], p, value=fill) for row, p in zip(rows, pads, strict=True)]
         )
     return batch
+
+
+def _bytes(inputs: Inputs) -> int:
+    return sum(value.numel() * value.element_size() for value in inputs.values())
 
 
 def _content(turn: Turn) -> list[dict[str, str]]:

@@ -79,18 +79,33 @@ class RlConfig(ModelConfig):
         open_sampler(self.sampler), open_regulariser(self.regulariser)
 
 
-def read_config(file: Path, kind: type[Config]) -> Config:
+def read_config(
+    file: Path | None, kind: type[Config], given: Mapping[str, str] | None = None, settings: Sequence[str] = ()
+) -> Config:
     """Return the configuration in a TOML file: its keys are the fields of `kind`, tables those of nested dataclasses.
 
-    [options.rewards] is a table of name = weight. Relative paths are taken from the working directory. Raises
-    ConfigError.
+    [options.rewards] is a table of name = weight. Relative paths are taken from the working directory. given: keys that
+    replace the file's. settings: lines of TOML, "options.steps = 20", that replace them too. Raises ConfigError.
     """
+    source = "the command line" if file is None else str(file)
     try:
-        return _build(kind, tomllib.loads(file.read_text(encoding="utf8")))
+        values = {} if file is None else tomllib.loads(file.read_text(encoding="utf8"))
+        values |= given or {}
+        for line in settings:
+            _replace(values, tomllib.loads(line))
+        return _build(kind, values)
     except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror or error}; check the path") from error
+        raise ConfigError(f"{source}: {error.strerror or error}; check the path") from error
     except (ValueError, TypeError) as error:  # TOMLDecodeError is a ValueError
-        raise ConfigError(f"{file}: {error}; correct the file") from error
+        raise ConfigError(f"{source}: {error}; correct it") from error
+
+
+def _replace(values: dict[str, Any], new: Mapping[str, Any]) -> None:
+    for name, value in new.items():
+        if isinstance(value, dict) and isinstance(values.get(name), dict):
+            _replace(values[name], value)
+        else:
+            values[name] = value
 
 
 def _build(kind: type[Config], values: Mapping[str, Any]) -> Config:

@@ -85,14 +85,14 @@ class LoraPolicy(Policy):
         self.device = best_device()
         self.name, self.version = Path(path).name, str(path)
         base = open_base(path, self.options.quantize, self.device)
-        processor = processor or _processor(path)
+        processor = processor or opened_processor(path)
         ends = base.generation_config.eos_token_id
         ends = processor.tokenizer.eos_token_id if ends is None else ends
         tokens = tuple(ends) if isinstance(ends, (list, tuple)) else (ends,)
         image_token = getattr(base.config, "image_token_id", None)
         self.inputs = ChatInputs(processor, tokens, image_token, self.options.long_side)
         self.suppressed = vision_tokens(base.config)
-        peft = _module("peft")
+        peft = module("peft")
         config = peft.LoraConfig(
             r=self.options.rank, lora_alpha=self.options.alpha, target_modules=self.options.targets, lora_dropout=0.0
         )
@@ -138,7 +138,7 @@ class LoraPolicy(Policy):
     def _sample(self, conversations: Sequence[Conversation], sampling: Sampling, seeds: Sequence[int]) -> list[Reply]:
         batch = self._batch([self.inputs.encode(one) for one in conversations], "left")
         streams = RowStreams(sampling, seeds, self.suppressed)
-        transformers = _module("transformers")
+        transformers = module("transformers")
         # a configuration of our own: a checkpoint's may hold top-k, penalties and a temperature
         configuration = transformers.GenerationConfig(
             max_new_tokens=sampling.max_tokens,
@@ -227,21 +227,21 @@ class LoraPolicy(Policy):
     def save(self, folder: Path) -> None:
         """Write the adapter and the processor; transformers opens the folder as long as the base model is where it
         was. Of a sharded model, all processes must call it, and the first writes."""
-        state = whole(_module("peft").get_peft_model_state_dict(self.model, adapter_name=TRAINED))
+        state = whole(module("peft").get_peft_model_state_dict(self.model, adapter_name=TRAINED))
         if self.shards is None or self.shards.first:
             self.model.save_pretrained(folder, selected_adapters=[TRAINED], state_dict=state)
             self.inputs.processor.save_pretrained(folder)
 
     def resume(self, folder: Path) -> None:
         """Load an adapter that `save` wrote."""
-        peft = _module("peft")
+        peft = module("peft")
         state = peft.utils.load_peft_weights(str(folder), device=str(self.device))
         peft.set_peft_model_state_dict(self.model, state, adapter_name=TRAINED)
 
 
 def open_base(path: str, quantize: str, device: torch.device) -> Any:
     """Open the checkpoint that gets an adapter, in 4 bits with `quantize` "nf4". Raises BackendError."""
-    transformers = _module("transformers")
+    transformers = module("transformers")
     more: dict[str, Any] = {}
     if quantize:
         more["quantization_config"] = transformers.BitsAndBytesConfig(
@@ -260,14 +260,16 @@ def open_base(path: str, quantize: str, device: torch.device) -> Any:
         raise BackendError(f"hf:{path} cannot be opened ({error}); give the folder of a checkpoint") from error
 
 
-def _processor(path: str) -> Any:
+def opened_processor(path: str) -> Any:
+    """Open the processor of a checkpoint. Raises BackendError."""
     try:
         return open_processor(path)
     except (OSError, ValueError, ImportError) as error:
         raise BackendError(f"hf:{path} cannot be opened ({error}); give the folder of a checkpoint") from error
 
 
-def _module(name: str) -> Any:
+def module(name: str) -> Any:
+    """Import a package of the extra lora. Raises BackendError where it is missing."""
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -1,0 +1,102 @@
+"""Write the curves of the runs of `vlm.py` as SVG, and print the table of docs/train.md.
+
+python recipes/toy/vlm_page.py build/toy-vlm docs/results/toy-vlm
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from vlm import DRAWS
+
+from snellen.evaluate.report.plot import Axes, lines, span, standalone
+from snellen.evaluate.stats.bootstrap import Estimate, bootstrap_interval
+from snellen.evaluate.stats.correlation import srcc
+
+Floats = npt.NDArray[np.float64]
+
+
+def numbers(file: Path) -> dict[str, Floats]:
+    """Return what `vlm.measure` wrote, each (pictures, DRAWS)."""
+    found: dict[str, list[float]] = json.loads(file.read_text(encoding="utf8"))
+    return {name: np.array(values, float).reshape(-1, DRAWS) for name, values in found.items()}
+
+
+def agreement(rating: Floats, mos: Floats) -> float:
+    """Return the rank correlation of ratings and MOS over readable rollouts."""
+    known = ~np.isnan(rating)
+    return srcc(rating[known], mos[known]) if known.sum() > 2 else float("nan")
+
+
+def differences(run: Path) -> dict[str, tuple[float, float, Estimate]]:
+    """Return (before, after, difference with its interval) of a run, by name; resampled over pictures."""
+    start, end = numbers(run / "start.json"), numbers(run / "end.json")
+    plain = start["plain"][:, 0] == 1
+    found = {
+        "reward": _difference(start["reward"], end["reward"]),
+        "crops, plain": _difference(start["crop"][plain], end["crop"][plain]),
+        "crops, striped": _difference(start["crop"][~plain], end["crop"][~plain]),
+    }
+    change = bootstrap_interval(
+        lambda a, b, mos: agreement(b, mos) - agreement(a, mos), start["rating"], end["rating"], start["mos"]
+    )
+    found["SRCC"] = (agreement(start["rating"], start["mos"]), agreement(end["rating"], end["mos"]), change)
+    return found
+
+
+def _difference(first: Floats, second: Floats) -> tuple[float, float, Estimate]:
+    change = bootstrap_interval(lambda a, b: float(b.mean() - a.mean()), first, second)
+    return float(first.mean()), float(second.mean()), change
+
+
+def log(run: Path, name: str) -> Floats:
+    """Return a number of the training log, one a step; NaN where it is missing."""
+    rows: list[dict[str, Any]] = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return np.array([np.nan if row.get(name) is None else row[name] for row in rows], float)
+
+
+def smooth(values: Floats, width: int = 5) -> Floats:
+    """Return the mean of each value and up to `width - 1` before it."""
+    return np.array([np.nanmean(values[max(0, i - width + 1) : i + 1]) for i in range(len(values))])
+
+
+def table(runs: list[Path]) -> str:
+    """Return a markdown table: before -> after, and the difference in brackets with its 95 % interval."""
+    names = ("reward", "SRCC", "crops, plain", "crops, striped")
+    rows = ["| run | " + " | ".join(names) + " | entropy | gap |", "| --- " * 7 + "|"]
+    for run in runs:
+        found = differences(run)
+        cells = []
+        for name in names:
+            before, after, change = found[name]
+            cells.append(f"{before:.2f} → {after:.2f} [{change.low:+.2f}, {change.high:+.2f}]")
+        entropy = log(run, "entropy")
+        cells.append(f"{entropy[:5].mean():.2f} → {entropy[-5:].mean():.2f}")
+        cells.append(f"{np.nanmax(log(run, 'gap')):.0e}")
+        rows.append(f"| {run.parent.parent.name} {run.parent.name} {run.name} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def main(folder: Path, out: Path) -> None:
+    """Write reward.svg, crops.svg and entropy.svg to `out` and print the table."""
+    runs = sorted(file.parent for file in folder.glob("*/seed*/*/end.json"))
+    out.mkdir(parents=True, exist_ok=True)
+    for name, title in (("reward", "reward"), ("entropy", "entropy, nats an action"), ("crop_rate", "crop rate")):
+        curves = {f"{run.parent.parent.name} {run.parent.name} {run.name}": smooth(log(run, name)) for run in runs}
+        points = {label: (np.arange(1, len(values) + 1), values) for label, values in curves.items()}
+        chosen = dict(list(points.items())[:6])
+        if chosen:
+            everything = np.concatenate([values for _, values in chosen.values()])
+            steps = max(len(values) for _, values in chosen.values())
+            axes = Axes((0.0, float(steps)), span(everything), "step", title)
+            (out / f"{name}.svg").write_text(standalone(lines(chosen, axes), title), encoding="utf8")
+    print(table(runs))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,29 @@
+"""Merges a trained LoRA adapter into its base model: a checkpoint that any server or the hf: backend opens."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from snellen.backend import BackendError
+from snellen.train.lora import module, open_base, opened_processor
+
+
+def merge(adapter: Path, out: Path) -> None:
+    """Write the base model of the adapter in folder `adapter`, with the adapter's update added to its weights,
+    W + (alpha / rank) B A, to folder `out`, in the base model's precision, with processor and generation settings.
+
+    Raises BackendError where `adapter` holds none, or its base model is gone.
+    """
+    file = adapter / "adapter_config.json"
+    if not file.is_file():
+        raise BackendError(f"{adapter} holds no adapter ({file.name} is missing); give the folder of a training run")
+    path = str(json.loads(file.read_text(encoding="utf8"))["base_model_name_or_path"])
+    base = open_base(path, "", torch.device("cpu"))
+    model: Any = module("peft").PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()
+    out.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(out)
+    opened_processor(path).save_pretrained(out)
