@@ -36,7 +36,7 @@ $(VENV)/.checked: pyproject.toml constraints.txt | $(VENV)/bin/python
 # torch goes first and alone, so that an index with builds for the CPU can give one
 $(VENV)/.tested: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt torch
-	$(PIP) install -c constraints.txt -e ".[dev,data,heic,raw,openai,hf,train,lora]"
+	$(PIP) install -c constraints.txt -e ".[dev,data,heic,raw,openai,hf,train,lora,trl]"
 	touch $@ $(VENV)/.checked $(VENV)/.installed
 
 clean:

@@ -39,13 +39,15 @@ class ModelConfig:
 
     model: "snellen-1", a folder of its format (with card.json), or "hf:PATH", a vision-language model that gets a LoRA
     adapter. out: folder of the run. start: folder of an earlier run whose weights this one begins with; its policy is
-    then the reference. features: file that keeps snellen-1's features of views, None for out/features.db.
+    then the reference. features: file that keeps snellen-1's features of views, None for out/features.db. server:
+    http://HOST/v1#MODEL, a vLLM server that samples for an hf: model; "" for sampling here.
     """
 
     model: str
     out: Path
     start: Path | None = None
     features: Path | None = None
+    server: str = ""
     lora: LoraOptions = LoraOptions()
 
 
@@ -184,7 +186,11 @@ def open_policy(config: ModelConfig, *, rounds: int = 2, seed: int = 0) -> Polic
     Raises ConfigError for a model that is none of the three forms, BackendError where it cannot be opened.
     """
     if config.model.startswith("hf:"):
-        return LoraPolicy(config.model.removeprefix("hf:"), config.lora, start=config.start, seed=seed)
+        from snellen.train.server_rollouts import ServerRollouts  # here, because it needs the extra openai
+
+        server = ServerRollouts(config.server, config.out / "adapters") if config.server else None
+        path = config.model.removeprefix("hf:")
+        return LoraPolicy(path, config.lora, start=config.start, seed=seed, server=server)
     folder = model_folder(config.model)
     if folder is None:
         raise ConfigError(f"model {config.model!r} is not snellen-1, a folder with card.json, or hf:PATH")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,9 @@ from snellen.train.action_head import Places, action_numbers, output_layer
 from snellen.train.chat_inputs import ChatInputs, padded, vision_tokens
 from snellen.train.sharding import Shards, whole
 from snellen.train.streams import RowStreams
+
+if TYPE_CHECKING:
+    from snellen.train.server_rollouts import ServerRollouts
 
 TARGETS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
 """Modules that get an adapter, as a regular expression: attention and feed-forward of the language model. "all-linear"
@@ -67,7 +70,7 @@ class LoraPolicy(Policy):
 
     start: folder of an adapter that `save` wrote, to go on from; it is then the reference policy. None for a new one,
     initialised with `seed`, which changes nothing at first: its second matrix is zero. processor: instead of the
-    checkpoint's own.
+    checkpoint's own. server: samples instead of this process.
 
     Raises BackendError where a package is missing or the checkpoint cannot be opened.
     """
@@ -80,8 +83,9 @@ class LoraPolicy(Policy):
         start: Path | None = None,
         seed: int = 0,
         processor: Any = None,
+        server: ServerRollouts | None = None,
     ) -> None:
-        self.options = options or LoraOptions()
+        self.options, self.server = options or LoraOptions(), server
         self.device = best_device()
         self.name, self.version = Path(path).name, str(path)
         base = open_base(path, self.options.quantize, self.device)
@@ -131,7 +135,10 @@ class LoraPolicy(Policy):
             batch = conversations[begin : begin + size]
             rounds = [sum(turn.role == "user" for turn in one) for one in batch]
             seeds = [(sampling.seed * 1_000_003 + begin + i) * 101 + rounds[i] for i in range(len(batch))]
-            replies += self._sample(batch, sampling, seeds)
+            if self.server is None:
+                replies += self._sample(batch, sampling, seeds)
+            else:
+                replies += self.server.sample(batch, sampling, seeds, self.inputs, self.suppressed)
         return replies
 
     @torch.no_grad()
@@ -205,8 +212,10 @@ class LoraPolicy(Policy):
             self.model.set_adapter(TRAINED)
 
     def rolling_out(self) -> AbstractContextManager[None]:
-        """See `Policy.rolling_out`."""
-        return nullcontext() if self.shards is None else self.shards.gathered()
+        """See `Policy.rolling_out`. A server loads the adapter as it is now."""
+        if self.server is not None:
+            self.server.load(self.save)
+        return nullcontext() if self.shards is None or self.server is not None else self.shards.gathered()
 
     def action_kinds(self, reply: Reply) -> list[str]:
         """Return "rating" for tokens of the written rating, "zoom" for those of tool and box, "text" for the rest."""
