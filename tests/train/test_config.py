@@ -93,7 +93,21 @@ def test_the_test_split_and_its_scenes_are_never_trained_on(tmp_path: Path) -> N
 
 def test_the_configurations_of_the_recipes_can_be_read() -> None:
     recipes = Path(__file__).parents[2] / "recipes"
-    for file in (recipes / "qwen-vl" / "sft.toml", recipes / "snellen-1" / "12_sft.toml"):
+    sft, rl = (sorted([*recipes.glob(f"*/*{stage}*.toml")]) for stage in ("sft", "rl"))
+    assert len(sft) == len(rl) == 8
+    for file in sft:
         assert read_config(file, SftConfig).options.steps > 0
-    for file in (recipes / "qwen-vl" / "rl.toml", recipes / "snellen-1" / "13_rl.toml"):
-        assert read_config(file, RlConfig).start is not None
+    for file in rl:
+        assert read_config(file, RlConfig).options.steps > 0
+
+
+def test_the_command_line_replaces_keys_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text('model = "hf:a"\nout = "b"\n[options]\nsteps = 7\nbatch = 3\n')
+    config = read_config(file, SftConfig, {"out": "c"}, ["options.steps = 5", "lora.rank = 2"])
+    assert (config.model, config.out, config.lora.rank) == ("hf:a", Path("c"), 2)
+    assert (config.options.steps, config.options.batch) == (5, 3)
+    alone = read_config(None, RlConfig, {"model": "hf:a", "out": "c"}, ['sampler = "uniform"'])
+    assert alone.sampler == "uniform" and alone.options == RlOptions()
+    with pytest.raises(ConfigError, match="the command line: unknown key 'step'"):
+        read_config(None, SftConfig, {"model": "hf:a", "out": "c"}, ["options.step = 5"])

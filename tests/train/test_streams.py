@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from snellen.backend import Sampling
-from snellen.train.streams import RowStreams, nucleus
+from snellen.train.streams import RowStreams, most, nucleus
 
 NONE = torch.zeros(1, 1, dtype=torch.long)
 SCORES = torch.log(torch.tensor([[0.5, 0.3, 0.1, 0.1]]))
@@ -49,4 +49,5 @@ def test_a_nucleus_holds_the_fewest_tokens_that_reach_its_probability() -> None:
     assert (nucleus(SCORES, 0.7) > -1e8).tolist() == [[True, True, False, False]]
     assert (nucleus(SCORES, 0.5) > -1e8).tolist() == [[True, False, False, False]]
     assert torch.equal(nucleus(SCORES, 1.0), SCORES)
+    assert (most(SCORES, 1) > -1e8).tolist() == [[True, False, False, False]] and torch.equal(most(SCORES, 0), SCORES)
     assert set(drawn([5], 200, top_p=0.7)[:, 0].tolist()) == {0, 1}

@@ -10,7 +10,7 @@ import pytest
 import snellen
 
 ROOT = Path(__file__).parents[2]
-RECIPES = ("bench", "qwen-vl", "snellen-1")
+RECIPES = ("bench", "qwen-vl", "snellen-1", "toy")
 FOLDERS = (".", "docs", "docs/log", "docs/results", "examples", "recipes", *(f"recipes/{name}" for name in RECIPES))
 PAGES = sorted(page for folder in FOLDERS for page in (ROOT / folder).glob("*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from snellen.backend import Conversation, Reply, Turn
-from snellen.image import View, resample
+from snellen.image import View
 
 MARK = "\x00"
 """Placeholder of an assistant's turn while the chat template is rendered; no template or prompt contains it."""
@@ -86,11 +86,11 @@ class ChatInputs:
         return Reply(text, (*ids, self.tokenizer.eos_token_id))
 
     def _piece(self, text: str, views: tuple[View, ...]) -> Inputs:
-        key = (text, *((id(view.picture), view.region) for view in views))
+        key = (text, *((id(view.picture), view.region, view.fit) for view in views))
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key][1]
-        pictures = [Image.fromarray(resample(view.picture, view.region, self.long_side)) for view in views]
+        pictures = [Image.fromarray(view.shown(self.long_side)) for view in views]
         encoded = dict(self.processor(text=[text], images=pictures or None, return_tensors="pt"))
         self._kept[key] = (views, encoded)  # the views too: an id is only unique while its picture lives
         self._bytes += _bytes(encoded)

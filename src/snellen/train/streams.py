@@ -40,7 +40,7 @@ class RowStreams:
             scores = scores.index_fill(1, torch.tensor(list(self.suppressed), device=scores.device), NEVER)
         greedy = self.sampling.temperature == 0.0
         if not greedy:
-            scores = nucleus(scores / self.sampling.temperature, self.sampling.top_p)
+            scores = nucleus(most(scores / self.sampling.temperature, self.sampling.top_k), self.sampling.top_p)
         logprobs = torch.log_softmax(scores, dim=1)
         if greedy:
             drawn = scores.argmax(dim=1)
@@ -51,6 +51,14 @@ class RowStreams:
             drawn = torch.searchsorted(mass, wanted)[:, 0].clamp(max=mass.shape[1] - 1)
         self.logprobs.append(logprobs.gather(1, drawn[:, None])[:, 0])
         return torch.full_like(scores, -torch.inf).scatter(1, drawn[:, None], 0.0)
+
+
+def most(scores: Tensor, top_k: int) -> Tensor:
+    """Keep the `top_k` most likely tokens of each row, (B, V), all for 0; the others get `NEVER`."""
+    if top_k == 0 or top_k >= scores.shape[1]:
+        return scores
+    least = scores.topk(top_k, dim=1).values[:, -1:]
+    return scores.masked_fill(scores < least, NEVER)
 
 
 def nucleus(scores: Tensor, top_p: float) -> Tensor:
