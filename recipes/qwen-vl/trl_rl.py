@@ -1,4 +1,4 @@
-"""Stage 2 by TRL's trainer: python recipes/qwen-vl/trl_rl.py CONFIG.toml; needs the extra trl. Not run on a GPU here."""
+"""Stage 2 by TRL: python recipes/qwen-vl/trl_rl.py CONFIG.toml; needs the extra trl. Not run on a GPU here."""
 
 from __future__ import annotations
 
