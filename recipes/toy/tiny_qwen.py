@@ -122,6 +122,11 @@ def make_model(
     )
     model.to(dtype).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    _write_processor(folder, name, patch, pixels)
+    return folder
+
+
+def _write_processor(folder: Path, name: str, patch: int, pixels: int) -> None:
     processor = {
         "image_processor_type": "Qwen2VLImageProcessor", "processor_class": name, "patch_size": patch, "merge_size": 2,
         "temporal_patch_size": 2, "min_pixels": 4 * patch**2, "max_pixels": pixels,
@@ -131,4 +136,3 @@ def make_model(
     (folder / "chat_template.jinja").write_text(TEMPLATE)
     file = folder / "tokenizer_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"processor_class": name}))
-    return folder

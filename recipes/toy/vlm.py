@@ -3,8 +3,8 @@
     python recipes/toy/vlm.py --seeds 0 1 2 --regularisers kl_coverage none
     python recipes/toy/vlm.py --seeds 0 1 2 --family qwen3
 
-Nothing is downloaded: the model is made here, and taught the form of a reply but not what pictures look like, as a
-stand-in for a pretrained one. A run that was killed goes on where it was. The task is in `vlm_pictures`.
+Nothing is downloaded: the model is made here, and pretrained on other pictures until it replies in form and rates them
+roughly, as a stand-in for a pretrained one. A run that was killed goes on where it was. The task is in `vlm_pictures`.
 """
 
 from __future__ import annotations
@@ -29,30 +29,32 @@ from snellen.train.rewards import outcome_of, rewards_of, total, truth_of
 
 HERE = Path(__file__).parent
 OUT = Path("build/toy-vlm")
+NOISE = 1.0
+"""Standard deviation of the ratings in demonstrations about the MOS."""
 DRAWS = 3
 """Rollouts of each held-out picture that are measured."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Numbers of pictures to train on and to measure on, and optimiser steps of the form, of SFT and of GRPO."""
+    """Numbers of pictures to train on and to measure on, and optimiser steps of pretraining, SFT and GRPO."""
 
     train: int = 96
     test: int = 40
-    form: int = 300
-    sft: int = 120
+    pretraining: int = 300
+    sft: int = 60
     rl: int = 40
 
 
-def teach_form(folder: Path, family: str, samples: list[Sample], steps: int) -> None:
-    """Train all weights of a new model on replies whose ratings have nothing to do with the pictures."""
+def pretrain(folder: Path, family: str, samples: list[Sample], steps: int) -> None:
+    """Train all weights of a new model on replies in form, whose ratings follow the pictures with much noise."""
     if (folder / "taught").exists():
         return
     make_model(folder, family)
     policy = LoraPolicy(str(folder), LoraOptions(rank=1, alpha=1, long_side=SIDE))
     model = policy.base.requires_grad_(True)
-    write_conversations([replace(one, mos=3.0) for one in samples], folder / "form.jsonl", 0, 1.2)
-    lines, _ = read_conversations(folder / "form.jsonl")
+    write_conversations(samples, folder / "conversations.jsonl", 1_000, NOISE)
+    lines, _ = read_conversations(folder / "conversations.jsonl")
     rounds = Demonstrations(lines, policy.reply_of)
     optimizer = torch.optim.AdamW([p for n, p in model.named_parameters() if "lora_" not in n], lr=3e-3)
     rng = np.random.default_rng(0)
@@ -64,7 +66,8 @@ def teach_form(folder: Path, family: str, samples: list[Sample], steps: int) -> 
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-    print(f"form of replies: loss {float(loss.detach()):.3f} nats a token after {steps} steps", flush=True)
+        if (step + 1) % 50 == 0:
+            print(f"pretraining: step {step + 1}, loss {float(loss.detach()):.3f} nats a token", flush=True)
     policy.model.unload().save_pretrained(folder)
     (folder / "taught").touch()
 
@@ -95,9 +98,9 @@ def run(seed: int, family: str, regulariser: str, size: Size, out: Path = OUT) -
     held_out = make(out / "held-out", size.test, 1)
     base.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    teach_form(base, family, samples, size.form)
+    pretrain(base, family, make(out / "pretraining", size.train, 2), size.pretraining)
     conversations = folder / "conversations.jsonl"
-    write_conversations(samples, conversations, seed, 1.0)
+    write_conversations(samples, conversations, seed, NOISE)
 
     sft = read_config(HERE / "vlm_sft.toml", SftConfig)
     options = replace(sft.options, seed=seed, steps=size.sft)
@@ -132,7 +135,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=number)
     args = parser.parse_args()
     torch.set_num_threads(1)  # more are slower for a model this small
-    size = Size(args.train, args.test, args.form, args.sft, args.rl)
+    size = Size(args.train, args.test, args.pretraining, args.sft, args.rl)
     for seed in args.seeds:
         for regulariser in args.regularisers:
             run(seed, args.family, regulariser, size)

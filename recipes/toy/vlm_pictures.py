@@ -1,7 +1,7 @@
 """Pictures of the toy task of vision-language models, whose truth is a brightness or a blur, and their conversations.
 
 - A *plain* picture is grey, and its MOS is its brightness: the first view shows it.
-- A *striped* picture is bluish, with stripes of 12 px whose contrast is its MOS, as a blur would leave it. Scaled down
+- A *striped* picture is bluish, with stripes of 10 px whose contrast is its MOS, as a blur would leave it. Scaled down
   to 84 px, the whole picture shows no stripes; the crop of its middle, scaled half as much, does.
 """
 
@@ -19,7 +19,7 @@ from snellen.data.sample import Sample, read_manifest, write_manifest
 from snellen.region import FULL
 from snellen.reply import Answer, render_reply
 
-SIDE_PX, PERIOD = 640, 12
+SIDE_PX, PERIOD = 640, 10
 PLAIN, STRIPED = "plain", "striped"
 
 
@@ -30,8 +30,8 @@ def picture(kind: str, mos: float, rng: np.random.Generator) -> np.ndarray:
     if kind == PLAIN:
         pixels = np.full((SIDE_PX, SIDE_PX, 3), 40.0 + 180.0 * share)
     else:
-        stripes = 100.0 * share * np.sin(2.0 * np.pi * x / PERIOD)
-        pixels = np.array([90.0, 110.0, 170.0]) + stripes * np.ones((SIDE_PX, 1, 1))
+        stripes = 80.0 * share * np.sin(2.0 * np.pi * x / PERIOD)
+        pixels = np.array([105.0, 120.0, 165.0]) + stripes * np.ones((SIDE_PX, 1, 1))
     noise = rng.normal(0.0, 6.0, (SIDE_PX // 8, SIDE_PX // 8, 1)).repeat(8, axis=0).repeat(8, axis=1)
     out: np.ndarray = (pixels + noise).clip(0, 255).astype(np.uint8)
     return out

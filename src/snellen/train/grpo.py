@@ -179,8 +179,7 @@ def train_grpo(
             if (step + 1) % options.replies_every == 0 or step == 0:
                 log.replies(step + 1, sample_of(rollouts, options.rollouts))
         if (step + 1) % options.checkpoint_every == 0 or step + 1 == last:
-            disagreement = [torch.from_numpy(pool.disagreement) for pool in pools]
-            save_run(out, step + 1, policy, optimizer, accelerator, {"disagreement": disagreement})
+            save_run(out, step + 1, policy, optimizer, accelerator, {"disagreement": disagreement_of(pools)})
         accelerator.wait_for_everyone()
     if policy.sharded or accelerator.is_main_process:
         policy.save(out)
@@ -376,6 +375,11 @@ def _gather(mine: list[list[Outcome]], count: int, processes: int) -> list[list[
     gathered = gather_object(mine) if processes > 1 else mine
     places = [place for process in range(processes) for place in range(process, count, processes)]
     return [gathered[places.index(place)] for place in range(count)]
+
+
+def disagreement_of(pools: Sequence[Pool]) -> list[Tensor]:
+    """Return the disagreement of each pool's pictures, for a checkpoint."""
+    return [torch.from_numpy(pool.disagreement) for pool in pools]
 
 
 def _resume(out: Path, policy: Policy, optimizer: torch.optim.Optimizer, pools: Sequence[Pool]) -> int:
