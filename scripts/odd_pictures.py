@@ -1,11 +1,12 @@
-"""Load damaged and odd pictures of all formats, made by a seeded generator: no traceback, no hang, no wrong pixels.
+"""Assess damaged and odd pictures of all formats, made by a seeded generator: no traceback, no hang, no wrong pixels.
 
 Each picture is a small file of one format after one to three changes: cut off, bits flipped, bytes removed, repeated,
 inserted or overwritten, parts of its structure (PNG chunks, JPEG segments, boxes) removed, repeated or changed, another
-file behind it. A child process loads it; the parent stops a child that takes too long. Where OpenCV decodes it too,
-and no conversion was noted, pixels are compared.
+file behind it. A child process loads it, with damage allowed and without, and snellen-1 scores it (score-only; each is
+a score or the error of loading); one process does all, and the parent stops it where it takes too long. Nothing may be
+printed on standard error. Where OpenCV decodes the picture too, and no conversion was noted, pixels are compared.
 
-usage: odd_pictures.py [COUNT] [SEED]   (default: 10000 0)
+usage: odd_pictures.py [COUNT] [SEED] [MINUTES]   (default: 10000 0, no limit)
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import os
 import resource
 import struct
 import sys
+import tempfile
 import time
 import zlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
@@ -30,6 +32,7 @@ import numpy as np
 import PIL
 from PIL import Image
 
+from snellen.assessor import Assessor
 from snellen.image import ImageError, load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,6 +53,7 @@ class Outcome:
 
     Attributes:
         code: "read", "read with notes", or the code of an ImageError.
+        score: of snellen-1, 1..5; None where there is an error.
         fault: traceback or difference that should not be, or "".
         compared: whether OpenCV decoded it too.
     """
@@ -57,6 +61,7 @@ class Outcome:
     code: str
     fault: str = ""
     compared: bool = False
+    score: float | None = None
 
 
 def originals() -> dict[str, bytes]:
@@ -226,7 +231,24 @@ def odd_picture(index: int, seed: int, files: dict[str, bytes]) -> tuple[str, by
     return name, data
 
 
-def check(name: str, data: bytes, cv2: Any) -> Outcome:
+def check(name: str, data: bytes, cv2: Any, assessor: Assessor) -> Outcome:
+    """Assess one picture as `snellen assess --score-only` does; compare its pixels with OpenCV's."""
+    outcome = read(name, data, cv2)
+    if outcome.fault:
+        return outcome
+    try:
+        (assessment,) = assessor.assess([data])
+    except Exception as error:  # the fault that is looked for
+        return Outcome("traceback", repr(error))
+    code = "read" if assessment.error is None else assessment.error.code
+    if code != outcome.code.removesuffix(" with notes"):
+        return Outcome(outcome.code, f"loading gives {outcome.code}, assessing {code}")
+    if assessment.error is None and not (assessment.score is not None and 1 <= assessment.score <= 5):
+        return Outcome(outcome.code, f"score {assessment.score}")
+    return replace(outcome, score=assessment.score)
+
+
+def read(name: str, data: bytes, cv2: Any) -> Outcome:
     """Load one picture as it is and with damage allowed; compare it with OpenCV's."""
     picture = None
     code = ""
@@ -270,8 +292,12 @@ def second_decoder(data: bytes, cv2: Any) -> Any:
 
 
 def serve(pipe: Connection, seed: int) -> None:
-    """Check the pictures whose numbers come through the pipe; send (outcome, peak memory in MB)."""
+    """Check the pictures whose numbers come through the pipe; send (outcome, memory and its peak in MB)."""
     files = originals()
+    assessor = Assessor(score_only=True)
+    assessor.assess([files["PNG rgb"]])  # opens the model
+    printed = tempfile.TemporaryFile()  # noqa: SIM115 - for the life of the process
+    os.dup2(printed.fileno(), 2)
     os.environ["OPENCV_LOG_LEVEL"] = "OFF"
     try:
         import cv2  # type: ignore[import-not-found, unused-ignore]
@@ -279,8 +305,14 @@ def serve(pipe: Connection, seed: int) -> None:
         cv2 = None
     while (index := pipe.recv()) is not None:
         name, data = odd_picture(index, seed, files)
-        outcome = check(name, data, cv2)
-        pipe.send((outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+        outcome = check(name, data, cv2, assessor)
+        if printed.seek(0, os.SEEK_END):
+            printed.seek(0)
+            outcome = replace(outcome, fault=outcome.fault or f"printed {printed.read()!r}")
+            printed.truncate(0)
+            printed.seek(0)
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        pipe.send((outcome, resident, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
 def start(seed: int) -> tuple[Any, Connection]:
@@ -294,20 +326,26 @@ def start(seed: int) -> tuple[Any, Connection]:
 
 def main(arguments: list[str]) -> int:
     """Run the check; print a table and every fault; return the exit code."""
-    count, seed = (int(text) for text in (*arguments, *("10000", "0")[len(arguments) :]))
+    count, seed, minutes = (int(text) for text in (*arguments, *("10000", "0", "0")[len(arguments) :]))
     files = originals()
     table: dict[str, Counter[str]] = {}
     faults = []
-    compared, slowest, memory = 0, 0.0, 0.0
+    compared, scored, slowest, memory = 0, 0, 0.0, 0.0
+    resident: list[float] = []
     child, pipe = start(seed)
+    ends = time.monotonic() + 60 * minutes if minutes else float("inf")
     for index in range(count):
+        if time.monotonic() > ends:
+            count = index
+            break
         name, _ = odd_picture(index, seed, files)
         began = time.monotonic()
         pipe.send(index)
         try:
             if not pipe.poll(LONGEST + (60 if index == 0 else 0)):  # the first waits for the child's imports
                 raise TimeoutError
-            outcome, peak = pipe.recv()
+            outcome, now, peak = pipe.recv()
+            resident.append(now)
             memory = max(memory, peak)
             slowest = max(slowest, time.monotonic() - began if index else 0.0)
         except (TimeoutError, EOFError, ConnectionError) as error:
@@ -318,6 +356,7 @@ def main(arguments: list[str]) -> int:
             child, pipe = start(seed)
         table.setdefault(name.split()[0], Counter())[outcome.code] += 1
         compared += outcome.compared
+        scored += outcome.score is not None
         if outcome.fault:
             faults.append(f"{index} {name}: {outcome.code}, {outcome.fault}")
     pipe.send(None)
@@ -325,7 +364,9 @@ def main(arguments: list[str]) -> int:
     print(f"{count} pictures, seed {seed}, Pillow {PIL.__version__}")
     for kind, row in sorted(table.items()):
         print(f"{kind:9}", ", ".join(f"{row[code]} {code}" for code in codes if row[code]))
-    print(f"compared with OpenCV: {compared}; slowest {slowest:.1f} s; peak memory {memory:.0f} MB")
+    print(f"scored by snellen-1: {scored}, the others refused; compared with OpenCV: {compared}")
+    middle = resident[len(resident) // 2]
+    print(f"slowest {slowest:.1f} s; memory {middle:.0f} MB half-way, {resident[-1]:.0f} at the end, peak {memory:.0f}")
     print(*faults, f"{len(faults)} faults", sep="\n")
     return 1 if faults or memory > MOST_MEMORY or compared == 0 else 0
 
