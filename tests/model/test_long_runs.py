@@ -42,10 +42,10 @@ def usage() -> tuple[float, int]:
 def test_600_assessments_of_two_rounds_leave_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "replies.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in (CROP, FINAL)))
     assessor = Assessor(ScriptedBackend(tmp_path / "replies.jsonl"))
-    names = [save_noise(tmp_path / f"{kind}", 420, 400) for kind in ("a.png", "a.jpg", "a.tif", "a.webp")]
+    names = [save_noise(tmp_path / kind, 340, 330) for kind in ("a.png", "a.jpg", "a.tif")]
     before = (0.0, 0)
     for number in range(640):
-        (one,) = assessor.assess([names[number % 4]])
+        (one,) = assessor.assess([names[number % 3]])
         assert one.score == 2.5 and len(one.steps) == 2, one.error
         if number == 40:  # caches are full
             before = usage()
@@ -54,7 +54,7 @@ def test_600_assessments_of_two_rounds_leave_nothing_behind(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
-@pytest.mark.parametrize(("score_only", "count"), [(True, 60), (False, 10)])
+@pytest.mark.parametrize(("score_only", "count"), [(True, 40), (False, 6)])
 def test_snellen_1_leaves_nothing_behind(model: Snellen1Backend, score_only: bool, count: int) -> None:
     assessor = Assessor(model, score_only=score_only)
     photo = load(EXAMPLES / "fig_local_compression.jpg").pixels
@@ -76,7 +76,7 @@ def _sources() -> Iterator[npt.NDArray[np.uint8]]:
 @pytest.mark.parametrize("score_only", [True, False])
 def test_eight_threads_on_one_assessor_give_equal_results(model: Snellen1Backend, score_only: bool) -> None:
     assessor = Assessor(model, score_only=score_only)
-    sources = list(_sources())
+    sources = list(_sources())[: 8 if score_only else 4]
     alone = [json.dumps(assessor.assess([source])[0].to_dict()) for source in sources]
     with ThreadPoolExecutor(8) as pool:
         together = pool.map(lambda source: json.dumps(assessor.assess([source])[0].to_dict()), 2 * sources)
