@@ -93,6 +93,7 @@ class Step:
             "region": self.region.to_list(),
             "rating": self.rating,
             "rating_source": self.rating_source,
+            "rating_mass": None if self.reply.rating_mass is None else round(self.reply.rating_mass, 4),
             "distribution": None if self.distribution is None else _distribution_dict(self.distribution),
             "tool": answer.tool if answer else None,
             "asked": answer.region.to_list() if answer and answer.region else None,
@@ -152,9 +153,9 @@ class Assessment:
         """Return a JSON-able dict, always with the same keys; absent values are null.
 
         name; score; interval [low, high]; label; issues [{kind, severity, region, place}]; steps [{region, rating,
-        rating_source, distribution {mean, std, entropy, quantiles}, tool, asked, zoom, rationale {summary, directions,
-        avoid, decision}, repaired, reply, finish, tokens, note, error}]; prompts {positive, negative}; notes;
-        provenance; error {code, problem, remedy}. `repaired` lists repairs of form, see `REPAIRS`. Regions are
+        rating_source, rating_mass, distribution {mean, std, entropy, quantiles}, tool, asked, zoom, rationale {summary,
+        directions, avoid, decision}, repaired, reply, finish, tokens, note, error}]; prompts {positive, negative};
+        notes; provenance; error {code, problem, remedy}. `repaired` lists repairs of form, see `REPAIRS`. Regions are
         [x0, y0, x1, y1] in fractions of the upright picture.
         """
         return {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from snellen import __version__
 from snellen.assessment import Assessment, AssessmentError, Step
-from snellen.backend import Backend, BackendError, Reply, Sampling, open_backend
+from snellen.backend import Backend, BackendError, Conversation, Reply, Sampling, open_backend
 from snellen.damage import is_plain, severity
 from snellen.image import GRID, TILE, ImageError, Picture, View, load, resample
 from snellen.options import ModelOptions, flag
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 KEPT_SIDE = 1024
 """Long side, in px, of the copy of the picture that an Assessment keeps for drawing."""
+FEW_LEVELS = 0.8
+"""A note says when the words of the protocol `levels` hold less of the probability: the model was not made for it."""
 BATCH_MEGAPIXELS = 100.0
 """A batch ends early where its pictures exceed this, so that a batch of large pictures fits in memory. Proportionally
 more for a backend that works on more than 8 conversations at a time."""
@@ -42,7 +44,7 @@ class Assessor:
 
     Args:
         model: a name or folder for `open_backend`, or an open Backend.
-        protocol: "snellen" or "zoom-iqa".
+        protocol: "snellen", "zoom-iqa" or "levels", which gives a score only.
         max_rounds: the most rounds; the first shows the whole picture.
         batch_size: pictures per batch, by default as many as the backend works on at a time.
         score_only: one round without a rationale, see `Backend.rate`; `max_rounds` and `sampling` have no effect.
@@ -81,6 +83,7 @@ class Assessor:
         self.protocol = open_protocol(protocol)
         if self.protocol.max_rounds is not None and max_rounds > self.protocol.max_rounds:
             raise ValueError(f"protocol {protocol} has at most {self.protocol.max_rounds} rounds, not {max_rounds}")
+        score_only = score_only or self.protocol.levels is not None
         self.max_rounds = 1 if score_only else max_rounds
         self.batch_size = batch_size or self.backend.batch_size
         self.score_only = score_only
@@ -150,10 +153,7 @@ class Assessor:
                 )
                 for index, view in views.items()
             ]
-            if self.score_only:
-                replies = self.backend.rate(conversations)
-            else:
-                replies = self.backend.reply(conversations, self.sampling)
+            replies = self._ask(conversations)
             if len(replies) != len(conversations):
                 raise BackendError(f"{self.backend.name}: {len(conversations)} conversations, {len(replies)} replies")
             for (index, view), reply in zip(views.items(), replies, strict=True):
@@ -169,14 +169,20 @@ class Assessor:
             return questions[0]
         return questions[zlib.crc32(picture.pixels.tobytes()) % len(questions)]
 
+    def _ask(self, conversations: Sequence[Conversation]) -> list[Reply]:
+        if (levels := self.protocol.levels) is not None:
+            return self.backend.rate_levels(conversations, levels.stem, levels.ratings)
+        if self.score_only:
+            return self.backend.rate(conversations)
+        return self.backend.reply(conversations, self.sampling)
+
     def _step(self, number: int, view: View, reply: Reply, before: Sequence[Step]) -> Step:
         """Return round `number` (from 1): the parsed reply and the crop that it leads to."""
         if reply.failure is not None:
             return Step(view, reply, error=AssessmentError("no_reply", reply.failure, "try this picture again"))
         try:
             if self.score_only:
-                rating = parse_rating(reply.text) if reply.rating is None else None
-                return Step(view, reply, rating=rating)
+                return self._score_step(view, reply)
             whole = before[0].view if before else view
             size = (view.picture.width, view.picture.height)
             parsed = self.protocol.parse(reply.text, number, self.backend.box_scale(whole), size)
@@ -205,6 +211,17 @@ class Assessor:
             return replace(step, note="asked for a crop that would show no new pixels")
         note = "asked for a crop with an invalid box; the zoom policy chose one" if asked is None else None
         return replace(step, zoom=crop, note=note)
+
+    def _score_step(self, view: View, reply: Reply) -> Step:
+        """Return the one round of a score without a rationale; raises ReplyError where there is none."""
+        if self.protocol.levels is None:
+            return Step(view, reply, rating=parse_rating(reply.text) if reply.rating is None else None)
+        if reply.rating is None:
+            raise ReplyError("bad_rating", f"none of the words {', '.join(self.protocol.levels.ratings)} is probable")
+        mass, note = reply.rating_mass, None
+        if mass is not None and mass < FEW_LEVELS:
+            note = f"the model's next word is one of the levels with a probability of {mass:.2g} only"
+        return Step(view, reply, note=note)
 
     def _reply_error(self, error: ReplyError, reply: Reply) -> AssessmentError:
         if reply.finish == "length":

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from snellen.options import ModelOptions, Sampling
 from snellen.protocol import Conversation, Turn
+from snellen.usage import MissingExtra
 
 if TYPE_CHECKING:
     import torch
@@ -147,6 +148,8 @@ class Reply:
         failure: why there is no reply to this conversation, None where there is one. It ends this picture only.
         prompt_tokens: tokens of the conversation with its views, as the model counts them; 0 where it does not.
         reply_tokens: tokens that the model wrote, as it counts them; 0 where it does not.
+        rating_mass: probability, 0..1, that was recovered for the rating, before `rating` was scaled to 1; None where
+            unknown. Where it is below 0.8, `rating` is None and the written rating counts.
     """
 
     text: str
@@ -159,6 +162,7 @@ class Reply:
     failure: str | None = None
     prompt_tokens: int = 0
     reply_tokens: int = 0
+    rating_mass: float | None = None
 
     @property
     def action_indices(self) -> tuple[int, ...]:
@@ -230,6 +234,17 @@ class Backend(ABC):
         Raises:
             BackendError: the model did not answer.
         """
+
+    def rate_levels(self, conversations: Sequence[Conversation], stem: str, levels: Mapping[str, float]) -> list[Reply]:
+        """Return the distribution over level words as the next word of a reply that begins with `stem`.
+
+        `Reply.rating` has the rating of each word in `levels`, its probability scaled to a sum of 1;
+        `Reply.rating_mass` is the sum before. `Reply.rating` is None where no level has any probability.
+
+        Raises:
+            BackendError: the model gives no probabilities of words, or did not answer.
+        """
+        raise BackendError(f"{self.name} gives no probabilities of words; use a vision-language model (hf:)")
 
     def box_scale(self, view: View) -> tuple[float, float] | None:
         """Return (width, height) of the whole picture in the box units of the model; None for fractions.
@@ -356,9 +371,11 @@ def open_backend(model: str | Path, *, threads: int | None = None, options: Mode
 
         return ScriptedBackend(Path(rest))
     if kind == "hf" and rest:
-        from snellen.backends.transformers import HfBackend
-
-        return HfBackend(rest)
+        try:
+            from snellen.backends.transformers import HfBackend
+        except ImportError as error:
+            raise MissingExtra(f"hf: models need {error.name}", "hf") from error
+        return HfBackend(rest, options)
     if kind == "openai" and rest:
         from snellen.backends.openai import OpenAIBackend
 

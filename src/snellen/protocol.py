@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -74,6 +74,14 @@ Conversation = tuple[Turn, ...]
 """Turns in order, user first; a backend writes the next assistant turn."""
 
 
+@dataclass(frozen=True)
+class Levels:
+    """Words that a model chooses a score from. stem: beginning of its reply. ratings: of each next word, 1..5."""
+
+    stem: str
+    ratings: Mapping[str, float]
+
+
 class Protocol(typing.Protocol):
     """Wording of the turns for one kind of model, and the parser of its replies."""
 
@@ -92,6 +100,10 @@ class Protocol(typing.Protocol):
     @property
     def sampling(self) -> Sampling:
         """Decoding parameters where the user gives none."""
+
+    @property
+    def levels(self) -> Levels | None:
+        """Level words, in a protocol that gives a score only; None where the model writes a rating."""
 
     def conversation(self, question: str, views: Sequence[View], replies: Sequence[Turn]) -> Conversation:
         """Return the conversation for the next reply.
@@ -131,6 +143,7 @@ class SnellenProtocol:
     questions = (DEFAULT_QUESTION,)
     sampling = Sampling()
     native = False
+    levels: Levels | None = None
 
     def conversation(self, question: str, views: Sequence[View], replies: Sequence[Turn]) -> Conversation:
         """See `Protocol.conversation`."""
@@ -173,6 +186,7 @@ class ZoomIqaProtocol:
     name: ClassVar[str] = "zoom-iqa"
     max_rounds: ClassVar[int | None] = 2
     native: ClassVar[bool] = True
+    levels: ClassVar[Levels | None] = None
     sampling: ClassVar[Sampling] = Sampling(temperature=1.0, top_p=0.95, top_k=50, max_tokens=1024)
 
     def conversation(self, question: str, views: Sequence[View], replies: Sequence[Turn]) -> Conversation:
@@ -207,8 +221,43 @@ class ZoomIqaProtocol:
         return parse_zoomiqa(text, number, size)
 
 
+class LevelsProtocol:
+    """Score only, from the probabilities of five words: Q-Align (Wu et al., arXiv 2312.17090), also DeQA-Score and
+    Q-ReAlign.
+
+    The model is asked once, with the whole picture, and its reply is forced to begin with the stem. The score is the
+    expectation of the rating over the five words, from 5 for "excellent" to 1 for "bad".
+    """
+
+    name = "levels"
+    max_rounds: int | None = None
+    questions = ("How would you rate the quality of this image?",)
+    sampling = Sampling()
+    native = False
+    levels: Levels | None = Levels(
+        "The quality of the image is", {"excellent": 5.0, "good": 4.0, "fair": 3.0, "poor": 2.0, "bad": 1.0}
+    )
+
+    def conversation(self, question: str, views: Sequence[View], replies: Sequence[Turn]) -> Conversation:
+        """See `Protocol.conversation`; one view."""
+        _check_history(question, views, replies)
+        if len(views) > 1:
+            raise ValueError("the levels protocol has one round")
+        return (Turn("user", VIEW_MARK + question, tuple(views)),)
+
+    def parse(
+        self,
+        text: str,
+        number: int,
+        box_scale: tuple[float, float] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> Parsed:
+        """Raise ReplyError: no reply is written."""
+        raise ReplyError("bad_rating", "the levels protocol has no replies to parse")
+
+
 def open_protocol(name: str) -> Protocol:
-    """Return the protocol "snellen" or "zoom-iqa".
+    """Return the protocol "snellen", "zoom-iqa" or "levels".
 
     Raises:
         ValueError: unknown name.
@@ -218,7 +267,9 @@ def open_protocol(name: str) -> Protocol:
         return SnellenProtocol()
     if name == "zoom-iqa":
         return _zoomiqa()
-    raise ValueError(f"unknown protocol {name!r}; use snellen or zoom-iqa")
+    if name == "levels":
+        return LevelsProtocol()
+    raise ValueError(f"unknown protocol {name!r}; use snellen, zoom-iqa or levels")
 
 
 def _zoomiqa() -> ZoomIqaProtocol:

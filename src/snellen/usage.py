@@ -71,7 +71,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add --model, --protocol, --score-only and --batch-size."""
     parser.add_argument("--model", default="snellen-1", help=f"{MODELS} (default: snellen-1)")
     parser.add_argument(
-        "--protocol", metavar="NAME", default="snellen", help="wording of prompts and replies: snellen or zoom-iqa"
+        "--protocol",
+        metavar="NAME",
+        default="snellen",
+        help="wording of prompts and replies: snellen, zoom-iqa or levels",
     )
     parser.add_argument("--score-only", action="store_true", help="one round and a score, no text: faster")
     parser.add_argument(

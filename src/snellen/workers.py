@@ -18,12 +18,22 @@ from typing import Any, TypeVar
 
 from snellen.backend import BackendError
 from snellen.output import writing
+from snellen.usage import UsageError
 
 LONGEST_WAIT = 0.2
 """Seconds until an interrupt is noticed while all workers are busy."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def check_workers(model: str, workers: int) -> None:
+    """Raise UsageError where several processes would each load a copy of a large model."""
+    if workers > 1 and model.startswith("hf:"):
+        raise UsageError(
+            f"--workers {workers} would load {workers} copies of {model}; leave it out and use --batch-size, which "
+            "runs pictures together, and --device-map auto for several GPUs"
+        )
 
 
 def run_batches(

@@ -157,5 +157,7 @@ def _lengthened(low: float, high: float, size: int, least: int) -> tuple[float, 
 ZOOM_PRESETS: dict[str, Zoom] = {
     "snellen": ZoomPolicy(min_area=0.0, max_area=0.75, min_side_px=OVERVIEW, invalid="error", steps=10),
     "zoom-iqa": OfficialZoomPolicy(),
+    "levels": ZoomPolicy(min_area=0.0, max_area=0.75, min_side_px=OVERVIEW, invalid="error", steps=10),
 }
-"""Zoom policies by protocol: "snellen" crops down to views of native pixels, "zoom-iqa" clamps as its authors do."""
+"""Zoom policies by protocol: "snellen" crops down to views of native pixels, "zoom-iqa" clamps as its authors do,
+"levels" never crops."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,15 @@ from snellen.backend import (
     Turn,
     open_backend,
 )
-from snellen.backends.rating_tokens import RATINGS, consistent, rating_by_expansion
+from snellen.backends.rating_tokens import (
+    RATINGS,
+    Branch,
+    consistent,
+    distribution,
+    expand_ratings,
+    expand_words,
+    level_distribution,
+)
 from snellen.backends.scripted import ScriptedBackend
 
 
@@ -183,29 +192,69 @@ def test_expansion_follows_every_way_to_write_a_rating() -> None:
         (): {13: 0.6, 2: 0.1, 15: 0.2, 99: 0.05, 3: 0.05},  # 3 | " 3" | 5 | not of a number | ,
         (13,): {1: 0.8, 3: 0.2},  # 3. or just 3
         (13, 1): {14: 0.5, 4: 0.5},  # 3.4 or 3.47
-        (13, 1, 14): {17: 1.0 - 1e-4, 19: 1e-4},  # 3.47; 3.49 is too rare to count
+        (13, 1, 14): {17: 1.0 - 1e-4, 19: 1e-4},  # 3.47 or 3.49
         (2,): {1: 1.0},
         (2, 1): {4: 1.0},  # " 3.47"
+        (15,): {1: 1.0},
+        (15, 1): {10: 0.75, 13: 0.25},  # 5.0 or 5.3, which is no rating
+        (15, 1, 10): {10: 1.0},
     }
-    asked: list[tuple[int, ...]] = []
+    asked: list[list[tuple[int, ...]]] = []
 
-    def next_tokens(ids: tuple[int, ...]) -> dict[int, float]:
-        asked.append(ids)
-        return table[ids]
+    def next_tokens(branches: Sequence[Branch]) -> list[dict[int, float]]:
+        asked.append([branch.ids for branch in branches])
+        return [table[branch.ids] for branch in branches]
 
-    d = rating_by_expansion(next_tokens, texts)
-    assert sorted(asked) == sorted(table)
-    assert d is not None
-    weights = {3.0: 0.12, 3.47: 0.24 * (1 - 1e-4) + 0.24 + 0.1, 5.0: 0.2}
-    total = sum(weights.values())
-    assert dict(zip(d.values.tolist(), d.probs.tolist(), strict=True)) == pytest.approx(
-        {value: weight / total for value, weight in weights.items()}
-    )
-    assert rating_by_expansion(lambda ids: {99: 1.0}, texts) is None
+    found = expand_ratings([0], next_tokens, texts)[0]
+    assert asked == [
+        [()],
+        [(13,), (2,), (15,)],
+        [(13, 1), (2, 1), (15, 1)],
+        [(13, 1, 14), (15, 1, 10)],
+    ]  # one batch for each length
+    weights = {3.0: 0.12, 3.47: 0.24 * (1 - 1e-4) + 0.24 + 0.1, 3.49: 0.24e-4, 5.0: 0.15}
+    assert found == {f"{rating:.2f}": pytest.approx(weight) for rating, weight in weights.items()}
+    d = distribution(found)
+    total = sum(weights.values())  # 0.85 - 0.05 for 5.3
+    assert d is not None and d.mean == pytest.approx(sum(value * weight for value, weight in weights.items()) / total)
 
 
 def test_a_distribution_needs_most_of_the_probability() -> None:
     """A model that writes 3.47 in one token that is not listed, and 5 in one that is: 5 is not its rating."""
-    assert rating_by_expansion(lambda ids: {15: 0.79, 99: 0.21}, {15: "5"}) is None
-    enough = rating_by_expansion(lambda ids: {15: 0.81, 99: 0.19}, {15: "5"})
+    texts = {1: ".", 15: "5", 10: "0"}
+
+    def five(sure: float) -> RatingDistribution | None:
+        table = {(): {15: sure}, (15,): {1: 1.0}, (15, 1): {10: 1.0}, (15, 1, 10): {10: 1.0}}
+        mass = expand_ratings([0], lambda branches: [table[branch.ids] for branch in branches], texts)[0]
+        return distribution(mass)
+
+    assert five(0.79) is None
+    enough = five(0.81)
     assert enough is not None and enough.mean == 5.0
+
+
+def test_branches_of_all_rows_are_one_batch_and_rare_ones_are_not_followed() -> None:
+    texts = {10 + n: str(n) for n in range(10)} | {1: ".", 3: "}"}
+    sizes: list[int] = []
+
+    def next_tokens(branches: Sequence[Branch]) -> list[dict[int, float]]:
+        sizes.append(len(branches))
+        steps = [{13: 0.6, 14: 0.4 - 5e-5, 12: 5e-5}, {1: 1.0}, {10 + n: 0.1 for n in range(10)}, {10: 1.0}]
+        return [steps[len(branch.ids)] if branch.row else {13: 1.0, 3: 1.0} for branch in branches]
+
+    found = expand_ratings([0, 4], next_tokens, texts)
+    assert sizes == [2, 3, 2, 20]  # 2.xx, with 0.00005, is left out
+    assert found[0] == {"3.00": 1.0}  # "3}"; 33 is no rating
+    assert sum(found[4].values()) == pytest.approx(1 - 5e-5)
+    assert len(found[4]) == 20 and found[4]["3.40"] == pytest.approx(0.06)
+
+
+def test_the_probability_of_a_word_is_the_product_over_its_tokens() -> None:
+    """good: 1 2; excellent: 1 3; bad: 4."""
+    table = {(): {1: 0.5, 4: 0.1}, (1,): {2: 0.6, 3: 0.2}}
+    words = {"good": (1, 2), "excellent": (1, 3), "bad": (4,)}
+    found = expand_words([7], lambda branches: [table[branch.ids] for branch in branches], words)
+    assert found == {7: {"good": pytest.approx(0.3), "excellent": pytest.approx(0.1), "bad": pytest.approx(0.1)}}
+    d = level_distribution(found[7], {"excellent": 5.0, "good": 4.0, "fair": 3.0, "bad": 1.0})
+    assert d is not None and d.mean == pytest.approx((0.1 * 5 + 0.3 * 4 + 0.1 * 1) / 0.5)
+    assert level_distribution({"splendid": 1.0}, {"good": 4.0}) is None

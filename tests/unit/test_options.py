@@ -87,6 +87,12 @@ def test_a_model_that_reads_no_prompt_takes_no_setting_of_a_prompt() -> None:
     assert record is not None and record["question"] is None
 
 
+def test_several_processes_do_not_each_load_a_large_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["score", str(tmp_path), "--out", str(tmp_path / "t.csv"), "--model", "hf:models/x", "--workers", "2"]
+    assert main(words) == 2
+    assert "would load 2 copies of hf:models/x; leave it out and use --batch-size" in capsys.readouterr().err
+
+
 def turns(text: str) -> Conversation:
     return (Turn("user", text, (noise_picture().view(),)),)
 

@@ -39,7 +39,7 @@ from snellen.usage import (
     positive,
     visible,
 )
-from snellen.workers import append_lines, cut_off_last_line, run_batches
+from snellen.workers import append_lines, check_workers, cut_off_last_line, run_batches
 
 NAMED = 5
 """Skipped files that the summary names."""
@@ -172,6 +172,7 @@ def score_folder(
     answer (rows made until then stay in the journal).
     """
     check_table(out)
+    check_workers(model, workers)
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; name one that holds pictures")
     found = found or find_pictures(folder)

@@ -6,8 +6,10 @@ white space before or the comma after) restricts the ratings that remain possibl
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +19,8 @@ RATINGS = tuple(f"{rating:.2f}" for rating in RATING_GRID)
 """The ratings of RATING_GRID as a reply writes them."""
 
 MIN_MASS = 0.8
-"""Smallest recovered probability that makes a distribution; below it, the written rating counts."""
+"""Smallest recovered probability that makes a distribution; below it, the written rating counts. How it was settled is
+in docs/backends.md."""
 RATING_TOKENS = 8
 """Largest number of tokens of a written rating."""
 
@@ -65,33 +68,79 @@ def distribution(mass: Mapping[str, float]) -> RatingDistribution | None:
     )
 
 
-def rating_by_expansion(
-    next_tokens: Callable[[tuple[int, ...]], Mapping[int, float]],
-    texts: Mapping[int, str],
-    least: float = 1e-3,
-) -> RatingDistribution | None:
-    """Return the distribution over all token sequences of a rating with at least probability `least`.
+@dataclass(frozen=True)
+class Branch:
+    """A beginning of the rating of one conversation: its row in the batch, and the token ids written so far."""
+
+    row: int
+    ids: tuple[int, ...] = ()
+
+
+NextTokens = Callable[[Sequence[Branch]], Sequence[Mapping[int, float]]]
+"""Maps branches, as one batch, to the probabilities of the next token after each, of the tokens that matter."""
+
+
+def expand_ratings(
+    rows: Sequence[int], next_tokens: NextTokens, texts: Mapping[int, str], least: float = 1e-4
+) -> dict[int, dict[str, float]]:
+    """Return the probability of each rating, by text, for each row: all ways to write it in tokens, summed.
+
+    A number counts when its second decimal or the character after it is there. All branches of all rows that have the
+    same length are one batch, so that a rating with single digits takes three of them.
 
     Args:
-        next_tokens: maps the token ids so far, after `"rating":` and its white space, to the probabilities of the next
-            token.
+        rows: rows of the batch whose reply reaches a rating.
+        next_tokens: probabilities after a branch.
         texts: text of each token that can be part of a rating.
-        least: sequences with less probability are not followed.
-
-    Returns:
-        None when the recovered probability is below MIN_MASS.
+        least: branches with less probability are not followed. At most 56 branches lead to the 401 ratings in single
+            digits, so what is missing is at most 56 * `least` of the probability.
     """
-    mass: dict[str, float] = {}
-    waiting: list[tuple[tuple[int, ...], str, float]] = [((), "", 1.0)]
+    mass: dict[int, dict[str, float]] = {row: {} for row in rows}
+    waiting = [(Branch(row), "", 1.0) for row in rows]
     while waiting:
-        ids, known, weight = waiting.pop()
-        for token, probability in next_tokens(ids).items():
-            if token not in texts or weight * probability < least:
-                continue
-            text = known + (texts[token].lstrip() if not known else texts[token])
-            possible = consistent(text)
-            if len(possible) == 1:
-                _add(mass, possible, weight * probability)
-            elif possible and len(text) > len(known):
-                waiting.append(((*ids, token), text, weight * probability))
-    return distribution(mass)
+        longer: list[tuple[Branch, str, float]] = []
+        following = next_tokens([branch for branch, _, _ in waiting])
+        for (branch, known, weight), probabilities in zip(waiting, following, strict=True):
+            for token, probability in probabilities.items():
+                if token not in texts:
+                    continue
+                text = known + (texts[token].lstrip() if not known else texts[token])
+                possible = consistent(text)
+                if len(possible) == 1 and (text == possible[0] or not set(text) <= set("0123456789.")):
+                    _add(mass[branch.row], possible, weight * probability)
+                elif possible and len(text) > len(known) and weight * probability >= least:
+                    longer.append((Branch(branch.row, (*branch.ids, token)), text, weight * probability))
+        waiting = longer
+    return mass
+
+
+def expand_words(
+    rows: Sequence[int], next_tokens: NextTokens, words: Mapping[str, tuple[int, ...]]
+) -> dict[int, dict[str, float]]:
+    """Return the probability of each word for each row, the product over its tokens. words: token ids of each."""
+    beginnings = sorted({ids[:n] for ids in words.values() for n in range(len(ids))}, key=len)
+    known: dict[Branch, Mapping[int, float]] = {}
+    for length in sorted({len(ids) for ids in beginnings}):
+        branches = [Branch(row, ids) for row in rows for ids in beginnings if len(ids) == length]
+        known |= dict(zip(branches, next_tokens(branches), strict=True))
+
+    def probability(row: int, ids: tuple[int, ...]) -> float:
+        return math.prod(known[Branch(row, ids[:n])].get(token, 0.0) for n, token in enumerate(ids))
+
+    return {row: {word: probability(row, ids) for word, ids in words.items()} for row in rows}
+
+
+def level_distribution(mass: Mapping[str, float], levels: Mapping[str, float]) -> RatingDistribution | None:
+    """Return the softmax over level words as a distribution over their ratings (Q-Align, arXiv 2312.17090, eq. 4).
+
+    It is closed: other words do not count, however probable. None where no level has any probability.
+
+    Args:
+        mass: probability of each word; one that is absent has none.
+        levels: rating of each word.
+    """
+    total = sum(mass.get(word, 0.0) for word in levels)
+    if not total > 0.0:
+        return None
+    pairs = sorted((rating, mass.get(word, 0.0) / total) for word, rating in levels.items())
+    return RatingDistribution(np.array([rating for rating, _ in pairs]), np.array([share for _, share in pairs]))

@@ -111,23 +111,25 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from snellen.evaluate.modes import ONLY
     from snellen.evaluate.predict import Options
     from snellen.evaluate.suites import DEFAULT
+    from snellen.protocol import open_protocol
 
     if not args.data or args.out is None:
         raise UsageError("--data and --out are needed; see snellen evaluate --help")
-    bars = _Bars(args.quiet)
     try:
         given = assessor_options(args)
+        score_only = args.score_only or open_protocol(args.protocol).levels is not None
     except ValueError as error:
         raise UsageError(str(error)) from error
     options = Options(
         args.model, args.protocol, args.batch_size, sampling=given["sampling"] or {}, question=given["question"],
         options=given["options"],
     )  # fmt: skip
+    bars = _Bars(args.quiet)
     try:
         with bars.open:
             evaluate(
                 [open_data(text) for text in args.data], args.out, options,
-                suites=args.suite or DEFAULT, modes=[ONLY] if args.score_only else args.modes, baselines=args.baselines,
+                suites=args.suite or DEFAULT, modes=[ONLY] if score_only else args.modes, baselines=args.baselines,
                 max_samples=args.max_samples, baseline_samples=args.baseline_samples, workers=args.workers,
                 resume=args.resume, command=["snellen", *sys.argv[1:]], on_progress=bars.update,
             )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,6 +56,10 @@ class SharedFirstRound(Backend):
     def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
         """See `Backend.rate`."""
         return self.backend.rate([self._shared(conversation) for conversation in conversations])
+
+    def rate_levels(self, conversations: Sequence[Conversation], stem: str, levels: Mapping[str, float]) -> list[Reply]:
+        """See `Backend.rate_levels`."""
+        return self.backend.rate_levels([self._shared(conversation) for conversation in conversations], stem, levels)
 
     def box_scale(self, view: View) -> tuple[float, float] | None:
         """See `Backend.box_scale`."""

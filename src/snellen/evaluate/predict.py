@@ -23,7 +23,7 @@ from snellen.image import ImageError, Picture, load
 from snellen.options import ModelOptions
 from snellen.protocol import open_protocol
 from snellen.usage import UsageError
-from snellen.workers import run_batches
+from snellen.workers import check_workers, run_batches
 from snellen.zoom import ZOOM_PRESETS
 
 if TYPE_CHECKING:
@@ -153,6 +153,8 @@ def predict(
     Raises UsageError for a journal of another run, ValueError for two different jobs with one id, BackendError when
     the model cannot be opened or does not answer; rows known by then are kept.
     """
+    if isinstance(options.model, str):
+        check_workers(options.model, workers)
     if workers > 1 and not isinstance(options.model, str):
         raise ValueError("several workers need a model by name, as each opens its own")
     jobs = _unique(jobs)
