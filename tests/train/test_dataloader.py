@@ -27,10 +27,10 @@ class Scores(torch.utils.data.Dataset[float]):
         return score
 
 
-@pytest.mark.parametrize("how", ["fork", "spawn"])
-def test_workers_of_a_data_loader_give_the_scores_of_this_process(how: str) -> None:
+@pytest.mark.parametrize(("how", "workers"), [("fork", 2), ("spawn", 1)])
+def test_workers_of_a_data_loader_give_the_scores_of_this_process(how: str, workers: int) -> None:
     scores = Scores()
     here = [scores[index] for index in range(len(scores))]  # the model is used before its process is copied
-    loader = torch.utils.data.DataLoader(scores, num_workers=2, multiprocessing_context=how, timeout=120)
+    loader = torch.utils.data.DataLoader(scores, num_workers=workers, multiprocessing_context=how, timeout=120)
     assert [float(batch) for batch in loader] == pytest.approx(here, abs=1e-6)
     assert scores[0] == pytest.approx(here[0], abs=1e-6)
