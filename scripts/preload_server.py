@@ -53,8 +53,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-        python = folder / "venv" / "bin" / "python"
-        install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", ROOT, "gunicorn"]
+        python = str(folder / "venv" / "bin" / "python")
+        install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", str(ROOT), "gunicorn"]
         subprocess.run(install, check=True)
         (folder / "served.py").write_text(APP)
         log = folder / "log"

@@ -96,7 +96,8 @@ def test_an_interrupt_waits_until_a_batch_is_handed_over(workers: int) -> None:
 
 
 def test_other_threads_leave_interrupts_alone() -> None:
-    before, found = signal.getsignal(signal.SIGINT), []
+    before = signal.getsignal(signal.SIGINT)
+    found: list[tuple[Sequence[int], list[int]]] = []
     thread = threading.Thread(target=lambda: found.extend(run_batches(double, [[1]], 1, start, ())))
     thread.start()
     thread.join()

@@ -199,11 +199,11 @@ def score_folder(
                 if name not in known:
                     keep(ScoreRow(name, error="permission", problem=problem, **same))
             batches = [todo[i : i + assessor.batch_size] for i in range(0, len(todo), assessor.batch_size)]
-            if workers == 1:
-                start, arguments = _use, (assessor, folder)
-            else:
+            start: Callable[..., None] = _use
+            arguments: tuple[Any, ...] = (assessor, folder)
+            if workers > 1:  # each has a model of its own
                 start, arguments = _start_worker, (model, options, folder)
-                del assessor  # each worker has its own
+                del assessor
             for batch, scored in run_batches(_work, batches, workers, start, arguments):
                 for name, row in zip(batch, scored, strict=True):
                     keep(replace(row, path=name, **same))
