@@ -37,7 +37,9 @@ from snellen.image import ImageError, load
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 20.0
-"""Seconds for one picture, on a loaded machine."""
+"""Seconds of processor time for one picture."""
+BLOCKED = 600.0
+"""Seconds after which a child that uses no processor hangs too, and for its start, on a loaded machine."""
 MOST_MEMORY = 2000.0
 """Peak of the child, in MB: twice what a picture of 100 megapixels needs."""
 ROUNDING = {"JPEG": 1.0, "AVIF": 1.5, "WEBP": 1.0, "JPEG2000": 1.0}
@@ -303,6 +305,7 @@ def serve(pipe: Connection, seed: int) -> None:
         import cv2  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         cv2 = None
+    pipe.send("ready")
     while (index := pipe.recv()) is not None:
         name, data = odd_picture(index, seed, files)
         outcome = check(name, data, cv2, assessor)
@@ -321,7 +324,27 @@ def start(seed: int) -> tuple[Any, Connection]:
     child = multiprocessing.get_context("spawn").Process(target=serve, args=(there, seed), daemon=True)
     child.start()
     there.close()
+    if not here.poll(BLOCKED) or here.recv() != "ready":
+        raise TimeoutError("the child does not start")
     return child, here
+
+
+def answers(child: Any, pipe: Connection) -> bool:
+    """Wait for the child's answer; return False where it hangs."""
+    began, used = time.monotonic(), processor_seconds(child.pid)
+    while not pipe.poll(1.0):
+        if processor_seconds(child.pid) - used > LONGEST or time.monotonic() - began > BLOCKED:
+            return False
+    return True
+
+
+def processor_seconds(process: int) -> float:
+    """Return the processor time that a process has used, 0 for one that has ended."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main(arguments: list[str]) -> int:
@@ -342,12 +365,12 @@ def main(arguments: list[str]) -> int:
         began = time.monotonic()
         pipe.send(index)
         try:
-            if not pipe.poll(LONGEST + (60 if index == 0 else 0)):  # the first waits for the child's imports
+            if not answers(child, pipe):
                 raise TimeoutError
             outcome, now, peak = pipe.recv()
             resident.append(now)
             memory = max(memory, peak)
-            slowest = max(slowest, time.monotonic() - began if index else 0.0)
+            slowest = max(slowest, time.monotonic() - began)
         except (TimeoutError, EOFError, ConnectionError) as error:
             outcome = Outcome(
                 "hang" if isinstance(error, TimeoutError) else "crash", "the process had to be started again"
