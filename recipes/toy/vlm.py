@@ -29,7 +29,7 @@ from snellen.train.rewards import outcome_of, rewards_of, total, truth_of
 
 HERE = Path(__file__).parent
 OUT = Path("build/toy-vlm")
-NOISE = 1.0
+NOISE = 0.7
 """Standard deviation of the ratings in demonstrations about the MOS."""
 DRAWS = 3
 """Rollouts of each held-out picture that are measured."""
@@ -40,10 +40,10 @@ class Size:
     """Numbers of pictures to train on and to measure on, and optimiser steps of pretraining, SFT and GRPO."""
 
     train: int = 96
-    test: int = 40
-    pretraining: int = 300
-    sft: int = 60
-    rl: int = 40
+    test: int = 32
+    pretraining: int = 200
+    sft: int = 30
+    rl: int = 25
 
 
 def pretrain(folder: Path, family: str, samples: list[Sample], steps: int) -> None:

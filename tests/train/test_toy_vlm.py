@@ -1,0 +1,56 @@
+"""The toy recipe of vision-language models, reduced to two steps of each stage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("peft")
+
+import vlm
+import vlm_page
+from tiny_qwen import CROP, SIDE
+from vlm_pictures import PERIOD, PLAIN, SIDE_PX, STRIPED, picture
+
+from snellen.image import Picture, resample
+from snellen.region import FULL
+
+
+def contrast(pixels: np.ndarray) -> float:
+    """Standard deviation along the rows, after the mean over the columns' noise."""
+    return float(pixels.mean(axis=(0, 2)).std())
+
+
+def test_only_the_crop_of_a_striped_picture_shows_its_mos() -> None:
+    poor, good = (Picture(picture(STRIPED, mos, np.random.default_rng(0)), f"striped {mos}") for mos in (1.2, 4.8))
+    crops = [contrast(resample(one, CROP, SIDE)) for one in (poor, good)]
+    wholes = [contrast(resample(one, FULL, SIDE)) for one in (poor, good)]
+    assert crops[1] > 5.0 * crops[0] and abs(wholes[1] - wholes[0]) < 1.0
+    means = [one.pixels.mean() for one in (poor, good)]
+    assert abs(means[1] - means[0]) < 0.5, "nor does its brightness"
+    assert SIDE_PX / SIDE * 2 > PERIOD > (SIDE_PX / 2) / SIDE * 2, "stripes below and above the sampling limit"
+    dark, bright = (picture(PLAIN, mos, np.random.default_rng(0)).mean() for mos in (1.2, 4.8))
+    assert bright > dark + 100.0
+
+
+def test_two_steps_of_every_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(vlm, "DRAWS", 2)
+    monkeypatch.setattr(vlm_page, "DRAWS", 2)
+    size = vlm.Size(train=12, test=4, pretraining=2, sft=2, rl=2)
+    vlm.run(0, "qwen3", "kl_coverage", size, tmp_path)
+    folder = tmp_path / "qwen3" / "seed0" / "kl_coverage"
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert len(rows) == 2 and max(row["gap"] or 0.0 for row in rows if "gap" in row) < 1e-3
+    numbers = vlm_page.numbers(folder / "end.json")
+    assert numbers["mos"].shape == (4, 2) and numbers["plain"][:, 0].tolist() == [1.0, 0.0, 1.0, 0.0]
+    before = (folder / "adapter_model.safetensors").read_bytes()
+    vlm.run(0, "qwen3", "kl_coverage", size, tmp_path)
+    assert (folder / "adapter_model.safetensors").read_bytes() == before, "what is done is not done again"
+    vlm_page.main(tmp_path, tmp_path / "page")
+    assert (tmp_path / "page" / "reward.svg").read_text().startswith("<svg")
+    assert "| qwen3 seed0 kl_coverage |" in capsys.readouterr().out
