@@ -14,15 +14,17 @@ pytest.importorskip("peft")
 from tiny_vlm import PictureProcessor, make_tiny_vlm, replies
 from transformers import AutoModelForImageTextToText
 
+from snellen.assessment import Assessment
 from snellen.backend import Conversation, Reply, Round, Sampling
 from snellen.data.sample import Sample
 from snellen.image import Picture
 from snellen.protocol import DEFAULT_QUESTION, SnellenProtocol
 from snellen.region import FULL, Region
 from snellen.train.demonstrations import Demonstrations
-from snellen.train.grpo import RlOptions, train_grpo
+from snellen.train.grpo import CREDIT, RlOptions, Rollout, actions_of, roll_out_each, train_grpo
 from snellen.train.lora import LoraOptions, LoraPolicy
 from snellen.train.regularizers import entropy_bonus
+from snellen.train.rewards import Truth
 from snellen.train.sft import SftOptions, train_sft, validate
 
 OPTIONS = LoraOptions(rank=4, alpha=8, long_side=112)
@@ -136,6 +138,24 @@ def test_conversations_draw_from_random_streams_of_their_own(folder: Path) -> No
     assert drawn != [one.token_ids for one in policy.sample(same, Sampling(1.0, max_tokens=8, seed=2))]
     alone = policy.sample(same[:1], Sampling(1.0, max_tokens=8, seed=1))
     assert alone[0].token_ids == drawn[0], "independent of the batch"
+
+
+def test_a_reply_that_was_cut_off_is_not_learned_from(folder: Path) -> None:
+    policy = opened(folder)
+    rounds = tuple(two_rounds(policy))
+    assert [one.reply.finish for one in rounds] == ["length", "length"]
+    rollout = Rollout(Truth(3.0, True, None), Assessment("a"), rounds, {}, 1.0, dict.fromkeys(CREDIT, 1.0))
+    assert actions_of(policy, [rollout], RlOptions()) == []
+    (batch,) = actions_of(policy, [rollout], RlOptions(mask_truncated=False))
+    assert len(batch.sampled) == sum(len(one.reply.token_ids) for one in rounds)
+
+
+def test_rollouts_differ_where_a_group_is_more_than_a_batch(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("snellen.train.grpo.BATCH_MEGAPIXELS", 0.02)  # one of our pictures
+    done = roll_out_each(opened(folder), _samples(tmp_path)[:1] * 3, RL, seed=0)
+    assert len({rounds[0].reply.token_ids for _, rounds in done}) == 3
 
 
 def test_kinds_of_actions_follow_the_answer(folder: Path) -> None:
