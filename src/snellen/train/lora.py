@@ -86,6 +86,8 @@ class LoraPolicy(Policy):
         server: ServerRollouts | None = None,
     ) -> None:
         self.options, self.server = options or LoraOptions(), server
+        if server is not None and self.options.shard:
+            raise BackendError("a server samples from adapters of single processes; leave shard or server out")
         self.device = best_device()
         self.name, self.version = Path(path).name, str(path)
         base = open_base(path, self.options.quantize, self.device)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class ServerRollouts:
         self.folder = folder.absolute()
         self.loaded = ""
         self.drifted = 0
+        self._run = uuid.uuid4().hex[:8]  # other processes, and runs that were killed, have names of their own
         self._number = 0
 
     def load(self, save: Callable[[Path], None]) -> None:
@@ -50,7 +52,7 @@ class ServerRollouts:
         Raises BackendError where the server does not list it afterwards.
         """
         self._number += 1
-        before, name = self.loaded, f"snellen-{self._number:06d}"
+        before, name = self.loaded, f"snellen-{self._run}-{self._number:06d}"
         save(self.folder / name)
         self._tell("/load_lora_adapter", {"lora_name": name, "lora_path": str(self.folder / name)})
         listed = self.backend.server.run(self.backend.server.get("/models"))
