@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class Player:
     def __init__(self, base: Path) -> None:
         self.policy = LoraPolicy(str(base), OPTIONS)
         self.adapters: list[str] = []
+        self.lock = threading.Lock()  # a model of transformers keeps positions of the conversation that it is in
 
     def __call__(self, request: Asked) -> Answer:
         if request.path.endswith("/models"):
@@ -50,7 +52,8 @@ class Player:
             self.adapters.remove(request.body["lora_name"])
             return Answer(b"Success: LoRA adapter removed.")
         assert request.body["model"] == self.adapters[-1]
-        return Answer(self.complete(request.body))
+        with self.lock:
+            return Answer(self.complete(request.body))
 
     def complete(self, body: dict[str, Any]) -> dict[str, Any]:
         images, messages = [], []

@@ -61,7 +61,7 @@ def rollouts_of(policy: LoraPolicy) -> list[Rollout]:
             n = len(one.reply.token_ids)
             logged.append(Round(one.conversation, replace(one.reply, logprobs=tuple(sampled[:n]))))
             del sampled[:n]
-        advantage = dict.fromkeys(CREDIT, 0.02 * (-1.0) ** (i // 2))
+        advantage = dict.fromkeys(CREDIT, 0.1 * (-1.0) ** (i // 2))
         truth = Truth(3.0, True, None)
         rollouts.append(Rollout(truth, Assessment(f"picture {i}"), tuple(logged), {}, 0.0, advantage))
     return rollouts
