@@ -41,7 +41,7 @@ class Size:
 
     train: int = 96
     test: int = 32
-    pretraining: int = 200
+    pretraining: int = 450
     sft: int = 30
     rl: int = 25
 

@@ -95,20 +95,21 @@ def test_every_step_samples_from_the_adapter_as_it_is(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serve(Player(base)) as server:
-        policy = LoraPolicy(str(base), OPTIONS, server=ServerRollouts(f"{server.address}#base", tmp_path / "adapters"))
+        rollouts = ServerRollouts(f"{server.address}#base", tmp_path / "adapters", OPTIONS.long_side)
+        policy = LoraPolicy(str(base), OPTIONS, server=rollouts)
         train_grpo(RL, policy, _samples(tmp_path), [], tmp_path / "out", regulariser=entropy_bonus)
         chats = [one.body for one in server.chats if "messages" in one.body]
     rows = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
     assert max(row["gap_largest"] for row in rows) < 1e-3, "the weights that are trained are those that sampled"
     names = [one["model"] for one in chats]
     assert names == [names[0]] * 3 + [names[3]] * 3 and names[0] != names[3], "a name for each step"
-    assert len({one["seed"] for one in chats}) == 6, "each rollout has a seed of its own"
+    assert rollouts.drifted == 0 and len({one["seed"] for one in chats}) == 6, "each rollout has a seed of its own"
     assert [one.name for one in (tmp_path / "adapters").iterdir()] == names[-1:], "older ones are removed"
 
 
 def test_a_reply_to_another_prompt_is_not_learned_from(base: Path, tmp_path: Path) -> None:
     with serve(Player(base)) as server:
-        rollouts = ServerRollouts(f"{server.address}#base", tmp_path)
+        rollouts = ServerRollouts(f"{server.address}#base", tmp_path, OPTIONS.long_side)
         policy = LoraPolicy(str(base), OPTIONS, server=rollouts)
         policy.rolling_out()
         shown = picture(0)
@@ -122,6 +123,8 @@ def test_a_reply_to_another_prompt_is_not_learned_from(base: Path, tmp_path: Pat
 
 def test_a_server_that_does_not_load_adapters_is_named(base: Path, tmp_path: Path) -> None:
     with serve(lambda request: Answer({"data": [{"id": "base"}]})) as server:
-        policy = LoraPolicy(str(base), OPTIONS, server=ServerRollouts(f"{server.address}#base", tmp_path))
+        policy = LoraPolicy(
+            str(base), OPTIONS, server=ServerRollouts(f"{server.address}#base", tmp_path, OPTIONS.long_side)
+        )
         with pytest.raises(BackendError, match="start it with --enable-lora"):
             policy.rolling_out()

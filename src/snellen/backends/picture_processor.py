@@ -17,7 +17,7 @@ def open_processor(path: str) -> Any:
     transformers: Any = importlib.import_module("transformers")
     try:
         return transformers.AutoProcessor.from_pretrained(path, local_files_only=True)
-    except (ImportError, ValueError, TypeError) as error:
+    except (ImportError, OSError, ValueError, TypeError) as error:
         kind = _processor_class(Path(path))
         if kind is None or "video_processor" not in kind.get_attributes():
             raise

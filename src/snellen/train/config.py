@@ -188,7 +188,9 @@ def open_policy(config: ModelConfig, *, rounds: int = 2, seed: int = 0) -> Polic
     if config.model.startswith("hf:"):
         from snellen.train.server_rollouts import ServerRollouts  # here, because it needs the extra openai
 
-        server = ServerRollouts(config.server, config.out / "adapters") if config.server else None
+        server = (
+            ServerRollouts(config.server, config.out / "adapters", config.lora.long_side) if config.server else None
+        )
         path = config.model.removeprefix("hf:")
         return LoraPolicy(path, config.lora, start=config.start, seed=seed, server=server)
     folder = model_folder(config.model)

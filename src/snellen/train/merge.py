@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,4 +27,10 @@ def merge(adapter: Path, out: Path) -> None:
     model: Any = module("peft").PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
-    opened_processor(path).save_pretrained(out)
+    if not Path(path).is_dir():
+        opened_processor(path).save_pretrained(out)
+        return
+    for one in Path(path).iterdir():  # tokenizer and processor as they are, for servers too
+        described = one.suffix in (".json", ".jinja", ".txt", ".model") and not one.name.endswith(".index.json")
+        if described and not (out / one.name).exists():
+            shutil.copy(one, out / one.name)

@@ -33,13 +33,14 @@ class ServerRollouts:
     Args:
         address: http://HOST/v1#MODEL, where MODEL is the base model's name there.
         folder: where adapters are written for the server.
+        long_side: longest side of a view, px: `LoraOptions.long_side` of the policy.
 
     Attributes:
         drifted: replies so far whose prompt was another one at the server.
     """
 
-    def __init__(self, address: str, folder: Path) -> None:
-        self.backend = OpenAIBackend(address, abilities=Abilities(top_logprobs=0))  # vLLM's are known
+    def __init__(self, address: str, folder: Path, long_side: int) -> None:
+        self.backend = OpenAIBackend(address, long_side=long_side, abilities=Abilities(top_logprobs=0))
         self.folder = folder.absolute()
         self.loaded = ""
         self.drifted = 0

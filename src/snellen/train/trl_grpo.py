@@ -38,8 +38,9 @@ def trl_config(options: RlOptions, out: Path, **more: Any) -> Any:
     given: dict[str, Any] = {
         "output_dir": str(out), "num_generations": options.rollouts, "max_completion_length": options.max_tokens,
         "per_device_train_batch_size": options.rollouts, "max_steps": options.steps, "learning_rate": options.rate,
-        "warmup_steps": options.warmup - 1, "lr_scheduler_type": "constant_with_warmup", "num_iterations": options.updates,
-        "adam_beta2": 0.98, "max_grad_norm": 1.0, "seed": options.seed, "temperature": 1.0, "beta": 0.0,
+        "warmup_steps": options.warmup - 1, "lr_scheduler_type": "constant_with_warmup",
+        "num_iterations": options.updates, "adam_beta2": 0.98, "max_grad_norm": 1.0, "seed": options.seed,
+        "temperature": 1.0, "beta": 0.0,
         "epsilon": options.clip_low, "epsilon_high": options.clip_high, "loss_type": "dapo", "report_to": "none",
         "save_steps": options.checkpoint_every, "logging_steps": 1, "gradient_checkpointing": False, "bf16": False,
     }  # fmt: skip
