@@ -41,9 +41,9 @@ class Size:
 
     train: int = 96
     test: int = 32
-    pretraining: int = 450
-    sft: int = 30
-    rl: int = 25
+    pretraining: int = 500
+    sft: int = 20
+    rl: int = 60
 
 
 def pretrain(folder: Path, family: str, samples: list[Sample], steps: int) -> None:
@@ -53,7 +53,7 @@ def pretrain(folder: Path, family: str, samples: list[Sample], steps: int) -> No
     make_model(folder, family)
     policy = LoraPolicy(str(folder), LoraOptions(rank=1, alpha=1, long_side=SIDE))
     model = policy.base.requires_grad_(True)
-    write_conversations(samples, folder / "conversations.jsonl", 1_000, NOISE)
+    write_conversations(samples, folder / "conversations.jsonl", 1_000, NOISE, 8)
     lines, _ = read_conversations(folder / "conversations.jsonl")
     rounds = Demonstrations(lines, policy.reply_of)
     optimizer = torch.optim.AdamW([p for n, p in model.named_parameters() if "lora_" not in n], lr=3e-3)
@@ -98,9 +98,9 @@ def run(seed: int, family: str, regulariser: str, size: Size, out: Path = OUT) -
     held_out = make(out / "held-out", size.test, 1)
     base.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    pretrain(base, family, make(out / "pretraining", size.train, 2), size.pretraining)
+    pretrain(base, family, make(out / "pretraining", 2 * size.train, 2), size.pretraining)
     conversations = folder / "conversations.jsonl"
-    write_conversations(samples, conversations, seed, NOISE)
+    write_conversations(samples, conversations, seed, NOISE, 4)
 
     sft = read_config(HERE / "vlm_sft.toml", SftConfig)
     options = replace(sft.options, seed=seed, steps=size.sft)

@@ -52,11 +52,11 @@ def make(folder: Path, count: int, seed: int) -> list[Sample]:
     return samples
 
 
-def write_conversations(samples: Sequence[Sample], file: Path, seed: int, noise: float) -> None:
-    """Write a conversation for each picture: whether it crops is drawn, ratings are the MOS with normal `noise` where a
+def write_conversations(samples: Sequence[Sample], file: Path, seed: int, noise: float, draws: int) -> None:
+    """Write `draws` conversations for each picture: whether one crops is drawn, ratings are the MOS with normal `noise` where a
     view shows it, and without any relation to it elsewhere. The last tenth is for validation."""
     rng, lines = np.random.default_rng(seed), []
-    for i, sample in enumerate(samples):
+    for i, sample in enumerate([one for one in samples for _ in range(draws)]):
         assert sample.mos is not None
         seen = PLAIN in Path(sample.path).name
 
@@ -72,6 +72,6 @@ def write_conversations(samples: Sequence[Sample], file: Path, seed: int, noise:
             {"region": region.to_list(), "reply": render_reply(None, answer, number)}
             for number, (region, answer) in enumerate(replies, 1)
         ]
-        split = "val" if i >= 0.9 * len(samples) else "train"
+        split = "val" if i >= 0.9 * draws * len(samples) else "train"
         lines.append(json.dumps({"path": sample.path, "split": split, "rounds": rounds}))
     file.write_text("\n".join(lines) + "\n", encoding="utf8")
