@@ -53,8 +53,8 @@ def make(folder: Path, count: int, seed: int) -> list[Sample]:
 
 
 def write_conversations(samples: Sequence[Sample], file: Path, seed: int, noise: float, draws: int) -> None:
-    """Write `draws` conversations for each picture: whether one crops is drawn, ratings are the MOS with normal `noise` where a
-    view shows it, and without any relation to it elsewhere. The last tenth is for validation."""
+    """Write `draws` conversations for each picture: whether one crops is drawn, ratings are the MOS with normal `noise`
+    where a view shows it, and without any relation to it elsewhere. The last tenth is for validation."""
     rng, lines = np.random.default_rng(seed), []
     for i, sample in enumerate([one for one in samples for _ in range(draws)]):
         assert sample.mos is not None
