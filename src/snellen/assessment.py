@@ -26,8 +26,9 @@ class AssessmentError:
     """Reason why a picture has no score, or a round no rating.
 
     Attributes:
-        code: of an assessment: one of `IMAGE_ERROR_CODES`, "no_reply", "unparsable_reply" or "invalid_box"; of a
-            step: one of `REPLY_ERROR_CODES`, "no_reply" or "invalid_box".
+        code: of an assessment: one of `IMAGE_ERROR_CODES`, "no_reply", "waiting" (see `openai_batch`),
+            "unparsable_reply" or "invalid_box"; of a step: one of `REPLY_ERROR_CODES`, "no_reply", "waiting" or
+            "invalid_box".
         problem: what is wrong.
         remedy: what to do.
     """

@@ -179,7 +179,7 @@ class Assessor:
     def _step(self, number: int, view: View, reply: Reply, before: Sequence[Step]) -> Step:
         """Return round `number` (from 1): the parsed reply and the crop that it leads to."""
         if reply.failure is not None:
-            return Step(view, reply, error=AssessmentError("no_reply", reply.failure, "try this picture again"))
+            return Step(view, reply, error=_no_reply(reply))
         try:
             if self.score_only:
                 return self._score_step(view, reply)
@@ -324,6 +324,15 @@ def _shows_more(crop: Region, views: Sequence[View]) -> bool:
     return True
 
 
+def _no_reply(reply: Reply) -> AssessmentError:
+    if reply.finish == "waiting":
+        remedy = (
+            "run the requests, put the replies beside them as replies-*.jsonl, and repeat the command with --resume"
+        )
+        return AssessmentError("waiting", str(reply.failure), remedy)
+    return AssessmentError("no_reply", str(reply.failure), "try this picture again")
+
+
 def _issues(picture: Picture, claimed: tuple[Issue, ...]) -> tuple[Issue, ...]:
     """Return the issues that a model claims; first the corruption that the decoder warned of, if any."""
     if picture.damaged is None:
@@ -338,7 +347,7 @@ def _unreadable(error: ImageError) -> Assessment:
 
 def _assessment_error(error: AssessmentError, number: int) -> AssessmentError:
     """Return the error of an assessment whose round `number` ended with `error`."""
-    if error.code in ("invalid_box", "no_reply"):
+    if error.code in ("invalid_box", "no_reply", "waiting"):
         return replace(error, problem=f"round {number}: {error.problem}")
     problem = f"the model's reply in round {number} cannot be read ({error})"
     return AssessmentError("unparsable_reply", problem, error.remedy)

@@ -51,7 +51,8 @@ SNELLEN_1 = Path(__file__).parent / "snellen1" / "weights"
 """Folder of the bundled model."""
 HF_OPTIONS = ("long_side", "min_pixels", "max_pixels", "device", "device_map", "dtype", "attention", "revision")
 OPENAI_OPTIONS = ("long_side", "timeout", "concurrency", "structured")
-"""The fields of `ModelOptions` that hf: and openai: models have."""
+BATCH_OPTIONS = ("long_side", "structured")
+"""The fields of `ModelOptions` that hf:, openai: and openai-batch: models have."""
 
 
 class BackendError(RuntimeError):
@@ -142,7 +143,7 @@ class Reply:
         logprobs: log-probability (natural log, at the sampling temperature) of each token; empty where unknown.
         rating: distribution over the rating at temperature 1, None where the model gives none.
         finish: "stop" the model ended the reply, "length" `Sampling.max_tokens` were used up, "rating" only the rating
-            was read (`Backend.rate`).
+            was read (`Backend.rate`), "waiting" the request is in a file and has no reply yet (`openai_batch`).
         actions: for each token, True where the policy chose it; empty means that it chose all of them.
         repaired: how the backend put the text together where the model did not write it so, each one of `REPAIRS`.
         failure: why there is no reply to this conversation, None where there is one. It ends this picture only.
@@ -156,7 +157,7 @@ class Reply:
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     rating: RatingDistribution | None = None
-    finish: Literal["stop", "length", "rating"] = "stop"
+    finish: Literal["stop", "length", "rating", "waiting"] = "stop"
     actions: tuple[bool, ...] = ()
     repaired: tuple[str, ...] = ()
     failure: str | None = None
@@ -351,7 +352,8 @@ def open_backend(model: str | Path, *, threads: int | None = None, options: Mode
 
     Args:
         model: "snellen-1" (bundled), a folder with card.json (a model of the same format), "hf:PATH" (transformers),
-            "openai:URL#MODEL" (a chat completions server) or "scripted:FILE" (fixed replies).
+            "openai:URL#MODEL" (a chat completions server), "openai-batch:JOB#MODEL" (files of requests for one) or
+            "scripted:FILE" (fixed replies).
         threads: threads of a model of snellen-1's format, None for all that it can use; others ignore it.
         options: how a vision-language model is opened.
 
@@ -361,7 +363,9 @@ def open_backend(model: str | Path, *, threads: int | None = None, options: Mode
     """
     kind, _, rest = str(model).partition(":")
     options = options or ModelOptions()
-    options.require({"hf": HF_OPTIONS, "openai": OPENAI_OPTIONS}.get(kind, ()), str(model))
+    options.require(
+        {"hf": HF_OPTIONS, "openai": OPENAI_OPTIONS, "openai-batch": BATCH_OPTIONS}.get(kind, ()), str(model)
+    )
     if model == "snellen-1" or model_folder(model) is not None:
         from snellen.backends.onnx import Snellen1Backend
 
@@ -380,12 +384,16 @@ def open_backend(model: str | Path, *, threads: int | None = None, options: Mode
         from snellen.backends.openai import OpenAIBackend
 
         return OpenAIBackend(rest, **options.given())
+    if kind == "openai-batch" and rest:
+        from snellen.backends.openai_batch import BatchBackend
+
+        return BatchBackend(rest, **options.given())
     if model and Path(model).is_dir():
         raise ValueError(
             f"folder {str(model)!r} holds no model: it has no card.json; for a checkpoint of transformers "
             f"use hf:{model}"
         )
     raise ValueError(
-        f"unknown model {str(model)!r}; use snellen-1, a folder with card.json, hf:PATH, openai:URL#MODEL or "
-        "scripted:FILE"
+        f"unknown model {str(model)!r}; use snellen-1, a folder with card.json, hf:PATH, openai:URL#MODEL, "
+        "openai-batch:JOB#MODEL or scripted:FILE"
     )

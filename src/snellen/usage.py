@@ -12,7 +12,10 @@ from pathlib import Path
 OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: all well; a picture failed or the model did not answer; wrong usage; stopped by Ctrl-C."""
 
-MODELS = "snellen-1 (in the package), a FOLDER with a card.json, hf:PATH, openai:URL#MODEL or scripted:FILE"
+MODELS = (
+    "snellen-1 (in the package), a FOLDER with a card.json, hf:PATH, openai:URL#MODEL, openai-batch:JOB#MODEL or "
+    "scripted:FILE"
+)
 """Forms of a model's name, for help texts."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")

@@ -28,12 +28,14 @@ Result = TypeVar("Result")
 
 
 def check_workers(model: str, workers: int) -> None:
-    """Raise UsageError where several processes would each load a copy of a large model."""
+    """Raise UsageError where several processes would each load a large model, or write the files of one job."""
     if workers > 1 and model.startswith("hf:"):
         raise UsageError(
             f"--workers {workers} would load {workers} copies of {model}; leave it out and use --batch-size, which "
             "runs pictures together, and --device-map auto for several GPUs"
         )
+    if workers > 1 and model.startswith("openai-batch:"):
+        raise UsageError(f"one process writes the requests of {model}; leave --workers out")
 
 
 def run_batches(

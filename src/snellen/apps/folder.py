@@ -186,11 +186,15 @@ def score_folder(
                 _drop_listed_folders(rows, folder, problems)
             known = {path for path, row in rows.items() if row.error is None or not retry_errors}
             todo = [name for name in names if name not in known]
+            waiting: list[ScoreRow] = []
             done, total = len(known), len(known.union(names, problems))
             watch(done, total, None)
 
             def keep(row: ScoreRow) -> None:
                 nonlocal done
+                if row.error == "waiting":
+                    waiting.append(row)
+                    return
                 write(row)
                 done += 1
                 watch(done, total, row)
@@ -207,9 +211,17 @@ def score_folder(
             for batch, scored in run_batches(_work, batches, workers, start, arguments):
                 for name, row in zip(batch, scored, strict=True):
                     keep(replace(row, path=name, **same))
+            _check_replies(waiting, total)
             table = [rows[name] for name in sorted(rows)]
             write_table(table, out)
     return table
+
+
+def _check_replies(waiting: Sequence[ScoreRow], total: int) -> None:
+    """Raise BackendError for pictures whose requests have no reply yet: the table is written when all have one."""
+    if waiting:
+        first = waiting[0].problem
+        raise BackendError(f"{len(waiting)} of {total} pictures wait for replies; the first: {first}")
 
 
 def _check_existing(out: Path, resume: bool, overwrite: bool) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from snellen.backend import BackendError
 from snellen.usage import MissingExtra, visible
@@ -43,6 +43,25 @@ class RequestError(BackendError):
         self.status = status
         self.hopeless = hopeless
         self.temporary = temporary
+
+
+class Waiting(BackendError):
+    """A request that is written into a file and has no reply yet, see `openai_batch`."""
+
+
+class Transport(Protocol):
+    """What carries requests to a model: a `ChatServer`, or the files of a job."""
+
+    shown: str
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run a coroutine to its end."""
+
+    async def post(self, path: str, body: Callable[[], Any], attempts: int | None = None) -> Any:
+        """Return the answer to a request; RequestError when there is none."""
+
+    def excerpt(self, value: Any) -> str:
+        """Return the beginning of a JSON value for an error, without secrets."""
 
 
 class ChatServer:

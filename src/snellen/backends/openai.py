@@ -12,7 +12,7 @@ from PIL import Image
 from snellen.backend import Backend, BackendError, Conversation, RatingDistribution, Reply, Sampling, seeds
 from snellen.backends.abilities import CONTINUE, Abilities, data_url, probe, response_format
 from snellen.backends.box_units import box_scale
-from snellen.backends.chat_server import ChatServer, RequestError
+from snellen.backends.chat_server import ChatServer, RequestError, Transport, Waiting
 from snellen.backends.completion import (
     Completion,
     CompletionError,
@@ -73,14 +73,15 @@ class OpenAIBackend(Backend):
         url, _, model = address.partition("#")
         if not url.startswith(("http://", "https://")) or not model:
             raise ValueError("an OpenAI-compatible model is given as http(s)://HOST/v1#MODEL")
-        self.server = ChatServer(url, concurrency=concurrency, timeout=timeout, attempts=attempts, wait=wait)
+        server = ChatServer(url, concurrency=concurrency, timeout=timeout, attempts=attempts, wait=wait)
+        self.server: Transport = server
         self.name = model
         self.version = self.server.shown
         self.long_side = long_side
         self.batch_size = concurrency
         self.structured = structured
         if abilities is None:
-            abilities = self.server.run(probe(self.server, model, _parameters(Sampling(), 0)))
+            abilities = server.run(probe(server, model, _parameters(Sampling(), 0)))
         self.abilities = abilities
         self.details = {"server": abilities.to_dict(), "structured": structured}
 
@@ -125,7 +126,7 @@ class OpenAIBackend(Backend):
                 if self._readable(conversation, again):
                     return again
             return reply
-        except (RequestError, CompletionError) as error:
+        except (RequestError, CompletionError, Waiting) as error:
             return await self._failed(error)
 
     async def _rate(self, conversation: Conversation) -> Reply:
@@ -139,7 +140,7 @@ class OpenAIBackend(Backend):
             schema = rating_schema() if self.abilities.schema and self.structured != "never" else None
             done = await self._complete(conversation, 0, Sampling(max_tokens=64), schema=schema, last=ASK_RATING)
             return Reply(_number(done.text), rating=await self._rating(conversation, done, ""), finish="rating")
-        except (RequestError, CompletionError) as error:
+        except (RequestError, CompletionError, Waiting) as error:
             return await self._failed(error)
 
     async def _ask(self, conversation: Conversation, seed: int, sampling: Sampling, labels: Sequence[str]) -> Reply:
@@ -201,8 +202,10 @@ class OpenAIBackend(Backend):
             return False
         return True
 
-    async def _failed(self, error: RequestError | CompletionError) -> Reply:
+    async def _failed(self, error: RequestError | CompletionError | Waiting) -> Reply:
         """Return the reply of a picture whose request failed; BackendError when the server answers nothing else."""
+        if isinstance(error, Waiting):
+            return Reply("", finish="waiting", failure=str(error))
         if isinstance(error, RequestError):
             if error.hopeless:
                 raise error

