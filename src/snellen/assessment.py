@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 from snellen.backend import RatingDistribution, Reply
+from snellen.checks import Check
 from snellen.draw import draw, headline, place
 from snellen.image import Picture, View
 from snellen.region import Region
@@ -54,6 +55,7 @@ class Step:
             `parsed.answer.region`.
         error: why there is no rating or no crop.
         note: why a crop that the model asked for is not shown, or was replaced.
+        checks: comparisons of the claims of a freely written text with issues, boxes and measurements.
     """
 
     view: View
@@ -63,6 +65,7 @@ class Step:
     zoom: Region | None = None
     error: AssessmentError | None = None
     note: str | None = None
+    checks: tuple[Check, ...] = ()
 
     @property
     def region(self) -> Region:
@@ -105,6 +108,7 @@ class Step:
             "finish": self.reply.finish,
             "tokens": len(self.reply.token_ids),
             "note": self.note,
+            "checks": [asdict(check) for check in self.checks],
             "error": asdict(self.error) if self.error else None,
         }
 
@@ -155,8 +159,9 @@ class Assessment:
 
         name; score; interval [low, high]; label; issues [{kind, severity, region, place}]; steps [{region, rating,
         rating_source, rating_mass, distribution {mean, std, entropy, quantiles}, tool, asked, zoom, rationale {summary,
-        directions, avoid, decision}, repaired, reply, finish, tokens, note, error}]; prompts {positive, negative};
-        notes; provenance; error {code, problem, remedy}. `repaired` lists repairs of form, see `REPAIRS`. Regions are
+        directions, avoid, decision}, repaired, reply, finish, tokens, note, checks [{section, text, about, claim,
+        verdict, reason}], error}]; prompts {positive, negative}; notes; provenance; error {code, problem, remedy}.
+        `repaired` lists repairs of form, see `REPAIRS`; checks are of models that write freely. Regions are
         [x0, y0, x1, y1] in fractions of the upright picture.
         """
         return {

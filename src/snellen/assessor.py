@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from snellen import __version__
 from snellen.assessment import Assessment, AssessmentError, Step
 from snellen.backend import Backend, BackendError, Conversation, Reply, Sampling, open_backend
+from snellen.checks import check_reply
 from snellen.damage import is_plain, severity
+from snellen.features import measure
 from snellen.image import GRID, TILE, ImageError, Picture, View, load, resample
 from snellen.options import ModelOptions, flag
 from snellen.protocol import Protocol, open_protocol
@@ -231,6 +233,8 @@ class Assessor:
 
     def _conclude(self, picture: Picture, steps: Sequence[Step]) -> Assessment:
         kept = replace(picture, pixels=resample(picture, FULL, KEPT_SIDE))
+        if self.backend.writes_freely:
+            steps = _checked(picture, steps)
         last = steps[-1]
         nothing = ("the picture is one colour: there is nothing to judge",) if is_plain(kept.pixels) else ()
         assessment = Assessment(
@@ -339,6 +343,19 @@ def _issues(picture: Picture, claimed: tuple[Issue, ...]) -> tuple[Issue, ...]:
         return claimed
     corruption = Issue("corruption", severity(picture.damaged), picture.damaged)
     return (corruption, *(issue for issue in claimed if issue.kind != "corruption"))
+
+
+def _checked(picture: Picture, steps: Sequence[Step]) -> list[Step]:
+    """Return the steps with the checks of their texts; nothing else of them changes."""
+    if not any(step.parsed and step.parsed.rationale for step in steps):
+        return list(steps)
+    measured = measure(picture)
+    earlier: tuple[Issue, ...] = ()
+    checked = []
+    for step in steps:
+        checked.append(replace(step, checks=check_reply(step.parsed, earlier, measured)) if step.parsed else step)
+        earlier += step.parsed.answer.issues if step.parsed else ()
+    return checked
 
 
 def _unreadable(error: ImageError) -> Assessment:

@@ -207,6 +207,7 @@ class Backend(ABC):
         reads_prompts: False where a model judges the views alone, whatever the prompt and the sampling are.
         batch_size: conversations that it works on at a time, the default size of a batch.
         details: how it runs, for provenance: JSON-able.
+        writes_freely: True where a model words its own reasons; its claims are then checked, see `snellen.checks`.
     """
 
     name: str
@@ -216,6 +217,7 @@ class Backend(ABC):
     reads_prompts: bool = True
     batch_size: int = 8
     details: Mapping[str, Any] = MappingProxyType({})
+    writes_freely: bool = True
 
     @abstractmethod
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
@@ -291,6 +293,8 @@ class Policy(Backend):
     An action is a token that the policy chose, see `Reply.actions`. The reference policy is the model as it was when
     training began.
     """
+
+    writes_freely = False  # nobody reads the checks of a rollout, and measuring each picture takes time
 
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """See `Backend.reply`; the same as `sample`, so that rollouts go through the `Assessor`."""

@@ -127,11 +127,13 @@ class Parsed:
         rationale: None when the think text is empty.
         answer: the decision.
         repaired: repairs of form that parsing took, each one of `REPAIRS`; empty for a well-formed reply.
+        listed: False where the answer has no list of issues, so that an empty one says nothing.
     """
 
     rationale: Rationale | None
     answer: Answer
     repaired: tuple[str, ...] = ()
+    listed: bool = True
 
 
 def to_grid(region: Region) -> Region:
@@ -195,8 +197,8 @@ def parse_reply(text: str, number: int, *, box_scale: tuple[float, float] | None
     repaired: list[str] = []
     pieces = take_apart(text, repaired)
     rationale = _rationale(pieces, number, repaired)
-    answer = _parse_answer(pieces.answer, box_scale, repaired)
-    return Parsed(rationale, answer, tuple(dict.fromkeys(repaired)))
+    answer, listed = _parse_answer(pieces.answer, box_scale, repaired)
+    return Parsed(rationale, answer, tuple(dict.fromkeys(repaired)), listed)
 
 
 def _rationale(pieces: Pieces, number: int, repaired: list[str]) -> Rationale | None:
@@ -223,7 +225,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return result
 
 
-def _parse_answer(payload: str, box_scale: tuple[float, float] | None, repaired: list[str]) -> Answer:
+def _parse_answer(payload: str, box_scale: tuple[float, float] | None, repaired: list[str]) -> tuple[Answer, bool]:
     try:
         value = json.loads(payload, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:  # ValueError covers JSONDecodeError and numbers of absurd length
@@ -244,7 +246,7 @@ def _parse_answer(payload: str, box_scale: tuple[float, float] | None, repaired:
             raise ReplyError("bad_bbox", "the answer asks for a crop, but its box is all zero")
         region = _parse_box(box, "bad_bbox", box_scale, repaired)
     issues = parse_issues(value.get("issues", []), box_scale, repaired)
-    return Answer(None if tool == "final" else region, rating, tool, issues)
+    return Answer(None if tool == "final" else region, rating, tool, issues), "issues" in value
 
 
 def _is_number(value: object) -> bool:

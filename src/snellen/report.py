@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from snellen.checks import VERDICTS as VERDICTS_OF_CHECKS
 from snellen.draw import CROP_COLOR, SEVERITY_COLORS, place
 from snellen.output import replacing
 from snellen.reply import labels
@@ -244,7 +245,7 @@ def _round(number: int, assessment: Assessment) -> str:
     plot = _plot(step, before, assessment.interval if last else None)
     return (
         f'<section class="round"><h3>{heading}{rating}</h3><div class="body"><div class="views">{views}</div>'
-        f'<div class="sections">{_text(number, step)}{_next(step)}</div>'
+        f'<div class="sections">{_text(number, step)}{_checks(step)}{_next(step)}</div>'
         f'<div class="plot">{plot}</div></div></section>\n'
     )
 
@@ -256,6 +257,22 @@ def _text(number: int, step: Step) -> str:
         return '<p class="none">no reasoning</p>'
     pairs = zip(labels(number), step.parsed.rationale.sections, strict=True)
     return f"<dl>{''.join(f'<dt>{escape(label)}</dt><dd>{escape(text)}</dd>' for label, text in pairs)}</dl>"
+
+
+def _checks(step: Step) -> str:
+    """Return the checks of a free text, contradictions first; nothing without any."""
+    if not step.checks:
+        return ""
+    counts = [(verdict, sum(check.verdict == verdict for check in step.checks)) for verdict in VERDICTS_OF_CHECKS]
+    title = ", ".join(f"{count} {verdict}" for verdict, count in counts if count)
+    ordered = sorted(step.checks, key=lambda check: ("contradicted", "supported", "not checkable").index(check.verdict))
+    items = "".join(
+        f'<li class="{check.verdict.replace(" ", "-")}" title="{escape(check.text)}"><b>{escape(check.claim)}</b> '
+        f"{check.verdict}: {escape(check.reason)}</li>"
+        for check in ordered
+    )
+    opened = " open" if counts[1][1] else ""
+    return f'<details class="checks"{opened}><summary>Claims: {title}</summary><ul>{items}</ul></details>'
 
 
 def _next(step: Step) -> str:

@@ -52,7 +52,8 @@ def parse_zoomiqa(text: str, number: int, size: tuple[int, int] | None = None) -
         raise ReplyError("bad_rating", f"rating is a finite number, not {value.get('rating')!r:.40}")
     else:
         answer = Answer(None, rating, "final", issues)
-    return Parsed(rationale, answer, tuple(dict.fromkeys(repaired)))
+    listed = "issues" in value and "issues left out" not in repaired
+    return Parsed(rationale, answer, tuple(dict.fromkeys(repaired)), listed)
 
 
 def _object(payload: str, repaired: list[str]) -> dict[str, Any]:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from evaluate_rows import TEXT, one_round, reply, row
 
+from snellen.checks import Check, Verdict
 from snellen.data.sample import Sample
 from snellen.evaluate.datasets import DataSet
-from snellen.evaluate.rows import Row
-from snellen.evaluate.stats.text import TextAgreement, compare_with_list, kinds_in, severities_in
+from snellen.evaluate.rows import Row, row_from_dict
+from snellen.evaluate.stats.text import TextAgreement, compare_with_list, severities_in
 from snellen.evaluate.suites import text
 from snellen.region import Region
 from snellen.reply import Answer, Issue, Rationale, render_reply
@@ -23,11 +24,6 @@ LEFT = Region(0.1, 0.4, 0.3, 0.6)
 
 def rationale(summary: str, decision: str = "It stays.") -> Rationale:
     return Rationale(summary, "Keep it sharp.", "Avoid noise.", decision)
-
-
-def test_the_longest_name_of_a_kind_counts() -> None:
-    assert kinds_in("Motion blur and some grain.") == {"motion blur", "noise"}
-    assert kinds_in("A blurry thing") == frozenset(), "a name is a whole word"
 
 
 @pytest.mark.parametrize(
@@ -116,6 +112,26 @@ def test_the_suite_counts_over_replies() -> None:
     tables = text.show(summary, rows, [data])
     assert ["stated severities equal to the listed one", "50.0 % [9.5, 90.5]"] in [list(r) for r in tables[0].rows]
     assert text.SUITE.jobs([data], ("two rounds",), Path("unused"))[0].suite == "scores"
+
+
+def test_checks_of_all_rounds_are_counted() -> None:
+    def check(about: str, verdict: Verdict) -> Check:
+        return Check("summary", "Text.", about, "blur", verdict, "why")
+
+    first = replace(one_round(3.0), checks=(check("kind", "supported"), check("kind", "contradicted")))
+    second = replace(one_round(3.0), checks=(check("kind", "contradicted"), check("place", "not checkable")))
+    one = Row("scores", "d/a", "", "two rounds", "m", 3.0, rounds=(first, second))
+    assert row_from_dict(one.to_dict()) == one
+    counts = {
+        "kind": {"supported": 1, "contradicted": 2, "not checkable": 0},
+        "place": {"supported": 0, "contradicted": 0, "not checkable": 1},
+    }
+    assert text.checks([one]) == counts
+    data = DataSet("d", {"d/a": Sample("a.png", 3.0, split="test")})
+    (table,) = [
+        t for t in text.show(text.summarise([one], [data]), [one], [data]) if "claims" in getattr(t, "title", "")
+    ]
+    assert [list(line) for line in table.rows] == [["kind", "3", "1", "2", "0"], ["place", "1", "0", "0", "1"]]
 
 
 def test_diversity_and_length_of_replies() -> None:

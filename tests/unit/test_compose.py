@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snellen.evaluate.stats.text import kinds_in
+from snellen.claims import kinds_in
 from snellen.features import Features, measure
 from snellen.rationale import Facts, compose
 from snellen.rationale.compose import MOST_ISSUES

@@ -23,9 +23,10 @@ ORDER = (
     "usage", "output", "options",
     "region", "vocabulary", "reading", "colour", "damage", "formats", "fileformat", "imagefile", "image", "zoom",
     "features",
-    "reply_form", "reply", "zoomiqa_reply", "protocol", "backend", "assessment", "assessor",
+    "reply_form", "reply", "zoomiqa_reply", "rationale", "claims", "checks", "protocol", "backend", "assessment",
+    "assessor",
     "draw", "report", "terminal", "lock", "table", "workers",
-    "rationale", *NUMPY_HALF, "backends", "snellen1", "data", "train", "evaluate", "restoration",
+    *NUMPY_HALF, "backends", "snellen1", "data", "train", "evaluate", "restoration",
     "apps", "cli", "__main__",
 )  # fmt: skip
 """Modules and packages from the lowest to the highest. Each imports only those before it and, in a package, itself."""

@@ -93,6 +93,7 @@ class Snellen1Backend(Backend):
 
     plain_ratings = ("plain head", "plain ensemble")
     reads_prompts = False
+    writes_freely = False
 
     def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
         self._folder, self._threads = folder, threads

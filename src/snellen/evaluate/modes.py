@@ -32,6 +32,7 @@ class SharedFirstRound(Backend):
         self.name, self.version = backend.name, backend.version
         self.calibration, self.plain_ratings = backend.calibration, backend.plain_ratings
         self.reads_prompts, self.batch_size, self.details = backend.reads_prompts, backend.batch_size, backend.details
+        self.writes_freely = backend.writes_freely
         self.views: dict[Picture, View] = {}
         self.replies: dict[Picture, Reply] = {}
 

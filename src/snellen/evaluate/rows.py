@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from snellen.assessment import Assessment, Step
+from snellen.checks import Check
 from snellen.region import Region
 from snellen.reply import Issue
 
@@ -34,6 +35,7 @@ class Round:
         error: reason why the reply could not be parsed, None where it could.
         note: see `snellen.assessment.Step`.
         repaired: repairs of form without which the reply could not be parsed, see `snellen.reply.Parsed`.
+        checks: checks of a freely written text, see `snellen.checks`.
     """
 
     region: Region
@@ -49,6 +51,7 @@ class Round:
     error: str | None
     note: str | None
     repaired: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
 
     @property
     def score(self) -> float | None:
@@ -133,6 +136,7 @@ def row_from_dict(row: Mapping[str, Any]) -> Row:
             "region": Region(*flat["region"]),
             "quantiles": tuple(flat["quantiles"]),
             "repaired": tuple(flat["repaired"]),
+            "checks": tuple(Check(**check) for check in flat["checks"]),
             "issues": tuple(Issue(i["kind"], i["severity"], Region(*i["region"])) for i in flat["issues"]),
         })
         for flat in row["rounds"]
@@ -161,4 +165,5 @@ def _round(step: Step) -> Round:
         error=str(step.error) if step.error else None,
         note=step.note,
         repaired=tuple(step.parsed.repaired) if step.parsed else (),
+        checks=step.checks,
     )

@@ -10,24 +10,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from snellen.claims import kinds_in
 from snellen.rationale.lexicon import places_in
 from snellen.reply import Issue, Rationale
 from snellen.vocabulary import NAMES, SEVERITIES
 
 _KIND_OF = {name: kind for kind, names in NAMES.items() for name in names}
 _NAMES = "|".join(sorted(_KIND_OF, key=len, reverse=True))  # the longer first: "motion blur" is not "blur"
-_NAME = re.compile(rf"\b(?:{_NAMES})\b", re.IGNORECASE)
 _SEVERITIES = "|".join(SEVERITIES)
 _SEVERITY = re.compile(
     rf"\b(?:(?P<before>{_SEVERITIES}) )?(?P<name>{_NAMES})\b"
     rf"|\b(?:is|proves|as) (?P<after>{_SEVERITIES})\b(?! (?:{_NAMES}))",
     re.IGNORECASE,
 )
-
-
-def kinds_in(text: str) -> frozenset[str]:
-    """Return the kinds of fault that a text calls by name."""
-    return frozenset(_KIND_OF[name.lower()] for name in _NAME.findall(text))
 
 
 def severities_in(text: str) -> dict[str, int]:

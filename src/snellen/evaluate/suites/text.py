@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from snellen.checks import SUBJECTS, VERDICTS
 from snellen.evaluate.datasets import DataSet
 from snellen.evaluate.report.tables import Table, number, percent
 from snellen.evaluate.rows import Row
@@ -30,11 +31,12 @@ MEASURES = {
 
 
 def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
-    """Return agreement and diversity of the main mode's last replies by set."""
+    """Return agreement, checks and diversity of the main mode's replies by set."""
     summary = {}
     for name, found in scores.by_set(rows, sets).items():
         main = next(iter(found.values()))
-        summary[name] = {"agreement": agreement(list(main.values())), "diversity": variety(list(main.values()))}
+        replies = list(main.values())
+        summary[name] = {"agreement": agreement(replies), "checks": checks(replies), "diversity": variety(replies)}
     return summary
 
 
@@ -55,6 +57,19 @@ def _compared(row: Row) -> TextAgreement | None:
     if rationale is None or not row.issues:
         return None
     return compare_with_list(rationale, row.issues, [issue for one in row.rounds for issue in one.issues])
+
+
+def checks(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
+    """Return the number of checks of each verdict, by what they are about.
+
+    Empty for a model that does not write freely. Of all rounds: a claim that the next round withdraws was still made.
+    """
+    found = [check for row in rows for one in row.rounds for check in one.checks]
+    return {
+        about: {verdict: sum(c.about == about and c.verdict == verdict for c in found) for verdict in VERDICTS}
+        for about in SUBJECTS
+        if any(check.about == about for check in found)
+    }
 
 
 def rationale_of(row: Row) -> Rationale | None:
@@ -99,13 +114,20 @@ def think_text(reply: str) -> str:
 
 
 def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet]) -> list[Table]:
-    """Return the tables of agreement and diversity for each set."""
+    """Return the tables of agreement, checks and diversity for each set."""
     shown = []
     for name, found in summary.items():
         if found["agreement"]["replies"]:
             lines = [[what, percent(found["agreement"][key])] for key, what in MEASURES.items()]
             note = f"{found['agreement']['replies']} last replies that list an issue."
             shown.append(Table(f"{name}: agreement of text and issue list", ["share of", "value"], lines, note))
+        if found["checks"]:
+            lines = [
+                [about, str(sum(counts.values())), *(str(counts[verdict]) for verdict in VERDICTS)]
+                for about, counts in found["checks"].items()
+            ]
+            note = "Claims of all rounds against the reply's own issues and boxes and against measurements."
+            shown.append(Table(f"{name}: claims of the texts", ["claims about", "all", *VERDICTS], lines, note))
         lines = [[what, _cell(value)] for what, value in found["diversity"].items()]
         shown.append(Table(f"{name}: diversity and length of the replies", ["measure", "value"], lines))
     return shown
