@@ -31,9 +31,6 @@ WORDS: dict[str, str] = {
 }
 """Kind of fault -> the words that name it in free text; those of `vocabulary.NAMES` are among them."""
 
-AMBIGUOUS = ("blur", "noise", "motion blur")
-"""Kinds whose words also name what a photograph is meant to show."""
-
 STRENGTH: dict[str, tuple[int, int]] = {
     **{word: (number, number) for number, word in enumerate(SEVERITIES, 1)},
     "faint": (1, 2), "minor": (1, 2), "subtle": (1, 2), "weak": (1, 2), "light": (1, 2),
@@ -134,8 +131,8 @@ class Claim:
         present: False where the clause denies it.
         severity: lowest and highest severity that is stated, 1..5; None without one.
         places: places that are named for it, of `PLACES`.
-        plain: True where the clause means a fault and nothing else. Blur and grain are also what a background and a
-            plank have; they are plain with a severity from mild on, or after words such as "suffers from".
+        plain: True where the clause means a fault and nothing else: a severity from mild on is stated, or words such as
+            "suffers from" come before. A background has blur and a plank has grain without any fault.
     """
 
     text: str
@@ -187,7 +184,7 @@ def _faults(clause: str) -> Iterator[Claim]:
         elif not (_NEGATIVE.search(clause) or _UNSURE.search(clause)):
             word = _BEFORE.search(before) or _AFTER.search(after)
             stated = STRENGTH[word[1].lower()] if word else None
-            plain = kind not in AMBIGUOUS if stated is None else stated[0] >= 2
+            plain = stated is not None and stated[0] >= 2
             yield Claim(clause, kind, True, stated, places[number], plain or _FAULT.search(before) is not None)
 
 

@@ -78,7 +78,8 @@ def test_names_of_kinds_are_whole_words_and_the_longest_counts() -> None:
         ("There is no blur in the lower right.", {"kind no blur: not checkable"}),
         ("There is no motion blur.", {"kind no motion blur: not checkable"}),
         ("There is no banding.", {"kind no banding: supported"}),
-        ("There is banding.", {"kind banding: contradicted"}),
+        ("There is banding.", {"kind banding: not checkable"}),
+        ("There is moderate banding.", {"kind banding: contradicted"}),
         ("The wood has a fine grain.", {"kind noise: not checkable"}),
         ("It suffers from noise.", {"kind noise: contradicted"}),
     ],
@@ -153,6 +154,8 @@ def test_checks_are_in_the_result_and_the_report_and_change_neither_score_nor_te
     assert "Claims:" not in silent.html()
 
 
-def test_a_claim_is_plain_unless_its_word_also_names_a_subject() -> None:
+def test_a_claim_is_plain_with_a_severity_or_words_for_a_fault() -> None:
     assert claims_in("Fine grain.") == [Claim("Fine grain.", "noise", plain=False)]
-    assert claims_in("Banding shows.") == [Claim("Banding shows.", "banding")]
+    assert claims_in("Slight grain.") == [Claim("Slight grain.", "noise", severity=(1, 1), plain=False)]
+    assert claims_in("Mild grain.") == [Claim("Mild grain.", "noise", severity=(2, 2))]
+    assert claims_in("It suffers from banding.") == [Claim("It suffers from banding.", "banding")]
