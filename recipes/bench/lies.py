@@ -94,7 +94,30 @@ REMARKS = (
     "The colors of the flags are red, white and blue.",
     "A color cast of sunset lies over the roofs.",
 )
-"""Honest remarks of the hand-written paraphrases; two in each reply."""
+"""Honest remarks of the hand-written paraphrases; two in each reply. The rules were adjusted after a run with them."""
+LATER_REMARKS = (
+    "The strong grain of the oak gives the table character.",
+    "Moderate banding of the rock is typical of sandstone.",
+    "He suffers from the noise of the engine.",
+    "Severe weather darkens the lower half.",
+    "The heavy blur of the wheels shows how fast they turn.",
+    "Its colors are red and green.",
+    "A slight blur of the leaves tells of wind.",
+    "The sign on the right is in sharp focus.",
+    "The photo looks like a scan of an old print.",
+    "The fault line runs across the desert with little saturation.",
+    "The scene is lit from the upper left.",
+    "It is dark inside the box.",
+    "The mild compression of a long lens flatters her.",
+    "No corruption of the authorities is proved by it.",
+    "The image is very bright in the window only.",
+    "The tones of the low contrast side are soft.",
+    "The picture of dark clouds fills the wall.",
+    "Everything but the moving arm is free of motion blur.",
+    "Noise is kept low.",
+    "The strong color cast of the neon tubes is real.",
+)
+"""Honest remarks that were written after the last change of the rules; nothing was adjusted to them."""
 DENIALS = (
     "There is no {name}.",
     "The shot is free of {name}.",
@@ -187,6 +210,15 @@ def by_writer(told: Sequence[Issue], issues: Sequence[Issue], shown: Shown, rng:
 
 def by_hand(told: Sequence[Issue], issues: Sequence[Issue], shown: Shown, rng: random.Random) -> Rationale:
     """Return a rationale whose summary is in the hand-written paraphrases."""
+    return _with_remarks(told, REMARKS, rng)
+
+
+def by_hand_later(told: Sequence[Issue], issues: Sequence[Issue], shown: Shown, rng: random.Random) -> Rationale:
+    """Return the same with the later remarks."""
+    return _with_remarks(told, LATER_REMARKS, rng)
+
+
+def _with_remarks(told: Sequence[Issue], known: Sequence[str], rng: random.Random) -> Rationale:
     lines = [
         rng.choice(SENTENCES).format(
             name=rng.choice(FREE[one.kind]),
@@ -195,8 +227,11 @@ def by_hand(told: Sequence[Issue], issues: Sequence[Issue], shown: Shown, rng: r
         )
         for one in told
     ]
-    remarks = rng.sample(REMARKS, 2)
+    remarks = rng.sample(known, 2)
     return _rationale(" ".join([remarks[0], *map(_capital, lines), remarks[1]]))
+
+
+WRITERS = {"writer": by_writer, "paraphrases": by_hand, "paraphrases, later remarks": by_hand_later}
 
 
 def false_property(shown: Shown) -> list[str]:
@@ -228,7 +263,7 @@ def run(pictures: Sequence[Shown], writer: str, count: int, show: int) -> None:
             told, kinds = lied_about(issues, lie, rng) if lie not in ("none", "measurement") else (list(issues), [])
             if lie == "denied" and next(one.severity for one in issues if one.kind == kinds[0]) < 2:
                 continue
-            text = (by_writer if writer == "writer" else by_hand)(told, issues, shown, rng)
+            text = WRITERS[writer](told, issues, shown, rng)
             if lie == "denied":
                 denial = rng.choice(DENIALS).format(name=rng.choice(FREE[kinds[0]]).removeprefix("a "))
                 text = replace(text, summary=f"{text.summary} {_capital(denial)}")
@@ -295,7 +330,7 @@ def main() -> None:
     parser.add_argument("--show", metavar="N", type=int, default=0, help="print N of a hundred mistakes")
     args = parser.parse_args()
     pictures = shown_pictures(args.pictures)
-    for writer in ("writer", "paraphrases"):
+    for writer in WRITERS:
         run(pictures, writer, args.count, args.show)
     raters_texts()
 

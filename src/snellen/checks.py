@@ -110,7 +110,7 @@ def _compared(
             results.append(_severity(claim, same or near))
         if claim.places and section != "decision":
             results.append(_place(claim, near))
-    if claim.present and measured is not None and claim.what in MEASURED:
+    if claim.present and measured is not None and claim.what in MEASURED and (near or claim.plain):
         region = _measured_region(claim, same)
         if region is not None:
             results.append(_measurement(claim.what, MEASURED[claim.what], region, measured))

@@ -91,6 +91,7 @@ _DENIED_AFTER = re.compile(
 )
 _NEGATIVE = re.compile(rf"{_NO}\b|n't\b", re.IGNORECASE)
 _FAULT = re.compile(
+    rf"\b{_PICTURE} {_IS} $|"
     r"\b(?:suffer\w*|affect\w*|marr(?:ed|ing)|degrad\w*|weaken\w*|spoil\w*|harm\w*|plagued|fault|problem|defect|flaw)\b",
     re.IGNORECASE,
 )
@@ -132,7 +133,7 @@ class Claim:
         severity: lowest and highest severity that is stated, 1..5; None without one.
         places: places that are named for it, of `PLACES`.
         plain: True where the clause means a fault and nothing else: a severity from mild on is stated, or words such as
-            "suffers from" come before. A background has blur and a plank has grain without any fault.
+            "suffers from" or "the picture is" come before. A background has blur and a plank grain without any fault.
     """
 
     text: str
