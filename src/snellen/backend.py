@@ -26,21 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RATING_GRID",
-    "Backend",
-    "BackendError",
-    "Calibration",
-    "Conversation",
-    "LogProbs",
-    "Policy",
-    "RatingDistribution",
-    "Reply",
-    "Round",
-    "Sampling",
-    "Turn",
-    "model_folder",
-    "open_backend",
-    "seeds",
-]
+    "Backend", "BackendError", "Calibration", "Conversation", "LogProbs", "Policy", "RatingDistribution", "Reply",
+    "Round", "Sampling", "Turn", "model_folder", "open_backend", "seeds",
+]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
 
