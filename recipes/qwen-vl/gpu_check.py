@@ -54,7 +54,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         began = time.perf_counter()
         rounds = [Round(conversation, reply) for reply in replies[: args.microbatch]]
         found = policy.logprobs(rounds)
-        (-found.policy.mean() + found.kl.mean()).backward()  # type: ignore[union-attr, no-untyped-call]
+        (-found.policy.mean() + found.kl.mean()).backward()  # type: ignore[union-attr]
         optimizer.step()
         optimizer.zero_grad()
         _wait(args.device)

@@ -94,12 +94,12 @@ def vision_parameters(model: str) -> int:
     merged = width * vision["spatial_merge_size"] ** 2
     if config["family"] == "qwen2_5_vl":  # gated feed-forward, RMS norms; no bias of the patch projection
         block = attention + 3 * width * inner + 2 * inner + width + 2 * width
-        return patch + vision["depth"] * block + width + merged * merged + merged + merged * out + out
+        return int(patch + vision["depth"] * block + width + merged * merged + merged + merged * out + out)
     block = attention + 2 * width * inner + inner + width + 4 * width
     merger = merged * merged + merged + merged * out + out
     deep = len(vision["deepstack_visual_indexes"]) * (merger + 2 * merged)  # their norm comes after merging
     positions = vision["num_position_embeddings"] * width
-    return patch + width + positions + vision["depth"] * block + merger + 2 * width + deep
+    return int(patch + width + positions + vision["depth"] * block + merger + 2 * width + deep)
 
 
 def parameters(model: str) -> int:

@@ -97,7 +97,7 @@ def make_model(
         "out_hidden_size": width,
         "spatial_merge_size": 2, "temporal_patch_size": 2,
     }  # fmt: skip
-    named = {
+    named: dict[str, Any] = {
         "image_token_id": ids["<|image_pad|>"],
         "video_token_id": ids["<|video_pad|>"],
         "vision_start_token_id": ids["<|vision_start|>"],

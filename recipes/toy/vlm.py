@@ -41,7 +41,7 @@ class Size:
 
     train: int = 96
     test: int = 32
-    pretraining: int = 500
+    pretraining: int = 700
     sft: int = 20
     rl: int = 60
 
@@ -59,14 +59,14 @@ def pretrain(folder: Path, family: str, samples: list[Sample], steps: int) -> No
     optimizer = torch.optim.AdamW([p for n, p in model.named_parameters() if "lora_" not in n], lr=3e-3)
     rng = np.random.default_rng(0)
     for step in range(steps):
-        batch = [rounds[int(i)] for i in rng.choice(len(rounds), 16)]
+        batch = [rounds[int(i)] for i in rng.choice(len(rounds), 24)]
         optimizer.param_groups[0]["lr"] = 3e-3 * (1.0 - step / steps)
         loss = -policy.logprobs(batch, reference=False).policy.mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if (step + 1) % 50 == 0:
+        if (step + 1) % 100 == 0:
             print(f"pretraining: step {step + 1}, loss {float(loss.detach()):.3f} nats a token", flush=True)
     policy.model.unload().save_pretrained(folder)
     (folder / "taught").touch()

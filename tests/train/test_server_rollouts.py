@@ -58,9 +58,8 @@ class Player:
     def complete(self, body: dict[str, Any]) -> dict[str, Any]:
         images, messages = [], []
         for turn in body["messages"]:
-            content = (
-                [{"type": "text", "text": turn["content"]}] if isinstance(turn["content"], str) else turn["content"]
-            )
+            content: Any = turn["content"]
+            content = [{"type": "text", "text": content}] if isinstance(content, str) else content
             for part in content:
                 if part["type"] == "image_url":
                     images.append(Image.open(io.BytesIO(base64.b64decode(part["image_url"]["url"].partition(",")[2]))))
@@ -75,13 +74,13 @@ class Player:
                 **inputs, max_new_tokens=body["max_tokens"], do_sample=False, logits_processor=[streams]
             )
         ids = output[0, inputs["input_ids"].shape[1] :].tolist()
-        content = [
+        listed = [
             {"token": f"token_id:{i}", "logprob": float(p[0])} for i, p in zip(ids, streams.logprobs, strict=True)
         ]
         ended = ids[-1] in self.policy.inputs.ends
         choice = {
             "message": {"role": "assistant", "content": "?"}, "finish_reason": "stop" if ended else "length",
-            "token_ids": ids, "logprobs": {"content": content},
+            "token_ids": ids, "logprobs": {"content": listed},
         }  # fmt: skip
         return {"choices": [choice], "prompt_token_ids": inputs["input_ids"][0].tolist()}
 

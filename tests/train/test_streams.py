@@ -41,8 +41,8 @@ def test_suppressed_tokens_never_come_and_the_rest_is_scaled_up() -> None:
 
 
 def test_temperature_zero_takes_the_most_probable_token_that_is_allowed() -> None:
-    assert drawn([0, 1], 3, temperature=0.0).unique().tolist() == [0]
-    assert drawn([0], 3, (0,), temperature=0.0).unique().tolist() == [1]
+    assert set(drawn([0, 1], 3, temperature=0.0).ravel().tolist()) == {0}
+    assert set(drawn([0], 3, (0,), temperature=0.0).ravel().tolist()) == {1}
 
 
 def test_a_nucleus_holds_the_fewest_tokens_that_reach_its_probability() -> None:

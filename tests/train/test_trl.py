@@ -67,7 +67,7 @@ def rollouts_of(policy: LoraPolicy) -> list[Rollout]:
     return rollouts
 
 
-def test_loss_and_gradients_are_those_of_our_loop(base: Path, tmp_path: Path) -> None:
+def test_loss_and_gradients_are_those_of_our_loop(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = policy_of(base), policy_of(base)
     rollouts = rollouts_of(ours)
     penalties: list[Tensor] = []
@@ -86,7 +86,7 @@ def test_loss_and_gradients_are_those_of_our_loop(base: Path, tmp_path: Path) ->
 
     arguments = trl_config(RL, tmp_path, per_device_train_batch_size=4, use_cpu=True)
     trainer = TrlTrainer(theirs, _samples(tmp_path), RL, arguments)
-    trainer._generate_and_score_completions = lambda _: trainer.batch_of(rollouts)
+    monkeypatch.setattr(trainer, "_generate_and_score_completions", lambda _: trainer.batch_of(rollouts))
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = 1
     inputs = trainer._prepare_inputs([])  # TRL splits, shuffles and joins the pictures here
@@ -104,11 +104,13 @@ def test_loss_and_gradients_are_those_of_our_loop(base: Path, tmp_path: Path) ->
 def test_picture_tokens_stay_beside_their_pictures(base: Path) -> None:
     """TRL up to 1.4.0 padded token types on the other side than tokens, so short rows lost their pictures silently."""
     policy = policy_of(base)
+    token = policy.inputs.image_token
+    assert token is not None
     batch = rows_of(policy, rollouts_of(policy), RL)
     ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
-    assert torch.equal(ids == policy.inputs.image_token, batch["mm_token_type_ids"] == 1)
+    assert torch.equal(ids == token, batch["mm_token_type_ids"] == 1)
     features = batch["image_grid_thw"].prod(dim=1) // 4
-    rows = (ids == policy.inputs.image_token).sum(dim=1).tolist()
+    rows = (ids == token).sum(dim=1).tolist()
     assert [int(one.sum()) for one in features.split(batch["num_images"])] == rows
     assert (batch["prompt_mask"][:, -1] == 1).all() and (batch["completion_mask"][:, 0] == 1).all()
     assert int(batch["tool_mask"].sum()) == sum(

@@ -91,8 +91,8 @@ def read_config(
     """
     source = "the command line" if file is None else str(file)
     try:
-        values = {} if file is None else tomllib.loads(file.read_text(encoding="utf8"))
-        values |= given or {}
+        values: dict[str, Any] = {} if file is None else tomllib.loads(file.read_text(encoding="utf8"))
+        values.update(given or {})
         for line in settings:
             _replace(values, tomllib.loads(line))
         return _build(kind, values)

@@ -13,7 +13,7 @@ from snellen.image import Picture, load
 from snellen.protocol import DEFAULT_QUESTION, SnellenProtocol
 from snellen.region import Region
 
-KEPT_MEGAPIXELS = 50.0
+KEPT_MEGAPIXELS = 100.0
 """Pictures that are kept for the next round that shows them."""
 
 

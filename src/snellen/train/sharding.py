@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from accelerate import PartialState
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class Shards:
@@ -55,10 +55,10 @@ def whole(value: Any) -> Any:
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
-def spread(value: Tensor, like: nn.Parameter | Tensor) -> Tensor:
+def spread(value: Tensor, like: Tensor) -> Tensor:
     """Return a whole tensor sharded as `like` is."""
-    if not hasattr(like, "device_mesh") or value.dim() == 0:
-        return value
-    from torch.distributed.tensor import distribute_tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor
 
+    if not isinstance(like, DTensor) or value.dim() == 0:
+        return value
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
