@@ -108,9 +108,8 @@ def teach(backend: HfBackend, steps: int) -> None:
 
 
 def _tokenizer() -> Any:
-    known = "".join(part for rating in (3.47, 2.18) for part in replies(rating))
-    prompts = "".join(turn.text for turn in conversations(0, "")[1])
-    pieces = dict.fromkeys(re.findall(PIECE, "0123456789" + known + prompts))
+    texts = ["0123456789", *replies(3.47), *(turn.text for turn in conversations(0, "")[1])]
+    pieces = dict.fromkeys(piece for text in texts for piece in re.findall(PIECE, text))
     vocabulary = {piece: index for index, piece in enumerate(["<unk>", "<pad>", "<end>", "<image>", *pieces])}
     fast = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     fast.pre_tokenizer = pre_tokenizers.Split(Regex(PIECE), "isolated")

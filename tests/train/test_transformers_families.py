@@ -24,7 +24,7 @@ from snellen.protocol import LevelsProtocol, SnellenProtocol  # noqa: E402
 from snellen.region import Region  # noqa: E402
 
 NOISE = 1e-4
-"""Largest difference of a log-probability between a batch and one by one, float32; measured: 3e-6."""
+"""Largest difference of a log-probability between a batch and one by one, float32."""
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,8 @@ class HfBackend(Backend):
     def _batch(self, conversations: Sequence[Conversation], prefix: str) -> dict[str, Tensor]:
         """Return the inputs of a batch, where and as the model wants them."""
         encoded = self.inputs.batch(conversations, prefix)
+        if "token_type_ids" not in inspect.signature(self.model.forward).parameters:
+            encoded.pop("token_type_ids", None)  # tokenizers of transformers 4 may make them for any model
         return {
             name: value.to(self.model.device, self.model.dtype if value.is_floating_point() else None)
             for name, value in encoded.items()

@@ -16,8 +16,8 @@ from snellen.backends.rating_tokens import Branch
 BRANCH_BYTES = 2**31
 """Memory for copies of the cache: the branches of one pass at most."""
 TOLERANCE = 0.05
-"""Largest difference between a probability read from the cache and the one that generation saw. bfloat16 differs by
-0.01 or so; more means that the cache of this model cannot be continued."""
+"""Largest difference between a probability read from the cache and the one that generation saw. Rounding
+stays below it; more means that the cache of this model cannot be continued."""
 
 
 @dataclass(frozen=True, eq=False)
