@@ -93,13 +93,17 @@ class Report:
         return '<section class="failures"><h2>Not scored</h2><ul>\n' + "".join(self._failures) + "</ul></section>\n"
 
 
-def page(title: str, body: str, style: str = "") -> str:
-    """Return a page with the HTML `body`, the styles and the script of reports, and more CSS in `style`."""
+def page(title: str, body: str, style: str = "", media: str = "") -> str:
+    """Return a page with the HTML `body`, the styles and the script of reports, and more CSS in `style`.
+
+    media: a further directive of the page's content security policy, where it plays a video.
+    """
     common, script = (
         (resources.files("snellen") / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
     )
     tones = "".join(f"--s{severity}:{color};" for severity, color in enumerate(SEVERITY_COLORS, start=1))
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    policy += f"; {media}" if media else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'

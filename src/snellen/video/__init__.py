@@ -1,0 +1,1 @@
+"""Video: decoding, motion between frames, temporal faults, sampling and pooling of scores. Needs the extra `video`."""

@@ -1,0 +1,23 @@
+"use strict";
+// A click on a dot, a span or a time moves the player there; the red line follows the player.
+{
+  const video = document.getElementById("video");
+  const now = document.getElementById("now");
+  if (video) {
+    for (const part of document.querySelectorAll("[data-time]")) {
+      part.addEventListener("click", () => {
+        video.currentTime = Number(part.dataset.time);
+        video.scrollIntoView({ block: "nearest" });
+      });
+    }
+    const follow = () => {
+      const { left, right, seconds } = now.dataset;
+      const share = Math.min(1, video.currentTime / Number(seconds));
+      now.setAttribute("transform", `translate(${share * (Number(right) - Number(left))} 0)`);
+    };
+    video.addEventListener("timeupdate", follow);
+    video.addEventListener("seeked", follow);
+  } else {
+    now.remove();
+  }
+}
