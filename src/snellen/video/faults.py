@@ -193,7 +193,8 @@ def irregular_steps(track: Track, still: NDArray[np.bool_]) -> list[IrregularSte
     unsteady = local_median(np.hypot(track.x - mx, track.y - my), track.time, moving)
     with np.errstate(invalid="ignore", divide="ignore"):
         along = (track.x * mx + track.y * my) / np.maximum(length * near, 1e-12)
-        jump = moving & (near > LEAST_MOTION) & (unsteady < UNSTEADY * near) & (length > JUMP * near) & (along > 0.8)
+        jump = moving & (near > LEAST_MOTION) & (length > JUMP * near) & (along > 0.8)
+        jump &= unsteady < UNSTEADY * near
         late = np.concatenate(([0.0], np.diff(track.time))) > JUMP * max(track.step, 1e-9)
         jump |= inner & late & (track.change > 1.5 * usual) & (usual > 2 * STILL)
         excess = np.where(near > LEAST_MOTION, length / near, track.change / usual)
