@@ -181,8 +181,8 @@ def irregular_steps(track: Track, still: NDArray[np.bool_]) -> list[IrregularSte
     """Return repeats and jumps among moving frames, by time.
 
     A repeat: the change is below 15 % of its neighbours', and they change by twice STILL or more. A jump: the motion is
-    JUMP times its neighbours', which is steady, and has their direction; or time and change both jump. A repeat with a jump behind it is
-    one step, of dropped frames: the frame that was lost was filled with the one before.
+    JUMP times its neighbours', which is steady, and has their direction; or time and change both jump. A repeat with a
+    jump behind it is one step, of dropped frames: the frame that was lost was filled with the one before.
     """
     inner = track.cut == 0
     usual = local_median(track.change, track.time, inner & ~still)
