@@ -12,8 +12,9 @@ pytest.importorskip("peft")
 from test_lora import OPTIONS, asked, picture
 from tiny_qwen import make_model
 
-from snellen.backend import BackendError, Sampling
+from snellen.backend import BackendError, Sampling, open_backend
 from snellen.cli import main
+from snellen.options import ModelOptions
 from snellen.train.lora import LoraPolicy
 from snellen.train.merge import merge
 
@@ -33,6 +34,14 @@ def test_a_merged_checkpoint_has_the_trained_policys_greedy_replies(tmp_path: Pa
     trained, before = policy.sample(asked_for, greedy), LoraPolicy(str(base), OPTIONS).sample(asked_for, greedy)
     merged = LoraPolicy(str(tmp_path / "merged"), OPTIONS).sample(asked_for, greedy)
     assert [one.token_ids for one in merged] == [one.token_ids for one in trained]
+    backend = open_backend(f"hf:{tmp_path / 'merged'}", options=ModelOptions(long_side=OPTIONS.long_side, device="cpu"))
+    shown = 0
+    for one, wanted in zip(backend.reply(asked_for, greedy), trained, strict=True):
+        ends = [i for i, token in enumerate(one.token_ids) if token in policy.suppressed]  # hf: may draw these
+        same = ends[0] if ends else len(one.token_ids)
+        assert one.token_ids[:same] == wanted.token_ids[:same]
+        shown += same
+    assert shown >= 8
     assert [one.token_ids for one in before] != [one.token_ids for one in trained]
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from snellen.backend import BackendError, Conversation, LogProbs, Policy, Reply, Round, Sampling
-from snellen.backends.picture_processor import open_processor
+from snellen.backends.transformers_inputs import open_processor
 from snellen.train import best_device
 from snellen.train.action_head import Places, action_numbers, output_layer
 from snellen.train.chat_inputs import ChatInputs, padded, vision_tokens
@@ -91,7 +91,7 @@ class LoraPolicy(Policy):
         self.device = best_device()
         self.name, self.version = Path(path).name, str(path)
         base = open_base(path, self.options.quantize, self.device)
-        processor = processor or opened_processor(path)
+        processor = processor or open_processor(path, local_files_only=True)
         ends = base.generation_config.eos_token_id
         ends = processor.tokenizer.eos_token_id if ends is None else ends
         tokens = tuple(ends) if isinstance(ends, (list, tuple)) else (ends,)
@@ -267,14 +267,6 @@ def open_base(path: str, quantize: str, device: torch.device) -> Any:
         return transformers.AutoModelForImageTextToText.from_pretrained(
             path, dtype="auto", local_files_only=True, **more
         )
-    except (OSError, ValueError, ImportError) as error:
-        raise BackendError(f"hf:{path} cannot be opened ({error}); give the folder of a checkpoint") from error
-
-
-def opened_processor(path: str) -> Any:
-    """Open the processor of a checkpoint. Raises BackendError."""
-    try:
-        return open_processor(path)
     except (OSError, ValueError, ImportError) as error:
         raise BackendError(f"hf:{path} cannot be opened ({error}); give the folder of a checkpoint") from error
 

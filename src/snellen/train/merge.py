@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from snellen.backend import BackendError
-from snellen.train.lora import module, open_base, opened_processor
+from snellen.backends.transformers_inputs import open_processor
+from snellen.train.lora import module, open_base
 
 
 def merge(adapter: Path, out: Path) -> None:
@@ -28,7 +29,7 @@ def merge(adapter: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
     if not Path(path).is_dir():
-        opened_processor(path).save_pretrained(out)
+        open_processor(path, local_files_only=True).save_pretrained(out)
         return
     for one in Path(path).iterdir():  # tokenizer and processor as they are, for servers too
         described = one.suffix in (".json", ".jinja", ".txt", ".model") and not one.name.endswith(".index.json")
