@@ -29,6 +29,7 @@ COMMANDS = {
     "assess": Command("snellen.apps.assess", "score pictures, and explain the score: issues, boxes, reasoning"),
     "score": Command("snellen.apps.folder", "score every picture in a folder, into a table"),
     "video": Command("snellen.apps.video", "assess a video: scores over time, temporal faults, worst moments", "video"),
+    "live": Command("snellen.apps.live", "score a stream as it comes; alarms where the score stays low", "video"),
     "features": Command("snellen.apps.features", "measure sharpness, noise, blockiness, exposure, colour, ..."),
     "evaluate": Command("snellen.evaluate.command", "measure a model on rated pictures; compare two runs", "evaluate"),
     "data": Command("snellen.data.command", "build training conversations from manifests; read some", "data"),

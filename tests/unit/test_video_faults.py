@@ -15,6 +15,7 @@ from snellen.video.faults import (
     TemporalFault,
     Track,
     cadence_faults,
+    departure,
     fault,
     find_faults,
     irregular_steps,
@@ -110,6 +111,12 @@ def test_swings_go_from_turning_point_to_turning_point() -> None:
     assert swings(np.array([0.0, 0.1, 0.0, 0.1]), 0.5) == []
 
 
+def test_a_level_stretch_is_no_part_of_the_swing_that_follows() -> None:
+    values = np.array([1.0, 1.0, 1.0, 0.6, 0.0, 0.0, 0.05])
+    assert departure(values, 0, 4) == 2
+    assert departure(values, 4, 0) == 4 and departure(values, 6, 0) == 4
+
+
 def test_a_moving_mean_reaches_evenly_to_both_sides() -> None:
     values = np.array([0.0, 3.0, 6.0, 0.0, 0.0])
     assert moving_mean(values, np.arange(5.0), 1.0) == pytest.approx([0, 3, 3, 2, 0])
@@ -201,6 +208,9 @@ def test_fast_swings_of_brightness_are_flicker_and_slow_ones_pumping() -> None:
     slow = [1.0 + 0.15 * np.sin(2 * np.pi * i / 30) for i in range(120)]
     (pumping,) = faults_of(lit(frames, slow))
     assert pumping.kind == "exposure pumping" and pumping.end - pumping.start > 3.0
+    late = [1.0] * 60 + [1.0 - 0.15 * np.sin(2 * np.pi * i / 20) for i in range(60)]
+    (pumping,) = faults_of(lit(frames, late))
+    assert pumping.start == pytest.approx(2.0, abs=0.2), "not from the start of the level part"
     assert faults_of(lit(frames, list(np.linspace(0.5, 1.0, 120)))) == [], "a fade is no fault"
 
 

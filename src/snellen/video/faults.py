@@ -266,9 +266,11 @@ def _shake(track: Track, still: NDArray[np.bool_], irregular: set[int]) -> list[
         strength = shake_strength(x, y, time)
         turns = _turns(x) + _turns(y)
         for a, b in runs(strength > LEAST_SHAKE):
-            seconds = time[b] - time[a]
-            if seconds >= 0.3 and turns[a : b + 1].sum() >= max(3.0, 3.0 * seconds):
-                found.append(fault("shake", time[a], time[b], 100 * float(np.median(strength[a : b + 1]))))
+            turned = a + np.flatnonzero(turns[a : b + 1])
+            seconds = time[turned[-1]] - time[turned[0]] if len(turned) else 0.0
+            if seconds >= 0.3 and turns[turned].sum() >= max(3.0, 3.0 * seconds):
+                level = 100 * float(np.median(strength[turned[0] : turned[-1] + 1]))
+                found.append(fault("shake", time[turned[0]], time[turned[-1]], level))
     return found
 
 
@@ -307,6 +309,16 @@ def swings(values: Series, least: float) -> list[tuple[int, int]]:
     return [(a, b) for a, b in zip(turning, turning[1:], strict=False) if abs(values[b] - values[a]) >= least]
 
 
+def departure(values: Series, turn: int, other: int) -> int:
+    """Return the last index, on the way from a turning point to the other, at which the series is still near the first.
+
+    Near: within a tenth of the swing. A level stretch before a swing is thus no part of it.
+    """
+    way = np.arange(turn, other, 1 if other > turn else -1)
+    near = np.abs(values[way] - values[turn]) <= 0.1 * abs(values[other] - values[turn])
+    return int(way[np.flatnonzero(near)[-1]])
+
+
 def _brightness(track: Track) -> list[TemporalFault]:
     """Return flicker and exposure pumping: swings of the brightness path, fast and slow."""
     path = np.cumsum(np.where(track.cut == 0, track.gain, 0.0))
@@ -326,7 +338,8 @@ def _swinging(kind: str, path: Series, track: Track, least: float, seconds: tupl
         if len(group) >= FEWEST_SWINGS:
             sizes = [abs(path[b] - path[a]) for a, b in group]
             value = 100 * (2 ** float(np.median(sizes)) - 1)
-            found.append(fault(kind, track.time[group[0][0]], track.time[group[-1][1]], value))
+            first, last = departure(path, *group[0]), departure(path, *group[-1][::-1])
+            found.append(fault(kind, track.time[first], track.time[last], value))
         group.clear()
 
     for a, b in swings(path, least):
