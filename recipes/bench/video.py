@@ -83,7 +83,7 @@ def psnr(path: Path, frames: list[Pixels]) -> float:
     errors = [
         float((((one.astype(np.float64) - two) @ weights) ** 2).mean()) for one, two in zip(frames, coded, strict=True)
     ]
-    return float(10 * np.log10(255**2 / max(np.mean(errors), 1e-9)))
+    return float(10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-9)))
 
 
 def ladders(clips: dict[str, list[Pixels]], folder: Path) -> list[dict[str, Any]]:

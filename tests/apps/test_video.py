@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,16 @@ def test_what_is_no_video_is_refused_with_a_remedy(
         assert main(["video", str(path), "--model", model]) == 1
         said = capsys.readouterr().err
         assert said.startswith(f"snellen: {path}: {problem}") and "; " in said and len(said.splitlines()) == 1
+
+
+def test_a_pipe_is_read_and_what_cannot_be_piped_says_so(tmp_path: Path, model: str) -> None:
+    command = [sys.executable, "-m", "snellen", "video", "-", "--model", model, "--frames", "2", "--moments", "0"]
+    clip = encode(tmp_path / "clip.mkv", pan(12))
+    done = subprocess.run([*command, "--json"], input=clip.read_bytes(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["frames"] == 12
+    refused = subprocess.run(command, input=b"no video", capture_output=True, check=False)
+    assert refused.returncode == 1 and b"standard input: " in refused.stderr and b"pipe Matroska" in refused.stderr
 
 
 def test_a_file_with_sound_only_holds_no_video(tmp_path: Path) -> None:

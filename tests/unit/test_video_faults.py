@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +40,7 @@ def faults_of(frames: Frames, times: list[float] | None = None, views: bool = Fa
     tracker = Tracker()
     for number, pixels in enumerate(frames):
         picture = load(pixels)
-        tracker.add(
-            Frame(times[number] if times else number / 30, small_gray(picture), lambda picture=picture: picture)
-        )  # type: ignore[misc]
+        tracker.add(Frame(times[number] if times else number / 30, small_gray(picture), partial(load, pixels)))
     return find_faults(tracker.track(), views=views)
 
 

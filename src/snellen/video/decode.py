@@ -21,6 +21,8 @@ from snellen.video.frame import Frame, small_size
 from snellen.video.motion import Gray
 
 REMEDY = "convert it with ffmpeg, or give a video that a player opens"
+PIPE_REMEDY = "pipe Matroska, MPEG-TS or an MP4 made with -movflags +faststart, or name the file"
+PIPE = "standard input"
 MISSING_SHARE, MISSING_SECONDS = 0.05, 0.5
 """A video that ends earlier than its header says, by more than both, is cut off."""
 _BT709, _BT601 = 1, 5
@@ -55,7 +57,7 @@ class Video:
     def __init__(
         self, source: str, *, max_megapixels: float = 100.0, format: str | None = None, timeout: float = 10.0
     ) -> None:
-        self.name = "standard input" if source == "-" else source
+        self.name = PIPE if source == "-" else source
         self._reading = Reading(self.name, "video", max_megapixels)
         self._container = self._open(source, format, timeout)
         stream = self._container.streams.best("video")
@@ -94,7 +96,7 @@ class Video:
             return av.open(file, format=format, timeout=timeout if isinstance(file, str) else None)
         except (FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            self._reading.refuse("unreadable", f"cannot be opened as a video ({reason})", REMEDY)
+            self._reading.refuse("unreadable", f"cannot be opened as a video ({reason})", self._remedy)
 
     def _check_file(self, path: Path) -> None:
         if path.is_dir():
@@ -105,6 +107,10 @@ class Video:
             self._reading.refuse("permission", "may not be read", "change its permissions")
         if path.is_file() and path.stat().st_size == 0:
             self._reading.refuse("empty", "is empty", "copy or download the file again")
+
+    @property
+    def _remedy(self) -> str:
+        return PIPE_REMEDY if self.name == PIPE else REMEDY
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -157,7 +163,7 @@ class Video:
             self.problems.append(f"the data ends at {end:.2f} of {length:.2f} s")
 
     def _refuse_empty(self) -> NoReturn:
-        self._reading.refuse("unreadable", "not one frame can be decoded", REMEDY)
+        self._reading.refuse("unreadable", "not one frame can be decoded", self._remedy)
 
     def _frame(self, frame: Any, time: float) -> Frame:
         turns = round(frame.rotation / 90) % 4
