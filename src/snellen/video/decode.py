@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-import av
 import numpy as np
-from av.error import FFmpegError
 from PIL import Image
 
 from snellen.colour import Coding, to_srgb
@@ -25,6 +23,8 @@ PIPE_REMEDY = "pipe Matroska, MPEG-TS or an MP4 made with -movflags +faststart, 
 PIPE = "standard input"
 MISSING_SHARE, MISSING_SECONDS = 0.05, 0.5
 """A video that ends earlier than its header says, by more than both, is cut off."""
+MICROSECONDS = 1_000_000
+"""Unit of a container's duration, 1/s."""
 _BT709, _BT601 = 1, 5
 """Matrices in the numbering of FFmpeg's software scaler."""
 _HD_HEIGHT = 720
@@ -74,7 +74,7 @@ class Video:
             raise
         length = stream.duration * stream.time_base if stream.duration and stream.time_base else None
         if length is None and self._container.duration:
-            length = self._container.duration / av.time_base
+            length = self._container.duration / MICROSECONDS
         rate = stream.average_rate or stream.guessed_rate or 25
         self.info = VideoInfo(
             self.name,
@@ -87,6 +87,9 @@ class Video:
         self.problems: list[str] = []
 
     def _open(self, source: str, format: str | None, timeout: float) -> Any:
+        import av  # here, since --help and folders of views do without
+        from av.error import FFmpegError
+
         file: str | IO[bytes] = source
         if source == "-":
             file = sys.stdin.buffer
@@ -125,6 +128,8 @@ class Video:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames. Data that cannot be decoded is passed over and counted in `problems`."""
+        from av.error import FFmpegError
+
         step = 1.0 / self.info.rate
         first, last, damaged, count = None, -step, 0, 0
         packets = iter(self._container.demux(self._stream))
