@@ -1,0 +1,189 @@
+"""Proof of `snellen restore` on photographs with made faults: what the reference says of what judge and check accept.
+
+    python recipes/bench/restoration.py FOLDER --out restoration.jsonl
+    python recipes/bench/restoration.py --summary restoration.jsonl
+
+FOLDER holds clean photographs. Twelve faults, three photographs each: two with the fault everywhere, one with it in a
+box; then four photographs as they are. Compared with all tools in a row, each tool alone on every picture, and an
+oracle that knows kind and box and chooses the tool and setting by the reference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from skimage.metrics import structural_similarity
+
+from snellen import Assessor, Picture, Region, load
+from snellen.data.distort import DISTORTIONS, distort
+from snellen.region import FULL
+from snellen.restoration.loop import restore
+from snellen.restoration.tool import Pixels, Tool, repair
+from snellen.restoration.toolbox import TOOLS, tools_for
+
+FAULTS = (
+    ("white_noise", 4), ("impulse_noise", 3), ("multiplicative_noise", 4), ("gaussian_blur", 3), ("lens_blur", 3),
+    ("motion_blur", 3), ("jpeg", 4), ("webp", 4), ("darken", 4), ("low_light", 3), ("brighten", 3), ("contrast", 5),
+)  # fmt: skip
+BOX = Region(0.2, 0.2, 0.7, 0.75)
+CLEAN = 4
+
+
+def mse(one: Pixels, other: Pixels, region: Region = FULL) -> float:
+    """Mean squared difference inside a region, in squared 8-bit levels."""
+    left, top, right, bottom = region.to_pixels(one.shape[1], one.shape[0])
+    difference = one[top:bottom, left:right].astype(np.float64) - other[top:bottom, left:right]
+    return float((difference**2).mean())
+
+
+def gain(before: Pixels, after: Pixels, original: Pixels, region: Region = FULL) -> float:
+    """Gain in PSNR inside a region, dB; infinities are avoided by a floor of 0.1 squared levels."""
+    return float(10 * np.log10(max(0.1, mse(before, original, region)) / max(0.1, mse(after, original, region))))
+
+
+def ssim(one: Pixels, other: Pixels) -> float:
+    """Structural similarity of RGB pictures."""
+    return float(structural_similarity(one, other, channel_axis=2))
+
+
+def apply_all(pixels: Pixels) -> Pixels:
+    """All tools in a row on the whole picture, each with its first setting."""
+    for tool in TOOLS:
+        pixels = repair(pixels, FULL, tool, tool.settings[0])
+    return pixels
+
+
+def oracle(pixels: Pixels, original: Pixels, kind: str, box: Region) -> Pixels:
+    """The tool and setting for the true kind in the true box that the reference likes best, or no change."""
+    made = [repair(pixels, box, tool, setting) for tool in tools_for(kind) for setting in tool.settings]
+    return min([pixels, *made], key=lambda result: mse(result, original))
+
+
+def measure(path: Path, fault: tuple[str, int] | None, box: Region, assessor: Assessor) -> dict[str, Any]:
+    """Run the loop and the comparisons on one picture."""
+    original = load(path).pixels
+    row: dict[str, Any] = {"picture": path.name, "fault": fault, "box": box.to_list()}
+    pixels = original
+    if fault is not None:
+        pixels = distort(original, *fault, np.random.default_rng(0), None if box == FULL else box)
+    result = restore(Picture(pixels, path.name), assessor)
+    last = result.last.score
+    assert result.first.score is not None and last is not None
+    row |= {"judge": last - result.first.score, "steps": steps(pixels, original, result.attempts)}
+    row["issues"] = [(issue.kind, issue.severity, issue.region.to_list()) for issue in result.first.issues]
+    row["mse_change"] = mse(result.picture.pixels, original)
+    if fault is None:
+        return row
+    kind = DISTORTIONS[fault[0]].kind_at(fault[1])
+    assert kind is not None
+    methods: dict[str, Callable[[], Pixels]] = {
+        "loop": lambda: result.picture.pixels,
+        "blind": lambda: apply_all(pixels),
+        "oracle": lambda: oracle(pixels, original, kind, box),
+        **{name(tool, n): one(pixels, tool, n) for tool in TOOLS for n in range(len(tool.settings))},
+    }
+    for method, make in methods.items():
+        after = make()
+        row[method] = {
+            "psnr": gain(pixels, after, original),
+            "inside": gain(pixels, after, original, box),
+            "ssim": ssim(after, original) - ssim(pixels, original),
+        }
+    row["to_reference"] = ssim(pixels, original)
+    row["to_restored"] = ssim(pixels, result.picture.pixels)
+    return row
+
+
+def name(tool: Tool, setting: int) -> str:
+    """Name of a tool with one of its settings."""
+    return f"{tool.name} {setting}"
+
+
+def one(pixels: Pixels, tool: Tool, setting: int) -> Callable[[], Pixels]:
+    """A tool with one setting on the whole picture."""
+    return lambda: repair(pixels, FULL, tool, tool.settings[setting])
+
+
+def steps(pixels: Pixels, original: Pixels, attempts: Any) -> list[dict[str, Any]]:
+    """Each attempt with the reference's opinion of it: gain in PSNR inside its box, dB."""
+    rows = []
+    for attempt in attempts:
+        left, top, right, bottom = attempt.issue.region.to_pixels(pixels.shape[1], pixels.shape[0])
+        truth = original[top:bottom, left:right]
+        known = attempt.to_dict()
+        known.pop("prompts")
+        known["gain"] = None if attempt.after is None else gain(attempt.before, attempt.after, truth)
+        rows.append(known)
+    return rows
+
+
+def plan(paths: list[Path]) -> list[tuple[Path, tuple[str, int] | None, Region]]:
+    """Pictures with their fault and box: for each fault two whole, one in a box; then clean ones."""
+    chosen = iter(paths[:: max(1, len(paths) // (3 * len(FAULTS) + CLEAN))])
+    faulty = [(next(chosen), fault, box) for fault in FAULTS for box in (FULL, FULL, BOX)]
+    return faulty + [(next(chosen), None, FULL) for _ in range(CLEAN)]
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """Return the numbers as text."""
+    faulty = [row for row in rows if row["fault"]]
+    kept = [step for row in faulty for step in row["steps"] if step["accepted"]]
+    passed = [step for row in faulty for step in row["steps"] if step["check"] and step["check"]["passed"]]
+    tried = [step for row in faulty for step in row["steps"] if step["gain"] is not None]
+    lines = [
+        f"{len(faulty)} faulty pictures, {len(rows) - len(faulty)} clean",
+        f"with an accepted step: {_share([any(s['accepted'] for s in row['steps']) for row in faulty])}",
+        f"clean with an accepted step: {_share([any(s['accepted'] for s in r['steps']) for r in rows if not r['fault']])}",
+    ]
+    for title, group in (("tried", tried), ("passed the check", passed), ("kept by both", kept)):
+        gains = [step["gain"] for step in group]
+        if gains:
+            worse = _share([value < 0 for value in gains])
+            lines.append(
+                f"candidates {title}: {len(gains)}, worse by the reference {worse}, mean {np.mean(gains):+.2f} dB"
+            )
+    names = [key for key, value in faulty[0].items() if isinstance(value, dict) and "psnr" in value]
+    singles = [name for name in names if name not in ("loop", "blind", "oracle")]
+    best = max(singles, key=lambda name: float(np.mean([row[name]["psnr"] for row in faulty])))
+    for title in ("loop", "blind", "oracle", best):
+        means = [float(np.mean([row[title][key] for row in faulty])) for key in ("psnr", "inside", "ssim")]
+        lines.append(f"{title}: PSNR {means[0]:+.2f} dB, inside the box {means[1]:+.2f} dB, SSIM {means[2]:+.4f}")
+    lines.append(f"judge's gain: {np.mean([row['judge'] for row in faulty]):+.3f} MOS")
+    for fault, _ in FAULTS:
+        group = [row for row in faulty if row["fault"][0] == fault]
+        if group:
+            numbers = " ".join(f"{row['loop']['inside']:+.2f}({row['oracle']['inside']:+.2f})" for row in group)
+            lines.append(f"  {fault}: loop (oracle) inside, dB: {numbers}")
+    return "\n".join(lines)
+
+
+def _share(flags: list[bool]) -> str:
+    return f"{sum(flags)} of {len(flags)}"
+
+
+def main() -> None:
+    """Run the proof, or summarise a run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", help="clean photographs")
+    parser.add_argument("--out", type=Path, default=Path("restoration.jsonl"))
+    parser.add_argument("--model", default="snellen-1")
+    parser.add_argument("--summary", type=Path, help="only summarise this file")
+    args = parser.parse_args()
+    if args.summary is None:
+        if args.folder is None:
+            parser.error("name a folder of clean photographs, or --summary FILE")
+        assessor = Assessor(args.model)
+        with args.out.open("w", encoding="utf-8") as file:
+            for path, fault, box in plan(sorted(args.folder.glob("*.png"))):
+                print(json.dumps(measure(path, fault, box, assessor)), file=file, flush=True)
+    rows = [json.loads(line) for line in (args.summary or args.out).read_text(encoding="utf-8").splitlines()]
+    print(summary(rows))
+
+
+if __name__ == "__main__":
+    main()

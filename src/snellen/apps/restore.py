@@ -1,0 +1,116 @@
+"""`snellen restore`: repair a picture, issue by issue, under the guidance of the judge."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from snellen.assessor import Assessor
+from snellen.image import load
+from snellen.options import add_vlm_options, assessor_options
+from snellen.output import replacing, writing
+from snellen.report import write_page
+from snellen.usage import (
+    OK,
+    MissingExtra,
+    UsageError,
+    add_allow_damaged,
+    add_max_megapixels,
+    add_max_rounds,
+    add_model_options,
+    add_quiet,
+    check_writable,
+    positive,
+    visible,
+)
+
+FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WebP", ".bmp": "BMP"}
+"""Formats of the output, all lossless: pixels outside the boxes stay as they were."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `snellen restore`."""
+    parser.add_argument("path", metavar="PICTURE", type=Path, help="a picture; it is never changed")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="the result (default: PICTURE_restored.png)")
+    parser.add_argument("--report", metavar="FILE", type=Path, help="also write a page with every step")
+    parser.add_argument("--json", action="store_true", help="print one JSON object with every step")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files, but never the picture")
+    parser.add_argument("--max-steps", metavar="N", type=positive, default=4, help="repairs at most (default: 4)")
+    parser.add_argument("--server", metavar="URL", help="also try a text-guided restorer behind this address")
+    add_model_options(parser)
+    add_max_rounds(parser)
+    add_max_megapixels(parser)
+    add_allow_damaged(parser)
+    add_quiet(parser)
+    add_vlm_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Restore, write and print; return the exit code."""
+    out = args.out or args.path.with_name(f"{args.path.stem}_restored.png")
+    _check_outputs(args, out)
+    if args.score_only:
+        raise UsageError("restore acts on issues, which --score-only does not list; leave it out")
+    from snellen.restoration import page
+    from snellen.restoration.loop import restore
+    from snellen.restoration.toolbox import TOOLS
+
+    tools = TOOLS
+    if args.server:
+        try:
+            from snellen.restoration.server import server_tool
+        except ModuleNotFoundError as error:
+            raise MissingExtra(f"--server needs {error.name}", "restore") from error
+        tools = (*TOOLS, server_tool(args.server))
+    picture = load(args.path, max_megapixels=args.max_megapixels, allow_damaged=args.allow_damaged)
+    try:
+        assessor = Assessor(
+            args.model,
+            args.protocol,
+            args.max_rounds,
+            args.batch_size,
+            max_megapixels=args.max_megapixels,
+            allow_damaged=args.allow_damaged,
+            **assessor_options(args),
+        )
+        restoration = restore(picture, assessor, tools, args.max_steps)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    with writing(out), replacing(out) as unfinished:
+        pixels = np.ascontiguousarray(restoration.picture.pixels)
+        Image.fromarray(pixels).save(unfinished, FORMATS[out.suffix.lower()], **_lossless(out))
+    if args.report:
+        write_page(page.html(restoration), args.report)
+    if args.json:
+        print(json.dumps({**restoration.to_dict(), "output": str(out)}))
+    elif not args.quiet:
+        for attempt in restoration.attempts:
+            mark = "kept    " if attempt.accepted else "not kept"
+            print(visible(f"{mark} {attempt.issue.kind}, {attempt.tool}: {attempt.reason}"))
+        print(f"score {restoration.first.score:.2f} before, {restoration.last.score:.2f} after; {restoration.stopped}")
+    if not args.quiet:
+        print(f"written: {visible(str(out))}", file=sys.stderr)
+    return OK
+
+
+def _lossless(out: Path) -> dict[str, bool]:
+    return {"lossless": True} if FORMATS[out.suffix.lower()] == "WebP" else {}
+
+
+def _check_outputs(args: argparse.Namespace, out: Path) -> None:
+    if out.suffix.lower() not in FORMATS:
+        raise UsageError(f"{out} is not of a lossless format; name a file that ends in {', '.join(FORMATS)}")
+    for path in (out, *([args.report] if args.report else [])):
+        check_writable(path)
+        if path.exists():
+            if args.path.exists() and path.samefile(args.path):
+                raise UsageError(f"{path} is the picture itself, which is never replaced; name another file")
+            if not args.overwrite:
+                raise UsageError(f"{path} exists; name another file, or add --overwrite")
+    if args.report and args.report.absolute() == out.absolute():
+        raise UsageError(f"{out} is named twice; give the report another name")

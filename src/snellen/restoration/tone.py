@@ -1,0 +1,36 @@
+"""Tools that change tones and colours: exposure, contrast, white balance."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from snellen.restoration.tool import Job, Pixels, luma, to_pixels
+
+
+def exposure(job: Job, target: float, share: float) -> Pixels:
+    """Gamma curve that carries the mean luma towards `target` (0..1), by `share` of the way in the exponent."""
+    values = job.pixels / 255.0
+    mean = float(np.clip(luma(job.pixels).mean() / 255, 0.02, 0.98))
+    gamma = float(np.clip(np.log(target) / np.log(mean), 0.3, 3.0)) ** share
+    return to_pixels(255 * values**gamma)
+
+
+def stretch(job: Job, tail: float, share: float) -> Pixels:
+    """Linear stretch that carries the percentiles `tail` and 100 - `tail` of luma to 2 % and 98 % of the scale, by
+    `share` of the way."""
+    light = luma(job.pixels)
+    low, high = np.percentile(light, (tail, 100 - tail))
+    if high - low < 8:
+        return job.pixels.copy()
+    values = job.pixels.astype(np.float64)
+    full = 5 + (values - low) * (245 / (high - low))
+    return to_pixels(values + share * (full - values))
+
+
+def white_balance(job: Job, norm: float, share: float) -> Pixels:
+    """Shades of grey (G. Finlayson, E. Trezzi, CIC 2004): one gain a channel equals the Minkowski means of order
+    `norm`; `share` of the gains, in logarithms, is applied."""
+    values = np.maximum(job.pixels / 255.0, 1e-4)
+    means = (values**norm).mean(axis=(0, 1)) ** (1 / norm)
+    gains = (means.mean() / means) ** share
+    return to_pixels(255 * values * gains)

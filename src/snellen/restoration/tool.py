@@ -1,0 +1,126 @@
+"""The one shape of a restoration tool, and how a tool is applied to a region."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snellen.region import FULL, Region
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+Change = Literal["noise", "blur", "halo", "blocks", "tone", "range", "colour", "free"]
+"""The fault that a tool claims to remove; `check.check_change` tests that claim. free: any."""
+
+FEATHER = 0.15
+"""Share of a region's shorter side over which a repair fades in."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What a tool is given.
+
+    Attributes:
+        pixels: (h, w, 3) uint8, the region with some surroundings.
+        mask: (h, w) float, 0..1: how far each pixel of the result will count.
+        positive: prompt of what to work towards (the Directions of the reply), may be empty.
+        negative: prompt of what to avoid (the Issues of the reply), may be empty.
+    """
+
+    pixels: Pixels
+    mask: Floats
+    positive: str = ""
+    negative: str = ""
+
+
+class Apply(typing.Protocol):
+    """A function from a job and one number for each parameter to pixels of the same shape."""
+
+    def __call__(self, job: Job, **parameters: float) -> Pixels:
+        """Return the repaired pixels."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool.
+
+    Attributes:
+        name: name in reports.
+        kinds: kinds of issue that it is tried on, of `vocabulary.KINDS`.
+        apply: the repair.
+        change: fault that it removes, for the independent check.
+        settings: values of its parameters; each is one candidate.
+        context: native px around the region that the result depends on.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    apply: Apply
+    change: Change
+    settings: tuple[Mapping[str, float], ...] = field(default=({},))
+    context: int = 16
+
+
+class ToolError(Exception):
+    """A tool that cannot do its work. The text names the tool, the problem and the remedy."""
+
+
+def repair(
+    pixels: Pixels, region: Region, tool: Tool, setting: Mapping[str, float], positive: str = "", negative: str = ""
+) -> Pixels:
+    """Return a copy of `pixels`, (H, W, 3) uint8, repaired in a region; every pixel outside it is the same.
+
+    The repair fades in over `FEATHER` inside the region, except at the border of the picture.
+
+    Raises:
+        ToolError: the tool failed, or gave other than (h, w, 3) uint8 pixels.
+    """
+    height, width, _ = pixels.shape
+    left, top, right, bottom = region.to_pixels(width, height)
+    first, upper = max(0, left - tool.context), max(0, top - tool.context)
+    last, lower = min(width, right + tool.context), min(height, bottom + tool.context)
+    inside = (slice(top - upper, bottom - upper), slice(left - first, right - first))
+    mask = np.zeros((lower - upper, last - first))
+    mask[inside] = _ramp(region, width, height)
+    cut = np.ascontiguousarray(pixels[upper:lower, first:last])
+    changed = tool.apply(Job(cut, mask, positive, negative), **setting)
+    if changed.shape != cut.shape or changed.dtype != np.uint8:
+        raise ToolError(
+            f"{tool.name} gave {changed.shape} {changed.dtype} for {cut.shape} uint8; a tool must keep size and type"
+        )
+    out: Pixels = pixels.copy()
+    blended = cut + mask[..., None] * (changed.astype(np.float64) - cut)
+    out[top:bottom, left:right] = np.rint(blended[inside])
+    return out
+
+
+def _ramp(region: Region, width: int, height: int) -> Floats:
+    """Return the weights of a region's pixels, (h, w): a smooth rise from its borders that lie inside the picture."""
+    left, top, right, bottom = region.to_pixels(width, height)
+    if region == FULL:
+        return np.ones((bottom - top, right - left))
+    ramp = max(1.0, FEATHER * min(bottom - top, right - left))
+
+    def profile(low: int, high: int, size: int) -> Floats:
+        at = np.arange(high - low) + 0.5
+        rise = np.ones(high - low) if low == 0 else np.clip(at / ramp, 0, 1)
+        fall = np.ones(high - low) if high == size else np.clip(at[::-1] / ramp, 0, 1)
+        share = np.minimum(rise, fall)
+        return np.asarray(share * share * (3 - 2 * share))
+
+    return np.multiply.outer(profile(top, bottom, height), profile(left, right, width))
+
+
+def to_pixels(values: NDArray[np.floating[typing.Any]]) -> Pixels:
+    """Return values on the 0..255 scale as uint8, rounded and clipped."""
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+
+
+def luma(pixels: Pixels) -> Floats:
+    """Return BT.601 luma, (h, w), 0..255."""
+    return np.asarray(pixels @ np.array([0.299, 0.587, 0.114]))
