@@ -132,6 +132,7 @@ def test_commands_that_need_no_extra_work(environment: dict[str, str], folder: P
         ("score photos --out scores.parquet --model scripted:replies.jsonl", "parquet"),
         ("assess photos/0.png --model hf:somewhere", "hf"),
         ("evaluate --data manifest.jsonl --out run --model scripted:replies.jsonl", "evaluate"),
+        ("restore photos/0.png --model scripted:replies.jsonl", "restore"),
         ("train sft --config config.toml", "train"),
         ("train rl --config config.toml", "train"),
     ],

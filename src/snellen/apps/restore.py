@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -28,6 +30,9 @@ from snellen.usage import (
     positive,
     visible,
 )
+
+if TYPE_CHECKING:
+    from snellen.restoration.tool import Tool
 
 FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WebP", ".bmp": "BMP"}
 """Formats of the output, all lossless: pixels outside the boxes stay as they were."""
@@ -60,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from snellen.restoration.loop import restore
     from snellen.restoration.toolbox import TOOLS
 
-    tools = TOOLS
+    tools: Sequence[Tool] = TOOLS
     if args.server:
         try:
             from snellen.restoration.server import server_tool

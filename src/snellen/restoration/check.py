@@ -28,6 +28,10 @@ STRUCTURE = 0.5
 STEEP, NATURAL, FLAT = 2.55, 1.9, 1.75
 """Exponents of the spectrum's power, 1 / f^exponent: blurred pictures have more than STEEP, a deblurred one keeps
 NATURAL, over-sharpened ones have less than FLAT. Natural pictures have about 2 (D. Field, JOSA A 1987)."""
+CUT_OFF = 4.7
+"""Least exponent of the highest frequencies in blurred pictures: a soft scene falls as before, a blur cuts off."""
+MIDDLE, HIGHEST = ((0.05, 0.08), (0.15, 0.25)), ((0.15, 0.25), (0.35, 0.5))
+"""Pairs of frequency bands, in cycles a px, between which an exponent is measured."""
 BLOCKY = 6.0
 """Height of the harmonics of the 8 px grid over the median of the spectrum of steps, in coded pictures."""
 ENTROPY_RISE, ENTROPY_LOSS, NARROW = 0.04, 0.1, 3.1
@@ -86,8 +90,8 @@ def _deviations(values: Floats) -> Floats:
     return np.asarray(blocks.std(axis=(1, 3)).ravel())
 
 
-def spectrum_exponent(light: Floats) -> float:
-    """Return x where the power spectrum falls as 1 / f^x from 0.05..0.08 to 0.15..0.25 cycles a px.
+def spectrum_exponent(light: Floats, bands: tuple[tuple[float, float], tuple[float, float]] = MIDDLE) -> float:
+    """Return x where the power spectrum falls as 1 / f^x from the first band of frequencies to the second.
 
     Measured on the middle, at most MOST_SIDE px a side, under a Hann window.
     """
@@ -97,9 +101,8 @@ def spectrum_exponent(light: Floats) -> float:
     window = np.multiply.outer(np.hanning(height), np.hanning(width))
     power = np.abs(np.fft.rfft2((cut - cut.mean()) * window)) ** 2
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
-    low = power[(frequency >= 0.05) & (frequency < 0.08)].mean()
-    high = power[(frequency >= 0.15) & (frequency < 0.25)].mean()
-    return float(np.log((low + 1e-9) / (high + 1e-9)) / np.log(0.2 / 0.065))
+    low, high = (power[(frequency >= start) & (frequency < end)].mean() for start, end in bands)
+    return float(np.log((low + 1e-9) / (high + 1e-9)) / np.log(sum(bands[1]) / sum(bands[0])))
 
 
 def grid_harmonics(light: Floats) -> float:
@@ -147,8 +150,9 @@ def _noise(before: Floats, after: Floats) -> Verdict:
 
 def _blur(before: Floats, after: Floats) -> Verdict:
     first, last = spectrum_exponent(before), spectrum_exponent(after)
-    numbers = {"spectrum exponent before": first, "spectrum exponent after": last}
-    if first < STEEP:
+    highest = spectrum_exponent(before, HIGHEST)
+    numbers = {"spectrum exponent before": first, "spectrum exponent after": last, "of the highest before": highest}
+    if first < STEEP or highest < CUT_OFF:
         return Verdict(False, "the spectrum is not that of a blurred picture", numbers)
     if last < NATURAL:
         return Verdict(False, "the spectrum is that of an over-sharpened picture", numbers)

@@ -18,7 +18,7 @@ from snellen.restoration.tool import Pixels, Tool, ToolError, repair
 from snellen.restoration.toolbox import TOOLS, tools_for
 from snellen.vocabulary import merged
 
-LEAST_GAIN = 0.05
+LEAST_GAIN = 0.15
 """Least gain of the judge's score, in MOS: of the picture for a global fault, of the region's crop for a local one."""
 TOLERANCE = 0.02
 """Most that the picture's score may fall when a region of it is repaired, in MOS."""

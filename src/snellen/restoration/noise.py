@@ -13,24 +13,31 @@ _FLATTEST = 30  # per cent of the blocks
 _BLOCK = 8
 
 
-def noise_deviation(channel: Floats) -> float:
+def noise_deviation(channel: Floats, mask: Floats | None = None) -> float:
     """Return the standard deviation of white noise in a channel, (h, w), in its unit.
 
     J. Immerkaer, "Fast Noise Variance Estimation" (1996): the mean absolute response of a difference of Laplacians,
-    times sqrt(pi / 2) / 6; here the mean over the flattest blocks, where texture counts least.
+    times sqrt(pi / 2) / 6; here the mean over the flattest blocks, where texture counts least. mask: (h, w), 0..1:
+    only blocks count whose mean of it is above 0.9, if there are any.
     """
-    response = np.abs(ndimage.convolve(channel, _LAPLACIANS, mode="reflect"))
-    rows, columns = (side // _BLOCK for side in channel.shape)
-    blocks = response[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK).mean(axis=(1, 3))
+    blocks = _block_means(np.abs(ndimage.convolve(channel, _LAPLACIANS, mode="reflect")))
+    if mask is not None and (inside := _block_means(mask) > 0.9).any():
+        blocks = blocks[inside]
     calm = blocks[blocks <= np.percentile(blocks, _FLATTEST)]
     return float(np.sqrt(np.pi / 2) / 6 * calm.mean())
+
+
+def _block_means(values: Floats) -> Floats:
+    rows, columns = (side // _BLOCK for side in values.shape)
+    cut = values[: rows * _BLOCK, : columns * _BLOCK]
+    return np.asarray(cut.reshape(rows, _BLOCK, columns, _BLOCK).mean(axis=(1, 3)))
 
 
 def nl_means(job: Job, strength: float) -> Pixels:
     """Non-local means (A. Buades, B. Coll, J.-M. Morel, CVPR 2005) over all channels. strength: filter width in units
     of the noise's standard deviation, which is estimated."""
     values = job.pixels / 255.0
-    deviation = float(np.mean([noise_deviation(values[..., channel]) for channel in range(3)]))
+    deviation = float(np.mean([noise_deviation(values[..., channel], job.mask) for channel in range(3)]))
     done = denoise_nl_means(
         values, patch_size=5, patch_distance=4, h=strength * deviation, sigma=deviation, fast_mode=True, channel_axis=2
     )

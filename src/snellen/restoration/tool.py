@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,11 +38,8 @@ class Job:
     negative: str = ""
 
 
-class Apply(typing.Protocol):
-    """A function from a job and one number for each parameter to pixels of the same shape."""
-
-    def __call__(self, job: Job, **parameters: float) -> Pixels:
-        """Return the repaired pixels."""
+Apply = Callable[..., Pixels]
+"""A function from a Job, and one number for each parameter by name, to pixels of the same shape."""
 
 
 @dataclass(frozen=True)
