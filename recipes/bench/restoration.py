@@ -4,8 +4,8 @@
     python recipes/bench/restoration.py --summary restoration.jsonl
 
 FOLDER holds clean photographs. Twelve faults, two photographs each: one with the fault everywhere, one with it in a
-box; then four photographs as they are. Compared with all tools in a row, each tool alone on every picture, and an oracle
-that knows kind and box and chooses the tool and setting by the reference.
+box; then four photographs as they are. Compared with all tools in a row, each tool alone on every picture, and an
+oracle that knows kind and box and chooses the tool and setting by the reference.
 """
 
 from __future__ import annotations
@@ -94,8 +94,6 @@ def measure(path: Path, fault: tuple[str, int] | None, box: Region, assessor: As
         row[method] = {"psnr": gain(pixels, after, original), "inside": gain(pixels, after, original, box)}
         if method in results:
             row[method]["ssim"] = ssim(after, original) - ssim(pixels, original)
-    row["to_reference"] = ssim(pixels, original)
-    row["to_restored"] = ssim(pixels, result.picture.pixels)
     return row
 
 

@@ -24,7 +24,7 @@ from snellen.reply import Issue, Rationale, render_reply
 from snellen.restoration import check, noise, page
 from snellen.restoration.loop import Restoration, restore
 from snellen.restoration.server import server_tool
-from snellen.restoration.tool import Job, Pixels, Tool, ToolError, repair
+from snellen.restoration.tool import Job, Pixels, Tool, ToolError, luma, repair
 from snellen.restoration.toolbox import TOOLS, tools_for
 from snellen.usage import UsageError
 from snellen.vocabulary import KINDS
@@ -141,7 +141,7 @@ def test_the_check_refuses_no_change_and_regions_too_small_to_measure() -> None:
 def test_blocks_are_found_where_a_picture_was_coded() -> None:
     texture = distort(photo(), "white_noise", 2, np.random.default_rng(0))
     coded = distort(texture, "jpeg", 5, np.random.default_rng(0))
-    assert check.grid_harmonics(check.luma(coded)) > 2 * check.grid_harmonics(check.luma(texture))
+    assert check.grid_harmonics(luma(coded)) > 2 * check.grid_harmonics(luma(texture))
 
 
 def test_a_global_fault_is_repaired_and_the_best_candidate_kept() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import ndimage
 from skimage.restoration import wiener as skimage_wiener
@@ -19,7 +21,8 @@ def wiener(job: Job, deviation: float, balance: float) -> Pixels:
     edge = min(_EDGE, *(side - 1 for side in job.pixels.shape[:2]))
     padded = np.pad(job.pixels, ((edge, edge), (edge, edge), (0, 0)), mode="reflect") / 255.0
     kernel = _gaussian(deviation)
-    channels = [skimage_wiener(padded[..., channel], kernel, balance) for channel in range(3)]
+    deconvolve: Any = skimage_wiener  # scikit-image has no types
+    channels = [deconvolve(padded[..., channel], kernel, balance) for channel in range(3)]
     done = np.stack(channels, axis=2)[edge:-edge, edge:-edge]
     return to_pixels(255 * done)
 

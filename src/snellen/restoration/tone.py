@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from snellen.restoration.tool import Job, Pixels, luma, to_pixels
@@ -10,9 +12,9 @@ from snellen.restoration.tool import Job, Pixels, luma, to_pixels
 def exposure(job: Job, target: float, share: float) -> Pixels:
     """Gamma curve that carries the mean luma towards `target` (0..1), by `share` of the way in the exponent."""
     values = job.pixels / 255.0
-    mean = float(np.clip(luma(job.pixels).mean() / 255, 0.02, 0.98))
-    gamma = float(np.clip(np.log(target) / np.log(mean), 0.3, 3.0)) ** share
-    return to_pixels(255 * values**gamma)
+    mean = min(0.98, max(0.02, float(luma(job.pixels).mean()) / 255))
+    gamma = min(3.0, max(0.3, math.log(target) / math.log(mean))) ** share
+    return to_pixels(255 * np.power(values, gamma))
 
 
 def stretch(job: Job, tail: float, share: float) -> Pixels:

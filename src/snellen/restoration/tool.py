@@ -115,7 +115,8 @@ def _ramp(region: Region, width: int, height: int) -> Floats:
 
 def to_pixels(values: NDArray[np.floating[typing.Any]]) -> Pixels:
     """Return values on the 0..255 scale as uint8, rounded and clipped."""
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    rounded: Pixels = np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    return rounded
 
 
 def luma(pixels: Pixels) -> Floats:
