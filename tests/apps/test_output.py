@@ -114,6 +114,7 @@ def test_standard_error_on_a_full_disk(photos: Path, model: str) -> None:
     assert done.returncode == 1 and done.stdout.endswith("00.png\n")
 
 
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupt_keeps_every_row_of_a_batch_that_is_done(
     photos: Path, model: str, tmp_path: Path, workers: int

@@ -83,6 +83,7 @@ def test_an_interrupt_does_not_wait_for_batches_that_hang(tmp_path: Path, worker
     assert said == "" and problems.splitlines()[-1] == "KeyboardInterrupt"
 
 
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupt_waits_until_a_batch_is_handed_over(workers: int) -> None:
     taken = []
