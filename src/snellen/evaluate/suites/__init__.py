@@ -26,7 +26,7 @@ from snellen.usage import UsageError
 
 NAMES = (
     "scores", "pairs", "calibration", "behaviour", "text", "grounding", "robustness", "faithfulness", "consistency",
-    "real-faults",
+    "real-faults", "extremes",
 )  # fmt: skip
 """In the order of a report."""
 DEFAULT = ("scores", "pairs", "calibration", "behaviour")
