@@ -1,7 +1,7 @@
 r"""Check that a picture gets the same score however it is run, and the same as in torch before the export.
 
     python recipes/bench/agreement.py --manifest build/biq2021.jsonl --model src/snellen/snellen1/weights \
-        --perception build/imagenet-rater/perception.pt --rating-head build/rating-head/rating_head.pt \
+        --perception build/photo-rating/perception.pt --rating-head build/rating-head/rating_head.pt \
         --out build/agreement
 
 Two rounds on pictures spread over the test split: the exported graphs against the torch modules, and, for fewer
@@ -71,10 +71,10 @@ def torch_twin(folder: Path, perception_file: Path, rating_head_file: Path) -> S
         return mean, std
 
     twin = Snellen1Backend(folder)
-    heads_inputs = ("cells", "imagenet", "detail_cells", "detail_region")
+    heads_inputs = ("cells", "plain_rating", "detail_cells", "detail_region")
     graphs = {
         "_encoder": TorchGraph(perception.encoder.everything, ["picture"], ["cells"]),
-        "_imagenet_rater": TorchGraph(perception.imagenet_rater, ["picture"], ["rating"]),
+        "_imagenet_network": TorchGraph(perception.imagenet_network, ["picture"], ["features"]),
         "_heads": TorchGraph(perception.heads, heads_inputs, VIEW_OUTPUTS),
         "_rating_head": TorchGraph(rating, RatingInputs._fields, ["mean", "std"]),
     }

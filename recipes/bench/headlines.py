@@ -10,7 +10,7 @@ from snellen.evaluate.modes import TWO
 from snellen.evaluate.report.tables import percent
 
 BIQ = "biq2021"
-ENSEMBLE, BRISQUE, RIDGE = "plain ensemble", "brisque", "kernel ridge"
+ENSEMBLE, BRISQUE, RIDGE = "plain rating", "brisque", "kernel ridge"
 STRONG = "level 3-5"
 
 Read = Callable[[Any], str]

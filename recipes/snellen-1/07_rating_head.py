@@ -1,7 +1,7 @@
 r"""Stage 7: train the rating head, which gives the rating of a round from plain ratings and findings.
 
-    python recipes/snellen-1/07_rating_head.py --perception build/imagenet-rater/perception.pt --cells build/cells \
-        --ratings build/imagenet-rater --views build/views --out build/rating-head
+    python recipes/snellen-1/07_rating_head.py --perception build/photo-rating/perception.pt --cells build/cells \
+        --ratings build/photo-rating --views build/views --out build/rating-head
 """
 
 from __future__ import annotations

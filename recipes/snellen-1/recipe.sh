@@ -48,13 +48,15 @@ stage cells python "$here/04_cells.py" --perception "$out/encoder/perception.pt"
     --views "$out/views" "$out/views-detected" --out "$out/cells"
 stage fault-head python "$here/05_fault_head.py" --perception "$out/encoder/perception.pt" \
     --views "$out/views" "$out/views-detected" --cells "$out/cells" --steps "$(some 12000)" --out "$out/fault-head"
-stage imagenet-rater python "$here/06_imagenet_rater.py" --perception "$out/fault-head/perception.pt" \
-    --cells "$out/cells" --views "$out/views" --steps "$(some 5000 100)" --out "$out/imagenet-rater"
-stage rating-head python "$here/07_rating_head.py" --perception "$out/imagenet-rater/perception.pt" \
-    --cells "$out/cells" --ratings "$out/imagenet-rater" --views "$out/views" --steps "$(some 4000)" \
+stage photo-rating python "$here/06_photo_rating.py" --perception "$out/fault-head/perception.pt" \
+    --cells "$out/cells" --live "$data/ChallengeDB_release" --photographs "$photographs" --views "$out/views" \
+    --ladders "$(some 130)" --out "$out/photo-rating"
+stage rating-head python "$here/07_rating_head.py" --perception "$out/photo-rating/perception.pt" \
+    --cells "$out/cells" --ratings "$out/photo-rating" --views "$out/views" --steps "$(some 4000)" \
     --out "$out/rating-head"
-stage export python "$here/08_export.py" --perception "$out/imagenet-rater/perception.pt" \
-    --rating-head "$out/rating-head/rating_head.pt" --version 0.15.0 --out "$out/model"
+stage export python "$here/08_export.py" --perception "$out/photo-rating/perception.pt" \
+    --rating-head "$out/rating-head/rating_head.pt" --photo-rating "$out/photo-rating/photo_rating.npz" \
+    --version 0.16.0 --out "$out/model"
 stage calibrate python "$here/09_calibrate.py" --manifest "$manifest" --model "$out/model" --workers 2 \
     --out "$out/calibrate"
 stage photo-faults python "$here/10_photo_faults.py" --biq2021 "$data/BIQ2021/Images" \

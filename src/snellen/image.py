@@ -177,13 +177,13 @@ class View:
         """
         if self.fit is None:
             return resample(self.picture, self.region, long_side)
-        height, width = self._cut.shape[:2]
+        height, width = self.pixels.shape[:2]
         if (width, height) == self.fit:
-            return np.ascontiguousarray(self._cut)
+            return np.ascontiguousarray(self.pixels)
         ratio = width / height
         wide = ratio > self.fit[0] / self.fit[1]
         size = (self.fit[0], int(self.fit[0] / ratio)) if wide else (int(self.fit[1] * ratio), self.fit[1])
-        image = Image.fromarray(np.ascontiguousarray(self._cut))
+        image = Image.fromarray(np.ascontiguousarray(self.pixels))
         return np.array(image.resize((max(1, size[0]), max(1, size[1])), Image.Resampling.LANCZOS))
 
     @cached_property
@@ -193,7 +193,7 @@ class View:
         Each side is then rounded to a multiple of 32, to the nearest, but not above the native size. Sides shorter than
         64 px are the exception: they become 64.
         """
-        image = Image.fromarray(np.ascontiguousarray(self._cut))
+        image = Image.fromarray(np.ascontiguousarray(self.pixels))
         return np.array(image.resize(self._size, Image.Resampling.LANCZOS, reducing_gap=2.0))
 
     @cached_property
@@ -203,23 +203,24 @@ class View:
         Grid mini-patch sampling (Wu et al., FAST-VQA, 2022). In regions under GRID * TILE px tiles overlap, under TILE
         they repeat edges.
         """
-        height, width = self._cut.shape[:2]
-        return self._cut.take(_tile_indices(height), axis=0).take(_tile_indices(width), axis=1)
+        height, width = self.pixels.shape[:2]
+        return self.pixels.take(_tile_indices(height), axis=0).take(_tile_indices(width), axis=1)
 
     @property
     def scale(self) -> float:
         """Overview px per native px along the long side, at most 1."""
-        return min(1.0, max(self._size) / int(max(self._cut.shape[:2])))
+        return min(1.0, max(self._size) / int(max(self.pixels.shape[:2])))
 
     @property
-    def _cut(self) -> NDArray[np.uint8]:
+    def pixels(self) -> NDArray[np.uint8]:
+        """Native pixels of the region, (H, W, 3) uint8."""
         left, top, right, bottom = self.region.to_pixels(self.picture.width, self.picture.height)
         return self.picture.pixels[top:bottom, left:right]
 
     @property
     def _size(self) -> tuple[int, int]:
         """Width and height of the overview."""
-        height, width = self._cut.shape[:2]
+        height, width = self.pixels.shape[:2]
         shrink = min(1.0, OVERVIEW / max(width, height))
         return _overview_side(width, shrink), _overview_side(height, shrink)
 

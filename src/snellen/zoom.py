@@ -6,7 +6,7 @@ import math
 import typing
 from dataclasses import dataclass
 
-from snellen.image import OVERVIEW
+from snellen.image import OVERVIEW, Picture
 from snellen.region import Region
 
 
@@ -152,6 +152,15 @@ def _lengthened(low: float, high: float, size: int, least: int) -> tuple[float, 
             low = max(0, min(low - (least - (high - low)), size - least))
             high = low + least
     return low, high
+
+
+FINER = 1.5
+"""A crop is worth a round where it shows pixels at least so many times finer than the overview of the whole picture."""
+
+
+def finer(picture: Picture, region: Region) -> float:
+    """Return how many times finer a view of a region shows the pixels than a view of the whole picture, at least 1."""
+    return picture.view(region).scale / picture.view().scale
 
 
 ZOOM_PRESETS: dict[str, Zoom] = {

@@ -130,15 +130,15 @@ def test_both_plain_ratings_read_the_same_view(jobs: list[Job], tmp_path: Path) 
     views: list[View] = []
 
     class Headed(ScriptedBackend):
-        plain_ratings = ("plain head", "plain ensemble")
+        plain_ratings = ("plain head", "plain rating")
 
         def plain_rating(self, view: View, name: str) -> float:
             views.append(view)
-            return {"plain head": 2.0, "plain ensemble": 3.0}[name]
+            return {"plain head": 2.0, "plain rating": 3.0}[name]
 
     job = replace(jobs[0], modes=Headed.plain_ratings)
     rows = predict([job], Options(Headed(backend().script)), tmp_path / "out")
-    assert [(row.mode, row.score) for row in rows] == [("plain head", 2.0), ("plain ensemble", 3.0)]
+    assert [(row.mode, row.score) for row in rows] == [("plain head", 2.0), ("plain rating", 3.0)]
     assert views[0] is views[1]
 
 

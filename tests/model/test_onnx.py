@@ -27,8 +27,8 @@ from snellen.backends.onnx import Snellen1Backend, detail_view
 from snellen.data.distort import distort
 from snellen.image import Picture, load
 from snellen.region import Region
-from snellen.snellen1.imagenet_view import imagenet_view
 from snellen.snellen1.layout import Decision
+from snellen.snellen1.photo_features import rating_features
 from snellen.vocabulary import KINDS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -246,12 +246,15 @@ def test_findings_of_a_crop_are_read_from_a_closer_view(model: Snellen1Backend, 
     assert far.box != seen.box, "a fast reading takes no closer view"
 
 
-def test_the_plain_rating_is_the_mean_of_both_raters(model: Snellen1Backend, generated: list[Picture]) -> None:
+def test_the_plain_rating_is_the_photo_rating_heads_mean_over_both_reads(
+    model: Snellen1Backend, generated: list[Picture]
+) -> None:
     view = generated[0].view()
-    small = imagenet_view(view.overview)
-    imagenet = np.mean([model._rate_imagenet(np.ascontiguousarray(one)) for one in (small, small[:, ::-1])])
-    head, ensemble = (model.plain_rating(view, name) for name in model.plain_ratings)
-    assert ensemble == pytest.approx((head + imagenet) / 2, abs=1e-5)
+    features = [np.concatenate(rating_features(one.imagenet, one.fragments)) for one in model.read(view, (False, True))]
+    each = model.photo_rating_head(np.stack(features))
+    assert model.plain_rating(view, "plain rating") == pytest.approx(each.mean(), abs=1e-5)
+    rated = model.rate([(Turn("user", "", (view,)),)])[0].rating
+    assert rated is not None and rated.mean == pytest.approx(each[0], abs=5e-3), "score only reads once"
 
 
 def test_issues_are_exactly_the_findings_that_pass(model: Snellen1Backend, together: list[Assessment]) -> None:

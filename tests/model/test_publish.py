@@ -18,7 +18,7 @@ SUITES: dict[str, Any] = {
         "biq2021": {
             "modes": {
                 "two rounds": {"srcc": [0.845, 0.83, 0.86], "plcc": [None, None, None]},
-                "plain ensemble": {"srcc": [0.858, 0.84, 0.87]},
+                "plain rating": {"srcc": [0.858, 0.84, 0.87]},
                 "brisque": {"srcc": [0.301, 0.27, 0.33]},
             }
         }
@@ -85,7 +85,7 @@ def test_the_headlines_are_read_from_the_suites(publish: ModuleType, root: Path,
     rows = cells((root / "docs" / "results" / "evaluation.md").read_text())
     assert rows[SRCC] == [
         "0.845 [0.830, 0.860]",
-        "0.858 [0.840, 0.870] (plain ensemble), 0.301 [0.270, 0.330] (BRISQUE)",
+        "0.858 [0.840, 0.870] (plain rating), 0.301 [0.270, 0.330] (BRISQUE)",
         "`snellen evaluate 'two rounds'`",
     ]
     assert rows["90 % interval contains the MOS"][0] == "90.1 % [89.0, 91.0]"

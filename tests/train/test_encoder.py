@@ -129,8 +129,6 @@ def test_the_mean_of_two_models_opens_and_lies_between_them(tmp_path: Path) -> N
         files.append(tmp_path / f"{seed}.pt")
         Perception().save(files[-1])
     average_weights(files, tmp_path / "mean")
-    one, two, mean = (
-        Perception.open(file, complete=False).state_dict() for file in (*files, tmp_path / "mean" / "perception.pt")
-    )
+    one, two, mean = (Perception.open(file).state_dict() for file in (*files, tmp_path / "mean" / "perception.pt"))
     for name, value in mean.items():
         torch.testing.assert_close(value, (one[name] + two[name]) / 2 if value.is_floating_point() else two[name])

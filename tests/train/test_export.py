@@ -40,7 +40,7 @@ def models(folder: Path) -> Models:
     return perception, rating_head, graphs
 
 
-@pytest.mark.parametrize("name", ["encoder", "imagenet_rater"])
+@pytest.mark.parametrize("name", ["encoder", "imagenet_network"])
 def test_padding_is_part_of_the_convolution(models: Models, folder: Path, name: str) -> None:
     nodes = onnx.load(folder / f"{name}.onnx").graph.node
     padded = {node.output[0] for node in nodes if node.op_type == "Pad"}
@@ -72,12 +72,12 @@ def test_same_padding_is_that_of_tensorflow(kernel: int, stride: int) -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (224, 160)])
-def test_imagenet_rater_agrees(models: Models, size: tuple[int, int]) -> None:
+def test_imagenet_network_agrees(models: Models, size: tuple[int, int]) -> None:
     perception, _, graphs = models
     picture = np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8)
     with torch.no_grad():
-        expected = perception.imagenet_rater(torch.from_numpy(picture)).numpy()
-    assert np.allclose(graphs["imagenet_rater"].run(None, {"picture": picture})[0], expected, atol=1e-4)
+        expected = perception.imagenet_network(torch.from_numpy(picture)).numpy()
+    assert np.allclose(graphs["imagenet_network"].run(None, {"picture": picture})[0], expected, atol=1e-4)
 
 
 def test_heads_agree_and_read_findings_from_the_closer_view(models: Models) -> None:

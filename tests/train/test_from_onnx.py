@@ -30,6 +30,6 @@ def test_the_released_weights_come_back_to_the_last_bit(tmp_path: Path) -> None:
 def test_a_folder_of_other_graphs_is_refused(tmp_path: Path) -> None:
     for name in ("card.json", *(f"{graph}.onnx" for graph in GRAPHS)):
         (tmp_path / name).write_bytes((SNELLEN_1 / name).read_bytes())
-    (tmp_path / "encoder.onnx").write_bytes((SNELLEN_1 / "imagenet_rater.onnx").read_bytes())
+    (tmp_path / "encoder.onnx").write_bytes((SNELLEN_1 / "imagenet_network.onnx").read_bytes())
     with pytest.raises(ValueError, match=r"encoder\.onnx holds other weights"):
         load_trained(tmp_path)

@@ -15,7 +15,7 @@ from snellen.data.fault_labels import FaultLabel
 from snellen.region import FULL
 from snellen.reply import Issue
 from snellen.snellen1.photo_faults import PHOTO_KINDS
-from snellen.train.snellen1.photo_faults import Fitted, add_to_model, fit, targets
+from snellen.train.snellen1.photo_faults import FALSE_ALARMS, Fitted, add_to_model, fit, targets
 
 BLOCKS = (30, 6)
 
@@ -46,16 +46,17 @@ def test_what_was_learned_is_found_again(fitted: tuple[Fitted, np.ndarray, np.nd
     found, features, severity = fitted
     noise = PHOTO_KINDS.index("noise")
     assert np.corrcoef(found.crossed[:, noise], severity)[0, 1] > 0.7, "on pictures that were left out"
-    strong = found.head(features[int(np.argmax(severity))])[0]
-    assert strong.kind == "noise" and strong.severity >= 4 and strong.probability > found.threshold
+    strong = found.head(features[[int(np.argmax(severity))]])[0]
+    assert strong.kind == "noise" and strong.severity >= 4 and strong.probability > found.thresholds["noise"]
 
 
-def test_the_threshold_lets_a_fifth_of_clean_pictures_through(fitted: tuple[Fitted, np.ndarray, np.ndarray]) -> None:
+def test_the_threshold_lets_a_known_share_of_clean_pictures_through(
+    fitted: tuple[Fitted, np.ndarray, np.ndarray],
+) -> None:
     found, _, severity = fitted
-    highest = found.crossed[severity < 2].max(axis=1)
-    intercept, slope = found.head.logistic
-    probability = 1.0 / (1.0 + np.exp(-(intercept + slope * highest)))
-    assert (probability >= found.threshold).mean() == pytest.approx(0.2, abs=0.02)
+    highest = found.head.probabilities(found.crossed[severity < 2]).max(axis=1)
+    (threshold,) = set(found.thresholds.values())
+    assert (highest >= threshold).mean() == pytest.approx(FALSE_ALARMS, abs=0.02)
 
 
 def test_the_head_is_written_into_a_model_folder(fitted: tuple[Fitted, np.ndarray, np.ndarray], tmp_path: Path) -> None:
@@ -63,5 +64,5 @@ def test_the_head_is_written_into_a_model_folder(fitted: tuple[Fitted, np.ndarra
     shutil.copytree(SNELLEN_1, folder)
     add_to_model(fitted[0], folder)
     backend = Snellen1Backend(folder)
-    assert backend.photo_threshold == pytest.approx(fitted[0].threshold, abs=1e-4)
-    assert json.loads((folder / "card.json").read_text())["photo_threshold"] == backend.photo_threshold
+    assert backend.photo_thresholds == pytest.approx(fitted[0].thresholds, abs=1e-4)
+    assert json.loads((folder / "card.json").read_text())["photo_thresholds"] == backend.photo_thresholds

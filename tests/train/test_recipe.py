@@ -6,6 +6,7 @@ import os
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from snellen.train.config import RlConfig, read_config
 from snellen.train.snellen1.cells import most_detailed, read_rated, run_cells
 from snellen.train.snellen1.encoder import EncoderOptions, run_encoder
 from snellen.train.snellen1.fault_head import FaultHeadOptions, run_fault_head
-from snellen.train.snellen1.imagenet_rater import ImagenetRaterOptions, run_imagenet_rater
+from snellen.train.snellen1.photo_rating import PhotoRatingOptions, run_photo_rating
 from snellen.train.snellen1.rating_head import RatingHeadOptions, run_rating_head
 from snellen.train.snellen1.release import read_model, write_model
 from snellen.train.snellen1.sources import Source, write_photographs
@@ -72,11 +73,14 @@ def built(data: Path) -> Path:
     views = [out / "views"]
     fault_head = FaultHeadOptions(steps=1, batch=2, warmup=1)
     run_fault_head(fault_head, out / "encoder" / "perception.pt", views, out / "cells", out / "fault-head")
-    rater = ImagenetRaterOptions(steps=2, warmup=1)
-    run_imagenet_rater(rater, out / "fault-head" / "perception.pt", out / "cells", views, out / "rater")
+    second = [replace(sample, split="train") for sample in read_manifest(manifest)[:4]]
+    clean, rating = [str(data / "large.jpg")], PhotoRatingOptions(components=4)
+    start = out / "fault-head" / "perception.pt"
+    run_photo_rating(rating, start, out / "cells", second, clean, views, out / "rater")
     head = RatingHeadOptions(steps=2, batch=8, warmup=1)
     run_rating_head(head, out / "rater" / "perception.pt", out / "cells", out / "rater", views, out / "head")
-    write_model(out / "rater" / "perception.pt", out / "head" / "rating_head.pt", "0.0.1", out / "model")
+    trained = (out / "rater" / "perception.pt", out / "head" / "rating_head.pt", out / "rater" / "photo_rating.npz")
+    write_model(*trained, "0.0.1", out / "model")
     return out
 
 

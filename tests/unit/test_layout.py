@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from snellen.image import Picture
 from snellen.region import FULL, Region
 from snellen.snellen1 import rule
 from snellen.snellen1.layout import Decision, ViewFeatures, findings
@@ -60,12 +61,26 @@ def test_expected_severity_is_weighted_by_the_kinds() -> None:
     assert mixed.severity == pytest.approx((0.3 * 1.0 + 0.1 * 5.0) / 0.4)
 
 
-def test_the_rule_zooms_once_into_a_likely_fault() -> None:
-    assert rule.decide(view({"blur": 0.6}), 1, 0.5) == Decision("crop", BOX)
-    assert rule.decide(view({"blur": 0.4}), 1, 0.5) == Decision("final")
-    assert rule.decide(view({"blur": 0.3, "noise": 0.3}), 1, 0.5) == Decision("crop", BOX), "any fault counts"
-    assert rule.decide(view({"blur": 0.6}), 2, 0.5) == Decision("final")
-    assert rule.decide(view({"blur": 0.6}, box=Region(0.1, 0.0, 1.0, 1.0)), 1, 0.5) == Decision("final"), "not local"
+def test_the_rule_zooms_once_into_a_likely_local_fault() -> None:
+    large = Picture(np.zeros((800, 1200, 3), np.uint8), "large")
+    assert rule.decide(large, BOX, 0.6, 1, 0.5) == Decision("crop", BOX)
+    assert rule.decide(large, BOX, 0.4, 1, 0.5) == Decision("final")
+    assert rule.decide(large, BOX, 0.6, 2, 0.5) == Decision("final")
+    assert rule.decide(large, Region(0.1, 0.0, 1.0, 1.0), 0.6, 1, 0.5) == Decision("final"), "not local"
+
+
+@pytest.mark.parametrize(
+    ("side", "box", "worth"),
+    [
+        (512, Region(0.2, 0.2, 0.6, 0.6), True),  # the crop is 320 px, the least: 512 / 320 = 1.6
+        (512, Region(0.2, 0.2, 0.9, 0.6), False),  # 0.7 of a side: 1.43
+        (448, Region(0.4, 0.4, 0.5, 0.5), False),  # 320 px again: 1.4
+        (3000, Region(0.0, 0.0, 0.6, 0.6), True),
+        (3000, Region(0.0, 0.0, 0.7, 0.6), False),
+    ],
+)
+def test_a_crop_must_show_finer_pixels(side: int, box: Region, worth: bool) -> None:
+    assert rule.is_worth_a_crop(Picture(np.zeros((side, side, 3), np.uint8), "square"), box) is worth
 
 
 def test_a_decision_to_crop_names_a_region_and_no_other_does() -> None:

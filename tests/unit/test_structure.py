@@ -16,7 +16,10 @@ from snellen.cli import COMMANDS
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src"
 
-NUMPY_HALF = ("snellen1.photo_faults", "snellen1.layout", "snellen1.pooling", "snellen1.imagenet_view", "snellen1.rule")
+NUMPY_HALF = (
+    "snellen1.kernel", "snellen1.photo_features", "snellen1.photo_faults", "snellen1.photo_rating", "snellen1.layout",
+    "snellen1.pooling", "snellen1.rule",
+)  # fmt: skip
 """The modules of the small model that the ONNX backend uses. The others need torch, and only training imports them."""
 
 ORDER = (

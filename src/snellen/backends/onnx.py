@@ -1,7 +1,8 @@
 """snellen-1, the model in the package, or a model of the same architecture in a folder; ONNX Runtime, no torch.
 
-Encoder and heads compute the features of each view. The rating head rates, the fault head's findings become the issues,
-a policy decides whether and where to zoom, and `snellen.rationale` words it. The prompt's text is not read.
+Encoder, ImageNet network and heads compute the features of each view. The rating heads rate, the fault heads' findings
+become the issues, a policy decides whether and where to zoom, and `snellen.rationale` words it. The prompt's text is
+not read.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +41,8 @@ from snellen.rationale import Facts, compose
 from snellen.region import FULL, Region
 from snellen.reply import Answer, Issue, parse_reply, render_reply, to_grid
 from snellen.snellen1 import rule
-from snellen.snellen1.imagenet_view import imagenet_view
 from snellen.snellen1.layout import (
+    RATING_INPUTS,
     VIEW_OUTPUTS,
     Decision,
     Finding,
@@ -50,18 +51,16 @@ from snellen.snellen1.layout import (
     findings,
     merge,
 )
-from snellen.snellen1.photo_faults import (
-    PhotoFault,
-    PhotoFaultHead,
-    colour_numbers,
-    measured_numbers,
-    pooled_cells,
-)
+from snellen.snellen1.photo_faults import PhotoFault, PhotoFaultHead
+from snellen.snellen1.photo_features import fault_features, rating_features
+from snellen.snellen1.photo_rating import PhotoRatingHead
 from snellen.snellen1.pooling import regrid
 from snellen.vocabulary import KINDS
 from snellen.zoom import ZOOM_PRESETS
 
-GRAPHS = ("encoder", "imagenet_rater", "heads", "rating_head")
+GRAPHS = ("encoder", "imagenet_network", "heads", "rating_head")
+PHOTO_RATING = "photo_rating.npz"
+"""The photo rating head's file."""
 PHOTO_FAULTS = "photo_faults.npz"
 """The photo fault head's file; a model folder may lack it."""
 DETAIL_AREA = 0.8
@@ -69,6 +68,16 @@ DETAIL_AREA = 0.8
 MOST_ISSUES = 4
 TELEMETRY_SINCE = (1, 29)
 """The first onnxruntime that reports its use on every system."""
+
+
+class Read(NamedTuple):
+    """What encoder and ImageNet network compute of a view, as it is or mirrored: imagenet (FEATURES,) of the overview,
+    cell features of overview and fragments, (C, GRID, GRID) each."""
+
+    imagenet: Floats
+    overview: Floats
+    fragments: Floats
+
 
 Cells = tuple[Floats, Floats]
 """Cell features of a view's two small pictures, (1, 2, C, GRID, GRID), and the view's region, (1, 4)."""
@@ -91,7 +100,7 @@ class Snellen1Backend(Backend):
     Raises BackendError where the folder holds no model, or not the files that its card names.
     """
 
-    plain_ratings = ("plain head", "plain ensemble")
+    plain_ratings = ("plain head", "plain rating")
     reads_prompts = False
     writes_freely = False
 
@@ -104,13 +113,14 @@ class Snellen1Backend(Backend):
         self.calibration = Calibration(**card["calibration"]) if card["calibration"] else None
         self.thresholds = np.array([card["thresholds"][kind] for kind in KINDS], np.float64)
         self.whole_threshold = float(card["whole_threshold"])
+        self.photo_rating_head = PhotoRatingHead.open(folder / PHOTO_RATING)
         photo = PHOTO_FAULTS in card["sha256"]
         self.photo_head = PhotoFaultHead.open(folder / PHOTO_FAULTS) if photo else None
-        self.photo_threshold = float(card["photo_threshold"]) if photo else 1.0
+        self.photo_thresholds: dict[str, float] = card["photo_thresholds"] if photo else {}
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        self._encoder, self._imagenet_rater, self._heads, self._rating_head = (
+        self._encoder, self._imagenet_network, self._heads, self._rating_head = (
             onnxruntime.InferenceSession(str(folder / f"{graph}.onnx"), options, providers=["CPUExecutionProvider"])
             for graph in GRAPHS
         )
@@ -120,7 +130,7 @@ class Snellen1Backend(Backend):
             mirrored: weakref.WeakKeyDictionary() for mirrored in (False, True)
         }
         self._measured: weakref.WeakKeyDictionary[Picture, Features] = weakref.WeakKeyDictionary()
-        self._pooled: weakref.WeakKeyDictionary[View, npt.NDArray[np.float64]] = weakref.WeakKeyDictionary()
+        self._reads: weakref.WeakKeyDictionary[View, list[Read]] = weakref.WeakKeyDictionary()
         self._photo_faults: weakref.WeakKeyDictionary[View, list[PhotoFault]] = weakref.WeakKeyDictionary()
 
     def __reduce__(self) -> tuple[type[Snellen1Backend], tuple[Path | None, int | None]]:
@@ -131,12 +141,12 @@ class Snellen1Backend(Backend):
         return [self.answer(turns, self.decide(turns)) for turns in conversations]
 
     def rate(self, conversations: Sequence[Conversation]) -> list[Reply]:
-        """See `snellen.backend.Backend.rate`. Each view is read once, not mirrored too: this is faster."""
-        rated = []
-        for turns in conversations:
-            first, last = (self.view_features(view, mirrored=False) for view in _first_and_last(turns))
-            rated.append(Reply("", rating=self.distribution(first, last), finish="rating"))
-        return rated
+        """See `snellen.backend.Backend.rate`. The photo rating head alone rates the last view, which is read once, not
+        mirrored too: this is faster."""
+        return [
+            Reply("", rating=self._plain_distribution(_first_and_last(turns)[1]), finish="rating")
+            for turns in conversations
+        ]
 
     def plain_rating(self, view: View, name: str) -> float:
         """See `snellen.backend.Backend.plain_rating`."""
@@ -146,7 +156,8 @@ class Snellen1Backend(Backend):
     def decide(self, conversation: Conversation) -> Decision:
         """The policy's decision for the next reply of a conversation."""
         first, _ = _first_and_last(conversation)
-        return rule.decide(self.view_features(first), _round(conversation))
+        seen = self.view_features(first)
+        return rule.decide(first.picture, seen.box, 1.0 - float(seen.kinds[0]), _round(conversation))
 
     def answer(self, conversation: Conversation, decision: Decision) -> Reply:
         """Return the next reply of a conversation, given what the policy decided: rate, list the findings, word it."""
@@ -175,8 +186,8 @@ class Snellen1Backend(Backend):
         return merge(self.photo_faults(first), findings(*seen, self.thresholds, self.whole_threshold))[:MOST_ISSUES]
 
     def photo_faults(self, view: View) -> list[PhotoFault]:
-        """Kinds of fault that pass the photo fault head's threshold in a view of the whole picture, most probable
-        first.
+        """Kinds of fault that pass the photo fault head's threshold of their kind in a view of the whole picture, most
+        probable first.
 
         Kept as long as the view lives; empty for a model without that head, and for a picture of one colour, which is
         no photograph.
@@ -184,38 +195,30 @@ class Snellen1Backend(Backend):
         if self.photo_head is None or is_plain(view.overview):
             return []
         if view not in self._photo_faults:
-            measured = measured_numbers(self._features_of(view.picture))
-            found = self.photo_head(np.concatenate([self.pooled_view(view), measured, colour_numbers(view.picture)]))
-            self._photo_faults[view] = [one for one in found if one.probability >= self.photo_threshold]
+            self.view_features(view)
+            blocks = [
+                np.concatenate(fault_features(*read, self._features_of(view.picture), view.picture.pixels))
+                for read in self._reads[view]
+            ]
+            found = self.photo_head(np.stack(blocks))
+            self._photo_faults[view] = [one for one in found if one.probability >= self.photo_thresholds[one.kind]]
         return self._photo_faults[view]
-
-    def pooled_view(self, view: View) -> npt.NDArray[np.float64]:
-        """Pooled cell features of a view, read once and not mirrored; see `snellen.snellen1.photo_faults`."""
-        if view not in self._pooled:
-            self._pooled[view] = pooled_cells(
-                np.stack([self._encode_one(picture, False) for picture in (view.overview, view.fragments)])
-            )
-        return self._pooled[view]
 
     def distribution(self, first: ViewFeatures, last: ViewFeatures, move: float = 0.0) -> RatingDistribution:
         """Distribution over the rating of a round: normal on the grid of ratings, its mean moved by `move` MOS.
 
         It depends on the features of the conversation's first view and of the round's.
         """
-        inputs = {
-            "kinds": last.kinds,
-            "first_kinds": first.kinds,
-            "severity": last.severity,
-            "box_area": last.box_area,
-            "view_area": last.region.area,
-            "rating": last.rating,
-            "first_rating": first.rating,
-        }
-        feed = {name: np.array([value], np.float32) for name, value in inputs.items()}
+        mean, std = self._mean_and_std(
+            last.kinds, first.kinds, last.severity, last.box_area, last.region.area, last.rating, first.rating
+        )
+        return normal_distribution(mean + move, std)
+
+    def _mean_and_std(self, *inputs: float | Floats) -> tuple[float, float]:
+        """Mean and standard deviation of a round's rating; see `snellen.snellen1.layout.RATING_INPUTS`."""
+        feed = {name: np.array([value], np.float32) for name, value in zip(RATING_INPUTS, inputs, strict=True)}
         mean, std = (float(one[0]) for one in self._rating_head.run(["mean", "std"], feed))
-        log = -0.5 * ((RATING_GRID - mean - move) / std) ** 2
-        shares = np.exp(log - log.max())
-        return RatingDistribution(RATING_GRID, shares / shares.sum())
+        return mean, std
 
     def view_features(self, view: View, mirrored: bool = True) -> ViewFeatures:
         """Features of a view, kept as long as the view lives.
@@ -229,34 +232,54 @@ class Snellen1Backend(Backend):
         return kept[view]
 
     def _compute(self, view: View, flips: Sequence[bool]) -> ViewFeatures:
-        reads = self._encode(view, flips)  # the slowest first
-        small = imagenet_view(view.overview)
-        rated = [self._run(self._rate_imagenet, _flipped(small, flip)) for flip in flips]
+        reads = self.read(view, flips)
+        self._reads[view] = reads
+        rating = self._rated(reads)
         cells = _cells(view, reads)
-        if view.region == FULL:
-            self._pooled[view] = pooled_cells(np.stack([one.result() for one in reads[0]]))
-        imagenet = np.array([one.result() for one in rated], np.float32).mean(axis=0, keepdims=True)
-        seen = self._apply_heads(view.region, cells, imagenet, cells)
+        seen = self._apply_heads(view.region, cells, rating, cells)
         near = detail_view(view, seen.box) if len(flips) > 1 else None
         if near is not None:
-            seen = self._apply_heads(view.region, cells, imagenet, _cells(near, self._encode(near, flips)))
+            seen = self._apply_heads(view.region, cells, rating, _cells(near, self.read(near, flips)))
         return seen
 
-    def _apply_heads(self, region: Region, cells: Cells, imagenet: Floats, detail: Cells) -> ViewFeatures:
+    def _plain_distribution(self, view: View) -> RatingDistribution:
+        """The photo rating head's rating; its width is the rating head's where no fault is found."""
+        read = Read(
+            self._run(self._imagenet, view.overview, False).result(),
+            np.zeros((0, GRID, GRID), np.float32),
+            self._run(self._encode_one, view.fragments, False).result(),
+        )
+        rating = self._rated([read])
+        no_fault = np.eye(1, len(KINDS) + 1, dtype=np.float32)[0]
+        _, std = self._mean_and_std(no_fault, no_fault, 1.0, 1.0, 1.0, rating, rating)
+        return normal_distribution(rating, std)
+
+    def _rated(self, reads: Sequence[Read]) -> float:
+        """The photo rating head's rating of a view, the mean over its reads."""
+        features = [np.concatenate(rating_features(read.imagenet, read.fragments)) for read in reads]
+        return float(self.photo_rating_head(np.stack(features)).mean())
+
+    def _apply_heads(self, region: Region, cells: Cells, rating: float, detail: Cells) -> ViewFeatures:
         feed = {
             "cells": cells[0],
-            "imagenet": imagenet,
+            "plain_rating": np.array([rating], np.float32),
             "detail_cells": detail[0],
             "detail_region": detail[1],
         }
         out = dict(zip(VIEW_OUTPUTS, (one[0] for one in self._heads.run(list(VIEW_OUTPUTS), feed)), strict=True))
         return ViewFeatures.of(region, out)
 
-    def _encode(self, view: View, flips: Sequence[bool]) -> list[tuple[Future[Floats], Future[Floats]]]:
-        """Begin to encode a view: for each flip, overview and fragments."""
-        fragments = [self._run(self._encode_one, view.fragments, flip) for flip in flips]
-        overviews = [self._run(self._encode_one, view.overview, flip) for flip in flips]
-        return list(zip(overviews, fragments, strict=True))
+    def read(self, view: View, flips: Sequence[bool]) -> list[Read]:
+        """Read a view as it is or mirrored, for each of `flips`; in as many threads as the pool has."""
+        jobs = [
+            (
+                self._run(self._imagenet, view.overview, flip),
+                self._run(self._encode_one, view.overview, flip),
+                self._run(self._encode_one, view.fragments, flip),
+            )
+            for flip in flips
+        ]
+        return [Read(*(one.result() for one in job)) for job in jobs]
 
     def _encode_one(self, picture: npt.NDArray[np.uint8], flip: bool) -> Floats:
         """Cell features of one small picture (h, w, 3), (C, GRID, GRID). One at a time, so there are no batch effects.
@@ -264,8 +287,10 @@ class Snellen1Backend(Backend):
         cells = regrid(self._encoder.run(None, {"picture": _flipped(picture, flip)[None]})[0][0], GRID, GRID)
         return cells[..., ::-1] if flip else cells
 
-    def _rate_imagenet(self, picture: npt.NDArray[np.uint8]) -> float:
-        return float(self._imagenet_rater.run(None, {"picture": picture[None]})[0][0])
+    def _imagenet(self, picture: npt.NDArray[np.uint8], flip: bool) -> Floats:
+        """Features of the ImageNet network of one small picture, (FEATURES,)."""
+        out: Floats = self._imagenet_network.run(None, {"picture": _flipped(picture, flip)[None]})[0][0]
+        return out
 
     def _features_of(self, picture: Picture) -> Features:
         if picture not in self._measured:
@@ -286,7 +311,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     if not (folder / "card.json").is_file():
         raise BackendError(f"{folder} holds no model (no card.json); reinstall snellen, or export a model there")
     card: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf8"))
-    files = [f"{graph}.onnx" for graph in GRAPHS]
+    files = [*(f"{graph}.onnx" for graph in GRAPHS), PHOTO_RATING]
     files += [PHOTO_FAULTS] if PHOTO_FAULTS in card["sha256"] else []
     missing = [name for name in files if name not in card["sha256"]]
     if missing:
@@ -326,8 +351,15 @@ def _earlier(conversation: Conversation) -> Answer | None:
     return parse_reply(replies[-1], len(replies)).answer if replies else None
 
 
-def _cells(view: View, reads: Sequence[Sequence[Future[Floats]]]) -> Cells:
-    cells = np.array([[one.result() for one in both] for both in reads], np.float32).mean(axis=0)
+def normal_distribution(mean: float, std: float) -> RatingDistribution:
+    """The normal distribution over the rating, on the grid of ratings."""
+    log = -0.5 * ((RATING_GRID - mean) / std) ** 2
+    shares = np.exp(log - log.max())
+    return RatingDistribution(RATING_GRID, shares / shares.sum())
+
+
+def _cells(view: View, reads: Sequence[Read]) -> Cells:
+    cells = np.array([[read.overview, read.fragments] for read in reads], np.float32).mean(axis=0)
     return cells[None], np.array([view.region.to_list()], np.float32)
 
 

@@ -1,8 +1,8 @@
 """Export trained torch weights to the files of a model folder: four ONNX graphs.
 
-`encoder.onnx`: a small picture -> cell features. `imagenet_rater.onnx`: a smaller one -> a rating. `heads.onnx`: cell
-features of views -> `snellen.snellen1.layout.VIEW_OUTPUTS`. `rating_head.onnx`: `RatingInputs` -> mean and standard
-deviation of a round's rating.
+`encoder.onnx`: a small picture -> cell features. `imagenet_network.onnx`: one -> pooled features. `heads.onnx`: cell
+features and ratings of views -> `snellen.snellen1.layout.VIEW_OUTPUTS`. `rating_head.onnx`: `RatingInputs` -> mean and
+standard deviation of a round's rating.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from snellen.image import GRID
+from snellen.image import GRID, OVERVIEW
 from snellen.snellen1.encoder import CELL_FEATURES, Encoder
-from snellen.snellen1.imagenet_view import IMAGENET_SIDE
 from snellen.snellen1.layout import VIEW_OUTPUTS
 from snellen.snellen1.perception import HeadOutputs, Perception
 from snellen.snellen1.rating_head import RatingHead, RatingInputs
 from snellen.vocabulary import KINDS
 
-HEADS_INPUTS = ("cells", "imagenet", "detail_cells", "detail_region")
+HEADS_INPUTS = ("cells", "plain_rating", "detail_cells", "detail_region")
 
 
 class _CellFeatures(nn.Module):
@@ -37,8 +36,9 @@ class _Heads(nn.Module):
         super().__init__()
         self.perception = perception
 
-    def forward(self, cells: Tensor, imagenet: Tensor, detail_cells: Tensor, detail_region: Tensor) -> HeadOutputs:
-        return self.perception.heads(cells, imagenet, detail_cells, detail_region)
+    def forward(self, cells: Tensor, rating: Tensor, detail_cells: Tensor, detail_region: Tensor) -> HeadOutputs:
+        # adding 0: in a graph, an output cannot be an input itself
+        return self.perception.heads(cells, rating + 0.0, detail_cells, detail_region)
 
 
 class _Rating(nn.Module):
@@ -56,9 +56,9 @@ def export_onnx(perception: Perception, rating_head: RatingHead, out: Path) -> N
     out.mkdir(parents=True, exist_ok=True)
     perception.eval()
     export_encoder(_CellFeatures(perception.encoder), out / "encoder.onnx")
-    picture = torch.zeros(1, IMAGENET_SIDE, IMAGENET_SIDE, 3, dtype=torch.uint8)
-    sizes = {"picture": {0: "n", 1: "height", 2: "width"}, "rating": {0: "n"}}
-    _save(perception.imagenet_rater, (picture,), out / "imagenet_rater.onnx", ("picture",), ("rating",), sizes)
+    picture = torch.zeros(1, OVERVIEW, OVERVIEW, 3, dtype=torch.uint8)
+    sizes = {"picture": {0: "n", 1: "height", 2: "width"}, "features": {0: "n"}}
+    _save(perception.imagenet_network, (picture,), out / "imagenet_network.onnx", ("picture",), ("features",), sizes)
     cells, region = torch.zeros(1, 2, CELL_FEATURES, GRID, GRID), torch.tensor([[0.0, 0.0, 1.0, 1.0]])
     inputs = (cells, torch.zeros(1), cells.clone(), region)
     batch = {name: {0: "n"} for name in (*HEADS_INPUTS, *VIEW_OUTPUTS)}

@@ -55,7 +55,6 @@ def load_trained(folder: Path) -> tuple[Perception, RatingHead]:
         raise ValueError(f"{folder}: no graph holds {', '.join(sorted(missing))}")
     for name, weight in weights.items():
         weight.copy_(found[name])
-    perception.imagenet_rater.trained.fill_(True)
     return perception.eval(), rating_head.eval()
 
 

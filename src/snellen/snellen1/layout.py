@@ -32,10 +32,13 @@ VIEW_OUTPUTS = ("kinds", "severities", "box", "rating", "score_head", "summary",
 
 kinds (N, K + 1): probability of no fault and of each kind as the worst fault. severities (N, K): the severity, 1..5,
 that the worst fault has if it is of each kind. box (N, 4): the fault's box, x0 y0 x1 y1 in fractions of the whole
-picture. rating (N,): the mean of the score head's rating and the ImageNet rater's, MOS. score_head (N,): the score
+picture. rating (N,): by the photo rating head, MOS. score_head (N,): the score
 head's rating alone, MOS. summary (N, 128), overview and fragments (N, GRID_SIDE^2, 160): what the decoder reads
 beside these.
 """
+
+RATING_INPUTS = ("kinds", "first_kinds", "severity", "box_area", "view_area", "rating", "first_rating")
+"""Inputs of `rating_head.onnx`; see `snellen.snellen1.rating_head.RatingInputs`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from snellen.image import GRID
 from snellen.snellen1.encoder import WIDTH, Encoder, ScoreHead, encode_mixed, regrid
 from snellen.snellen1.fault_head import FaultHead
-from snellen.snellen1.imagenet_rater import ImagenetRater
+from snellen.snellen1.imagenet_network import ImagenetNetwork
 from snellen.snellen1.layout import GRID_SIDE
 
 
@@ -32,23 +32,20 @@ class HeadOutputs(NamedTuple):
 
 
 class Perception(nn.Module):
-    """Encoder, score head, fault head and ImageNet rater."""
+    """Encoder, score head, fault head and ImageNet network."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder, self.score_head, self.fault_head, self.imagenet_rater = (
-            Encoder(), ScoreHead(), FaultHead(), ImagenetRater(),
+        self.encoder, self.score_head, self.fault_head, self.imagenet_network = (
+            Encoder(), ScoreHead(), FaultHead(), ImagenetNetwork(),
         )  # fmt: skip
 
     @staticmethod
-    def open(file: Path, *, complete: bool = True) -> Perception:
-        """Load perception.pt, in evaluation mode. ValueError where it must be `complete` and its ImageNet rater is not
-        trained yet."""
+    def open(file: Path) -> Perception:
+        """Load perception.pt, in evaluation mode."""
         perception = Perception()
         for part, state in torch.load(file, weights_only=True, map_location="cpu").items():
             getattr(perception, part).load_state_dict(state)
-        if complete and not perception.imagenet_rater.trained:
-            raise ValueError(f"{file}: its ImageNet rater is not trained yet; train it first")
         perception.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return perception.eval()
 
@@ -67,12 +64,12 @@ class Perception(nn.Module):
         """Ratings of N views by the score head, given their cell features: (N,), MOS, not clipped."""
         return self.score_head.rating(self.score_head.summarise(*cells[:, :, :WIDTH].unbind(1)))
 
-    def heads(self, cells: Tensor, imagenet: Tensor, detail_cells: Tensor, detail_region: Tensor) -> HeadOutputs:
+    def heads(self, cells: Tensor, rating: Tensor, detail_cells: Tensor, detail_region: Tensor) -> HeadOutputs:
         """Features of N views.
 
-        cells: of the views. imagenet (N,): ratings of the ImageNet rater. detail_cells, detail_region (N, 4): of the
-        views that the findings are read from, for a crop a closer one; regions are x0 y0 x1 y1 in fractions of the
-        picture.
+        cells: of the views. rating (N,): their ratings by the photo rating head, kept as they are. detail_cells,
+        detail_region (N, 4): of the views that the findings are read from, for a crop a closer one; regions are x0 y0
+        x1 y1 in fractions of the picture.
         """
         vectors = cells[:, :, :WIDTH]
         summary = self.score_head.summarise(vectors[:, 0], vectors[:, 1])
@@ -83,6 +80,5 @@ class Perception(nn.Module):
         corner, size = detail_region[:, :2], detail_region[:, 2:] - detail_region[:, :2]
         box = corner.repeat(1, 2) + faults.box * size.repeat(1, 2)
         alone = self.score_head.rating(summary)
-        rating = 0.5 * (alone + imagenet)
         kinds = faults.worst_kind.softmax(dim=1)
         return HeadOutputs(kinds, faults.severity_as, box, rating, alone, summary, overview, fragments)

@@ -18,9 +18,10 @@ import torch
 from snellen.data.fault_labels import FaultLabel
 from snellen.features import measure
 from snellen.image import Picture
-from snellen.snellen1.encoder import load_imagenet
-from snellen.snellen1.imagenet_rater import ImagenetRater
-from snellen.snellen1.photo_faults import CLIP_STD, PHOTO_KINDS, colour_numbers, measured_numbers
+from snellen.snellen1.imagenet_network import ImagenetNetwork
+from snellen.snellen1.kernel import CLIP_STD
+from snellen.snellen1.photo_faults import PHOTO_KINDS
+from snellen.snellen1.photo_features import colour_numbers, measured_numbers
 from snellen.train.snellen1.photo_faults import targets
 
 Floats = npt.NDArray[np.float64]
@@ -33,15 +34,14 @@ class FrozenFeatures:
     """Computes the three blocks of a photograph with a network that is never trained."""
 
     def __init__(self) -> None:
-        self.network = ImagenetRater().eval()
-        load_imagenet(self.network, self.network.last)
+        self.network = ImagenetNetwork.pretrained()
 
     @torch.no_grad()
     def __call__(self, picture: Picture) -> tuple[Floats, ...]:
         """Return (deep features (2848,), measured features, colour statistics (22,))."""
         overview = torch.from_numpy(np.ascontiguousarray(picture.view().overview))[None]
-        deep = self.network.features(overview)[0].double().numpy()
-        return deep, measured_numbers(measure(picture)), colour_numbers(picture)
+        deep = self.network(overview)[0].double().numpy()
+        return deep, measured_numbers(measure(picture)), colour_numbers(picture.pixels)
 
 
 def kernel_ridge(train: Sequence[Floats], targets: Floats, test: Sequence[Floats], ridge: float = RIDGE) -> Floats:

@@ -86,7 +86,7 @@ def run_cells(
 
     held_out: rated pictures kept for validation, as in the other stages.
     """
-    perception = Perception.open(perception_file, complete=False)
+    perception = Perception.open(perception_file)
     out.mkdir(parents=True, exist_ok=True)
     if not (out / "rated.jsonl").exists():
         write_rated(rated_pictures(read_manifest(manifest), held_out), out / "rated.jsonl")

@@ -91,7 +91,7 @@ def distilled(samples: Sequence[Sample], teacher: Path, file: Path) -> list[Samp
     et al. 2018, arXiv 1805.04770).
     """
     if not file.exists():
-        perception = Perception.open(teacher, complete=False)
+        perception = Perception.open(teacher)
         ratings: dict[str, float] = {}
         for begin in range(0, len(samples), 16):
             batch = samples[begin : begin + 16]
@@ -194,7 +194,7 @@ def _initial(
 ) -> Perception:
     """Return ImageNet's weights, or those of `start`; stem and frozen blocks require no gradients."""
     if start is not None:
-        perception = Perception.open(start, complete=False)
+        perception = Perception.open(start)
     else:
         perception = Perception()
         load_imagenet(perception.encoder)

@@ -79,7 +79,7 @@ def run_fault_head(
     options: FaultHeadOptions, perception_file: Path, stores: Sequence[Path], cells: Path, out: Path
 ) -> None:
     """Train the fault head of perception.pt on view stores and their cell features; writes out/perception.pt."""
-    perception = Perception.open(perception_file, complete=False)
+    perception = Perception.open(perception_file)
     opened = [ViewStore(folder) for folder in stores]
     arrays = [np.load(cells / f"{store.name}.npy", mmap_mode="r") for store in opened]
     train_fault_head(options, perception.fault_head, StoredCells(opened, arrays), out)

@@ -67,7 +67,7 @@ def run_rating_head(
 ) -> None:
     """Train the rating head; writes out/rating_head.pt and out/validation.json.
 
-    cells: folder of `run_cells`. ratings: folder of `run_imagenet_rater`.
+    cells: folder of `run_cells`. ratings: of `write_out_of_fold`.
     """
     perception = Perception.open(perception_file)
     parts = [rated_rounds(perception, cells, ratings)]
@@ -104,7 +104,7 @@ def stored_rounds(perception: Perception, folder: Path, cells: Path, ratings: Pa
 
 
 Views = tuple[np.ndarray, np.ndarray]
-"""Cell features (N, ...) and the ImageNet rater's out-of-fold ratings (N,) of N views."""
+"""Cell features (N, ...) and out-of-fold ratings by the photo rating head (N,) of N views."""
 
 
 def _load(cells: Path, ratings: Path, name: str) -> Views:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import torch
 
-from snellen.backends.onnx import GRAPHS
+from snellen.backends.onnx import GRAPHS, PHOTO_RATING
 from snellen.snellen1.export import export_onnx
 from snellen.snellen1.from_onnx import load_trained
 from snellen.snellen1.perception import Perception
@@ -28,9 +29,11 @@ def load_weights(perception: Path, rating_head: Path) -> tuple[Perception, Ratin
     return Perception.open(perception), head.eval()
 
 
-def write_model(perception: Path, rating_head: Path, version: str, out: Path) -> None:
-    """Write the model folder `out`: the ONNX graphs and card.json, without a calibration of its interval."""
+def write_model(perception: Path, rating_head: Path, photo_rating: Path, version: str, out: Path) -> None:
+    """Write the model folder `out`: the ONNX graphs, the photo rating head and card.json, without a calibration of its
+    interval."""
     export_onnx(*load_weights(perception, rating_head), out)
+    shutil.copyfile(photo_rating, out / PHOTO_RATING)
     card = {
         "name": "snellen-1",
         "version": version,
@@ -38,7 +41,8 @@ def write_model(perception: Path, rating_head: Path, version: str, out: Path) ->
         "thresholds": dict.fromkeys(KINDS, THRESHOLD),
         "whole_threshold": WHOLE_THRESHOLD,
         "sha256": {
-            f"{graph}.onnx": hashlib.sha256((out / f"{graph}.onnx").read_bytes()).hexdigest() for graph in GRAPHS
+            name: hashlib.sha256((out / name).read_bytes()).hexdigest()
+            for name in (*(f"{graph}.onnx" for graph in GRAPHS), PHOTO_RATING)
         },
     }
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")

@@ -152,7 +152,7 @@ def detected_crop(perception: Perception, whole: View) -> Region:
 @lru_cache(maxsize=1)
 def _perception(path: Path) -> Perception:
     torch.set_num_threads(1)  # there is a process for every core
-    return Perception.open(path, complete=False)
+    return Perception.open(path)
 
 
 @lru_cache(maxsize=1)
