@@ -30,7 +30,7 @@ class Asked:
     def round(self) -> int:
         """Round of the assessment, from 1."""
         turns: list[dict[str, Any]] = self.body["messages"]
-        return 1 + sum(turn["role"] == "assistant" for turn in turns[:-1])
+        return 1 + sum(1 for turn in turns[:-1] if turn["role"] == "assistant")
 
     @property
     def images(self) -> list[str]:

@@ -153,7 +153,7 @@ def scripted_teacher(eyes: Eyes, *, flipped: bool = False) -> ScriptedBackend:
             seen = replace(seen, issues=believe(prompt, flipped=True)) if flipped else seen
         if len(conversation) == 1:
             first = Answer(seen.crop, mos, "crop", seen.issues)
-            rationale = compose(Facts(1, first.rating, first.issues, measured, crop=first.region))
+            rationale = compose(Facts(1, mos, first.issues, measured, crop=first.region))
             return render_reply(rationale, first, 1)
         before = parse_reply(conversation[-2].text, 1).answer
         last = Answer(None, mos, "final", seen.issues)

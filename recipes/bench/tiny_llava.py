@@ -68,7 +68,7 @@ def make(folder: Path, steps: int = 250) -> Path:
     words = _tokenizer()
     model = _network(words)
     images = transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    processor = transformers.LlavaProcessor(
+    processor = transformers.LlavaProcessor(  # type: ignore[no-untyped-call]
         images, words, patch_size=16, vision_feature_select_strategy="default", chat_template=TEMPLATE,
         num_additional_image_tokens=1,
     )  # fmt: skip
@@ -114,19 +114,28 @@ def _tokenizer() -> Any:
     fast = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     fast.pre_tokenizer = pre_tokenizers.Split(Regex(PIECE), "isolated")
     fast.decoder = decoders.Fuse()
-    return transformers.PreTrainedTokenizerFast(
+    return transformers.PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=fast, unk_token="<unk>", pad_token="<pad>", eos_token="<end>",
         additional_special_tokens=["<image>"],
     )  # fmt: skip
 
 
 def _network(words: Any) -> Any:
-    small = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    small: dict[str, Any] = {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
     vision = transformers.CLIPVisionConfig(**small, image_size=32, patch_size=16)
     text = transformers.LlamaConfig(
         **small, vocab_size=len(words), max_position_embeddings=4096, bos_token_id=None, pad_token_id=1, eos_token_id=2
     )
-    settings = {"image_token_index": 3, "vision_feature_layer": -1, "vision_feature_select_strategy": "default"}
+    settings: dict[str, Any] = {
+        "image_token_index": 3,
+        "vision_feature_layer": -1,
+        "vision_feature_select_strategy": "default",
+    }
     config = transformers.LlavaConfig(vision_config=vision, text_config=text, **settings)
     return transformers.LlavaForConditionalGeneration(config)
 

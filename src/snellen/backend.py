@@ -177,7 +177,7 @@ def seeds(conversations: Sequence[Conversation], seed: int) -> list[int]:
         for turn in conversation:
             mark = zlib.crc32(f"{turn.role}\0{turn.text}\0".encode(), mark)
             for view in turn.views:
-                mark = zlib.crc32(np.ascontiguousarray(view.picture.pixels), mark)
+                mark = zlib.crc32(view.picture.pixels.tobytes(), mark)
                 mark = zlib.crc32(str(view.region).encode(), mark)
         result.append(zlib.crc32(str(found[mark]).encode(), mark) & 0x7FFFFFFF)
         found[mark] += 1

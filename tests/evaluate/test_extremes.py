@@ -7,6 +7,7 @@ import pytest
 from evaluate_rows import pristine_set, row
 
 from snellen.data.extremes import LADDERS, extreme
+from snellen.evaluate.report.tables import Table
 from snellen.evaluate.rows import Row
 from snellen.evaluate.suites.extremes import SUITE, jobs, largest_rise, summarise
 
@@ -48,6 +49,7 @@ def test_jobs_make_every_step_and_the_table_names_them(tmp_path: Path) -> None:
     assert len(made) == 1 + sum(map(len, LADDERS.values())) and {one.modes for one in made} == {("two rounds",)}
     rows = rows_of("a", [4.0, 3.5, 3.0, 2.5, 2.0, 1.5, 1.0])
     (table,) = SUITE.show(summarise(rows, sets), rows, sets)
+    assert isinstance(table, Table)
     assert [line[1] for line in table.rows] == list(LADDERS) and "1, 2, 4, 8, 16, 32, 64" in table.note
 
 

@@ -45,7 +45,9 @@ def _text(tokenizer: Any, **more: Any) -> dict[str, Any]:
 def _save(model: Any, tokenizer: Any, folder: Path) -> None:
     ends = [tokenizer.eos_token_id, tokenizer.pad_token_id]
     # as real checkpoints have it: settings that must not reach our replies
-    model.generation_config = GenerationConfig(eos_token_id=ends, do_sample=True, top_k=1, repetition_penalty=1.5)
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        eos_token_id=ends, do_sample=True, top_k=1, repetition_penalty=1.5
+    )
     model.save_pretrained(folder)
 
 
@@ -91,7 +93,7 @@ def make_tiny_idefics3(folder: Path) -> Path:
     config = Idefics3Config(
         text_config={"model_type": "llama", **_text(tokenizer)},
         vision_config=vision,
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        image_token_id=int(tokenizer.vocab["<image>"]),
         scale_factor=2,
     )
     _save(Idefics3ForConditionalGeneration(config), tokenizer, folder)

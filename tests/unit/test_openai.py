@@ -21,6 +21,7 @@ from scripted_server import Answer, Asked, ChatServerState, chat, refuse, reply_
 from snellen.assessor import Assessor
 from snellen.backend import BackendError, Reply, Sampling, Turn, open_backend, seeds
 from snellen.backends.abilities import Abilities
+from snellen.backends.chat_server import ChatServer
 from snellen.backends.openai import OpenAIBackend
 from snellen.image import Picture
 from snellen.options import ModelOptions
@@ -480,7 +481,7 @@ def test_options_by_name_reach_the_server() -> None:
     options = ModelOptions(long_side=100, timeout=7.0, concurrency=3, structured="never")
     with serve(able) as server:
         backend = open_backend(f"openai:{server.address}#eye-7b", options=options)
-    assert isinstance(backend, OpenAIBackend)
+    assert isinstance(backend, OpenAIBackend) and isinstance(backend.server, ChatServer)
     assert (backend.long_side, backend.batch_size, backend.structured) == (100, 3, "never")
     assert (backend.server.timeout, backend.server.concurrency) == (7.0, 3)
     with pytest.raises(ValueError, match="retry, always or never"):

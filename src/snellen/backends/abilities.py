@@ -136,7 +136,7 @@ async def _accepted(server: ChatServer, model: str, values: dict[str, Any], abil
         tried.append(now)
         body = _body(model, "Is this a picture? Reply with one word.", values, now, picture=True)
         try:
-            answer = await server.post("/chat/completions", lambda body=body: body)
+            answer = await server.post("/chat/completions", lambda body=body: body)  # type: ignore[misc]
         except RequestError as error:
             if error.status not in REFUSALS:
                 raise

@@ -90,7 +90,7 @@ def _joined(content: Any) -> tuple[str, tuple[str, ...]]:
     parts = [part.get("text") if isinstance(part, dict) else part for part in content]
     if not all(isinstance(part, str) for part in parts):
         raise CompletionError(f"the message's content is not text: {content!r:.100}")
-    return "".join(parts), ("text in parts",)
+    return "".join(map(str, parts)), ("text in parts",)
 
 
 def _choices(choice: Any, text: str) -> tuple[Sequence[Choice], str | None]:

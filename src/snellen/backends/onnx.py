@@ -170,7 +170,7 @@ class Snellen1Backend(Backend):
         earlier = _earlier(conversation)
         facts = Facts(
             number=number,
-            rating=answer.rating,
+            rating=round(rating.mean, 2),
             issues=issues,
             measured=self._features_of(views[1].picture),
             shown=views[1].region,

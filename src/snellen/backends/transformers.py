@@ -11,7 +11,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from snellen.backend import Backend, BackendError, Conversation, ModelOptions, Reply, Sampling, seeds
+from snellen.backend import Backend, BackendError, Conversation, Reply, Sampling, seeds
 from snellen.backends.box_units import box_scale
 from snellen.backends.rating_tokens import (
     RATING_KEY,
@@ -27,6 +27,7 @@ from snellen.backends.transformers_cache import BranchReader, Generated
 from snellen.backends.transformers_inputs import Inputs, open_processor
 from snellen.backends.transformers_sampler import RowSampler
 from snellen.image import View
+from snellen.options import ModelOptions
 from snellen.reply import RATING_PREFIX
 
 
@@ -60,7 +61,7 @@ class HfBackend(Backend):
         ends = own.eos_token_id if own.eos_token_id is not None else self.tokenizer.eos_token_id
         self.ends: tuple[int, ...] = tuple(ends) if isinstance(ends, (list, tuple)) else (int(ends),)
         # nothing else of the checkpoint's: penalties and top-k would change what `Sampling` states
-        self.model.generation_config = transformers.GenerationConfig(
+        self.model.generation_config = transformers.GenerationConfig(  # type: ignore[no-untyped-call]
             eos_token_id=list(self.ends), pad_token_id=self.tokenizer.pad_token_id, bos_token_id=own.bos_token_id
         )
         self.number_texts = number_texts(self.tokenizer)
@@ -119,7 +120,10 @@ class HfBackend(Backend):
             ended = bool(ids) and ids[-1] in self.ends
             rating = None if mass is None else distribution(mass)
             total = None if mass is None else min(1.0, sum(mass.values()))
-            counts = {"prompt_tokens": int(made.inputs["attention_mask"][row].sum()), "reply_tokens": len(ids)}
+            counts: dict[str, Any] = {
+                "prompt_tokens": int(made.inputs["attention_mask"][row].sum()),
+                "reply_tokens": len(ids),
+            }
             replies.append(
                 Reply(text, ids, made.logprobs[row], rating, "stop" if ended else "length", rating_mass=total, **counts)
             )

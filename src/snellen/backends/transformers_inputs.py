@@ -58,7 +58,7 @@ def _without_video(path: str, where: dict[str, Any]) -> Any:
     if whole is None or "video_processor" not in _init_names(whole):
         return None
 
-    class Parts(transformers.ProcessorMixin):  # type: ignore[misc]
+    class Parts(transformers.ProcessorMixin):  # type: ignore[misc, name-defined]
         """Comes after the checkpoint's own class, which hands all its parts on, the missing one as None."""
 
         def __init__(self, *parts: Any, **others: Any) -> None:
@@ -80,7 +80,8 @@ def _without_video(path: str, where: dict[str, Any]) -> Any:
 
 
 def _init_names(cls: type) -> tuple[str, ...]:
-    code: Any = getattr(cls.__init__, "__wrapped__", cls.__init__)
+    start: Any = vars(cls).get("__init__", object.__init__)
+    code: Any = getattr(start, "__wrapped__", start)
     return tuple(code.__code__.co_varnames[: code.__code__.co_argcount])
 
 

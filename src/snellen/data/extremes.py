@@ -31,9 +31,10 @@ def extreme(pixels: Pixels, ladder: str, step: int, seed: int = 0) -> Pixels:
     if ladder == "blur":
         return blurred(pixels, value)
     if ladder == "noise":
-        return to_uint8(pixels + np.random.default_rng(seed).normal(0.0, value, pixels.shape))
+        noise = np.random.default_rng(seed).normal(0.0, value, pixels.shape)
+        return to_uint8((pixels + noise).astype(np.float32))
     if ladder == "darkness":
-        return to_uint8(pixels * value)
+        return to_uint8(pixels * np.float32(value))
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=int(value))
     return np.array(Image.open(file))

@@ -22,7 +22,7 @@ from typing import Any
 
 from snellen.backend import BackendError, Conversation, Reply, Sampling
 from snellen.backends.abilities import Abilities
-from snellen.backends.chat_server import RequestError
+from snellen.backends.chat_server import ChatServer, RequestError
 from snellen.backends.openai import PATH, OpenAIBackend
 from snellen.train.chat_inputs import ChatInputs
 
@@ -56,6 +56,7 @@ class ServerRollouts:
         before, name = self.loaded, f"snellen-{self._run}-{self._number:06d}"
         save(self.folder / name)
         self._tell("/load_lora_adapter", {"lora_name": name, "lora_path": str(self.folder / name)})
+        assert isinstance(self.backend.server, ChatServer)
         listed = self.backend.server.run(self.backend.server.get("/models"))
         if name not in [model.get("id") for model in listed.get("data", [])]:
             remedy = "start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, on the same file system"

@@ -25,7 +25,7 @@ from snellen.vocabulary import merged
 COMPONENTS, RIDGE, WIDTH, FOLDS = 256, 0.1, 0.5, 4
 FALSE_ALARMS = 0.16
 """Share of the photographs in which one rater minds nothing where something may be listed, in cross-validation; it
-sets the threshold. Another rater lists something in 12 % of them; of photographs that two raters call clean, a threshold
+sets the threshold. Another rater lists something in 12 % of them; of those that two raters call clean, a threshold
 lets fewer through."""
 
 
