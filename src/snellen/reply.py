@@ -93,6 +93,13 @@ class Answer:
         if self.tool == "final" and self.region is not None:
             raise ValueError("a final answer asks for no region")
 
+    @property
+    def stated(self) -> float:
+        """The rating of an answer that needs one; ValueError where it has none."""
+        if self.rating is None:
+            raise ValueError("the answer states no rating")
+        return self.rating
+
 
 @dataclass(frozen=True)
 class Rationale:

@@ -464,6 +464,7 @@ def test_a_thin_region_keeps_one_hundredth() -> None:
         lambda: Answer(None, float("nan"), "final"),
         lambda: Answer(FULL, 3.0, "final"),
         lambda: Answer(None, None, "final"),
+        lambda: Answer(BOX, None, "crop").stated,
         lambda: render_reply(RATIONALE, Answer(BOX, None, "crop"), 1),
         lambda: Answer(FULL, 3.0, "zoom"),  # type: ignore[arg-type]
         lambda: Rationale("a", "b", "c", ""),

@@ -133,7 +133,7 @@ def round_of(region: Region, answer: Answer, reply: str) -> dict[str, Any]:
     """Return one round as a JSON object. region: what its view shows."""
     return {
         "region": region.to_list(),
-        "rating": round(answer.rating, 4),
+        "rating": round(answer.stated, 4),
         "issues": len(answer.issues),
         "reply": reply,
     }

@@ -94,7 +94,7 @@ def conversation(known: Known, rng: np.random.Generator) -> list[tuple[Rationale
         answer = Answer(None, known.label, "final", listed)
         return [(compose(Facts(1, known.label, listed, known.measured)), answer)]
     first = Answer(crop_region(known, rng), known.first_rating, "crop", listed)
-    facts = Facts(1, first.rating, listed, known.measured, FULL, first.region, unsure=known.unsure)
+    facts = Facts(1, first.stated, listed, known.measured, FULL, first.region, unsure=known.unsure)
     return [(compose(facts), first), second_round(known, first)]
 
 
@@ -110,7 +110,7 @@ def second_round(known: Known, first: Answer) -> tuple[Rationale, Answer]:
         raise ValueError("a second round needs a first answer that asks for a crop")
     last = Answer(None, known.label, "final", known.issues)
     facts = Facts(
-        2, last.rating, last.issues, known.measured, first.region,
+        2, last.stated, last.issues, known.measured, first.region,
         earlier_rating=first.rating, earlier_issues=first.issues,
     )  # fmt: skip
     return compose(facts), last

@@ -92,7 +92,7 @@ def reliance(answer: Answer, seen: Reply, blind: Reply, beginning: str, protocol
     entropy = 0.0
     if seen.rating is not None and blind.rating is not None:
         entropy = abs(seen.rating.entropy - blind.rating.entropy)
-    return Reliance(True, answer.tool != other.tool, box, abs(answer.rating - other.rating), entropy)
+    return Reliance(True, answer.tool != other.tool, box, abs(answer.stated - other.stated), entropy)
 
 
 def _read(text: str, beginning: str, protocol: Protocol) -> Parsed | None:
