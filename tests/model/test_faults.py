@@ -38,7 +38,6 @@ def test_a_photograph_at_a_tenth_of_its_brightness_is_underexposed(found: dict[s
     assert max(found["dark10"].issues, key=lambda issue: issue.severity).kind == "underexposure"
 
 
-@pytest.mark.xfail(strict=True, reason="snellen-1 gives 2.89, fair")
 def test_a_photograph_at_a_tenth_of_its_brightness_is_poor(found: dict[str, Assessment]) -> None:
     assert found["dark10"].label in ("poor", "bad")
 

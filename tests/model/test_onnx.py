@@ -155,7 +155,7 @@ def test_worse_pictures_score_lower_on_average(scorer: Assessor, distortion: str
     ladders = np.array([ladder(scorer, pixels, distortion) for pixels in photos()])
     means = ladders.mean(axis=0)
     assert (np.diff(means) < 0.05).all() and (np.diff(means[1:]) < 0).all(), means
-    assert means[0] - means[5] > 0.8, means
+    assert means[0] - means[5] > 0.6, means
     assert (ladders[:, 0] > ladders[:, 5]).all()
 
 

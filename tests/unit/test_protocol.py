@@ -384,7 +384,7 @@ def test_official_replies_may_be_as_odd_as_the_authors_take_them() -> None:
     assert official_answer(tool="zoom") == Parsed(None, CROP, ("unknown tool",))
     assert official_answer(tool=...) == Parsed(None, Answer(None, 3.47, "final"), ("missing key",))
     assert official_answer(bbox_2d=None) == Parsed(None, Answer(None, 3.47, "final"), ("missing key",))
-    assert official_answer(issues={}) == Parsed(None, CROP, ("issues left out",))
+    assert official_answer(issues={}) == Parsed(None, CROP, ("issues left out",), listed=False)
     two = parse_zoomiqa(GOOD + answer(rating=1), 1)
     assert two == Parsed(None, CROP, ("first of several answers", "text around the reply"))
     relaxed = "<answer>{'bbox_2d': [.1, .2, .6, .8], rating: 3.47, 'tool': 'crop',}</answer>"
