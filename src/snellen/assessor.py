@@ -124,6 +124,25 @@ class Assessor:
         if batch:
             yield from self._assess_batch(batch)
 
+    def look(self, picture: Picture, first: Step, regions: Sequence[Region]) -> list[Step]:
+        """Return one second round for each region, whether or not the first reply asked for that crop.
+
+        So the same parts of several pictures are looked at. The conversations are independent of each other.
+
+        Args:
+            picture: the picture in full size.
+            first: the first round of its assessment.
+            regions: crops to show; they count as settled by the zoom policy.
+        """
+        whole = picture.view()
+        views = [picture.view(region) for region in regions]
+        asked = self.question_for(picture)
+        replies = self._ask([self.protocol.conversation(asked, [whole, view], [first.reply.turn()]) for view in views])
+        return [
+            self._step(self.max_rounds, view, reply, [replace(first, view=whole)])
+            for view, reply in zip(views, replies, strict=True)
+        ]
+
     def _load(self, source: Source) -> Picture | ImageError:
         if isinstance(source, (Picture, ImageError)):
             return source

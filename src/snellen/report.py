@@ -145,8 +145,9 @@ def _row(number: int, assessment: Assessment) -> str:
         f'width:{_share(high) - _share(low):.1f}%"></i><b style="left:{_share(assessment.score):.1f}%"></b></span>'
     )
     return (
-        f'<tr><td class="thumb"><a href="#p{number}" tabindex="-1">{_image(_shrunk(assessment.picture.pixels, 96), "")}'
-        f'</a></td><td data-key="{escape(assessment.name)}"><a href="#p{number}">{escape(assessment.name)}</a></td>'
+        f'<tr><td class="thumb"><a href="#p{number}" tabindex="-1">'
+        f"{image_tag(_shrunk(assessment.picture.pixels, 96), '')}</a></td>"
+        f'<td data-key="{escape(assessment.name)}"><a href="#p{number}">{escape(assessment.name)}</a></td>'
         f'<td data-key="{assessment.score:.4f}" class="score">{assessment.score:.2f}{strip}</td>'
         f'<td data-key="{assessment.score:.4f}">{_verdict(assessment)}</td>'
         f'<td data-key="{worst} {escape(named)}">{escape(named) or "<span class=none>none</span>"}</td></tr>\n'
@@ -195,7 +196,7 @@ def _photo(assessment: Assessment) -> str:
         )
     shapes += [_box(step.region, width, height, "crop") for step in assessment.steps[1:]]
     overlay = f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{"".join(shapes)}</svg>'
-    return f"{_image(assessment.picture.pixels, assessment.name)}{overlay}"
+    return f"{image_tag(assessment.picture.pixels, assessment.name)}{overlay}"
 
 
 def _box(region: Region, width: int, height: int, kind: str) -> str:
@@ -243,8 +244,9 @@ def _round(number: int, assessment: Assessment) -> str:
     moved = "" if before is None or step.score is None else f' <span class="moved">{step.score - before:+.2f}</span>'
     rating = "" if step.score is None else f'<span class="rating">{step.score:.2f}{moved}</span>'
     views = (
-        f"<figure>{_image(step.view.overview, 'overview')}<figcaption>overview</figcaption></figure>"
-        f"<figure>{_image(step.view.fragments, 'fragments')}<figcaption>samples in native pixels</figcaption></figure>"
+        f"<figure>{image_tag(step.view.overview, 'overview')}<figcaption>overview</figcaption></figure>"
+        f"<figure>{image_tag(step.view.fragments, 'fragments')}"
+        "<figcaption>samples in native pixels</figcaption></figure>"
     )
     plot = _plot(step, before, assessment.interval if last else None)
     return (
@@ -349,7 +351,8 @@ def _share(rating: float) -> float:
     return 25.0 * (rating - 1)
 
 
-def _image(pixels: npt.NDArray[np.uint8], alt: str) -> str:
+def image_tag(pixels: npt.NDArray[np.uint8], alt: str) -> str:
+    """Return an <img> that holds the (H, W, 3) uint8 pixels as JPEG."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=85)
     data = base64.b64encode(file.getvalue()).decode("ascii")

@@ -1,0 +1,141 @@
+"""`snellen compare`: which of two or more pictures is better, how surely and why; with --reference, against it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from snellen.assessor import Assessor
+from snellen.comparison.judge import Comparison, Pair, compare
+from snellen.comparison.page import comparison_page, pair_numbers, verdict_words
+from snellen.comparison.preference import SURE
+from snellen.draw import place
+from snellen.options import add_vlm_options, assessor_options
+from snellen.report import write_page
+from snellen.terminal import open_console
+from snellen.usage import (
+    FAILED,
+    OK,
+    UsageError,
+    add_allow_damaged,
+    add_max_megapixels,
+    add_max_rounds,
+    add_model_options,
+    check_writable,
+    complain,
+    visible,
+)
+
+MARKS = {"appeared": "+", "vanished": "-", "grew": ">", "shrank": "<", "same": "="}
+"""Sign of each change, from the first picture to the second."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `snellen compare`."""
+    parser.add_argument("paths", metavar="PICTURE", nargs="+", help="two pictures or more")
+    parser.add_argument("--sure", metavar="P", type=_sure, default=SURE, help=f"probability of no tie ({SURE})")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--report", metavar="FILE", type=Path, help="also write a page with a slider")
+    add_model_options(parser)
+    add_max_rounds(parser)
+    add_max_megapixels(parser)
+    add_allow_damaged(parser)
+    add_vlm_options(parser)
+
+
+def _sure(text: str) -> float:
+    value = float(text)
+    if not 0.5 < value <= 1.0:
+        raise argparse.ArgumentTypeError(f"above 0.5 and at most 1, not {text}")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare and print; return the exit code."""
+    if args.report:
+        check_writable(args.report)
+    if len(args.paths) < 2:
+        raise UsageError("a comparison needs two pictures or more")
+    return _compare(args)
+
+
+def _assessor(args: argparse.Namespace) -> Assessor:
+    try:
+        return Assessor(
+            args.model, args.protocol, args.max_rounds, args.batch_size, args.score_only,
+            max_megapixels=args.max_megapixels, allow_damaged=args.allow_damaged, **assessor_options(args),
+        )  # fmt: skip
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _compare(args: argparse.Namespace) -> int:
+    assessor = _assessor(args)
+    comparison = compare(assessor, args.paths, args.sure)
+    failed = [one.assessment for one in comparison.pictures if one.assessment.error is not None]
+    for one in failed:
+        assert one.error is not None
+        complain(f"{one.name}: {one.error.problem}; {one.error.remedy}")
+    if args.json:
+        print(json.dumps(comparison.to_dict()))
+    else:
+        _show(comparison, open_console())
+        print(f"{assessor.backend.name} {assessor.backend.version}, protocol {assessor.protocol.name}")
+    if args.report:
+        write_page(comparison_page(comparison), args.report)
+        print(f"report: {args.report.resolve().as_uri()}", file=sys.stderr)
+    return FAILED if failed or any(pair.problem for pair in comparison.pairs) else OK
+
+
+def _show(comparison: Comparison, console: Console) -> None:
+    _show_ranking(comparison, console)
+    at = {picture: number for number, picture in enumerate(comparison.order)}
+    pairs = sorted(comparison.pairs, key=lambda pair: (at[pair.first], at[pair.second]))
+    best = [pair for pair in pairs if comparison.order[0] in (pair.first, pair.second)]
+    for pair in best:
+        _show_pair(comparison, pair, console)
+    if comparison.regions:
+        places = "; ".join(place(region) for region in comparison.regions)
+        console.print(Text(f"looked at in all: {places}", style="dim"))
+    if comparison.bias is not None:
+        console.print(f"position bias: {comparison.bias:+.2f} for the picture shown first")
+    if comparison.triples[1]:
+        consistent, decided = comparison.triples
+        console.print(f"consistent triples: {consistent} of {decided} decided")
+
+
+def _show_ranking(comparison: Comparison, console: Console) -> None:
+    table = Table.grid(padding=(0, 2))
+    for justify in ("right", "right", "left"):
+        table.add_column(justify=justify, no_wrap=True)
+    table.add_column()
+    for picture, (best, worst) in zip(comparison.order, comparison.ranks, strict=True):
+        one = comparison.pictures[picture]
+        rank = str(best) if best == worst else f"{best}-{worst}"
+        faults = ", ".join(f"{issue.kind} {issue.severity}" for issue in one.issues)
+        table.add_row(rank, f"{one.score:.2f}", visible(one.name), Text(faults or "no fault found", style="dim"))
+    console.print(table)
+
+
+def _show_pair(comparison: Comparison, pair: Pair, console: Console) -> None:
+    first, second = (visible(comparison.pictures[at].name) for at in (pair.first, pair.second))
+    console.print()
+    console.print(Text(f"{first}  against  {second}", style="bold"))
+    console.print(f"  {verdict_words(comparison, pair)}")
+    console.print(Text(f"  {pair_numbers(pair)}", style="dim"))
+    console.print(f"  {pair.text}")
+    for change in pair.changes:
+        severities = [str(one.severity) if one else "none" for one in (change.before, change.after)]
+        where = place(change.issue.region)
+        line = f"  {MARKS[change.what]} {change.issue.kind} {change.what}: severity {' -> '.join(severities)}, {where}"
+        console.print(Text(line))
+    for why in pair.preference.why if pair.preference else ():
+        console.print(Text(f"  the model: {visible(why)}", style="dim"))
+    if pair.problem:
+        complain(f"{first} and {second}: {pair.problem}")

@@ -1,0 +1,171 @@
+"""HTML page of a comparison: a slider between two pictures, the ranking, the pairs. Loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib import resources
+
+import numpy as np
+import numpy.typing as npt
+
+from snellen.comparison.judge import Comparison, Judged, Pair
+from snellen.draw import place
+from snellen.region import FULL, Region
+from snellen.report import header, image_tag, page
+
+MOST_PAIRS = 40
+"""The page lists at most so many pairs: those of the best pictures."""
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """Return the page."""
+    scored = [comparison.pictures[at] for at in comparison.order]
+    facts = [f"{len(comparison.pictures)} pictures", f"better from a probability of {comparison.sure:.2f}"]
+    if comparison.bias is not None:
+        facts.append(f"position bias {comparison.bias:+.2f}")
+    known = next((one.assessment.provenance for one in scored if one.assessment.provenance), None)
+    models = [f"{known['model']} {known['model_version']}, snellen {known['snellen']}"] if known else []
+    body = header("Comparison", facts, models)
+    body += slider([(one.name, _shown(one), _boxes(one, comparison.regions)) for one in scored])
+    body += _ranking(comparison) + _pairs(comparison) + _failures(comparison)
+    return page("Comparison", f"{body}<script>\n{_resource('compare.js')}</script>\n", _resource("compare.css"))
+
+
+def slider(layers: list[tuple[str, npt.NDArray[np.uint8], str]]) -> str:
+    """Return a slider between two of several pictures: (name, (H, W, 3) uint8 pixels, HTML that lies over it) each."""
+    if len(layers) < 2:
+        return ""
+    options = [f'<option value="{n}">{escape(name)}</option>' for n, (name, _, _) in enumerate(layers)]
+    choices = "".join(
+        f'<label>{side} <select id="{side}">'
+        + "".join(one.replace("<option", "<option selected") if n == chosen else one for n, one in enumerate(options))
+        + "</select></label>"
+        for side, chosen in (("left", 0), ("right", 1))
+    )
+    shown = "".join(
+        f'<figure class="layer photo" data-layer="{n}">{image_tag(pixels, name)}{over}</figure>'
+        for n, (name, pixels, over) in enumerate(layers)
+    )
+    height, width = layers[0][1].shape[:2]
+    return (
+        f'<section class="compare"><div class="choices">{choices}'
+        '<label><input type="checkbox" id="boxes" checked> boxes</label></div>'
+        f'<div class="stage" style="aspect-ratio:{width}/{height}">{shown}<i class="edge"></i></div>'
+        '<input type="range" id="at" min="0" max="100" step="0.1" value="50" aria-label="edge between both">'
+        "</section>\n"
+    )
+
+
+def _shown(one: Judged) -> npt.NDArray[np.uint8]:
+    assert one.assessment.picture is not None
+    return one.assessment.picture.pixels
+
+
+def _boxes(one: Judged, regions: tuple[Region, ...]) -> str:
+    """Return the faults and the regions looked at (dashed) as SVG over the picture."""
+    height, width = _shown(one).shape[:2]
+    shapes = [box_tag(issue.region, width, height, f"over s{issue.severity}", f"{issue.kind} {issue.severity}")
+              for issue in one.issues]  # fmt: skip
+    shapes += [box_tag(region, width, height, "crop", "region looked at in all pictures") for region in regions]
+    return f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{"".join(shapes)}</svg>'
+
+
+def box_tag(region: Region, width: int, height: int, kind: str, title: str) -> str:
+    """Return a box as an SVG group with a title. kind: its CSS classes."""
+    left, top, right, bottom = region.to_pixels(width, height)
+    size = f'x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"'
+    label = f'<text x="{left + 0.01 * width:.0f}" y="{top + 0.03 * height:.0f}" font-size="{0.022 * width:.0f}">'
+    named = f"{label}{escape(title)}</text>" if kind.startswith("over") else ""
+    return (
+        f'<g class="{kind.partition(" ")[2]}"><title>{escape(title)}</title><rect class="under" {size}/>'
+        f'<rect class="{kind}" {size}/>{named}</g>'
+    )
+
+
+def _ranking(comparison: Comparison) -> str:
+    rows = "".join(
+        f'<tr><td class="rank">{_rank(best, worst)}</td><td>{escape(comparison.pictures[at].name)}</td>'
+        f"<td>{comparison.pictures[at].score:.2f}</td><td>{_faults(comparison.pictures[at])}</td></tr>\n"
+        for at, (best, worst) in zip(comparison.order, comparison.ranks, strict=True)
+    )
+    return (
+        '<section class="summary"><table><thead><tr><th>Rank</th><th>Picture</th><th>Score</th><th>Faults</th></tr>'
+        f"</thead><tbody>{rows}</tbody></table></section>\n"
+    )
+
+
+def _rank(best: int, worst: int) -> str:
+    return str(best) if best == worst else f"{best} to {worst}"
+
+
+def _faults(one: Judged) -> str:
+    named = ", ".join(f"{issue.kind} {issue.severity}" for issue in one.issues)
+    return escape(named) or '<span class="none">none</span>'
+
+
+def _pairs(comparison: Comparison) -> str:
+    at = {picture: number for number, picture in enumerate(comparison.order)}
+    ordered = sorted(comparison.pairs, key=lambda pair: (at[pair.first], at[pair.second]))
+    shown = "".join(_pair(comparison, pair) for pair in ordered[:MOST_PAIRS])
+    left = len(ordered) - MOST_PAIRS
+    return shown + (f'<p class="facts">{left} more pairs: see --json</p>\n' if left > 0 else "")
+
+
+def _pair(comparison: Comparison, pair: Pair) -> str:
+    first, second = (comparison.pictures[at].name for at in (pair.first, pair.second))
+    rows = "".join(
+        f"<tr><td>{escape(change.what)}</td><td>{escape(change.issue.kind)}</td>"
+        f"<td>{change.before.severity if change.before else '–'}</td>"
+        f"<td>{change.after.severity if change.after else '–'}</td>"
+        f"<td>{escape('the whole picture' if change.issue.region == FULL else place(change.issue.region))}</td></tr>"
+        for change in pair.changes
+    )
+    head = "<tr><th>From first to second</th><th>Fault</th><th>First</th><th>Second</th><th>Where</th></tr>"
+    faults = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>" if rows else ""
+    said = "".join(
+        f"<blockquote>{escape(why)}</blockquote>" for why in (pair.preference.why if pair.preference else ())
+    )
+    problem = f'<p class="error">{escape(pair.problem)}</p>' if pair.problem else ""
+    return (
+        f'<article class="pair"><header><h2>{escape(first)} <span class="versus">against</span> {escape(second)}</h2>'
+        f'<p class="facts">{escape(pair_numbers(pair))}</p></header><p>{escape(verdict_words(comparison, pair))} '
+        f"{escape(pair.text)}</p>{faults}{said}{problem}</article>\n"
+    )
+
+
+def verdict_words(comparison: Comparison, pair: Pair) -> str:
+    """Return which picture of a pair is better, or that the judge cannot tell."""
+    if pair.probability is None:
+        return "No answer."
+    if comparison.decided(pair):
+        return f"The first is better, with a probability of {pair.probability:.2f}."
+    return f"A tie: the first is better with a probability of {pair.probability:.2f} only."
+
+
+def pair_numbers(pair: Pair) -> str:
+    """Return difference, its interval, the share of people and the position bias of a pair, in one line."""
+    parts = [] if pair.difference is None else [f"difference {pair.difference:+.2f} MOS"]
+    if pair.interval is not None:
+        parts[-1] += f" (90 %: {pair.interval[0]:+.2f} to {pair.interval[1]:+.2f})"
+    if pair.share is not None:
+        parts.append(f"chosen by {100 * pair.share[0]:.0f} to {100 * pair.share[1]:.0f} % of people")
+    if pair.preference is not None:
+        shown = pair.preference.orders
+        parts.append(
+            f"asked: {shown[0]:.2f} shown first, {shown[1]:.2f} shown second, bias {pair.preference.bias:+.2f}"
+        )
+    return " · ".join(parts)
+
+
+def _failures(comparison: Comparison) -> str:
+    failed = [one.assessment for one in comparison.pictures if one.assessment.error is not None]
+    items = "".join(
+        f"<li><b>{escape(one.name)}</b> {escape(one.error.problem)}; {escape(one.error.remedy)}</li>"
+        for one in failed
+        if one.error is not None
+    )
+    return f'<section class="failures"><h2>Not compared</h2><ul>{items}</ul></section>\n' if items else ""
+
+
+def _resource(name: str) -> str:
+    return (resources.files("snellen.comparison") / name).read_text(encoding="utf-8")
