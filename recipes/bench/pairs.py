@@ -67,7 +67,7 @@ def people(assessor: Assessor, rows: list[dict[str, object]], apart: float) -> N
     print(f"consistent triples: {comparison.triples[0]} of {comparison.triples[1]} decided\n")
 
 
-def bootstrap(preferences: Floats, human: Floats, ends: np.ndarray, count: int, share: float) -> tuple[float, float]:  # type: ignore[type-arg]
+def bootstrap(preferences: Floats, human: Floats, ends: np.ndarray, count: int, share: float) -> tuple[float, float]:
     """Return the 95 % interval of the accuracy, resampling pictures: a pair counts once for each of its copies."""
     rng, found = np.random.default_rng(0), []
     for _ in range(200):
