@@ -111,13 +111,14 @@ def _show(comparison: Comparison, console: Console) -> None:
 
 
 def _show_ranking(comparison: Comparison, console: Console) -> None:
+    ranks = [str(best) if best == worst else f"{best}-{worst}" for best, worst in comparison.ranks]
     table = Table.grid(padding=(0, 2))
-    for justify in ("right", "right", "left"):
-        table.add_column(justify=justify, no_wrap=True)
+    table.add_column(justify="right", no_wrap=True, min_width=max(len(rank) for rank in ranks))
+    table.add_column(justify="right", no_wrap=True, min_width=len("5.00"))
+    table.add_column(overflow="fold")  # a long path takes more lines; rank and score stay
     table.add_column()
-    for picture, (best, worst) in zip(comparison.order, comparison.ranks, strict=True):
+    for picture, rank in zip(comparison.order, ranks, strict=True):
         one = comparison.pictures[picture]
-        rank = str(best) if best == worst else f"{best}-{worst}"
         faults = ", ".join(f"{issue.kind} {issue.severity}" for issue in one.issues)
         table.add_row(rank, f"{one.score:.2f}", visible(one.name), Text(faults or "no fault found", style="dim"))
     console.print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -36,10 +37,13 @@ def test_two_pictures_as_json_and_as_a_page(
 
 
 def test_the_terminal_says_a_tie(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    names = [save_noise(tmp_path / f"{n}.png", seed=n) for n in range(3)]
+    folder = tmp_path / "a long name of a folder" / "in another one with a long name, too"
+    folder.mkdir(parents=True)
+    names = [save_noise(folder / f"{n}.png", seed=n) for n in range(3)]
     main(["compare", *names, "--model", model])
     out = capsys.readouterr().out
-    assert out.count("1-3") == 3 and "A tie" in out
+    assert len(re.findall(r"^ *1-3 ", out, re.M)) == 3, "long paths leave the ranks alone"
+    assert "A tie" in out
 
 
 def test_one_picture_is_wrong_usage(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
