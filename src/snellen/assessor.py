@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from snellen import __version__
 from snellen.assessment import Assessment, AssessmentError, Step
-from snellen.backend import Backend, BackendError, Conversation, Reply, Sampling, open_backend
+from snellen.backend import MIN_MASS, Backend, BackendError, Conversation, Reply, Sampling, open_backend
 from snellen.checks import check_reply
 from snellen.damage import is_plain, severity
 from snellen.features import measure
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 KEPT_SIDE = 1024
 """Long side, in px, of the copy of the picture that an Assessment keeps for drawing."""
-FEW_LEVELS = 0.8
-"""A note says when the words of the protocol `levels` hold less of the probability: the model was not made for it."""
 BATCH_MEGAPIXELS = 100.0
 """A batch ends early where its pictures exceed this, so that a batch of large pictures fits in memory. Proportionally
 more for a backend that works on more than 8 conversations at a time."""
@@ -240,7 +238,7 @@ class Assessor:
         if reply.rating is None:
             raise ReplyError("bad_rating", f"none of the words {', '.join(self.protocol.levels.ratings)} is probable")
         mass, note = reply.rating_mass, None
-        if mass is not None and mass < FEW_LEVELS:
+        if mass is not None and mass < MIN_MASS:
             note = f"the model's next word is one of the levels with a probability of {mass:.2g} only"
         return Step(view, reply, note=note)
 

@@ -37,6 +37,9 @@ RATING_GRID: Floats = np.round(np.arange(100, 501) / 100.0, 2)
 RATING_GRID.setflags(write=False)
 SNELLEN_1 = Path(__file__).parent / "snellen1" / "weights"
 """Folder of the bundled model."""
+MIN_MASS = 0.8
+"""Smallest recovered probability that makes a distribution over the rating; below it, the written rating counts. Words
+of the protocol `levels` that hold less are noted. How it was settled is in docs/backends.md."""
 HF_OPTIONS = ("long_side", "min_pixels", "max_pixels", "device", "device_map", "dtype", "attention", "revision")
 OPENAI_OPTIONS = ("long_side", "timeout", "concurrency", "structured")
 BATCH_OPTIONS = ("long_side", "structured")
@@ -138,7 +141,7 @@ class Reply:
         prompt_tokens: tokens of the conversation with its views, as the model counts them; 0 where it does not.
         reply_tokens: tokens that the model wrote, as it counts them; 0 where it does not.
         rating_mass: probability, 0..1, that was recovered for the rating, before `rating` was scaled to 1; None where
-            unknown. Where it is below 0.8, `rating` is None and the written rating counts.
+            unknown. Where it is below MIN_MASS, `rating` is None and the written rating counts.
     """
 
     text: str

@@ -21,11 +21,11 @@ from test_lora import OPTIONS, _samples, asked, picture
 from tiny_qwen import make_model
 
 from snellen.backend import BackendError, Reply, Sampling
+from snellen.backends.transformers_sampler import RowSampler
 from snellen.train.grpo import RlOptions, train_grpo
 from snellen.train.lora import LoraPolicy
 from snellen.train.regularizers import entropy_bonus
 from snellen.train.server_rollouts import ServerRollouts
-from snellen.train.streams import RowStreams
 
 RL = RlOptions(
     steps=2, real=1, synthetic=0, rollouts=3, max_tokens=4, rate=5e-2, warmup=1, mask_truncated=False,
@@ -68,14 +68,15 @@ class Player:
         processor = self.policy.inputs.processor
         text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         inputs = processor(text=[text], images=images, return_tensors="pt")
-        streams = RowStreams(Sampling(body["temperature"]), [body["seed"]], [int(one) for one in body["logit_bias"]])
+        never = [int(one) for one in body["logit_bias"]]
+        sampler = RowSampler(Sampling(body["temperature"]), [body["seed"]], suppressed=never)
         with torch.no_grad():
             output = self.policy.base.generate(
-                **inputs, max_new_tokens=body["max_tokens"], do_sample=False, logits_processor=[streams]
+                **inputs, max_new_tokens=body["max_tokens"], do_sample=False, logits_processor=[sampler]
             )
         ids = output[0, inputs["input_ids"].shape[1] :].tolist()
         listed = [
-            {"token": f"token_id:{i}", "logprob": float(p[0])} for i, p in zip(ids, streams.logprobs, strict=True)
+            {"token": f"token_id:{i}", "logprob": float(p[0])} for i, p in zip(ids, sampler.logprobs, strict=True)
         ]
         ended = ids[-1] in self.policy.inputs.ends
         choice = {

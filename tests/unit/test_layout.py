@@ -63,10 +63,11 @@ def test_expected_severity_is_weighted_by_the_kinds() -> None:
 
 def test_the_rule_zooms_once_into_a_likely_local_fault() -> None:
     large = Picture(np.zeros((800, 1200, 3), np.uint8), "large")
-    assert rule.decide(large, BOX, 0.6, 1, 0.5) == Decision("crop", BOX)
-    assert rule.decide(large, BOX, 0.4, 1, 0.5) == Decision("final")
-    assert rule.decide(large, BOX, 0.6, 2, 0.5) == Decision("final")
-    assert rule.decide(large, Region(0.1, 0.0, 1.0, 1.0), 0.6, 1, 0.5) == Decision("final"), "not local"
+    assert rule.decide(large, view({"blur": 0.6}), 1) == Decision("crop", BOX)
+    assert rule.decide(large, view({"blur": 0.4}), 1) == Decision("final")
+    assert rule.decide(large, view({"blur": 0.3, "noise": 0.3}), 1) == Decision("crop", BOX), "any fault counts"
+    assert rule.decide(large, view({"blur": 0.6}), 2) == Decision("final")
+    assert rule.decide(large, view({"blur": 0.6}, box=Region(0.1, 0.0, 1.0, 1.0)), 1) == Decision("final"), "not local"
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,8 @@ TELEMETRY_SINCE = (1, 29)
 
 
 class Read(NamedTuple):
-    """What encoder and ImageNet network compute of a view, as it is or mirrored: imagenet (FEATURES,) of the overview,
-    cell features of overview and fragments, (C, GRID, GRID) each."""
+    """Features of a view, read as it is or mirrored: imagenet (FEATURES,) of the overview, cell features of overview
+    and fragments, (C, GRID, GRID) each."""
 
     imagenet: Floats
     overview: Floats
@@ -157,7 +157,7 @@ class Snellen1Backend(Backend):
         """The policy's decision for the next reply of a conversation."""
         first, _ = _first_and_last(conversation)
         seen = self.view_features(first)
-        return rule.decide(first.picture, seen.box, 1.0 - float(seen.kinds[0]), _round(conversation))
+        return rule.decide(first.picture, seen, _round(conversation))
 
     def answer(self, conversation: Conversation, decision: Decision) -> Reply:
         """Return the next reply of a conversation, given what the policy decided: rate, list the findings, word it."""
@@ -207,11 +207,14 @@ class Snellen1Backend(Backend):
     def distribution(self, first: ViewFeatures, last: ViewFeatures, move: float = 0.0) -> RatingDistribution:
         """Distribution over the rating of a round: normal on the grid of ratings, its mean moved by `move` MOS.
 
-        It depends on the features of the conversation's first view and of the round's.
+        It depends on the features of the conversation's first view and of the round's. A finding moves the mean only
+        where it is likely and in a part of the picture: what is wrong with the whole, the plain rating has seen.
         """
         mean, std = self._mean_and_std(
             last.kinds, first.kinds, last.severity, last.box_area, last.region.area, last.rating, first.rating
         )
+        if last.region == first.region and not rule.is_local_fault(first):
+            mean = first.rating
         return normal_distribution(mean + move, std)
 
     def _mean_and_std(self, *inputs: float | Floats) -> tuple[float, float]:
@@ -233,8 +236,9 @@ class Snellen1Backend(Backend):
 
     def _compute(self, view: View, flips: Sequence[bool]) -> ViewFeatures:
         reads = self.read(view, flips)
-        self._reads[view] = reads
-        rating = self._rated(reads)
+        if len(flips) > 1 and view.region == FULL:
+            self._reads[view] = reads
+        rating = self._rated([(read.imagenet, read.fragments) for read in reads])
         cells = _cells(view, reads)
         seen = self._apply_heads(view.region, cells, rating, cells)
         near = detail_view(view, seen.box) if len(flips) > 1 else None
@@ -244,19 +248,17 @@ class Snellen1Backend(Backend):
 
     def _plain_distribution(self, view: View) -> RatingDistribution:
         """The photo rating head's rating; its width is the rating head's where no fault is found."""
-        read = Read(
-            self._run(self._imagenet, view.overview, False).result(),
-            np.zeros((0, GRID, GRID), np.float32),
-            self._run(self._encode_one, view.fragments, False).result(),
-        )
-        rating = self._rated([read])
+        imagenet = self._run(self._imagenet, view.overview, False)
+        fragments = self._run(self._encode_one, view.fragments, False)
+        rating = self._rated([(imagenet.result(), fragments.result())])
         no_fault = np.eye(1, len(KINDS) + 1, dtype=np.float32)[0]
         _, std = self._mean_and_std(no_fault, no_fault, 1.0, 1.0, 1.0, rating, rating)
         return normal_distribution(rating, std)
 
-    def _rated(self, reads: Sequence[Read]) -> float:
-        """The photo rating head's rating of a view, the mean over its reads."""
-        features = [np.concatenate(rating_features(read.imagenet, read.fragments)) for read in reads]
+    def _rated(self, reads: Sequence[tuple[Floats, Floats]]) -> float:
+        """The photo rating head's rating of a view: the mean over its reads, each the ImageNet network's features of
+        the overview and the cell features of the fragments."""
+        features = [np.concatenate(rating_features(*read)) for read in reads]
         return float(self.photo_rating_head(np.stack(features)).mean())
 
     def _apply_heads(self, region: Region, cells: Cells, rating: float, detail: Cells) -> ViewFeatures:

@@ -13,14 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snellen.backend import RATING_GRID, RatingDistribution
+from snellen.backend import MIN_MASS, RATING_GRID, RatingDistribution
 
 RATINGS = tuple(f"{rating:.2f}" for rating in RATING_GRID)
 """The ratings of RATING_GRID as a reply writes them."""
 
-MIN_MASS = 0.8
-"""Smallest recovered probability that makes a distribution; below it, the written rating counts. How it was settled is
-in docs/backends.md."""
 RATING_TOKENS = 8
 """Largest number of tokens of a written rating."""
 

@@ -19,24 +19,35 @@ class RowSampler:
         sampling: temperature, top-p and top-k; 0 is greedy decoding.
         seeds: one for each row.
         kept: token ids, (K,), whose probabilities are recorded at every step.
+        suppressed: token ids that are never chosen.
 
     Attributes:
         logprobs: for each step (B,) log-probabilities of the chosen tokens, at the sampling temperature.
         kept_probs: for each step (B, K) probabilities at temperature 1.
     """
 
-    def __init__(self, sampling: Sampling, seeds: Sequence[int], kept: Tensor) -> None:
+    def __init__(
+        self,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        kept: Tensor | None = None,
+        suppressed: Sequence[int] = (),
+    ) -> None:
         self.sampling = sampling
-        self.streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.streams = [torch.Generator().manual_seed(seed % 2**63) for seed in seeds]
         self.kept = kept
+        self.suppressed = suppressed
         self.logprobs: list[Tensor] = []
         self.kept_probs: list[Tensor] = []
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return scores (B, V) in which the chosen token of each row is the largest."""
         scores = scores.float()
+        if self.suppressed:
+            scores = scores.index_fill(1, torch.tensor(list(self.suppressed), device=scores.device), -torch.inf)
         whole = torch.log_softmax(scores, dim=-1)
-        self.kept_probs.append(whole[:, self.kept].exp().cpu())
+        if self.kept is not None:
+            self.kept_probs.append(whole[:, self.kept].exp().cpu())
         if self.sampling.temperature == 0.0:
             self.logprobs.append(whole.max(dim=-1).values.cpu())
             return scores

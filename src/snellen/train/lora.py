@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from snellen.backend import BackendError, Conversation, LogProbs, Policy, Reply, Round, Sampling
 from snellen.backends.transformers_inputs import open_processor
+from snellen.backends.transformers_sampler import RowSampler
 from snellen.train import best_device
 from snellen.train.action_head import Places, action_numbers, output_layer
 from snellen.train.chat_inputs import ChatInputs, padded, vision_tokens
 from snellen.train.sharding import Shards, whole
-from snellen.train.streams import RowStreams
 
 if TYPE_CHECKING:
     from snellen.train.server_rollouts import ServerRollouts
@@ -146,7 +146,7 @@ class LoraPolicy(Policy):
     @torch.no_grad()
     def _sample(self, conversations: Sequence[Conversation], sampling: Sampling, seeds: Sequence[int]) -> list[Reply]:
         batch = self._batch([self.inputs.encode(one) for one in conversations], "left")
-        streams = RowStreams(sampling, seeds, self.suppressed)
+        sampler = RowSampler(sampling, seeds, suppressed=self.suppressed)
         transformers = module("transformers")
         # a configuration of our own: a checkpoint's may hold top-k, penalties and a temperature
         configuration = transformers.GenerationConfig(
@@ -156,9 +156,9 @@ class LoraPolicy(Policy):
             pad_token_id=self.tokenizer.pad_token_id,
         )
         self.model.eval()
-        output = self.base.generate(**batch, generation_config=configuration, logits_processor=[streams])
+        output = self.base.generate(**batch, generation_config=configuration, logits_processor=[sampler])
         drawn = output[:, batch["input_ids"].shape[1] :].tolist()
-        logprobs = torch.stack(streams.logprobs, dim=1).tolist()
+        logprobs = torch.stack(sampler.logprobs, dim=1).tolist()
         return [self._reply(ids, values) for ids, values in zip(drawn, logprobs, strict=True)]
 
     def _reply(self, ids: Sequence[int], logprobs: Sequence[float]) -> Reply:

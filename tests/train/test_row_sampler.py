@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from snellen.backend import Sampling
-from snellen.train.streams import RowStreams, most, nucleus
+from snellen.backends.transformers_sampler import RowSampler, restricted
 
 NONE = torch.zeros(1, 1, dtype=torch.long)
 SCORES = torch.log(torch.tensor([[0.5, 0.3, 0.1, 0.1]]))
 
 
 def drawn(seeds: list[int], steps: int, suppressed: tuple[int, ...] = (), **options: float) -> torch.Tensor:
-    streams = RowStreams(Sampling(**{"temperature": 1.0, **options}), seeds, suppressed)  # type: ignore[arg-type]
-    tokens = [streams(NONE, SCORES.repeat(len(seeds), 1)).argmax(dim=1) for _ in range(steps)]
-    assert len(streams.logprobs) == steps
+    sampler = RowSampler(Sampling(**{"temperature": 1.0, **options}), seeds, suppressed=suppressed)  # type: ignore[arg-type]
+    tokens = [sampler(NONE, SCORES.repeat(len(seeds), 1)).argmax(dim=1) for _ in range(steps)]
+    assert len(sampler.logprobs) == steps
     return torch.stack(tokens)
 
 
@@ -33,11 +33,11 @@ def test_tokens_come_as_often_as_their_probability_says() -> None:
 
 
 def test_suppressed_tokens_never_come_and_the_rest_is_scaled_up() -> None:
-    streams = RowStreams(Sampling(1.0), [0], (0,))
+    sampler = RowSampler(Sampling(1.0), [0], suppressed=(0,))
     for _ in range(200):
-        token = int(streams(NONE, SCORES).argmax())
+        token = int(sampler(NONE, SCORES).argmax())
         assert token != 0
-        assert float(streams.logprobs[-1][0]) == pytest.approx(math.log(0.6 if token == 1 else 0.2), abs=1e-6)
+        assert float(sampler.logprobs[-1][0]) == pytest.approx(math.log(0.6 if token == 1 else 0.2), abs=1e-6)
 
 
 def test_temperature_zero_takes_the_most_probable_token_that_is_allowed() -> None:
@@ -46,8 +46,8 @@ def test_temperature_zero_takes_the_most_probable_token_that_is_allowed() -> Non
 
 
 def test_a_nucleus_holds_the_fewest_tokens_that_reach_its_probability() -> None:
-    assert (nucleus(SCORES, 0.7) > -1e8).tolist() == [[True, True, False, False]]
-    assert (nucleus(SCORES, 0.5) > -1e8).tolist() == [[True, False, False, False]]
-    assert torch.equal(nucleus(SCORES, 1.0), SCORES)
-    assert (most(SCORES, 1) > -1e8).tolist() == [[True, False, False, False]] and torch.equal(most(SCORES, 0), SCORES)
+    assert restricted(SCORES, Sampling(1.0, top_p=0.7)).isfinite().tolist() == [[True, True, False, False]]
+    assert restricted(SCORES, Sampling(1.0, top_p=0.5)).isfinite().tolist() == [[True, False, False, False]]
+    assert restricted(SCORES, Sampling(1.0, top_k=1)).isfinite().tolist() == [[True, False, False, False]]
+    assert torch.equal(restricted(SCORES, Sampling(1.0)), SCORES)
     assert set(drawn([5], 200, top_p=0.7)[:, 0].tolist()) == {0, 1}
