@@ -27,7 +27,7 @@ import torch
 from ablation_page import BASE, FULL, Comparison, Run, write_page
 
 from snellen.data.sample import Sample, read_manifest
-from snellen.evaluate import compare
+from snellen.evaluate import diff
 from snellen.evaluate.validation import Greedy, evenly_spaced, validate
 from snellen.train.config import RlConfig, run_rl
 from snellen.train.grpo import RlOptions
@@ -158,8 +158,8 @@ def run_all(jobs: Sequence[Job], pictures: Pictures, workers: int) -> Iterator[R
 def compared(chosen: Path, before: Path) -> Comparison:
     """Compare two runs of `snellen evaluate`: paired differences and shares."""
     commands = [shlex.join(json.loads((folder / "run.json").read_text())["command"]) for folder in (chosen, before)]
-    found = compare.compare_runs(chosen, before)
-    return Comparison(commands, compare.tables(found | {"summaries": {}}))
+    found = diff.diff_runs(chosen, before)
+    return Comparison(commands, diff.tables(found | {"summaries": {}}))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

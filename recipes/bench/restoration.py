@@ -163,7 +163,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 
 def accepted(row: dict[str, Any]) -> bool:
-    """Whether a step was kept."""
+    """Return True where a step was kept."""
     return any(step["accepted"] for step in row["steps"])
 
 

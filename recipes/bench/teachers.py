@@ -99,7 +99,7 @@ def is_right(row: Mapping[str, Any]) -> bool | None:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a scripted teacher believes of a picture: issues, and the part that it would look at."""
+    """Belief of a scripted teacher about a picture: issues, and the part that it would look at."""
 
     issues: tuple[Issue, ...]
     crop: Region

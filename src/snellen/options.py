@@ -39,7 +39,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """How a vision-language model is opened, and what it is shown. None leaves the choice to the backend.
+    """Settings by which a vision-language model is opened and shown its views. None leaves the choice to the backend.
 
     Attributes:
         long_side: longest side of a view, px; views are cut from the picture's own pixels, never enlarged.

@@ -53,7 +53,7 @@ class ReplyError(ValueError):
 
 @dataclass(frozen=True)
 class Pieces:
-    """What `take_apart` finds in a reply.
+    """Parts of a reply, as `take_apart` finds them.
 
     Attributes:
         think: think text, or the text before the answer where no tag marks it.

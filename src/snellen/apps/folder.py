@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -189,28 +190,26 @@ def score_folder(
             waiting: list[ScoreRow] = []
             done, total = len(known), len(known.union(names, problems))
             watch(done, total, None)
-
-            def keep(row: ScoreRow) -> None:
-                nonlocal done
+            unlisted = [
+                ScoreRow(name, error="permission", problem=problem)
+                for name, problem in problems.items()
+                if name not in known
+            ]
+            batches = [todo[i : i + assessor.batch_size] for i in range(0, len(todo), assessor.batch_size)]
+            if workers > 1:  # each has a model of its own
+                del assessor
+                results = run_batches(_work, batches, workers, _start_worker, (model, options, folder))
+            else:
+                results = run_batches(_work, batches, 1, _use, (assessor, folder))
+            named = (zip(batch, made, strict=True) for batch, made in results)
+            scored = (replace(row, path=name) for pairs in named for name, row in pairs)
+            for row in (replace(one, **same) for one in chain(unlisted, scored)):
                 if row.error == "waiting":
                     waiting.append(row)
-                    return
+                    continue
                 write(row)
                 done += 1
                 watch(done, total, row)
-
-            for name, problem in problems.items():
-                if name not in known:
-                    keep(ScoreRow(name, error="permission", problem=problem, **same))
-            batches = [todo[i : i + assessor.batch_size] for i in range(0, len(todo), assessor.batch_size)]
-            start: Callable[..., None] = _use
-            arguments: tuple[Any, ...] = (assessor, folder)
-            if workers > 1:  # each has a model of its own
-                start, arguments = _start_worker, (model, options, folder)
-                del assessor
-            for batch, scored in run_batches(_work, batches, workers, start, arguments):
-                for name, row in zip(batch, scored, strict=True):
-                    keep(replace(row, path=name, **same))
             _check_replies(waiting, total)
             table = [rows[name] for name in sorted(rows)]
             write_table(table, out)

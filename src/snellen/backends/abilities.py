@@ -1,4 +1,4 @@
-"""What a chat completions server can do, found out by a few small requests when it is opened."""
+"""Abilities of a chat completions server, found out by a few small requests when it is opened."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a server takes and gives; part of a result's provenance.
+    """Fields that a server takes and gives; part of a result's provenance.
 
     Attributes:
         listed: the model is among those that the server lists; None where it lists none.

@@ -50,7 +50,7 @@ class Waiting(BackendError):
 
 
 class Transport(Protocol):
-    """What carries requests to a model: a `ChatServer`, or the files of a job."""
+    """Carrier of requests to a model: a `ChatServer`, or the files of a job."""
 
     shown: str
 

@@ -72,7 +72,7 @@ class TeacherOptions:
 
 @dataclass
 class Counts:
-    """What a run has done so far.
+    """Counts of a run so far.
 
     Attributes:
         kept, given_up: pictures.

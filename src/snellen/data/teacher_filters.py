@@ -31,7 +31,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class RelianceLimits:
-    """What counts as a difference between the answer with and without the picture; one is enough.
+    """Least differences between the answer with and without the picture; one is enough.
 
     Attributes:
         box: 1 - IoU of the boxes asked for, 0..1.

@@ -1,4 +1,4 @@
-"""What a teacher is told of a picture, and what a checker is asked about its reply (`data build --teacher MODEL`).
+"""Prompts of a teacher, with hints about a picture, and of a checker of its reply (`data build --teacher MODEL`).
 
 Source: the data pipeline of Liang et al., Zoom-IQA (arXiv 2601.02918). Its prompts are not public; these are ours.
 """
@@ -47,7 +47,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'])")
 
 @dataclass(frozen=True)
 class Told:
-    """What is told of one picture.
+    """Hints about one picture.
 
     Attributes:
         mos: mean opinion score, 1..5.

@@ -7,7 +7,7 @@
     biq = data_set("biq2021", read_manifest("biq2021.jsonl"))
     summary = evaluate([biq], Path("out"), Options("snellen-1"), suites=["scores", "calibration"], resume=True)
 
-`compare_runs` compares two runs picture by picture; `calibrate` fits a model's interval. The module `suites` lists
+`diff_runs` compares two runs picture by picture; `calibrate` fits a model's interval. The module `suites` lists
 the suites and how to add one. Names are imported when they are first used.
 """
 
@@ -17,9 +17,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snellen.evaluate.compare import compare_runs
     from snellen.evaluate.conformal import calibrate
     from snellen.evaluate.datasets import DataSet, data_set
+    from snellen.evaluate.diff import diff_runs
     from snellen.evaluate.harness import evaluate
     from snellen.evaluate.predict import Job, Options
     from snellen.evaluate.rows import Row
@@ -32,11 +32,11 @@ _MODULES = {
     "Row": "rows",
     "Suite": "suites",
     "calibrate": "conformal",
-    "compare_runs": "compare",
+    "diff_runs": "diff",
     "data_set": "datasets",
     "evaluate": "harness",
 }
-__all__ = ["DataSet", "Job", "Options", "Row", "Suite", "calibrate", "compare_runs", "data_set", "evaluate"]
+__all__ = ["DataSet", "Job", "Options", "Row", "Suite", "calibrate", "data_set", "diff_runs", "evaluate"]
 
 
 def __getattr__(name: str) -> Any:

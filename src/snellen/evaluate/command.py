@@ -155,10 +155,10 @@ def _conclude(out: Path, quiet: bool) -> int:
 
 def run_diff(args: argparse.Namespace) -> int:
     """Run `snellen evaluate diff`; return the exit code. Raises UsageError."""
-    from snellen.evaluate.compare import compare_runs, tables
+    from snellen.evaluate.diff import diff_runs, tables
     from snellen.evaluate.files import plain
 
-    compared = compare_runs(args.first, args.second)
+    compared = diff_runs(args.first, args.second)
     if args.json:
         print(json.dumps(plain(compared)))
     else:

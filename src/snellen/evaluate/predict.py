@@ -90,7 +90,7 @@ class Options:
 
     @property
     def settings(self) -> str:
-        """What is set of sampling, question and options, as JSON; empty for nothing."""
+        """Sampling, question and options that are set, as JSON; empty for nothing."""
         asked = {} if self.question is None else {"question": self.question}
         given = {**self.sampling, **asked, **self.options.given()}
         return json.dumps(given, sort_keys=True) if given else ""

@@ -23,7 +23,7 @@ FEATHER = 0.15
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What a tool is given.
+    """Input of a tool.
 
     Attributes:
         pixels: (h, w, 3) uint8, the region with some surroundings.

@@ -40,7 +40,7 @@ TRAINED, REFERENCE = "default", "reference"
 
 @dataclass(frozen=True)
 class LoraOptions:
-    """How a vision-language model is trained.
+    """Settings of the adapter and its training.
 
     rank, alpha: of the adapter: its update is scaled by alpha / rank. targets: modules, see `TARGETS`. long_side: of a
     view that is shown to the model, px. checkpointing: recompute activations in the backward pass, which takes a third

@@ -33,7 +33,7 @@ _HD_HEIGHT = 720
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What the header says. rate: mean frames per second; duration: in s, None where unknown; rotation: in degrees."""
+    """Contents of the header. rate: mean frames per second; duration: s, None where unknown; rotation: degrees."""
 
     name: str
     codec: str
@@ -117,7 +117,7 @@ class Video:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was done to the frames."""
+        """Notes on what was done to the frames."""
         return tuple(self._reading.notes)
 
     def __enter__(self) -> Video:

@@ -29,7 +29,7 @@ Watch = Callable[[str, dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done to a video.
+    """Settings of a video's assessment.
 
     Attributes:
         frames: frames that are scored, evenly in time; the first frames of scenes come on top.

@@ -30,7 +30,7 @@ _SMOOTH_ROWS = 5
 
 @dataclass(frozen=True)
 class Change:
-    """What differs between a small frame and the one before.
+    """Differences between a small frame and the one before.
 
     Attributes:
         x, y: motion of the content, right and down, as a share of the frame's long side.

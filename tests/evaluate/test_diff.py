@@ -7,8 +7,8 @@ import pytest
 
 from snellen.data.sample import Sample
 from snellen.data.synthesize import Recipe
-from snellen.evaluate import DataSet, compare_runs
-from snellen.evaluate.compare import leaves, tables
+from snellen.evaluate import DataSet, diff_runs
+from snellen.evaluate.diff import leaves, tables
 from snellen.evaluate.files import write_json, write_predictions
 from snellen.evaluate.modes import ONE, TWO
 from snellen.evaluate.rows import Round, Row
@@ -43,7 +43,7 @@ def noisy(sigma: float, seed: int) -> np.ndarray:
 def test_differences_are_paired_and_have_the_sign_of_first_minus_second(tmp_path: Path) -> None:
     good, bad = noisy(0.3, 1), noisy(2.0, 2)
     bad[7] = np.nan
-    found = compare_runs(run(tmp_path / "a", {TWO: good}), run(tmp_path / "b", {TWO: bad}))
+    found = diff_runs(run(tmp_path / "a", {TWO: good}), run(tmp_path / "b", {TWO: bad}))
     row = found["paired"]["d, two rounds"]
     there = ~np.isnan(bad)
     assert row["n"] == 59 and row["in one run only"] == 1
@@ -58,7 +58,7 @@ def test_differences_are_paired_and_have_the_sign_of_first_minus_second(tmp_path
 
 def test_a_run_against_itself_is_no_difference(tmp_path: Path) -> None:
     first = run(tmp_path / "a", {TWO: noisy(0.5, 1)})
-    found = compare_runs(first, first)
+    found = diff_runs(first, first)
     assert found["paired"]["d, two rounds"]["krcc"]["difference"] == (0.0, 0.0, 0.0)
     assert [line[-1] for line in tables(found)[0].rows] == ["no"] * 4 and len(tables(found)) == 1
 
@@ -66,7 +66,7 @@ def test_a_run_against_itself_is_no_difference(tmp_path: Path) -> None:
 def test_main_modes_are_compared_where_they_differ(tmp_path: Path) -> None:
     first = run(tmp_path / "a", {TWO: noisy(0.3, 1), "brisque": noisy(1, 3)})
     second = run(tmp_path / "b", {ONE: noisy(0.4, 2), "brisque": noisy(1, 3)})
-    paired = compare_runs(first, second)["paired"]
+    paired = diff_runs(first, second)["paired"]
     assert list(paired) == ["d, brisque", "d, two rounds against one round"]
     assert "rmse" not in paired["d, brisque"] and "rmse" in paired["d, two rounds against one round"]
 
@@ -75,7 +75,7 @@ def test_numbers_of_the_summaries_are_put_side_by_side(tmp_path: Path) -> None:
     first = run(tmp_path / "a", {TWO: noisy(0.3, 1)})
     second = run(tmp_path / "b", {TWO: noisy(0.3, 1)}, extra=0.95)
     write_json({"calibration": {"d": {"coverage": [0.8, 0.7, 0.9], "n": 60}}, "other": 2}, second / "summary.json")
-    found = compare_runs(first, second)
+    found = diff_runs(first, second)
     assert found["summaries"] == {"calibration / d / coverage": (0.9, 0.8), "calibration / d / n": (60.0, 60.0)}
     assert tables(found)[1].rows == [["calibration / d / coverage", "0.9000", "0.8000", "0.1000"]]
     assert dict(leaves({"a": [1, 2], "b": None, "c": True, "d": [1.0, 0.5, 2.0]})) == {"d": 1.0}
@@ -104,7 +104,7 @@ def grounded(folder: Path, found: list[tuple[bool, bool, bool]]) -> Path:
 def test_claims_and_crops_are_compared_picture_by_picture(tmp_path: Path) -> None:
     good = grounded(tmp_path / "a", [(True, i % 4 != 0, False) for i in range(40)])
     bad = grounded(tmp_path / "b", [(i % 2 == 0, i % 4 == 1, i % 4 == 0) for i in range(40)])
-    found = compare_runs(good, bad)
+    found = diff_runs(good, bad)
     shares = found["rates"]
     assert {name: (row["n"], row["first"], row["second"]) for name, row in shares.items()} == {
         "local faults, level 3-5: crop covers half": (40, 1.0, 0.5),
@@ -123,11 +123,11 @@ def test_claims_and_crops_are_compared_picture_by_picture(tmp_path: Path) -> Non
 def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
     first = run(tmp_path / "a", {TWO: noisy(0.3, 1)})
     with pytest.raises(UsageError, match="another MOS"):
-        compare_runs(first, run(tmp_path / "b", {TWO: noisy(0.3, 1)}, mos=np.roll(MOS, 1)))
+        diff_runs(first, run(tmp_path / "b", {TWO: noisy(0.3, 1)}, mos=np.roll(MOS, 1)))
     with pytest.raises(UsageError, match="no picture in common"):
-        compare_runs(first, run(tmp_path / "c", {TWO: np.full(60, np.nan)}))
+        diff_runs(first, run(tmp_path / "c", {TWO: np.full(60, np.nan)}))
     with pytest.raises(UsageError, match="holds no predictions"):
-        compare_runs(first, tmp_path)
+        diff_runs(first, tmp_path)
     (tmp_path / "a" / "summary.json").unlink()
     with pytest.raises(UsageError, match=r"summary\.json cannot be read"):
-        compare_runs(first, first)
+        diff_runs(first, first)

@@ -1,4 +1,4 @@
-"""`compare_runs`: paired differences between two runs over the same pictures, for `snellen evaluate diff`."""
+"""`diff_runs`: paired differences between two runs over the same pictures, for `snellen evaluate diff`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Picture = tuple[str, str]
 """(key, variant)."""
 
 
-def compare_runs(first: Path, second: Path) -> dict[str, Any]:
+def diff_runs(first: Path, second: Path) -> dict[str, Any]:
     """Return the differences "first minus second" of two finished runs, JSON-able.
 
     paired: for each set and mode of both runs, over the pictures that both scored, SRCC, PLCC, KRCC and (on the MOS
@@ -172,7 +172,7 @@ def leaves(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
 
 
 def tables(compared: Mapping[str, Any]) -> list[Table]:
-    """Return the tables of `compare_runs`: paired differences, rates, and other numbers that differ."""
+    """Return the tables of `diff_runs`: paired differences, rates, and other numbers that differ."""
     found = [_paired_table(compared), _rates_table(compared["rates"])]
     changed = [
         [place, number(a, 4), number(b, 4), number(a - b, 4)]
