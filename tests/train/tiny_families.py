@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny_vlm import SPECIAL, TEMPLATE, _tokenizer, make_tiny_vlm
+from tiny_qwen import SPECIAL, TEMPLATE
+from tiny_vlm import _tokenizer, make_tiny_vlm
 from transformers import (
     GenerationConfig,
     Idefics3Config,

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
+from tiny_qwen import SPECIAL, TEMPLATE, write_processor
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoImageProcessor,
@@ -24,17 +24,6 @@ from snellen.protocol import first_prompt, later_prompt
 from snellen.region import Region
 from snellen.reply import Answer, Issue, Rationale, render_reply
 
-SPECIAL = [
-    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>",
-    "<|video_pad|>",
-]  # fmt: skip
-TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
-    "{% for content in message['content'] %}"
-    "{% if content['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ content['text'] }}"
-    "{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 BOX = Region(0.1, 0.2, 0.5, 0.9)
 FIRST = Rationale("It is soft and noisy.", "A clean sky and a crisp face.", "Noise in the sky.", "Look at the sky.")
 
@@ -77,7 +66,7 @@ def make_tiny_vlm(folder: Path) -> Path:
     model.generation_config = GenerationConfig(eos_token_id=ends, do_sample=True, temperature=0.1, top_k=1)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    _write_processor(folder)
+    write_processor(folder, "Qwen2_5_VLProcessor", 14, 112 * 112)
     return folder
 
 
@@ -113,22 +102,13 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     )
     tokens.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=SPECIAL, initial_alphabet=alphabet)
+    trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=list(SPECIAL), initial_alphabet=alphabet)
     tokens.train_from_iterator(corpus, trainer)
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokens, eos_token="<|im_end|>", pad_token="<|endoftext|>", additional_special_tokens=SPECIAL
+        tokenizer_object=tokens,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=list(SPECIAL),
     )
     fast.chat_template = TEMPLATE
     return fast
-
-
-def _write_processor(folder: Path) -> None:
-    processor = {
-        "image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2_5_VLProcessor", "patch_size": 14,
-        "merge_size": 2, "temporal_patch_size": 2, "min_pixels": 56 * 56, "max_pixels": 112 * 112,
-        "image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28],
-    }  # fmt: skip
-    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
-    (folder / "chat_template.jinja").write_text(TEMPLATE)
-    file = folder / "tokenizer_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"processor_class": "Qwen2_5_VLProcessor"}))

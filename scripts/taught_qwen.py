@@ -1,4 +1,4 @@
-"""Make a tiny Qwen2.5-VL that replies in form: python scripts/tiny_qwen.py FOLDER [STEPS]. Some minutes on one core.
+"""Make a tiny Qwen2.5-VL that replies in form: python scripts/taught_qwen.py FOLDER [STEPS]. Some minutes on one core.
 
 It is taught on generated pictures: the first reply asks for a crop, the second is final, and the rating is the
 picture's brightness. Servers are proved with it; it judges nothing.
@@ -6,7 +6,6 @@ picture's brightness. Servers are proved with it; it judges nothing.
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 from pathlib import Path
@@ -23,22 +22,14 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
 )
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "recipes" / "toy"))
+from tiny_qwen import SPECIAL, TEMPLATE, write_processor
+
 from snellen.image import Picture, View
 from snellen.protocol import Turn, first_prompt, later_prompt, open_protocol
 from snellen.region import Region
 from snellen.reply import Answer, Issue, Rationale, render_reply
 
-SPECIAL = [
-    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>",
-    "<|video_pad|>",
-]  # fmt: skip
-TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
-    "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for content in message['content'] %}"
-    "{% if content['type'] == 'text' %}{{ content['text'] }}{% else %}<|vision_start|><|image_pad|><|vision_end|>"
-    "{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 QUESTION = "How good is the technical quality of this picture?"
 BOX = Region(0.1, 0.2, 0.6, 0.7)
 WORDS = Rationale("It is soft and noisy.", "A clean sky and a crisp face.", "Noise in the sky.", "Look at the sky.")
@@ -74,10 +65,13 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
     tokens.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=1000, special_tokens=SPECIAL, initial_alphabet=alphabet)
+    trainer = trainers.BpeTrainer(vocab_size=1000, special_tokens=list(SPECIAL), initial_alphabet=alphabet)
     tokens.train_from_iterator(corpus, trainer)
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokens, eos_token="<|im_end|>", pad_token="<|endoftext|>", additional_special_tokens=SPECIAL
+        tokenizer_object=tokens,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=list(SPECIAL),
     )
     fast.chat_template = TEMPLATE
     return fast
@@ -107,19 +101,6 @@ def build(words: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalGeneration:
         eos_token_id=[ids["<|im_end|>"], ids["<|endoftext|>"]], pad_token_id=ids["<|endoftext|>"]
     )
     return model
-
-
-def write_processor(folder: Path) -> None:
-    """Write what a processor of Qwen2.5-VL is opened from."""
-    processor = {
-        "image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2_5_VLProcessor", "patch_size": 14,
-        "merge_size": 2, "temporal_patch_size": 2, "min_pixels": 56 * 56, "max_pixels": SIDE * SIDE,
-        "image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28],
-    }  # fmt: skip
-    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
-    (folder / "chat_template.jinja").write_text(TEMPLATE)
-    file = folder / "tokenizer_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"processor_class": "Qwen2_5_VLProcessor"}))
 
 
 def encode(words: Any, images: Any, conversation: tuple[Turn, ...]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -161,7 +142,7 @@ def teach(folder: Path, steps: int) -> None:
     model = build(words)
     folder.mkdir(parents=True, exist_ok=True)
     words.save_pretrained(folder)
-    write_processor(folder)
+    write_processor(folder, "Qwen2_5_VLProcessor", 14, SIDE * SIDE)
     images = Qwen2VLImageProcessor.from_pretrained(folder)
     protocol = open_protocol("snellen")
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
