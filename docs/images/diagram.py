@@ -20,23 +20,22 @@ BOXES: dict[str, tuple[int, int, int, int, str, str, str]] = {
     "view": (20, 190, 130, 70, PICTURE, "View", "region of a picture|native pixels"),
     "fragments": (185, 40, 165, 70, PICTURE, "Fragments", f"({SIDE}, {SIDE}, 3)|{GRID} x {GRID} tiles"),
     "overview": (185, 190, 165, 70, PICTURE, "Overview", f"(h, w, 3)|at most {OVERVIEW} px"),
-    "small": (185, 340, 165, 70, PICTURE, "Overview, 70 %", "(h, w, 3)|at most 224 px"),
     "encoder": (385, 100, 175, 90, NETWORK, "Encoder", "EfficientNet-Lite0|3.0 M parameters|12 measurements"),
-    "imagenet": (385, 330, 175, 90, NETWORK, "ImageNet rater", "EfficientNet-Lite0|never saw a rating|5 heads"),
+    "imagenet": (385, 330, 175, 90, NETWORK, "ImageNet network", "EfficientNet-Lite0|frozen|features (2,848)"),
     "cells": (590, 110, 165, 70, NUMBERS, "Cell features", "(2, 732, 10, 10)|mean of two flips"),
     "fault": (790, 40, 170, 90, NETWORK, "Fault head", f"kinds ({K + 1})|severities ({K})|box (4)"),
-    "score": (790, 170, 170, 70, NETWORK, "Score head", "summary (128)|rating (1)"),
-    "mean": (790, 330, 170, 70, NUMBERS, "Rating of the view", "mean of both (1)|1 bad ... 5 excellent"),
-    "issues": (1000, 20, 190, 70, OUTPUT, "Issues", "mean of two views|over each kind's threshold"),
+    "photo": (790, 200, 170, 90, NETWORK, "Photo rating head", "two experts|their mean (1)|1 bad ... 5 excellent"),
+    "faults": (790, 340, 170, 90, NETWORK, "Photo fault head", "kinds (10)|probability|severity"),
+    "issues": (1000, 20, 190, 70, OUTPUT, "Issues", "over each kind's|threshold"),
     "rule": (1000, 110, 190, 70, OUTPUT, "Rule policy", "crop on the fault's box|or final"),
     "rating": (1000, 250, 190, 90, NETWORK, "Rating head", "two ratings, the finding|distribution (401)|score"),
     "writer": (1000, 380, 190, 70, OUTPUT, "Writer", "score, issues, crop|to four sections"),
 }  # fmt: skip
 ARROWS = (
-    ("view", "fragments"), ("view", "overview"), ("view", "small"), ("fragments", "encoder"), ("overview", "encoder"),
-    ("small", "imagenet"), ("encoder", "cells"), ("cells", "fault"), ("cells", "score"), ("score", "mean"),
-    ("imagenet", "mean"), ("fault", "issues"), ("fault", "rule"), ("fault", "rating"), ("mean", "rating"),
-    ("rating", "writer"),
+    ("view", "fragments"), ("view", "overview"), ("fragments", "encoder"), ("overview", "encoder"),
+    ("overview", "imagenet"), ("encoder", "cells"), ("cells", "fault"), ("cells", "photo"), ("cells", "faults"),
+    ("imagenet", "photo"), ("imagenet", "faults"), ("fault", "issues"), ("faults", "issues"), ("fault", "rule"),
+    ("fault", "rating"), ("photo", "rating"), ("rating", "writer"),
 )  # fmt: skip
 
 

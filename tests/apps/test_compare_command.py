@@ -49,3 +49,11 @@ def test_the_terminal_says_a_tie(tmp_path: Path, model: str, capsys: pytest.Capt
 def test_one_picture_is_wrong_usage(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", save_noise(tmp_path / "a.png"), "--model", model]) == 2
     assert "two pictures or more" in capsys.readouterr().err
+
+
+def test_pictures_that_cannot_be_read_are_named_and_nothing_is_ranked(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--model", model]) == 1
+    shown = capsys.readouterr()
+    assert "a.png" in shown.err and "b.png" in shown.err and "1-2" not in shown.out

@@ -1,4 +1,4 @@
-"""`snellen compare`: which of two or more pictures is better, how surely and why; with --reference, against it."""
+"""`snellen compare`: which of two or more pictures is better, how surely and why."""
 
 from __future__ import annotations
 
@@ -62,20 +62,6 @@ def run(args: argparse.Namespace) -> int:
         check_writable(args.report)
     if len(args.paths) < 2:
         raise UsageError("a comparison needs two pictures or more")
-    return _compare(args)
-
-
-def _assessor(args: argparse.Namespace) -> Assessor:
-    try:
-        return Assessor(
-            args.model, args.protocol, args.max_rounds, args.batch_size, args.score_only,
-            max_megapixels=args.max_megapixels, allow_damaged=args.allow_damaged, **assessor_options(args),
-        )  # fmt: skip
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
-def _compare(args: argparse.Namespace) -> int:
     assessor = _assessor(args)
     comparison = compare(assessor, args.paths, args.sure)
     failed = [one.assessment for one in comparison.pictures if one.assessment.error is not None]
@@ -91,6 +77,16 @@ def _compare(args: argparse.Namespace) -> int:
         write_page(comparison_page(comparison), args.report)
         print(f"report: {args.report.resolve().as_uri()}", file=sys.stderr)
     return FAILED if failed or any(pair.problem for pair in comparison.pairs) else OK
+
+
+def _assessor(args: argparse.Namespace) -> Assessor:
+    try:
+        return Assessor(
+            args.model, args.protocol, args.max_rounds, args.batch_size, args.score_only,
+            max_megapixels=args.max_megapixels, allow_damaged=args.allow_damaged, **assessor_options(args),
+        )  # fmt: skip
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _show(comparison: Comparison, console: Console) -> None:
@@ -113,7 +109,7 @@ def _show(comparison: Comparison, console: Console) -> None:
 def _show_ranking(comparison: Comparison, console: Console) -> None:
     ranks = [str(best) if best == worst else f"{best}-{worst}" for best, worst in comparison.ranks]
     table = Table.grid(padding=(0, 2))
-    table.add_column(justify="right", no_wrap=True, min_width=max(len(rank) for rank in ranks))
+    table.add_column(justify="right", no_wrap=True, min_width=max((len(rank) for rank in ranks), default=1))
     table.add_column(justify="right", no_wrap=True, min_width=len("5.00"))
     table.add_column(overflow="fold")  # a long path takes more lines; rank and score stay
     table.add_column()
