@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from snellen.image import GRID, OVERVIEW, TILE
+from snellen.snellen1.photo_faults import PHOTO_KINDS
 from snellen.vocabulary import KINDS
 
 K = len(KINDS)
@@ -25,7 +26,7 @@ BOXES: dict[str, tuple[int, int, int, int, str, str, str]] = {
     "cells": (590, 110, 165, 70, NUMBERS, "Cell features", "(2, 732, 10, 10)|mean of two flips"),
     "fault": (790, 40, 170, 90, NETWORK, "Fault head", f"kinds ({K + 1})|severities ({K})|box (4)"),
     "photo": (790, 200, 170, 90, NETWORK, "Photo rating head", "two experts|their mean (1)|1 bad ... 5 excellent"),
-    "faults": (790, 340, 170, 90, NETWORK, "Photo fault head", "kinds (10)|probability|severity"),
+    "faults": (790, 340, 170, 90, NETWORK, "Photo fault head", f"kinds ({len(PHOTO_KINDS)})|probability|severity"),
     "issues": (1000, 20, 190, 70, OUTPUT, "Issues", "over each kind's|threshold"),
     "rule": (1000, 110, 190, 70, OUTPUT, "Rule policy", "crop on the fault's box|or final"),
     "rating": (1000, 250, 190, 90, NETWORK, "Rating head", "two ratings, the finding|distribution (401)|score"),
