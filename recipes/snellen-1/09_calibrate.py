@@ -1,4 +1,4 @@
-r"""Stage 9: fit the model's 90 % interval on the held-out rated pictures, into its card.json.
+r"""Stage 9: fit the line of the ratings and the 90 % intervals on the held-out rated pictures, into card.json.
 
     python recipes/snellen-1/09_calibrate.py --manifest build/biq2021.jsonl --model build/model --out build/calibrate
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from snellen.data.sample import read_manifest
 from snellen.evaluate import Options, calibrate
 from snellen.evaluate.measurements import card_version, write_measurements
+from snellen.train.snellen1.photo_rating import add_rating_line
 from snellen.train.snellen1.views import training_pictures
 
 
@@ -25,9 +26,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     held_out = training_pictures(read_manifest(args.manifest))[1]
+    add_rating_line(args.model, held_out)
     fitted = calibrate(held_out, args.model, Options(str(args.model)), args.out, workers=args.workers)
+    numbers = {f"{mode}: {name}": value for mode, found in fitted.items() for name, value in found.items()}
     title = "Calibration on the held-out training pictures"
-    write_measurements("calibrate", args.out, title, fitted, str(args.model), card_version(args.model))
+    write_measurements("calibrate", args.out, title, numbers, str(args.model), card_version(args.model))
 
 
 if __name__ == "__main__":

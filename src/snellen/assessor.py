@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from snellen import __version__
 from snellen.assessment import Assessment, AssessmentError, Step
-from snellen.backend import MIN_MASS, Backend, BackendError, Conversation, Reply, Sampling, open_backend
+from snellen.backend import MIN_MASS, Backend, BackendError, Calibration, Conversation, Reply, Sampling, open_backend
 from snellen.checks import check_reply
 from snellen.damage import is_plain, severity
 from snellen.features import measure
@@ -181,6 +181,11 @@ class Assessor:
             views = {index: pictures[index].view(crop) for index, crop in crops.items() if crop is not None}
         return runs
 
+    @property
+    def calibration(self) -> Calibration | None:
+        """The conformal interval of the scores that these settings give; None where the model has none."""
+        return (self.backend.score_calibration if self.score_only else None) or self.backend.calibration
+
     def question_for(self, picture: Picture) -> str:
         """Return the question that is asked about a picture; without one of the user's it depends on the pixels."""
         questions = (self.question,) if self.question else self.protocol.questions
@@ -265,8 +270,8 @@ class Assessor:
             return replace(assessment, error=_assessment_error(last.error, len(steps)))
         assert last.score is not None  # a step without an error has a rating or a distribution
         interval = None
-        if self.backend.calibration is not None and last.distribution is not None:
-            interval = self.backend.calibration.interval(last.score, last.distribution.std)
+        if self.calibration is not None and last.distribution is not None:
+            interval = self.calibration.interval(last.score, last.distribution.std)
         rationale = last.parsed.rationale if last.parsed else None
         return replace(
             assessment,

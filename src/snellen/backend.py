@@ -194,6 +194,7 @@ class Backend(ABC):
         name: name of the model, for provenance.
         version: exact version or checksum, for provenance.
         calibration: fitted conformal interval for its scores, None where it has none.
+        score_calibration: the same in score-only mode, None where it is `calibration`.
         plain_ratings: names that `plain_rating` takes: regression outputs that evaluation uses as baselines.
         reads_prompts: False where a model judges the views alone, whatever the prompt and the sampling are.
         batch_size: conversations that it works on at a time, the default size of a batch.
@@ -204,6 +205,7 @@ class Backend(ABC):
     name: str
     version: str
     calibration: Calibration | None = None
+    score_calibration: Calibration | None = None
     plain_ratings: tuple[str, ...] = ()
     reads_prompts: bool = True
     batch_size: int = 8

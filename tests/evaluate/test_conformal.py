@@ -19,6 +19,8 @@ def test_calibrate_writes_the_card(tmp_path: Path) -> None:
     report = calibrate(held, tmp_path, Options(backend()), tmp_path / "out")
     card = json.loads((tmp_path / "card.json").read_text())
     assert card["name"] == "m" and Calibration(**card["calibration"]).coverage == 0.9
-    assert report["pictures"] == len(tones) and report["q"] == card["calibration"]["q"]
+    assert report["two rounds"]["pictures"] == len(tones)
+    assert report["two rounds"]["q"] == card["calibration"]["q"]
+    assert report["score only"]["q"] == card["score_calibration"]["q"]
     with pytest.raises(UsageError, match="too few"):
         calibrate(held[:4], tmp_path, Options(backend()), tmp_path / "few")

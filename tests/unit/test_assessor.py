@@ -522,3 +522,13 @@ def test_html_lists_the_rounds() -> None:
     page.feed(one([FIRST, SECOND])._repr_html_())
     assert "Round 1, the whole picture: 3.40 ± 0.50; zooms into lower right [0.50, 0.50, 1.00, 1.00]" in page.text
     assert "Blur confirmed." in page.text and "scripted 1, snellen" in page.text
+
+
+def test_score_only_has_an_interval_of_its_own() -> None:
+    backend = ScriptedBackend([final(3.0)])
+    assert Assessor(backend).calibration is None
+    backend.calibration = Calibration(2.0, 0.1, 0.9)
+    assert Assessor(backend, score_only=True).calibration == backend.calibration, "without one of its own"
+    backend.score_calibration = Calibration(3.0, 0.2, 0.9)
+    assert Assessor(backend, score_only=True).calibration == Calibration(3.0, 0.2, 0.9)
+    assert Assessor(backend).calibration == Calibration(2.0, 0.1, 0.9)

@@ -111,6 +111,8 @@ class Snellen1Backend(Backend):
         self.name: str = card["name"]
         self.version: str = card["version"]
         self.calibration = Calibration(**card["calibration"]) if card["calibration"] else None
+        self.score_calibration = Calibration(**card["score_calibration"]) if card["score_calibration"] else None
+        self.rating_line: tuple[float, float] = tuple(card["rating_line"])
         self.thresholds = np.array([card["thresholds"][kind] for kind in KINDS], np.float64)
         self.whole_threshold = float(card["whole_threshold"])
         self.photo_rating_head = PhotoRatingHead.open(folder / PHOTO_RATING)
@@ -256,10 +258,11 @@ class Snellen1Backend(Backend):
         return normal_distribution(rating, std)
 
     def _rated(self, reads: Sequence[tuple[Floats, Floats]]) -> float:
-        """The photo rating head's rating of a view: the mean over its reads, each the ImageNet network's features of
-        the overview and the cell features of the fragments."""
+        """The plain rating of a view, 1..5: the photo rating head's mean over the reads, each the ImageNet network's
+        features of the overview and the cell features of the fragments, then the card's line, intercept and slope."""
         features = [np.concatenate(rating_features(*read)) for read in reads]
-        return float(self.photo_rating_head(np.stack(features)).mean())
+        intercept, slope = self.rating_line
+        return float(np.clip(intercept + slope * self.photo_rating_head(np.stack(features)).mean(), 1.0, 5.0))
 
     def _apply_heads(self, region: Region, cells: Cells, rating: float, detail: Cells) -> ViewFeatures:
         feed = {

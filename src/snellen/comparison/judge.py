@@ -289,7 +289,7 @@ def _mixture(assessor: Assessor, steps: Sequence[Step]) -> tuple[Floats, Floats]
     Each is stretched around its mean so that NORMAL_95 standard deviations are as wide as its calibrated interval.
     """
     values, probs = [], []
-    calibration = assessor.backend.calibration
+    calibration = assessor.calibration
     for step in steps:
         if step.distribution is None:
             return None, None

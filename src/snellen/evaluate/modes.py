@@ -30,7 +30,8 @@ class SharedFirstRound(Backend):
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.name, self.version = backend.name, backend.version
-        self.calibration, self.plain_ratings = backend.calibration, backend.plain_ratings
+        self.calibration, self.score_calibration = backend.calibration, backend.score_calibration
+        self.plain_ratings = backend.plain_ratings
         self.reads_prompts, self.batch_size, self.details = backend.reads_prompts, backend.batch_size, backend.details
         self.writes_freely = backend.writes_freely
         self.views: dict[Picture, View] = {}

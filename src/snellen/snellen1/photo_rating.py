@@ -45,6 +45,7 @@ class PhotoRatingHead:
         return np.stack([self.kernel.predict(features)[:, 0], second], axis=1)
 
     def __call__(self, features: Floats) -> Floats:
-        """Ratings, 1..5: (N, D) -> (N,)."""
-        out: Floats = np.clip(self.experts(features).mean(axis=1), 1.0, 5.0)
+        """Ratings, MOS and not clipped: (N, D) -> (N,). A mean of two experts varies less than each: the model's card
+        has the line that maps it to ratings of held-out pictures."""
+        out: Floats = self.experts(features).mean(axis=1)
         return out

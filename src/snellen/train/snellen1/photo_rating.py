@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
+from snellen.backends.onnx import Snellen1Backend
 from snellen.data.extremes import LADDERS, extreme
 from snellen.data.sample import Sample
 from snellen.image import GRID, Picture, load, resample
@@ -228,6 +230,17 @@ def _linear(kernel: KernelHead, rated: RatedFeatures, ridge: float) -> tuple[Flo
     dual = np.linalg.solve(gram + ridge * np.trace(gram) / len(gram) * np.eye(len(gram)), rated.mos - mean)
     slope = dual @ centred
     return slope, np.array(mean - centre @ slope)
+
+
+def add_rating_line(model: Path, held_out: Sequence[Sample]) -> None:
+    """Write the least-squares line from the head's ratings to the MOS of held-out pictures into a model's card."""
+    backend = Snellen1Backend(model)
+    backend.rating_line = (0.0, 1.0)
+    rated = [backend.view_features(load(sample.path).view(), mirrored=False).rating for sample in held_out]
+    slope, intercept = np.polyfit(rated, [float(sample.mos or np.nan) for sample in held_out], 1)
+    card = json.loads((model / "card.json").read_text(encoding="utf-8"))
+    card["rating_line"] = [round(float(intercept), 4), round(float(slope), 4)]
+    (model / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
 
 def aligned(mos: Floats, rated: Floats) -> Floats:

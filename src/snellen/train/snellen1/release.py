@@ -38,6 +38,8 @@ def write_model(perception: Path, rating_head: Path, photo_rating: Path, version
         "name": "snellen-1",
         "version": version,
         "calibration": None,
+        "score_calibration": None,
+        "rating_line": [0.0, 1.0],
         "thresholds": dict.fromkeys(KINDS, THRESHOLD),
         "whole_threshold": WHOLE_THRESHOLD,
         "sha256": {
