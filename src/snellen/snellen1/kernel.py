@@ -1,12 +1,14 @@
 """Kernel ridge regression on principal components of features: the form of all heads that learn from photographs.
 
-numpy only. `snellen.train.snellen1.kernel` fits it.
+numpy only. `snellen.train.snellen1.kernel` fits it. Products are einsum's: matrix products of numpy start threads,
+which are in the way of the runtime's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -43,15 +45,30 @@ class KernelHead:
 
     def project(self, features: Floats) -> Floats:
         """Principal components of features: (N, D) -> (N, C)."""
-        out: Floats = self.standardised(features) @ self.basis
+        out: Floats = np.einsum("pd,dc->pc", self.standardised(features), self.basis)
         return out
 
     def predict(self, features: Floats) -> Floats:
         """Outputs: (N, D) -> (N, K). k(x, y) = exp(-|x - y|^2 / (2 scale)); output = k(x, landmarks) dual + offset."""
-        apart = squared_distances(self.project(features), self.landmarks)
-        columns = [np.exp(-apart / (2.0 * scale)) @ self.dual[:, k] for k, scale in enumerate(self.scale)]
+        apart = self._squared_distances(self.project(features).astype(np.float32)).astype(np.float64)
+        columns = [
+            np.einsum("pn,n->p", np.exp(-apart / (2.0 * scale)), self.dual[:, k]) for k, scale in enumerate(self.scale)
+        ]
         out: Floats = np.stack(columns, axis=1) + self.offset
         return out
+
+    def _squared_distances(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Squared distances of points (P, C) and the landmarks: (P, N). Single precision takes a tenth of the time."""
+        landmarks, lengths = self._single
+        apart = (points**2).sum(axis=1)[:, None] + lengths - 2.0 * np.einsum("pc,nc->pn", points, landmarks)
+        out: npt.NDArray[np.float32] = np.maximum(apart, 0.0)
+        return out
+
+    @cached_property
+    def _single(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """The landmarks and their squared lengths in single precision."""
+        landmarks = self.landmarks.astype(np.float32)
+        return landmarks, (landmarks**2).sum(axis=1)[None]
 
     def arrays(self) -> dict[str, npt.NDArray[np.floating]]:
         """The arrays to store; basis and landmarks in half precision."""
@@ -62,10 +79,3 @@ class KernelHead:
     def of(arrays: Mapping[str, npt.NDArray[np.floating]]) -> KernelHead:
         """The head of stored `arrays`; others are left alone."""
         return KernelHead(**{one.name: arrays[one.name].astype(np.float64) for one in fields(KernelHead)})
-
-
-def squared_distances(points: Floats, others: Floats) -> Floats:
-    """Squared distances of points (N, C) and others (M, C): (N, M)."""
-    apart = (points**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)[None] - 2.0 * points @ others.T
-    out: Floats = np.maximum(apart, 0.0)
-    return out

@@ -41,7 +41,7 @@ class PhotoRatingHead:
     def experts(self, features: Floats) -> Floats:
         """Ratings of both experts, MOS and not clipped: (N, D) -> (N, 2); features are those of
         `snellen.snellen1.photo_features.rating_features`."""
-        second = self.kernel.standardised(features) @ self.slope + self.intercept
+        second = np.einsum("pd,d->p", self.kernel.standardised(features), self.slope) + self.intercept
         return np.stack([self.kernel.predict(features)[:, 0], second], axis=1)
 
     def __call__(self, features: Floats) -> Floats:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from snellen.snellen1.kernel import CLIP_STD, Floats, KernelHead, squared_distances
+from snellen.snellen1.kernel import CLIP_STD, Floats, KernelHead
 
 
 def fit_kernel(
@@ -55,4 +55,11 @@ def principal_components(centred: npt.NDArray[np.float32], count: int) -> Floats
     values, vectors = np.linalg.eigh(gram)
     first = np.argsort(-values)[: min(count, int((values > 1e-9 * values.max()).sum()))]
     out: Floats = centred.T @ vectors[:, first] / np.sqrt(values[first]) if wide else vectors[:, first]
+    return out
+
+
+def squared_distances(points: Floats, others: Floats) -> Floats:
+    """Squared distances of points (N, C) and others (M, C): (N, M)."""
+    apart = (points**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)[None] - 2.0 * points @ others.T
+    out: Floats = np.maximum(apart, 0.0)
     return out
