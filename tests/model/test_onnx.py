@@ -251,7 +251,8 @@ def test_the_plain_rating_is_the_photo_rating_heads_mean_over_both_reads(
 ) -> None:
     view = generated[0].view()
     features = [np.concatenate(rating_features(one.imagenet, one.fragments)) for one in model.read(view, (False, True))]
-    each = model.photo_rating_head(np.stack(features))
+    intercept, slope = model.rating_line
+    each = intercept + slope * model.photo_rating_head(np.stack(features))
     assert model.plain_rating(view, "plain rating") == pytest.approx(each.mean(), abs=1e-5)
     rated = model.rate([(Turn("user", "", (view,)),)])[0].rating
     assert rated is not None and rated.mean == pytest.approx(each[0], abs=5e-3), "score only reads once"
