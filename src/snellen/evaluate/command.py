@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--suite", metavar="LIST", type=_list,
         help="comma-separated: scores, pairs, calibration, behaviour (these four by default), text, grounding, "
-        "robustness, faithfulness, consistency, real-faults",
+        "robustness, faithfulness, consistency, real-faults, extremes",
     )  # fmt: skip
     add_model_options(parser)
     parser.add_argument(
