@@ -26,6 +26,7 @@ ORDER = (
     "usage", "output", "options",
     "region", "vocabulary", "reading", "colour", "damage", "formats", "fileformat", "imagefile", "image", "zoom",
     "features",
+    "sidecar",
     "reply_form", "reply", "zoomiqa_reply", "rationale", "claims", "checks", "protocol", "backend", "assessment",
     "assessor",
     "draw", "report", "terminal", "lock", "table", "workers",
