@@ -1,0 +1,1 @@
+"""Rating studies: plan, store, statistics of raters' answers. Arithmetic is arrays in, floats out."""
