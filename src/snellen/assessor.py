@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     Source = str | Path | bytes | Image.Image | npt.NDArray[np.generic] | Picture | ImageError
 
+Watch = Callable[[int, Step], None]
+"""Is called with number (from 1) and step of each round as it ends; the step's view has the picture."""
 KEPT_SIDE = 1024
 """Long side, in px, of the copy of the picture that an Assessment keeps for drawing."""
 BATCH_MEGAPIXELS = 100.0
@@ -106,8 +108,8 @@ class Assessor:
         """
         return list(self.stream(sources))
 
-    def stream(self, sources: Iterable[Source]) -> Iterator[Assessment]:
-        """Yield what `assess` returns, batch by batch, reading at most one batch ahead."""
+    def stream(self, sources: Iterable[Source], watch: Watch | None = None) -> Iterator[Assessment]:
+        """Yield what `assess` returns, batch by batch, reading at most one batch ahead; `watch` sees each round."""
         batch: list[Picture | ImageError] = []
         most = BATCH_MEGAPIXELS * max(1.0, self.backend.batch_size / 8)
         megapixels = 0.0
@@ -115,12 +117,12 @@ class Assessor:
             loaded = self._load(source)
             size = loaded.megapixels if isinstance(loaded, Picture) else 0.0
             if batch and (len(batch) == self.batch_size or megapixels + size > most):
-                yield from self._assess_batch(batch)
+                yield from self._assess_batch(batch, watch)
                 batch, megapixels = [], 0.0
             batch.append(loaded)
             megapixels += size
         if batch:
-            yield from self._assess_batch(batch)
+            yield from self._assess_batch(batch, watch)
 
     def look(self, picture: Picture, first: Step, regions: Sequence[Region]) -> list[Step]:
         """Return one second round for each region, whether or not the first reply asked for that crop.
@@ -149,15 +151,15 @@ class Assessor:
         except ImageError as error:
             return error
 
-    def _assess_batch(self, batch: Sequence[Picture | ImageError]) -> list[Assessment]:
+    def _assess_batch(self, batch: Sequence[Picture | ImageError], watch: Watch | None) -> list[Assessment]:
         pictures = [loaded for loaded in batch if isinstance(loaded, Picture)]
-        runs = iter(self._loop(pictures))
+        runs = iter(self._loop(pictures, watch))
         return [
             self._conclude(loaded, next(runs)) if isinstance(loaded, Picture) else _unreadable(loaded)
             for loaded in batch
         ]
 
-    def _loop(self, pictures: Sequence[Picture]) -> list[list[Step]]:
+    def _loop(self, pictures: Sequence[Picture], watch: Watch | None = None) -> list[list[Step]]:
         """Run the rounds of a batch; each round holds the pictures whose last reply asked for a crop."""
         runs: list[list[Step]] = [[] for _ in pictures]
         views = {index: picture.view() for index, picture in enumerate(pictures)}
@@ -177,6 +179,8 @@ class Assessor:
                 raise BackendError(f"{self.backend.name}: {len(conversations)} conversations, {len(replies)} replies")
             for (index, view), reply in zip(views.items(), replies, strict=True):
                 runs[index].append(self._step(number, view, reply, runs[index]))
+                if watch is not None:
+                    watch(number, runs[index][-1])
             crops = {index: runs[index][-1].zoom for index in views}
             views = {index: pictures[index].view(crop) for index, crop in crops.items() if crop is not None}
         return runs

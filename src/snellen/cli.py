@@ -32,6 +32,7 @@ COMMANDS = {
     "live": Command("snellen.apps.live", "score a stream as it comes; alarms where the score stays low", "video"),
     "restore": Command("snellen.apps.restore", "repair a picture, issue by issue, as the judge guides", "restore"),
     "compare": Command("snellen.apps.compare", "which of several pictures is better, and why"),
+    "serve": Command("snellen.apps.serve.command", "assess pictures over HTTP", "serve"),
     "features": Command("snellen.apps.features", "measure sharpness, noise, blockiness, exposure, colour, ..."),
     "evaluate": Command("snellen.evaluate.command", "measure a model on rated pictures; compare two runs", "evaluate"),
     "data": Command("snellen.data.command", "build training conversations from manifests; read some", "data"),

@@ -1,0 +1,52 @@
+"""The application: routes, and the model that is opened before the first request and closed after the last."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from snellen.apps.serve import assess
+from snellen.apps.serve.service import Service
+from snellen.apps.web.run import WebOptions, web_app
+
+Handler = Callable[[Request, Service], Awaitable[Response]]
+
+
+def routes(service: Service) -> list[BaseRoute]:
+    """Return the routes of the service."""
+
+    def route(path: str, handler: Handler, method: str = "POST") -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await handler(request, service)
+
+        return Route(path, endpoint, methods=[method], name=path)
+
+    return [
+        route("/v1/assess", assess.assess),
+        route("/v1/score", assess.score),
+        route("/healthz", health, "GET"),
+    ]
+
+
+async def health(request: Request, service: Service) -> Response:
+    """GET /healthz: the server is up, and which model it has."""
+    return JSONResponse({"status": "ok", **service.describe()})
+
+
+def service_app(service: Service, options: WebOptions) -> Starlette:
+    """Return the application of a service; the threads of the service end with it."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await anyio.to_thread.run_sync(service.batcher.close)
+
+    return web_app(routes(service), options, lifespan)

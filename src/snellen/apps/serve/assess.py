@@ -1,0 +1,40 @@
+"""Routes that assess uploaded pictures: /v1/assess, /v1/score."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from snellen.apps.serve.service import Service
+from snellen.apps.web.events import EventResponse
+from snellen.apps.web.gone import unless_gone
+from snellen.apps.web.upload import read_form
+from snellen.assessment import Assessment
+
+
+async def assess(request: Request, service: Service) -> Response:
+    """POST /v1/assess: everything about each picture, at once or as events."""
+    form = await read_form(request, service.most_pictures)
+    settings = service.settings.changed(form.fields)
+    if "text/event-stream" in request.headers.get("accept", ""):
+        return EventResponse(await service.follow(form.files, settings))
+    jobs = service.queue(form.files, settings)
+    assessments = await unless_gone(request, service.finish(jobs))
+    return JSONResponse({"assessments": [one.to_dict() for one in assessments]})
+
+
+async def score(request: Request, service: Service) -> Response:
+    """POST /v1/score: score, interval and issues of each picture."""
+    form = await read_form(request, service.most_pictures)
+    jobs = service.queue(form.files, service.settings.changed(form.fields))
+    assessments = await unless_gone(request, service.finish(jobs))
+    return JSONResponse({"scores": [score_dict(one) for one in assessments]})
+
+
+SCORE_KEYS = ("name", "score", "interval", "label", "issues", "error")
+
+
+def score_dict(assessment: Assessment) -> dict[str, object]:
+    """Return the part of `Assessment.to_dict` without rounds and texts."""
+    whole = assessment.to_dict()
+    return {key: whole[key] for key in SCORE_KEYS}

@@ -1,0 +1,90 @@
+"""`snellen serve`: assess pictures over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from snellen.apps.serve.app import service_app
+from snellen.apps.serve.batcher import Batcher
+from snellen.apps.serve.service import Service
+from snellen.apps.serve.settings import Settings
+from snellen.apps.web.run import add_web_options, run_app, web_options
+from snellen.backend import Backend, model_folder, open_backend
+from snellen.options import add_vlm_options, assessor_options
+from snellen.usage import (
+    UsageError,
+    add_allow_damaged,
+    add_max_megapixels,
+    add_max_rounds,
+    add_model_options,
+    positive,
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `snellen serve`."""
+    add_web_options(parser, 8000)
+    add_model_options(parser)
+    add_max_rounds(parser)
+    add_max_megapixels(parser)
+    add_allow_damaged(parser)
+    group = parser.add_argument_group("load")
+    group.add_argument("--judges", metavar="N", type=positive, help="copies of snellen-1 (default: one per processor)")
+    group.add_argument("--max-wait-ms", metavar="N", type=int, default=10, help="a batch waits for more pictures (10)")
+    group.add_argument("--queue", metavar="N", type=positive, default=256, help="pictures that wait at most (256)")
+    group.add_argument("--max-pictures", metavar="N", type=positive, default=128, help="pictures of a request (128)")
+    group.add_argument("--timeout-request", metavar="S", type=positive, default=120, help="time of a request (120)")
+    add_vlm_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Open the model and serve it; return the exit code."""
+    options = web_options(args)
+    service = open_service(args)
+    what = f"{service.backend.name} {service.backend.version}"
+    return run_app(service_app(service, options), options, what)
+
+
+def open_service(args: argparse.Namespace) -> Service:
+    """Return the service that the options ask for, its model open and its threads running.
+
+    Raises:
+        UsageError: options that the model does not have.
+    """
+    try:
+        vlm = assessor_options(args)
+        settings = Settings(
+            args.protocol,
+            args.max_rounds,
+            args.score_only,
+            args.allow_damaged,
+            args.max_megapixels,
+            vlm["question"],
+            tuple(sorted((vlm["sampling"] or {}).items())),
+        )
+        small = model_folder(args.model) is not None
+        if args.judges and not small:
+            raise UsageError(f"--judges is for models of snellen-1's format; leave it out for {args.model}")
+        count = (args.judges or os.cpu_count() or 1) if small else 1
+        # each judge has a processor of its own; models that gain from batches have one judge
+        threads = max(1, (os.cpu_count() or 1) // count)
+        backends = [open_backend(args.model, threads=threads, options=vlm["options"]) for _ in range(count)]
+        settings.assessor(backends[0])
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return Service(
+        backends[0],
+        open_batcher(backends, args),
+        settings,
+        min(args.max_pictures, args.queue),
+        args.timeout_request,
+    )
+
+
+def open_batcher(backends: Sequence[Backend], args: argparse.Namespace) -> Batcher:
+    """Return the batcher of the models. snellen-1 reads one picture at a time: batches would only keep it waiting."""
+    alone = not backends[0].reads_prompts
+    most = args.batch_size or (1 if alone else backends[0].batch_size)
+    return Batcher(backends, most, 0.0 if most == 1 else args.max_wait_ms / 1000, args.queue)

@@ -1,0 +1,158 @@
+"""The service behind the routes: model, queue, limits; pictures in, assessments out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from snellen.apps.serve.batcher import Batcher, Job, QueueFull
+from snellen.apps.serve.settings import Settings
+from snellen.apps.web.error import WebError
+from snellen.apps.web.events import BEAT, Event
+from snellen.apps.web.upload import Upload
+from snellen.assessment import Assessment, Step
+from snellen.backend import Backend, BackendError
+
+
+@dataclass(frozen=True)
+class Service:
+    """All that the routes share.
+
+    Attributes:
+        backend: the model; the threads of the batcher may have copies of it.
+        batcher: queue and threads.
+        settings: those of a request that sets nothing.
+        most_pictures: pictures of one request at most.
+        seconds: time that one request may take once it was read.
+    """
+
+    backend: Backend
+    batcher: Batcher
+    settings: Settings
+    most_pictures: int
+    seconds: float
+
+    def queue(self, uploads: Sequence[Upload], settings: Settings, rounds: Rounds | None = None) -> list[Job]:
+        """Put pictures into the queue.
+
+        Args:
+            uploads: the pictures.
+            settings: how they are assessed.
+            rounds: is called with index of the picture, number and step of each round, in another thread.
+
+        Raises:
+            WebError: none is there (422), the model lacks an option (422), or the queue is full (429).
+        """
+        if not uploads:
+            raise WebError(
+                422, "no_picture", "the form holds no file", "send pictures as files, as curl -F picture=@FILE"
+            )
+        try:
+            settings.assessor(self.backend)
+        except ValueError as error:
+            raise WebError(422, "bad_option", str(error), "leave it out or correct it") from error
+        jobs = [Job(one.name, one.data, settings, _watch(rounds, index)) for index, one in enumerate(uploads)]
+        try:
+            self.batcher.put(jobs)
+        except QueueFull as full:
+            remedy = "send the request again later"
+            raise WebError(429, "busy", str(full), remedy, {"Retry-After": str(full.after)}) from full
+        return jobs
+
+    async def finish(self, jobs: Sequence[Job]) -> list[Assessment]:
+        """Return the assessments of jobs, in order; cancelled or late, the rest of the jobs is dropped.
+
+        Raises:
+            WebError: it takes too long (504), the model does not answer (503), or it fails (500).
+        """
+        try:
+            with anyio.fail_after(self.seconds):
+                return [await asyncio.wrap_future(job.done) for job in jobs]
+        except TimeoutError as error:
+            raise self._late() from error
+        except BackendError as error:
+            raise _no_answer(error) from error
+        finally:
+            drop(jobs)
+
+    async def follow(self, uploads: Sequence[Upload], settings: Settings) -> AsyncGenerator[Event | None, None]:
+        """Queue pictures and return the events of their assessment, see docs/serve.md. Raises as `queue`."""
+        loop = asyncio.get_running_loop()
+        happened: asyncio.Queue[Event | int] = asyncio.Queue()
+
+        def post(event: Event | int) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+                loop.call_soon_threadsafe(happened.put_nowait, event)
+
+        def round_ended(index: int, number: int, step: Step) -> None:
+            name = uploads[index].name
+            post(Event("round", {"index": index, "name": name, "round": number, "step": step.to_dict()}))
+
+        jobs = self.queue(uploads, settings, round_ended)
+        for index, job in enumerate(jobs):
+            job.done.add_done_callback(lambda _, index=index: post(index))  # type: ignore[misc]
+        return self._events(jobs, happened)
+
+    async def _events(
+        self, jobs: Sequence[Job], happened: asyncio.Queue[Event | int]
+    ) -> AsyncGenerator[Event | None, None]:
+        ends = anyio.current_time() + self.seconds
+        failed = left = 0
+        try:
+            left = len(jobs)
+            while left:
+                event: Event | int | None = None
+                with anyio.move_on_after(min(BEAT, ends - anyio.current_time())):
+                    event = await happened.get()
+                if event is None and anyio.current_time() >= ends:
+                    raise self._late()
+                if isinstance(event, int):
+                    assessment = _result(jobs[event])
+                    failed += assessment.error is not None
+                    left -= 1
+                    event = Event("assessment", {"index": event, "assessment": assessment.to_dict()})
+                yield event
+            yield Event("done", {"pictures": len(jobs), "failed": failed})
+        finally:
+            drop(jobs)
+
+    def _late(self) -> WebError:
+        problem = f"the request took longer than {self.seconds:g} s"
+        return WebError(504, "timeout", problem, "send fewer pictures at a time, or the request again later")
+
+    def describe(self) -> dict[str, Any]:
+        """Return name and version of the model and pictures in the queue."""
+        return {"model": self.backend.name, "version": self.backend.version, "waiting": self.batcher.waiting}
+
+
+Rounds = Callable[[int, int, Step], None]
+
+
+def drop(jobs: Sequence[Job]) -> None:
+    """Cancel the jobs that have not begun."""
+    for job in jobs:
+        job.done.cancel()
+
+
+def _watch(rounds: Rounds | None, index: int) -> Callable[[int, Step], None] | None:
+    if rounds is None:
+        return None
+    return lambda number, step: rounds(index, number, step)
+
+
+def _result(job: Job) -> Assessment:
+    try:
+        return job.done.result(timeout=0)
+    except BackendError as error:
+        raise _no_answer(error) from error
+    except Exception as error:  # the log has it; the client gets it as the last event
+        raise WebError(500, "internal", "the server failed at this request", "see its log") from error
+
+
+def _no_answer(error: BackendError) -> WebError:
+    return WebError(503, "model_unavailable", str(error), "try again when the model answers")

@@ -1,0 +1,125 @@
+"""Options of one request: those of `snellen assess`, as fields of a form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from snellen.apps.web.error import WebError
+from snellen.assessor import Assessor
+from snellen.backend import Backend
+from snellen.options import SAMPLING_FLAGS
+
+MOST_ROUNDS = 8
+"""Most rounds that a client may ask for."""
+MOST_TOKENS = 4096
+"""Most tokens of a reply that a client may ask for."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How pictures are assessed; equal settings share a batch. The fields are arguments of `Assessor`.
+
+    sampling: names and values of what is set of `snellen.options.Sampling`.
+    """
+
+    protocol: str = "snellen"
+    max_rounds: int = 2
+    score_only: bool = False
+    allow_damaged: bool = False
+    max_megapixels: float = 100.0
+    question: str | None = None
+    sampling: tuple[tuple[str, float], ...] = ()
+
+    def assessor(self, backend: Backend, batch_size: int | None = None) -> Assessor:
+        """Return an assessor with these settings.
+
+        Raises:
+            ValueError: the model does not have one of them.
+        """
+        return Assessor(
+            backend,
+            self.protocol,
+            self.max_rounds,
+            batch_size,
+            self.score_only,
+            dict(self.sampling) or None,
+            question=self.question,
+            max_megapixels=self.max_megapixels,
+            allow_damaged=self.allow_damaged,
+        )
+
+    def changed(self, given: Mapping[str, tuple[str, ...]]) -> Settings:
+        """Return the settings with the fields of a form in place of their own; max_megapixels can only fall.
+
+        Raises:
+            WebError: a field is unknown, given twice, or its value is none (422).
+        """
+        values: dict[str, Any] = {}
+        sampling = dict(self.sampling)
+        for name, texts in given.items():
+            if name not in OPTIONS:
+                raise _refused(f"there is no option {name[:40]!r}", f"use {', '.join(OPTIONS)}")
+            if len(texts) > 1:
+                raise _refused(f"option {name} is given {len(texts)} times", "give it once")
+            try:
+                value = OPTIONS[name](texts[0].strip())
+            except ValueError as error:
+                raise _refused(f"option {name} is {texts[0][:40]!r}", f"give {error}") from error
+            if name in SAMPLING_FLAGS:
+                sampling[name] = value
+            else:
+                values[name] = value
+        megapixels = min(self.max_megapixels, values.get("max_megapixels", self.max_megapixels))
+        values |= {"max_megapixels": megapixels, "sampling": tuple(sorted(sampling.items()))}
+        return replace(self, **values)
+
+
+def _refused(problem: str, remedy: str) -> WebError:
+    return WebError(422, "bad_option", problem, remedy)
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise ValueError("true or false")
+    return text.lower() in ("true", "1")
+
+
+def _number(kind: type, low: float, high: float) -> Callable[[str], float]:
+    wanted = f"a {'whole ' if kind is int else ''}number from {low:g} to {high:g}"
+
+    def parse(text: str) -> float:
+        try:
+            value: float = kind(text)
+        except ValueError as error:
+            raise ValueError(wanted) from error
+        if not low <= value <= high:
+            raise ValueError(wanted)
+        return value
+
+    return parse
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError("a text")
+    return text
+
+
+OPTIONS: dict[str, Callable[[str], Any]] = {
+    "protocol": _text,
+    "max_rounds": _number(int, 1, MOST_ROUNDS),
+    "score_only": _boolean,
+    "allow_damaged": _boolean,
+    "max_megapixels": _number(float, 0.001, 100_000),
+    "question": _text,
+    "max_tokens": _number(int, 1, MOST_TOKENS),
+    "temperature": _number(float, 0, 10),
+    "top_p": _number(float, 0.001, 1),
+    "top_k": _number(int, 0, 1_000_000),
+    "seed": _number(int, 0, 2**31 - 1),
+}
+"""Options of a request and the parsers of their values."""
+
+assert {field.name for field in fields(Settings)} - {"sampling"} <= OPTIONS.keys()
