@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from snellen.apps.serve.app import service_app
-from snellen.apps.serve.batcher import Batcher
-from snellen.apps.serve.service import Service
-from snellen.apps.serve.settings import Settings
-from snellen.apps.web.run import add_web_options, run_app, web_options
-from snellen.backend import Backend, model_folder, open_backend
+from snellen.apps.web.options import add_web_options, web_options
 from snellen.options import add_vlm_options, assessor_options
 from snellen.usage import (
     UsageError,
@@ -21,6 +16,9 @@ from snellen.usage import (
     add_model_options,
     positive,
 )
+
+if TYPE_CHECKING:
+    from snellen.apps.serve.service import Service
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Open the model and serve it; return the exit code."""
+    from snellen.apps.serve.app import service_app  # with the extra, which --help does without
+    from snellen.apps.web.run import run_app
+
     options = web_options(args)
     service = open_service(args)
     what = f"{service.backend.name} {service.backend.version}"
@@ -53,6 +54,11 @@ def open_service(args: argparse.Namespace) -> Service:
     Raises:
         UsageError: options that the model does not have.
     """
+    from snellen.apps.serve.batcher import Batcher
+    from snellen.apps.serve.service import Service
+    from snellen.apps.serve.settings import Settings
+    from snellen.backend import model_folder, open_backend
+
     try:
         vlm = assessor_options(args)
         settings = Settings(
@@ -74,17 +80,8 @@ def open_service(args: argparse.Namespace) -> Service:
         settings.assessor(backends[0])
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return Service(
-        backends[0],
-        open_batcher(backends, args),
-        settings,
-        min(args.max_pictures, args.queue),
-        args.timeout_request,
-    )
-
-
-def open_batcher(backends: Sequence[Backend], args: argparse.Namespace) -> Batcher:
-    """Return the batcher of the models. snellen-1 reads one picture at a time: batches would only keep it waiting."""
-    alone = not backends[0].reads_prompts
-    most = args.batch_size or (1 if alone else backends[0].batch_size)
-    return Batcher(backends, most, 0.0 if most == 1 else args.max_wait_ms / 1000, args.queue)
+    # snellen-1 reads one picture at a time: in a batch pictures would only wait for each other
+    most = args.batch_size or (backends[0].batch_size if backends[0].reads_prompts else 1)
+    batcher = Batcher(backends, most, 0.0 if most == 1 else args.max_wait_ms / 1000, args.queue)
+    most_pictures = min(args.max_pictures, args.queue)
+    return Service(backends[0], batcher, settings, most_pictures, args.timeout_request)

@@ -5,17 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Collection, Iterable
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from snellen.apps.web.error import WebError
-from snellen.usage import UsageError
-
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-"""Names of this machine to itself."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -115,24 +110,6 @@ class Guard:
         return WebError(
             401, "wrong_token", "no valid token came with the request", remedy, {"WWW-Authenticate": "Bearer"}
         )
-
-
-def read_tokens(path: Path) -> list[str]:
-    """Return the tokens in a file, one per line; lines that begin with # and empty ones are left out.
-
-    Raises:
-        UsageError: the file cannot be read, holds no token, or one of fewer than 16 characters.
-    """
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); write one token per line into it") from error
-    tokens = [line for line in lines if line and not line.startswith("#")]
-    if not tokens:
-        raise UsageError(f"{path} holds no token; write one per line, for example of: openssl rand -hex 32")
-    if any(len(token) < 16 or not token.isascii() for token in tokens):
-        raise UsageError(f"{path} holds a token of fewer than 16 ASCII characters; make one with: openssl rand -hex 32")
-    return tokens
 
 
 def _digest(token: str) -> bytes:

@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import anyio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from snellen.apps.web.error import WebError
-
-MEGABYTE = 10**6
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits of a web application.
-
-    Attributes:
-        body: bytes of one request's body.
-        bodies: bytes of all bodies that are held at a time.
-        seconds: time for sending a body, and for taking each part of a response.
-    """
-
-    body: int = 64 * MEGABYTE
-    bodies: int = 512 * MEGABYTE
-    seconds: float = 60.0
+from snellen.apps.web.options import MEGABYTE, Limits
 
 
 class LimitBodies:
