@@ -1,36 +1,30 @@
-"""Assess damaged and odd pictures of all formats, made by a seeded generator: no traceback, no hang, no wrong pixels.
+"""Assess the damaged and odd pictures of odd_files.py: no traceback, no hang, no wrong pixels, bounded memory.
 
-Each picture is a small file of one format after one to three changes: cut off, bits flipped, bytes removed, repeated,
-inserted or overwritten, parts of its structure (PNG chunks, JPEG segments, boxes) removed, repeated or changed, another
-file behind it. A child process loads it, with damage allowed and without, and snellen-1 scores it (score-only; each is
-a score or the error of loading); one process does all, and the parent stops it where it takes too long. Nothing may be
-printed on standard error. Where OpenCV decodes the picture too, and no conversion was noted, pixels are compared.
+A child process loads each picture, with damage allowed and without, and snellen-1 assesses it as `snellen assess` does
+(each is a score or the error of loading); one process does all, and the parent stops it where it takes too long.
+Nothing may be printed on standard error. Where OpenCV decodes the picture too, and no conversion was noted, pixels are
+compared. Every outcome goes to build/odd_pictures.SEED.jsonl at once, and a run that was stopped goes on from there.
 
-usage: odd_pictures.py [COUNT] [SEED] [MINUTES]   (default: 10000 0, no limit)
 """
 
 from __future__ import annotations
 
-import io
+import json
 import multiprocessing
 import os
 import resource
-import struct
 import sys
 import tempfile
 import time
-import zlib
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
 import PIL
-from PIL import Image
+from odd_files import odd_picture, originals
 
 from snellen.assessor import Assessor
 from snellen.image import ImageError, load
@@ -45,8 +39,6 @@ MOST_MEMORY = 2000.0
 ROUNDING = {"JPEG": 1.0, "AVIF": 1.5, "WEBP": 1.0, "JPEG2000": 1.0}
 """Mean difference, of 255, that two decoders of a lossy format may have; 0 for the others."""
 TURNED = "EXIF orientation applied"
-
-Change = Callable[[bytes, Random], bytes]
 
 
 @dataclass(frozen=True)
@@ -66,175 +58,8 @@ class Outcome:
     score: float | None = None
 
 
-def originals() -> dict[str, bytes]:
-    """Return intact files by name; the part of the name before the first space is their format."""
-    photo = Image.open(ROOT / "examples" / "mountains.jpg").convert("RGB").resize((160, 112))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    alpha = photo.copy()
-    alpha.putalpha(photo.convert("L"))
-    frames = [photo.transpose(Image.Transpose.ROTATE_180)]
-    deep = Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * 257)
-    kinds: list[tuple[str, Image.Image, dict[str, Any]]] = [
-        ("JPEG baseline", photo, {"quality": 90}),
-        ("JPEG progressive", photo, {"quality": 90, "progressive": True}),
-        ("JPEG restart", photo, {"quality": 90, "restart_marker_rows": 1}),
-        ("JPEG gray", photo.convert("L"), {}),
-        ("JPEG cmyk", photo.convert("CMYK"), {}),
-        ("JPEG turned", photo, {"exif": exif}),
-        ("PNG rgb", photo, {}),
-        ("PNG gray", photo.convert("L"), {}),
-        ("PNG palette", photo.quantize(64), {}),
-        ("PNG alpha", alpha, {}),
-        ("PNG deep", deep, {}),
-        ("PNG animated", photo, {"save_all": True, "append_images": frames}),
-        ("WEBP lossy", photo, {}),
-        ("WEBP lossless", photo, {"lossless": True}),
-        ("WEBP alpha", alpha, {}),
-        ("WEBP animated", photo, {"save_all": True, "append_images": frames}),
-        ("AVIF plain", photo, {}),
-        ("AVIF turned", photo, {"exif": exif}),
-        ("TIFF raw", photo, {}),
-        ("TIFF lzw", photo, {"compression": "tiff_lzw"}),
-        ("TIFF deflate", photo, {"compression": "tiff_adobe_deflate"}),
-        ("TIFF jpeg", photo, {"compression": "jpeg"}),
-        ("TIFF fax", photo.convert("1"), {"compression": "group4"}),
-        ("TIFF deep", deep, {}),
-        ("GIF still", photo, {}),
-        ("GIF animated", photo, {"save_all": True, "append_images": frames}),
-        ("BMP rgb", photo, {}),
-        ("BMP alpha", alpha, {}),
-        ("JPEG2000 plain", photo, {}),
-        ("PPM rgb", photo, {}),
-    ]
-    files = {}
-    for name, image, options in kinds:
-        file = io.BytesIO()
-        image.save(file, name.split()[0], **options)
-        files[name] = file.getvalue()
-    data = ROOT / "tests" / "data"
-    others = {
-        "HEIC": "exif_only_o6.heic",
-        "RAW": "thumb_first.dng",
-        "TIFF planes": "planar16.tif",
-        "PNG text": "long_text.png",
-    }
-    return files | {name: (data / path).read_bytes() for name, path in others.items()}
-
-
-def cut_off(data: bytes, random: Random) -> bytes:
-    return data[: random.randrange(len(data) + 1)]
-
-
-def cut_and_end(data: bytes, random: Random) -> bytes:
-    """Cut off, with the last bytes put back (end markers and chunks)."""
-    return cut_off(data, random) + data[-random.choice((2, 4, 12)) :]
-
-
-def flip_bits(data: bytes, random: Random) -> bytes:
-    changed = bytearray(data)
-    for _ in range(random.choice((1, 1, 2, 5, 20, 100))):
-        if changed:
-            changed[random.randrange(len(changed))] ^= 1 << random.randrange(8)
-    return bytes(changed)
-
-
-def flip_in_head(data: bytes, random: Random) -> bytes:
-    """Change bytes where headers are."""
-    return flip_bits(data[:200], random) + data[200:]
-
-
-def remove(data: bytes, random: Random) -> bytes:
-    at = random.randrange(len(data) + 1)
-    return data[:at] + data[at + random.choice((1, 7, 100, 3000)) :]
-
-
-def repeat(data: bytes, random: Random) -> bytes:
-    at, size = random.randrange(len(data) + 1), random.choice((1, 7, 100, 3000))
-    return data[: at + size] + data[at:]
-
-
-def insert(data: bytes, random: Random) -> bytes:
-    at = random.randrange(len(data) + 1)
-    return data[:at] + random.randbytes(random.choice((1, 7, 100, 3000))) + data[at:]
-
-
-def overwrite(data: bytes, random: Random) -> bytes:
-    at, size = random.randrange(len(data) + 1), random.choice((4, 100, 3000))
-    filler = random.choice((b"\0", b"\xff", b"\x80")) * size
-    return (data[:at] + filler + data[at + size :])[: len(data)]
-
-
-def append(data: bytes, random: Random) -> bytes:
-    return data + random.choice((data, bytes(100), random.randbytes(1000)))
-
-
-def parts(data: bytes) -> list[bytes]:
-    """Return the parts of a file's structure: PNG chunks, JPEG segments, boxes or RIFF chunks; else equal pieces."""
-    if data.startswith(b"\x89PNG"):
-        return _sized(data, 8, 4, ">I", 12)
-    if data[4:8] == b"ftyp" or data.startswith(b"\0\0\0\x0cjP  "):
-        return _sized(data, 0, 0, ">I", 0)
-    if data.startswith(b"RIFF"):
-        return _sized(data, 12, 4, "<I", 8)
-    if data.startswith(b"\xff\xd8"):
-        found = [at for at in range(len(data) - 1) if data[at] == 0xFF and data[at + 1] not in (0, 0xFF)]
-        edges = [*found, len(data)]
-        return [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
-    step = max(1, len(data) // 20)
-    return [data[at : at + step] for at in range(0, len(data), step)]
-
-
-def _sized(data: bytes, start: int, name: int, order: str, extra: int) -> list[bytes]:
-    """Return the head of a file, then its parts with a length each: the length field lies before or behind a name."""
-    found, at = [data[:start]], start
-    while at + 8 <= len(data):
-        field = at + name if order == "<I" else at
-        size = max(8, struct.unpack(order, data[field : field + 4])[0] + extra)
-        found.append(data[at : at + size])
-        at += size
-    return [part for part in found if part]
-
-
-def surgery(data: bytes, random: Random) -> bytes:
-    """Remove, repeat, move or change a part; checksums of PNG chunks are made right again half of the time."""
-    found = parts(data)
-    if len(found) < 3:
-        return flip_bits(data, random)
-    at = random.randrange(1, len(found))
-    action = random.randrange(4)
-    if action == 0:
-        del found[at]
-    elif action == 1:
-        found.insert(at, found[at])
-    elif action == 2:
-        found.insert(random.randrange(1, len(found)), found.pop(at))
-    else:
-        part = found[at][:8] + flip_bits(found[at][8:], random)
-        if data.startswith(b"\x89PNG") and random.random() < 0.5 and len(part) >= 12:
-            part = part[:-4] + struct.pack(">I", zlib.crc32(part[4:-4]))
-        found[at] = part
-    return b"".join(found)
-
-
-CHANGES: tuple[Change, ...] = (
-    cut_off, cut_and_end, flip_bits, flip_in_head, remove, repeat, insert, overwrite, append, surgery, surgery, surgery
-)  # fmt: skip
-
-
-def odd_picture(index: int, seed: int, files: dict[str, bytes]) -> tuple[str, bytes]:
-    """Return name and bytes of picture number `index`: the same for the same seed and versions of the encoders."""
-    random = Random(f"{seed}/{index}")
-    name = random.choice(sorted(files))
-    data = files[name]
-    for change in random.choices(CHANGES, k=random.choice((1, 1, 1, 2, 3))):
-        data = change(data, random)
-        name += f" {change.__name__}"
-    return name, data
-
-
 def check(name: str, data: bytes, cv2: Any, assessor: Assessor) -> Outcome:
-    """Assess one picture as `snellen assess --score-only` does; compare its pixels with OpenCV's."""
+    """Assess one picture as `snellen assess` does; compare its pixels with OpenCV's."""
     outcome = read(name, data, cv2)
     if outcome.fault:
         return outcome
@@ -296,7 +121,7 @@ def second_decoder(data: bytes, cv2: Any) -> Any:
 def serve(pipe: Connection, seed: int) -> None:
     """Check the pictures whose numbers come through the pipe; send (outcome, memory and its peak in MB)."""
     files = originals()
-    assessor = Assessor(score_only=True)
+    assessor = Assessor()
     assessor.assess([files["PNG rgb"]])  # opens the model
     printed = tempfile.TemporaryFile()  # noqa: SIM115 - for the life of the process
     os.dup2(printed.fileno(), 2)
@@ -315,7 +140,7 @@ def serve(pipe: Connection, seed: int) -> None:
             printed.truncate(0)
             printed.seek(0)
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-        pipe.send((outcome, resident, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+        pipe.send((outcome, resident, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6))
 
 
 def start(seed: int) -> tuple[Any, Connection]:
@@ -347,51 +172,67 @@ def processor_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def main(arguments: list[str]) -> int:
-    """Run the check; print a table and every fault; return the exit code."""
-    count, seed, minutes = (int(text) for text in (*arguments, *("10000", "0", "0")[len(arguments) :]))
+def run(count: int, seed: int, journal: Path) -> None:
+    """Check the pictures that have no line in the journal yet; append one for each."""
+    begun = len(journal.read_text().splitlines()) if journal.exists() else 0
     files = originals()
-    table: dict[str, Counter[str]] = {}
-    faults = []
-    compared, scored, slowest, memory = 0, 0, 0.0, 0.0
-    resident: list[float] = []
     child, pipe = start(seed)
-    ends = time.monotonic() + 60 * minutes if minutes else float("inf")
-    for index in range(count):
-        if time.monotonic() > ends:
-            count = index
-            break
-        name, _ = odd_picture(index, seed, files)
-        began = time.monotonic()
-        pipe.send(index)
-        try:
-            if not answers(child, pipe):
-                raise TimeoutError
-            outcome, now, peak = pipe.recv()
-            resident.append(now)
-            memory = max(memory, peak)
-            slowest = max(slowest, time.monotonic() - began)
-        except (TimeoutError, EOFError, ConnectionError) as error:
-            outcome = Outcome(
-                "hang" if isinstance(error, TimeoutError) else "crash", "the process had to be started again"
-            )
-            child.kill()
-            child, pipe = start(seed)
-        table.setdefault(name.split()[0], Counter())[outcome.code] += 1
-        compared += outcome.compared
-        scored += outcome.score is not None
-        if outcome.fault:
-            faults.append(f"{index} {name}: {outcome.code}, {outcome.fault}")
+    with journal.open("a", buffering=1) as lines:
+        for index in range(begun, count):
+            name, _ = odd_picture(index, seed, files)
+            began = time.monotonic()
+            resident = peak = 0.0
+            pipe.send(index)
+            try:
+                if not answers(child, pipe):
+                    raise TimeoutError
+                outcome, resident, peak = pipe.recv()
+            except (TimeoutError, EOFError, ConnectionError) as error:
+                hangs = isinstance(error, TimeoutError)
+                outcome = Outcome("hang" if hangs else "crash", "the process had to be started again")
+                child.kill()
+                child, pipe = start(seed)
+            took = time.monotonic() - began
+            line = asdict(outcome) | {"name": name, "process": child.pid, "took": took}
+            lines.write(json.dumps(line | {"resident": resident, "peak": peak}) + "\n")
     pipe.send(None)
-    codes = sorted({code for row in table.values() for code in row})
-    print(f"{count} pictures, seed {seed}, Pillow {PIL.__version__}")
-    for kind, row in sorted(table.items()):
-        print(f"{kind:9}", ", ".join(f"{row[code]} {code}" for code in codes if row[code]))
+
+
+def report(seed: int, rows: list[dict[str, Any]]) -> int:
+    """Print a table and every fault; return the exit code."""
+    table: dict[str, Counter[str]] = {}
+    for row in rows:
+        table.setdefault(row["name"].split()[0], Counter())[row["code"]] += 1
+    codes = sorted({code for counts in table.values() for code in counts})
+    print(f"{len(rows)} pictures, seed {seed}, Pillow {PIL.__version__}")
+    for kind, counts in sorted(table.items()):
+        print(f"{kind:9}", ", ".join(f"{counts[code]} {code}" for code in codes if counts[code]))
+    scored, compared = (sum(bool(row[name]) for row in rows) for name in ("score", "compared"))
     print(f"scored by snellen-1: {scored}, the others refused; compared with OpenCV: {compared}")
-    middle = resident[len(resident) // 2]
-    print(f"slowest {slowest:.1f} s; memory {middle:.0f} MB half-way, {resident[-1]:.0f} at the end, peak {memory:.0f}")
+    processes = list(dict.fromkeys(row["process"] for row in rows))
+    for process in processes:
+        own = [row for row in rows if row["process"] == process]
+        memory = [row["resident"] for row in own]
+        first, middle = memory[min(100, len(own) - 1)], memory[len(own) // 2]
+        print(
+            f"process {processes.index(process) + 1}: {len(own)} pictures, memory {first:.0f} MB after the first hundred, "
+            f"{middle:.0f} half-way, {memory[-1]:.0f} at the end, peak {max(row['peak'] for row in own):.0f}"
+        )
+    print(f"slowest {max(row['took'] for row in rows):.1f} s by the clock")
+    faults = [f"{at} {row['name']}: {row['code']}, {row['fault']}" for at, row in enumerate(rows) if row["fault"]]
     print(*faults, f"{len(faults)} faults", sep="\n")
-    return 1 if faults or memory > MOST_MEMORY or compared == 0 else 0
+    return 1 if faults or max(row["peak"] for row in rows) > MOST_MEMORY or compared == 0 else 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the check to its end, report, and remove the journal; return the exit code."""
+    count, seed = (int(text) for text in (*arguments, *("10000", "0")[len(arguments) :]))
+    journal = ROOT / "build" / f"odd_pictures.{seed}.jsonl"
+    journal.parent.mkdir(exist_ok=True)
+    run(count, seed, journal)
+    rows = [json.loads(line) for line in journal.read_text().splitlines()]
+    journal.unlink()
+    return report(seed, rows)
 
 
 if __name__ == "__main__":
