@@ -5,6 +5,7 @@ A child process loads each picture, with damage allowed and without, and snellen
 Nothing may be printed on standard error. Where OpenCV decodes the picture too, and no conversion was noted, pixels are
 compared. Every outcome goes to build/odd_pictures.SEED.jsonl at once, and a run that was stopped goes on from there.
 
+usage: odd_pictures.py [COUNT] [SEED]   (default: 10000 0)
 """
 
 from __future__ import annotations
@@ -215,8 +216,8 @@ def report(seed: int, rows: list[dict[str, Any]]) -> int:
         memory = [row["resident"] for row in own]
         first, middle = memory[min(100, len(own) - 1)], memory[len(own) // 2]
         print(
-            f"process {processes.index(process) + 1}: {len(own)} pictures, memory {first:.0f} MB after the first hundred, "
-            f"{middle:.0f} half-way, {memory[-1]:.0f} at the end, peak {max(row['peak'] for row in own):.0f}"
+            f"process {processes.index(process) + 1}: {len(own)} pictures, memory {first:.0f} MB after the first "
+            f"hundred, {middle:.0f} half-way, {memory[-1]:.0f} at the end, peak {max(row['peak'] for row in own):.0f}"
         )
     print(f"slowest {max(row['took'] for row in rows):.1f} s by the clock")
     faults = [f"{at} {row['name']}: {row['code']}, {row['fault']}" for at, row in enumerate(rows) if row["fault"]]
