@@ -19,9 +19,10 @@ import pytest
 from pictures import save_noise
 from PIL import Image
 
-from snellen.apps.folder import Found, find_pictures, score_folder
+from snellen.apps.folder import score_folder
 from snellen.backend import BackendError
 from snellen.cli import main
+from snellen.folder import Found, find_pictures
 from snellen.output import OutputError
 from snellen.table import ScoreRow, read_table
 from snellen.usage import UsageError

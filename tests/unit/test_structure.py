@@ -24,12 +24,12 @@ NUMPY_HALF = (
 
 ORDER = (
     "usage", "output", "options",
-    "region", "vocabulary", "reading", "colour", "damage", "formats", "fileformat", "imagefile", "image", "zoom",
-    "features",
+    "region", "vocabulary", "reading", "colour", "damage", "formats", "fileformat", "folder", "imagefile", "image",
+    "zoom", "features",
     "sidecar",
     "reply_form", "reply", "zoomiqa_reply", "rationale", "claims", "checks", "protocol", "backend", "assessment",
     "assessor",
-    "draw", "report", "terminal", "lock", "table", "workers",
+    "draw", "report", "terminal", "lock", "table", "rows", "workers",
     *NUMPY_HALF, "backends", "snellen1", "data", "train", "evaluate", "study", "comparison", "restoration", "video",
     "apps", "cli", "__main__",
 )  # fmt: skip

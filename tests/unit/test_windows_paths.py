@@ -6,8 +6,8 @@ from pathlib import PurePath, PureWindowsPath
 
 import pytest
 
-from snellen.apps.folder import path_inside
 from snellen.evaluate.datasets import open_data
+from snellen.folder import path_inside
 from snellen.usage import UsageError
 
 FOLDER = PureWindowsPath(r"C:\Users\me\photos")

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import chain
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
-from snellen.assessment import Assessment
 from snellen.assessor import Assessor
 from snellen.backend import BackendError, open_backend
-from snellen.fileformat import PICTURE_SUFFIXES, is_picture
+from snellen.folder import Found, find_pictures
 from snellen.lock import lock
 from snellen.options import ModelOptions, add_vlm_options, assessor_options
 from snellen.output import OutputError
+from snellen.rows import settings_of, to_row
 from snellen.table import SETTINGS, ScoreRow, check_table, read_table, write_table
 from snellen.terminal import Progress
 from snellen.usage import (
@@ -44,21 +43,6 @@ from snellen.workers import append_lines, check_workers, cut_off_last_line, run_
 
 NAMED = 5
 """Skipped files that the summary names."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """Content of a folder. Paths are inside it, with forward slashes, and sorted.
-
-    Attributes:
-        pictures: files that are pictures by their suffix, readable or not, or by their content.
-        problems: {path: reason} of folders that cannot be listed.
-        skipped: the other files, without hidden ones.
-    """
-
-    pictures: list[str]
-    problems: dict[str, str]
-    skipped: list[str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -181,7 +165,7 @@ def score_folder(
     with lock(out):
         _check_existing(out, resume, overwrite)
         assessor = _open(model, options)
-        same = _settings(assessor)
+        same = settings_of(assessor)
         with _journal(out, resume, same) as (rows, write):
             if retry_errors:
                 _drop_listed_folders(rows, folder, problems)
@@ -251,66 +235,6 @@ def _open(model: str, options: dict[str, Any], threads: int | None = None) -> As
         return Assessor(open_backend(model, threads=threads, options=opened), **options)
     except ValueError as error:
         raise UsageError(str(error)) from error
-
-
-def _settings(assessor: Assessor) -> dict[str, Any]:
-    """Return the values of the columns `SETTINGS`."""
-    return {
-        "model": f"{assessor.backend.name} {assessor.backend.version}",
-        "protocol": assessor.protocol.name,
-        "max_rounds": assessor.max_rounds,
-        "score_only": assessor.score_only,
-        "options": json.dumps(assessor.settings, sort_keys=True) if assessor.settings else None,
-    }
-
-
-def find_pictures(folder: Path) -> Found:
-    """Return the content of `folder` and its subfolders, without hidden ones and without links to folders."""
-    names: list[str] = []
-    skipped: list[str] = []
-    problems: dict[str, str] = {}
-
-    def cannot_list(error: OSError) -> None:
-        problems[path_inside(Path(error.filename), folder)] = f"the folder cannot be listed ({error.strerror})"
-
-    for parent, folders, files in os.walk(folder, onerror=cannot_list):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if name.startswith("."):
-                continue
-            path = Path(parent, name)
-            known = path.suffix.lower() in PICTURE_SUFFIXES
-            (names if known or is_picture(path) else skipped).append(path_inside(path, folder))
-    return Found(sorted(names), problems, sorted(skipped))
-
-
-def path_inside(path: PurePath, folder: PurePath) -> str:
-    """Return a path relative to the folder it is in, with forward slashes on every system."""
-    return path.relative_to(folder).as_posix()
-
-
-def to_row(assessment: Assessment) -> ScoreRow:
-    """Return the row of one picture, without the columns of `SETTINGS`."""
-    size = (assessment.provenance or {}).get("picture", {})
-    row = ScoreRow(assessment.name, rounds=len(assessment.steps), width=size.get("width"), height=size.get("height"))
-    if assessment.error is not None:
-        problem = f"{assessment.error.problem}; {assessment.error.remedy}"
-        return replace(row, error=assessment.error.code, problem=problem)
-    assert assessment.score is not None
-    spread = assessment.steps[-1].distribution
-    low, high = assessment.interval or (None, None)
-    return replace(
-        row,
-        score=round(assessment.score, 4),
-        low=None if low is None else round(low, 4),
-        high=None if high is None else round(high, 4),
-        label=assessment.label,
-        std=None if spread is None else round(spread.std, 4),
-        issues=[
-            {"kind": issue.kind, "severity": issue.severity, "region": issue.region.to_list()}
-            for issue in assessment.issues
-        ],
-    )
 
 
 def _rows(assessor: Assessor, folder: Path, names: Iterable[str]) -> Iterator[ScoreRow]:

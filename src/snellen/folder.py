@@ -1,0 +1,49 @@
+"""Pictures of a folder, found by name and by content."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from snellen.fileformat import PICTURE_SUFFIXES, is_picture
+
+
+@dataclass(frozen=True)
+class Found:
+    """Content of a folder. Paths are inside it, with forward slashes, and sorted.
+
+    Attributes:
+        pictures: files that are pictures by their suffix, readable or not, or by their content.
+        problems: {path: reason} of folders that cannot be listed.
+        skipped: the other files, without hidden ones.
+    """
+
+    pictures: list[str]
+    problems: dict[str, str]
+    skipped: list[str]
+
+
+def find_pictures(folder: Path) -> Found:
+    """Return the content of `folder` and its subfolders, without hidden ones and without links to folders."""
+    names: list[str] = []
+    skipped: list[str] = []
+    problems: dict[str, str] = {}
+
+    def cannot_list(error: OSError) -> None:
+        problems[path_inside(Path(error.filename), folder)] = f"the folder cannot be listed ({error.strerror})"
+
+    for parent, folders, files in os.walk(folder, onerror=cannot_list):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if name.startswith("."):
+                continue
+            path = Path(parent, name)
+            known = path.suffix.lower() in PICTURE_SUFFIXES
+            (names if known or is_picture(path) else skipped).append(path_inside(path, folder))
+    return Found(sorted(names), problems, sorted(skipped))
+
+
+def path_inside(path: PurePath, folder: PurePath) -> str:
+    """Return a path relative to the folder it is in, with forward slashes on every system."""
+    return path.relative_to(folder).as_posix()
