@@ -174,7 +174,7 @@ class Snellen1Backend(Backend):
             number=number,
             rating=round(rating.mean, 2),
             issues=issues,
-            measured=self._features_of(views[1].picture),
+            measured=self._features_of(views[0].picture),
             shown=views[1].region,
             crop=region,
             earlier_rating=earlier.rating if earlier else None,

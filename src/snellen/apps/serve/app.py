@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from snellen.apps.serve import assess
+from snellen.apps.serve import assess, chat, reward
 from snellen.apps.serve.service import Service
-from snellen.apps.web.run import WebOptions, web_app
+from snellen.apps.web.options import WebOptions
+from snellen.apps.web.run import web_app
 
 Handler = Callable[[Request, Service], Awaitable[Response]]
 
@@ -27,11 +28,15 @@ def routes(service: Service) -> list[BaseRoute]:
 
         return Route(path, endpoint, methods=[method], name=path)
 
-    return [
+    found: list[BaseRoute] = [
         route("/v1/assess", assess.assess),
         route("/v1/score", assess.score),
+        route("/v1/reward", reward.reward),
         route("/healthz", health, "GET"),
     ]
+    if not service.backend.reads_prompts:  # others have servers of their own, which read the prompts
+        found += [route("/v1/chat/completions", chat.complete), route("/v1/models", chat.models, "GET")]
+    return found
 
 
 async def health(request: Request, service: Service) -> Response:

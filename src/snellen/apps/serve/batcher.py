@@ -9,13 +9,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from snellen.apps.serve.settings import Settings
-from snellen.assessment import Assessment, Step
+from snellen.assessment import Step
 from snellen.backend import Backend, BackendError
-from snellen.image import ImageError, Picture, load
 
 log = logging.getLogger("snellen.serve")
 
@@ -31,22 +29,30 @@ class QueueFull(Exception):
         self.after = after
 
 
+class Work(Protocol):
+    """What is done with jobs; hashable: jobs with equal work share a batch."""
+
+    def run(self, backend: Backend, jobs: Sequence[Job]) -> Iterator[Any]:
+        """Yield the result of each job, in order. Raises BackendError where the model does not answer."""
+
+
 @dataclass(eq=False)
 class Job:
-    """One picture on its way. Cancel `done` to drop it.
+    """One picture, or one conversation, on its way. Cancel `done` to drop it.
 
     Attributes:
-        name, data: name and bytes of the file.
-        settings: how it is assessed.
-        watch: is called with the number of each round and its step, in the thread of a worker.
-        done: the assessment; or BackendError where the model does not answer.
+        name: for the log.
+        data: what the work takes.
+        work: what is done with it.
+        watch: is called with the number of each round and its step, in the thread of a judge.
+        done: the result; BackendError where the model does not answer.
     """
 
     name: str
-    data: bytes
-    settings: Settings
+    data: Any
+    work: Work
     watch: Callable[[int, Step], None] | None = None
-    done: Future[Assessment] = field(default_factory=Future)
+    done: Future[Any] = field(default_factory=Future)
 
 
 class Batcher:
@@ -54,7 +60,7 @@ class Batcher:
 
     Args:
         backends: the model, opened once for each thread.
-        most: pictures of a batch at most; all have the same settings.
+        most: pictures of a batch at most; all with the same work.
         wait: seconds that a batch waits for more pictures.
         room: pictures that wait at most.
         seen: is called with each batch's number of pictures.
@@ -113,7 +119,7 @@ class Batcher:
             self._jobs = deque(job for job in self._jobs if not job.done.cancelled())
 
     def _take(self) -> list[Job]:
-        """Return the jobs of the next batch, all with the settings of the first; none when it is closed."""
+        """Return the jobs of the next batch, all with the work of the first; none when it is closed."""
         with self._changed:
             while not self._jobs:
                 if self._closing:
@@ -125,7 +131,7 @@ class Batcher:
                 others: deque[Job] = deque()
                 while self._jobs and len(batch) < self.most:
                     job = self._jobs.popleft()
-                    (batch if job.settings == batch[0].settings else others).append(job)
+                    (batch if job.work == batch[0].work else others).append(job)
                 self._jobs.extendleft(reversed(others))
                 left = ends - time.monotonic()
                 if len(batch) == self.most or left <= 0 or self._closing:
@@ -146,10 +152,10 @@ class Batcher:
             del batch, live  # the pictures are not kept until the next ones come
 
     def _run(self, backend: Backend, batch: Sequence[Job]) -> None:
-        """Assess a batch; where that fails for no reason of the model's, each job by itself."""
+        """Do the work of a batch; where that fails for no reason of the model's, each job by itself."""
         try:
-            for job, assessment in zip(batch, _assess(backend, batch), strict=True):
-                job.done.set_result(assessment)
+            for job, result in zip(batch, batch[0].work.run(backend, batch), strict=True):
+                job.done.set_result(result)
         except Exception as error:  # whatever it is, the thread goes on
             left = [job for job in batch if not job.done.done()]
             if len(left) > 1 and not isinstance(error, BackendError):
@@ -157,35 +163,6 @@ class Batcher:
                     self._run(backend, [job])
                 return
             if not isinstance(error, BackendError):
-                log.exception("%s: the assessment failed", left[0].name if left else "a batch")
+                log.exception("%s failed", left[0].name if left else "a batch")
             for job in left:
                 job.done.set_exception(error)
-
-
-def _assess(backend: Backend, batch: Sequence[Job]) -> Iterator[Assessment]:
-    settings = batch[0].settings
-    watching: dict[int, Callable[[int, Step], None]] = {}
-
-    def pictures() -> Iterator[Picture | ImageError]:
-        for job in batch:
-            try:
-                picture = load(
-                    job.data,
-                    name=job.name,
-                    max_megapixels=settings.max_megapixels,
-                    allow_damaged=settings.allow_damaged,
-                )
-            except ImageError as error:
-                yield error
-                continue
-            if job.watch is not None:
-                watching[id(picture)] = job.watch  # the picture lives as long as its batch
-            yield picture
-
-    def watch(number: int, step: Step) -> None:
-        one = watching.get(id(step.view.picture))
-        if one is not None:
-            with suppress(RuntimeError):  # its event loop is closed: nobody listens any more
-                one(number, step)
-
-    return settings.assessor(backend, len(batch)).stream(pictures(), watch)

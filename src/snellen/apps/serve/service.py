@@ -56,7 +56,10 @@ class Service:
             settings.assessor(self.backend)
         except ValueError as error:
             raise WebError(422, "bad_option", str(error), "leave it out or correct it") from error
-        jobs = [Job(one.name, one.data, settings, _watch(rounds, index)) for index, one in enumerate(uploads)]
+        return self.put([Job(one.name, one.data, settings, _watch(rounds, i)) for i, one in enumerate(uploads)])
+
+    def put(self, jobs: list[Job]) -> list[Job]:
+        """Put jobs into the queue and return them; raises WebError where it is full (429)."""
         try:
             self.batcher.put(jobs)
         except QueueFull as full:
@@ -64,8 +67,8 @@ class Service:
             raise WebError(429, "busy", str(full), remedy, {"Retry-After": str(full.after)}) from full
         return jobs
 
-    async def finish(self, jobs: Sequence[Job]) -> list[Assessment]:
-        """Return the assessments of jobs, in order; cancelled or late, the rest of the jobs is dropped.
+    async def finish(self, jobs: Sequence[Job]) -> list[Any]:
+        """Return the results of jobs, in order; cancelled or late, the rest of the jobs is dropped.
 
         Raises:
             WebError: it takes too long (504), the model does not answer (503), or it fails (500).
@@ -147,7 +150,8 @@ def _watch(rounds: Rounds | None, index: int) -> Callable[[int, Step], None] | N
 
 def _result(job: Job) -> Assessment:
     try:
-        return job.done.result(timeout=0)
+        result: Assessment = job.done.result(timeout=0)
+        return result
     except BackendError as error:
         raise _no_answer(error) from error
     except Exception as error:  # the log has it; the client gets it as the last event

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from snellen.apps.serve.batcher import Job
 from snellen.apps.web.error import WebError
+from snellen.assessment import Assessment, Step
 from snellen.assessor import Assessor
 from snellen.backend import Backend
+from snellen.image import ImageError, Picture, load
 from snellen.options import SAMPLING_FLAGS
 
 MOST_ROUNDS = 8
@@ -49,6 +52,31 @@ class Settings:
             max_megapixels=self.max_megapixels,
             allow_damaged=self.allow_damaged,
         )
+
+    def run(self, backend: Backend, jobs: Sequence[Job]) -> Iterator[Assessment]:
+        """Yield the assessment of each job; its data are the bytes of a file, or the error that getting them raised."""
+        watching: dict[int, Callable[[int, Step], None]] = {}
+
+        def pictures() -> Iterator[Picture | ImageError]:
+            for job in jobs:
+                loaded = self._load(job)
+                if job.watch is not None and isinstance(loaded, Picture):
+                    watching[id(loaded)] = job.watch  # the picture lives as long as its batch
+                yield loaded
+
+        def watch(number: int, step: Step) -> None:
+            if (one := watching.get(id(step.view.picture))) is not None:
+                one(number, step)
+
+        return self.assessor(backend, len(jobs)).stream(pictures(), watch)
+
+    def _load(self, job: Job) -> Picture | ImageError:
+        if isinstance(job.data, ImageError):
+            return job.data
+        try:
+            return load(job.data, name=job.name, max_megapixels=self.max_megapixels, allow_damaged=self.allow_damaged)
+        except ImageError as error:
+            return error
 
     def changed(self, given: Mapping[str, tuple[str, ...]]) -> Settings:
         """Return the settings with the fields of a form in place of their own; max_megapixels can only fall.
