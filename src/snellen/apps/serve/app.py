@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from snellen.apps.serve import assess, chat, reward
+from snellen.apps.serve import assess, chat, openapi, reward
+from snellen.apps.serve.metrics import CountRequests
 from snellen.apps.serve.service import Service
 from snellen.apps.web.options import WebOptions
 from snellen.apps.web.run import web_app
@@ -33,6 +34,8 @@ def routes(service: Service) -> list[BaseRoute]:
         route("/v1/score", assess.score),
         route("/v1/reward", reward.reward),
         route("/healthz", health, "GET"),
+        route("/metrics", metrics, "GET"),
+        route("/openapi.json", describe, "GET"),
     ]
     if not service.backend.reads_prompts:  # others have servers of their own, which read the prompts
         found += [route("/v1/chat/completions", chat.complete), route("/v1/models", chat.models, "GET")]
@@ -42,6 +45,16 @@ def routes(service: Service) -> list[BaseRoute]:
 async def health(request: Request, service: Service) -> Response:
     """GET /healthz: the server is up, and which model it has."""
     return JSONResponse({"status": "ok", **service.describe()})
+
+
+async def metrics(request: Request, service: Service) -> Response:
+    """GET /metrics: numbers for Prometheus."""
+    return service.metrics.response()
+
+
+async def describe(request: Request, service: Service) -> Response:
+    """GET /openapi.json: this interface in OpenAPI 3.1."""
+    return JSONResponse(openapi.description(chats=not service.backend.reads_prompts))
 
 
 def service_app(service: Service, options: WebOptions) -> Starlette:
@@ -54,4 +67,9 @@ def service_app(service: Service, options: WebOptions) -> Starlette:
         finally:
             await anyio.to_thread.run_sync(service.batcher.close)
 
-    return web_app(routes(service), options, lifespan)
+    served = routes(service)
+    service.metrics.waiting(lambda: service.batcher.waiting)
+    app = web_app(served, options, lifespan)
+    paths = [route.path for route in served if isinstance(route, Route)]
+    app.add_middleware(CountRequests, metrics=service.metrics, paths=paths)
+    return app

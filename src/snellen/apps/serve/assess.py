@@ -8,25 +8,24 @@ from starlette.responses import JSONResponse, Response
 from snellen.apps.serve.service import Service
 from snellen.apps.web.events import EventResponse
 from snellen.apps.web.gone import unless_gone
-from snellen.apps.web.upload import read_form
 from snellen.assessment import Assessment
 
 
 async def assess(request: Request, service: Service) -> Response:
     """POST /v1/assess: everything about each picture, at once or as events."""
-    form = await read_form(request, service.most_pictures)
-    settings = service.settings.changed(form.fields)
+    pictures, fields = await service.read(request)
+    settings = service.settings.changed(fields)
     if "text/event-stream" in request.headers.get("accept", ""):
-        return EventResponse(await service.follow(form.files, settings))
-    jobs = service.queue(form.files, settings)
+        return EventResponse(await service.follow(pictures, settings))
+    jobs = service.queue(pictures, settings)
     assessments = await unless_gone(request, service.finish(jobs))
     return JSONResponse({"assessments": [one.to_dict() for one in assessments]})
 
 
 async def score(request: Request, service: Service) -> Response:
     """POST /v1/score: score, interval and issues of each picture."""
-    form = await read_form(request, service.most_pictures)
-    jobs = service.queue(form.files, service.settings.changed(form.fields))
+    pictures, fields = await service.read(request)
+    jobs = service.queue(pictures, service.settings.changed(fields))
     assessments = await unless_gone(request, service.finish(jobs))
     return JSONResponse({"scores": [score_dict(one) for one in assessments]})
 

@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from snellen.apps.web.options import add_web_options, web_options
+from snellen.apps.web.options import MEGABYTE, add_web_options, web_options
 from snellen.options import add_vlm_options, assessor_options
 from snellen.usage import (
     UsageError,
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--queue", metavar="N", type=positive, default=256, help="pictures that wait at most (256)")
     group.add_argument("--max-pictures", metavar="N", type=positive, default=128, help="pictures of a request (128)")
     group.add_argument("--timeout-request", metavar="S", type=positive, default=120, help="time of a request (120)")
+    group.add_argument("--allow-urls", action="store_true", help="fetch pictures from public URLs that clients name")
     add_vlm_options(parser)
 
 
@@ -55,6 +56,8 @@ def open_service(args: argparse.Namespace) -> Service:
         UsageError: options that the model does not have.
     """
     from snellen.apps.serve.batcher import Batcher
+    from snellen.apps.serve.fetch import Fetcher
+    from snellen.apps.serve.metrics import Metrics
     from snellen.apps.serve.service import Service
     from snellen.apps.serve.settings import Settings
     from snellen.backend import model_folder, open_backend
@@ -82,6 +85,9 @@ def open_service(args: argparse.Namespace) -> Service:
         raise UsageError(str(error)) from error
     # snellen-1 reads one picture at a time: in a batch pictures would only wait for each other
     most = args.batch_size or (backends[0].batch_size if backends[0].reads_prompts else 1)
-    batcher = Batcher(backends, most, 0.0 if most == 1 else args.max_wait_ms / 1000, args.queue)
+    metrics = Metrics()
+    wait = 0.0 if most == 1 else args.max_wait_ms / 1000
+    batcher = Batcher(backends, most, wait, args.queue, metrics.batches.observe)
+    fetcher = Fetcher(args.max_body_mb * MEGABYTE) if args.allow_urls else None
     most_pictures = min(args.max_pictures, args.queue)
-    return Service(backends[0], batcher, settings, most_pictures, args.timeout_request)
+    return Service(backends[0], batcher, settings, most_pictures, args.timeout_request, fetcher, metrics)

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+from starlette.requests import Request
 
 from snellen.apps.serve.batcher import Batcher, Job, QueueFull
+from snellen.apps.serve.fetch import Fetcher, fetch_all
+from snellen.apps.serve.metrics import Metrics
 from snellen.apps.serve.settings import Settings
 from snellen.apps.web.error import WebError
 from snellen.apps.web.events import BEAT, Event
-from snellen.apps.web.upload import Upload
+from snellen.apps.web.gone import unless_gone
+from snellen.apps.web.upload import Upload, read_form, too_many_pictures
 from snellen.assessment import Assessment, Step
 from snellen.backend import Backend, BackendError
+from snellen.image import ImageError
+
+Pictures = Sequence[Upload | ImageError]
+"""Pictures of a request; an error stands for one that could not be fetched."""
+Rounds = Callable[[int, int, Step], None]
 
 
 @dataclass(frozen=True)
@@ -29,15 +39,37 @@ class Service:
         settings: those of a request that sets nothing.
         most_pictures: pictures of one request at most.
         seconds: time that one request may take once it was read.
+        fetcher: fetches pictures from URLs; None where that is not allowed.
+        metrics: what is counted.
     """
 
     backend: Backend
     batcher: Batcher
     settings: Settings
-    most_pictures: int
-    seconds: float
+    most_pictures: int = 128
+    seconds: float = 120.0
+    fetcher: Fetcher | None = None
+    metrics: Metrics = field(default_factory=Metrics)
 
-    def queue(self, uploads: Sequence[Upload], settings: Settings, rounds: Rounds | None = None) -> list[Job]:
+    async def read(self, request: Request) -> tuple[Pictures, dict[str, tuple[str, ...]]]:
+        """Return the pictures of a form, files before URLs, and its other fields.
+
+        Raises:
+            WebError: see `read_form`; URLs are not allowed (422); too many pictures (413).
+        """
+        form = await read_form(request, self.most_pictures)
+        fields = dict(form.fields)
+        urls = fields.pop("url", ())
+        if urls and self.fetcher is None:
+            raise WebError(
+                422, "bad_option", "this server fetches no URLs", "send files, or start it with --allow-urls"
+            )
+        if len(form.files) + len(urls) > self.most_pictures:
+            raise too_many_pictures(self.most_pictures)
+        fetched = await unless_gone(request, fetch_all(self.fetcher, urls)) if self.fetcher and urls else []
+        return [*form.files, *fetched], fields
+
+    def queue(self, uploads: Pictures, settings: Settings, rounds: Rounds | None = None) -> list[Job]:
         """Put pictures into the queue.
 
         Args:
@@ -56,7 +88,16 @@ class Service:
             settings.assessor(self.backend)
         except ValueError as error:
             raise WebError(422, "bad_option", str(error), "leave it out or correct it") from error
-        return self.put([Job(one.name, one.data, settings, _watch(rounds, i)) for i, one in enumerate(uploads)])
+        jobs = []
+        for index, one in enumerate(uploads):
+            job = Job(one.name, one.data if isinstance(one, Upload) else one, settings, _watch(rounds, index))
+            job.done.add_done_callback(self._count)
+            jobs.append(job)
+        return self.put(jobs)
+
+    def _count(self, done: Future[Any]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self.metrics.assessed(done.result())
 
     def put(self, jobs: list[Job]) -> list[Job]:
         """Put jobs into the queue and return them; raises WebError where it is full (429)."""
@@ -83,7 +124,7 @@ class Service:
         finally:
             drop(jobs)
 
-    async def follow(self, uploads: Sequence[Upload], settings: Settings) -> AsyncGenerator[Event | None, None]:
+    async def follow(self, uploads: Pictures, settings: Settings) -> AsyncGenerator[Event | None, None]:
         """Queue pictures and return the events of their assessment, see docs/serve.md. Raises as `queue`."""
         loop = asyncio.get_running_loop()
         happened: asyncio.Queue[Event | int] = asyncio.Queue()
@@ -131,9 +172,6 @@ class Service:
     def describe(self) -> dict[str, Any]:
         """Return name and version of the model and pictures in the queue."""
         return {"model": self.backend.name, "version": self.backend.version, "waiting": self.batcher.waiting}
-
-
-Rounds = Callable[[int, int, Step], None]
 
 
 def drop(jobs: Sequence[Job]) -> None:

@@ -56,8 +56,7 @@ async def read_form(request: Request, most_files: int) -> Form:
         parsed = await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
-            remedy = "send fewer pictures at a time"
-            raise WebError(413, "too_many_pictures", f"more than {most_files} files in one request", remedy) from error
+            raise too_many_pictures(most_files) from error
         raise WebError(400, "bad_form", error.message.rstrip("."), "send a well-formed multipart form") from error
     files: list[Upload] = []
     fields: dict[str, tuple[str, ...]] = {}
@@ -68,6 +67,11 @@ async def read_form(request: Request, most_files: int) -> Form:
             fields[name] = (*fields.get(name, ()), value)
     await parsed.close()
     return Form(tuple(files), fields)
+
+
+def too_many_pictures(most: int) -> WebError:
+    """Return the error of a request with more than `most` pictures."""
+    return WebError(413, "too_many_pictures", f"more than {most} pictures in one request", "send fewer at a time")
 
 
 def shown_name(name: str | None, index: int) -> str:

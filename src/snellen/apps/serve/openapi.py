@@ -1,0 +1,233 @@
+"""The interface in OpenAPI 3.1, kept by hand; a test compares it with the routes and with what they answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import snellen
+from snellen.apps.serve.reward import SCALES
+from snellen.apps.serve.settings import MOST_ROUNDS, MOST_TOKENS
+from snellen.vocabulary import KINDS, VERDICTS
+
+Json = dict[str, Any]
+
+NUMBER: Json = {"type": "number"}
+TEXT: Json = {"type": "string"}
+
+
+def thing(properties: Json, required: list[str] | None = None, more: bool = False) -> Json:
+    """Return the schema of an object with these properties, by default all required and no other."""
+    names = list(properties) if required is None else required
+    schema: Json = {"type": "object", "properties": properties, "additionalProperties": more}
+    return schema | ({"required": names} if names else {})
+
+
+def many(items: Json) -> Json:
+    """Return the schema of a list."""
+    return {"type": "array", "items": items}
+
+
+def or_null(schema: Json) -> Json:
+    """Return the schema of a value that may be null."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def named(name: str) -> Json:
+    """Return a reference to a schema of the description."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+RATING: Json = {"type": "number", "minimum": 1, "maximum": 5}
+REGION: Json = {
+    **many({"type": "number", "minimum": 0, "maximum": 1}),
+    "minItems": 4,
+    "maxItems": 4,
+    "description": "[x0, y0, x1, y1] in fractions of the upright picture",
+}
+ISSUE = thing(
+    {
+        "kind": {"type": "string", "enum": list(KINDS)},
+        "severity": {"type": "integer", "minimum": 1, "maximum": 5},
+        "region": REGION,
+        "place": TEXT,
+    }
+)
+PICTURE_ERROR = thing({"code": TEXT, "problem": TEXT, "remedy": TEXT})
+SCORE = {
+    "name": TEXT,
+    "score": or_null(RATING),
+    "interval": or_null({**many(RATING), "minItems": 2, "maxItems": 2}),
+    "label": or_null({"type": "string", "enum": [word for _, word in VERDICTS]}),
+    "issues": many(named("Issue")),
+    "error": or_null(named("PictureError")),
+}
+DISTRIBUTION = thing({"mean": RATING, "std": NUMBER, "entropy": NUMBER, "quantiles": {"type": "object"}})
+STEP = thing(
+    {
+        "region": REGION,
+        "rating": or_null(RATING),
+        "rating_source": or_null({"enum": ["distribution", "written"]}),
+        "rating_mass": or_null(NUMBER),
+        "distribution": or_null(
+            thing({"mean": RATING, "std": NUMBER, "entropy": NUMBER, "quantiles": {"type": "object"}})
+        ),
+        "tool": or_null({"enum": ["crop", "final"]}),
+        "asked": or_null(REGION),
+        "zoom": or_null(REGION),
+        "rationale": or_null(thing({"summary": TEXT, "directions": TEXT, "avoid": TEXT, "decision": TEXT})),
+        "repaired": many(TEXT),
+        "reply": TEXT,
+        "finish": TEXT,
+        "tokens": {"type": "integer"},
+        "note": or_null(TEXT),
+        "checks": many({"type": "object"}),
+        "error": or_null(named("PictureError")),
+    }
+)
+ASSESSMENT = thing(
+    SCORE
+    | {
+        "steps": many(named("Step")),
+        "prompts": or_null(thing({"positive": TEXT, "negative": TEXT})),
+        "notes": many(TEXT),
+        "provenance": or_null({"type": "object"}),
+    }
+)
+OPTIONS: Json = {
+    "max_rounds": {"type": "integer", "minimum": 1, "maximum": MOST_ROUNDS},
+    "score_only": {"type": "boolean"},
+    "allow_damaged": {"type": "boolean"},
+    "max_megapixels": {"type": "number", "minimum": 0.001, "maximum": 100_000},
+    "protocol": {"type": "string", "description": "vision-language models only, as all that follow"},
+    "question": TEXT,
+    "max_tokens": {"type": "integer", "minimum": 1, "maximum": MOST_TOKENS},
+    "temperature": {"type": "number", "minimum": 0, "maximum": 10},
+    "top_p": {"type": "number", "minimum": 0.001, "maximum": 1},
+    "top_k": {"type": "integer", "minimum": 0, "maximum": 1_000_000},
+    "seed": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+}
+FORM: Json = {
+    "picture": {**many({"type": "string", "format": "binary"}), "description": "files; the field may have any name"},
+    "url": {**many({"type": "string", "format": "uri"}), "description": "only where the server allows URLs"},
+} | OPTIONS
+
+SCHEMAS: Json = {
+    "Issue": ISSUE,
+    "PictureError": PICTURE_ERROR,
+    "Step": STEP,
+    "Score": thing(SCORE),
+    "Assessment": ASSESSMENT,
+    "Error": thing({"error": thing({"code": TEXT, "problem": TEXT, "remedy": TEXT}, more=True)}),
+}
+ERRORS = {
+    "400": "malformed form, or a wrong turn of a conversation",
+    "401": "no valid token",
+    "403": "a page of another site asks",
+    "404": "no such model",
+    "408": "the body came too slowly",
+    "413": "too many bytes or pictures",
+    "415": "no multipart form",
+    "421": "the server has another name",
+    "422": "a wrong option, or no picture",
+    "429": "the queue is full; Retry-After has seconds",
+    "500": "a fault of the server",
+    "503": "the model does not answer",
+    "504": "the request took too long",
+}
+CHAT = thing(
+    {
+        "model": TEXT,
+        "messages": {
+            **many(thing({"role": TEXT, "content": {"anyOf": [TEXT, many({"type": "object"})]}}, ["role"], more=True)),
+            "minItems": 1,
+        },
+    },
+    more=True,
+)
+COMPLETION = thing(
+    {
+        "id": TEXT,
+        "object": {"const": "chat.completion"},
+        "created": {"type": "integer"},
+        "model": TEXT,
+        "choices": many(
+            thing(
+                {
+                    "index": {"type": "integer"},
+                    "message": thing({"role": {"const": "assistant"}, "content": TEXT}),
+                    "finish_reason": {"const": "stop"},
+                    "logprobs": {"type": "null"},
+                }
+            )
+        ),
+    }
+)
+MODEL = thing({"id": TEXT, "object": {"const": "model"}, "created": {"type": "integer"}, "owned_by": TEXT})
+
+
+def operation(summary: str, answer: Json, body: Json | None = None, content_type: str = "application/json") -> Json:
+    """Return the description of a path's one method. answer: schemas by content type. body: its schema."""
+    failed = {"application/json": {"schema": named("Error")}}
+    found: Json = {
+        "summary": summary,
+        "responses": {
+            "200": {"description": "done", "content": {kind: {"schema": schema} for kind, schema in answer.items()}},
+            **{status: {"description": text, "content": failed} for status, text in ERRORS.items()},
+        },
+    }
+    if body is not None:
+        found["requestBody"] = {"required": True, "content": {content_type: {"schema": body}}}
+    return found
+
+
+def _posts() -> Json:
+    form = "multipart/form-data"
+    scores = thing({"scores": many(named("Score"))})
+    rewards = thing(
+        {
+            "rewards": many(or_null(NUMBER)),
+            "scale": {"enum": list(SCALES)},
+            "errors": many(thing({"index": {"type": "integer"}, "code": TEXT, "problem": TEXT, "remedy": TEXT})),
+        }
+    )
+    assessed = {
+        "application/json": thing({"assessments": many(named("Assessment"))}),
+        "text/event-stream": {"type": "string", "description": "events round, assessment, error, done"},
+    }
+    fields = FORM | {"scale": {"enum": list(SCALES)}}
+    return {
+        "/v1/assess": operation("Everything about each picture", assessed, thing(FORM, []), form),
+        "/v1/score": operation("Score of each picture", {"application/json": scores}, thing(FORM, []), form),
+        "/v1/reward": operation("One number a picture", {"application/json": rewards}, thing(fields, []), form),
+    }
+
+
+def description(chats: bool) -> Json:
+    """Return the description. chats: whether the model answers chat completions."""
+    state = {"status": {"enum": ["ok"]}, "model": TEXT, "version": TEXT, "waiting": {"type": "integer"}}
+    posts = _posts()
+    gets = {
+        "/healthz": operation("State", {"application/json": thing(state)}),
+        "/metrics": operation("Numbers for Prometheus", {"text/plain": TEXT}),
+        "/openapi.json": operation("This description", {"application/json": {"type": "object"}}),
+    }
+    if chats:
+        models = thing({"object": {"const": "list"}, "data": many(MODEL)})
+        posts["/v1/chat/completions"] = operation("The next reply", {"application/json": COMPLETION}, CHAT)
+        gets["/v1/models"] = operation("The model", {"application/json": models})
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Snellen",
+            "version": snellen.__version__,
+            "description": "An eye test for images: how good is a picture, why, and where.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": {path: {"post": one} for path, one in posts.items()}
+        | {path: {"get": one} for path, one in gets.items()},
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],
+    }
