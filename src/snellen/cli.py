@@ -33,10 +33,12 @@ COMMANDS = {
     "restore": Command("snellen.apps.restore", "repair a picture, issue by issue, as the judge guides", "restore"),
     "compare": Command("snellen.apps.compare", "which of several pictures is better, and why"),
     "serve": Command("snellen.apps.serve.command", "assess pictures over HTTP", "serve"),
+    "check": Command("snellen.apps.check", "fail where a picture is below a score or has a forbidden fault"),
     "features": Command("snellen.apps.features", "measure sharpness, noise, blockiness, exposure, colour, ..."),
     "evaluate": Command("snellen.evaluate.command", "measure a model on rated pictures; compare two runs", "evaluate"),
     "data": Command("snellen.data.command", "build training conversations from manifests; read some", "data"),
     "train": Command("snellen.train.command", "train a model: supervised, then by reinforcement", "train"),
+    "completion": Command("snellen.apps.completion", "print a script that completes commands in bash, zsh or fish"),
 }
 """All commands. An application is deleted together with its row."""
 

@@ -38,6 +38,7 @@ ORDER = (
 UPHILL = {
     ("backend", "backends"): "open_backend opens a model of any kind",
     ("assessment", "draw"): "Assessment.draw and its notebook form",
+    ("apps", "cli"): "completion lists all commands",
 }
 """The imports that run uphill, all inside functions, and the reason for each."""
 
