@@ -12,7 +12,6 @@ from xml.etree import ElementTree
 
 from snellen.assessment import Assessment
 from snellen.assessor import Assessor
-from snellen.draw import place
 from snellen.folder import find_pictures
 from snellen.options import add_vlm_options, assessor_options
 from snellen.output import replacing
@@ -167,7 +166,7 @@ def judge(assessment: Assessment, min_score: float | None, rules: Sequence[Rule]
         reasons.append(f"score {score:.2f} is below {min_score:g}")
     for issue in assessment.issues:
         if any(rule.kind in (issue.kind, ANY) and issue.severity >= rule.severity for rule in rules):
-            reasons.append(f"{issue.kind} of severity {issue.severity}, {place(issue.region)}")
+            reasons.append(f"{issue.kind} of severity {issue.severity}, {issue.region.place}")
     return Verdict(name, tuple(reasons))
 
 

@@ -11,18 +11,24 @@ from snellen.usage import OK, UsageError
 
 BASH = """\
 _snellen() {
-    local current="${COMP_WORDS[COMP_CWORD]}" path="" words="" word
-    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    local current="${COMP_WORDS[COMP_CWORD]}" path="" words="" options="" word
+    for word in "${COMP_WORDS[@]:1:$((COMP_CWORD - 1))}"; do
         case " @PATHS@ " in *" $path/$word "*) path="$path/$word" ;; esac
     done
     case "$path" in
 @CASES@
     esac
+    [[ "$current" == -* ]] && words="$options"
     COMPREPLY=()
-    while IFS= read -r word; do COMPREPLY+=("$word"); done < <(compgen -W "$words" -- "$current"; @FILES@)
+    while IFS= read -r word; do COMPREPLY+=("$word"); done < <(
+        compgen -W "$words" -- "$current"
+        [[ -z "$path" || "$current" == -* ]] || compgen -f -- "$current"
+    )
 }
-complete -o filenames -o bashdefault -F _snellen snellen
+complete -o filenames -F _snellen snellen
 """
+CASE = """\
+        "@PATH@") words="@WORDS@"; options="@OPTIONS@" ;;"""
 
 
 @dataclass(frozen=True)
@@ -85,11 +91,13 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
 def bash_script(found: list[Level]) -> str:
     """Return the script for bash: options and commands by the words so far; files where no option is begun."""
     paths = " ".join("/" + "/".join(level.path) for level in found if level.path)
-    cases = "\n".join(
-        f'        "{"".join("/" + name for name in level.path)}") words="{" ".join(level.words)}" ;;' for level in found
-    )
-    files = '[[ -z "$path" || "$current" == -* ]] || compgen -f -- "$current"'
-    return BASH.replace("@PATHS@", paths).replace("@CASES@", cases).replace("@FILES@", files)
+    cases = []
+    for level in found:
+        options = " ".join(word for word in level.words if word.startswith("-"))
+        words = " ".join(word for word in level.words if not word.startswith("-"))
+        path = "".join("/" + name for name in level.path)
+        cases.append(CASE.replace("@PATH@", path).replace("@WORDS@", words).replace("@OPTIONS@", options))
+    return BASH.replace("@PATHS@", paths).replace("@CASES@", "\n".join(cases))
 
 
 def fish_script(found: list[Level]) -> str:
@@ -98,9 +106,8 @@ def fish_script(found: list[Level]) -> str:
     for level in found:
         seen = "; and ".join(f"__fish_seen_subcommand_from {name}" for name in level.path) or "__fish_use_subcommand"
         for word, text in level.words.items():
-            kind = (
-                f"-l {word[2:]}" if word.startswith("--") else f"-s {word[1:]}" if word[0] == "-" else f"-f -a {word}"
-            )
+            option = f"-l {word[2:]}" if word.startswith("--") else f"-s {word[1:]}"
+            kind = option if word.startswith("-") else f"-f -a {word}"
             about = re.sub(r"[\\']", r"\\\g<0>", text)
             lines.append(f"complete -c snellen -n '{seen}' {kind} -d '{about}'")
     return "\n".join(lines) + "\n"
