@@ -34,6 +34,7 @@ COMMANDS = {
     "compare": Command("snellen.apps.compare", "which of several pictures is better, and why"),
     "serve": Command("snellen.apps.serve.command", "assess pictures over HTTP", "serve"),
     "check": Command("snellen.apps.check", "fail where a picture is below a score or has a forbidden fault"),
+    "explain": Command("snellen.apps.explain", "what a score means: words, percentiles, thresholds"),
     "features": Command("snellen.apps.features", "measure sharpness, noise, blockiness, exposure, colour, ..."),
     "evaluate": Command("snellen.evaluate.command", "measure a model on rated pictures; compare two runs", "evaluate"),
     "data": Command("snellen.data.command", "build training conversations from manifests; read some", "data"),
