@@ -15,7 +15,6 @@ from snellen.cli import main
 sys.path.insert(0, str(Path(__file__).parents[2] / "recipes" / "bench"))
 from score_scale import kept_and_dropped, opinions  # noqa: E402
 
-
 SHARES = [(0.5, 0.0), (1.0, 0.0), (1.5, 0.5), (2.0, 1.0), (3.0, 3.0), (3.5, 4.5), (4.0, 5.0)]
 
 
