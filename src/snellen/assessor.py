@@ -114,7 +114,7 @@ class Assessor:
         most = BATCH_MEGAPIXELS * max(1.0, self.backend.batch_size / 8)
         megapixels = 0.0
         for source in sources:
-            loaded = self._load(source)
+            loaded = self.load(source)
             size = loaded.megapixels if isinstance(loaded, Picture) else 0.0
             if batch and (len(batch) == self.batch_size or megapixels + size > most):
                 yield from self._assess_batch(batch, watch)
@@ -143,7 +143,8 @@ class Assessor:
             for view, reply in zip(views, replies, strict=True)
         ]
 
-    def _load(self, source: Source) -> Picture | ImageError:
+    def load(self, source: Source) -> Picture | ImageError:
+        """Return the picture, or the error that reading it raises, within the limits of this assessor."""
         if isinstance(source, (Picture, ImageError)):
             return source
         try:

@@ -32,6 +32,7 @@ COMMANDS = {
     "live": Command("snellen.apps.live", "score a stream as it comes; alarms where the score stays low", "video"),
     "restore": Command("snellen.apps.restore", "repair a picture, issue by issue, as the judge guides", "restore"),
     "compare": Command("snellen.apps.compare", "which of several pictures is better, and why"),
+    "ray": Command("snellen.apps.ray.command", "score millions of pictures on a Ray cluster", "ray"),
     "serve": Command("snellen.apps.serve.command", "assess pictures over HTTP", "serve"),
     "check": Command("snellen.apps.check", "fail where a picture is below a score or has a forbidden fault"),
     "explain": Command("snellen.apps.explain", "what a score means: words, percentiles, thresholds"),

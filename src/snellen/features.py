@@ -39,6 +39,13 @@ _BANDWIDTH, _SHIFTS = 12.0, 20
 _SQRT3_2 = math.sqrt(0.75)
 
 
+FEATURES = (
+    "sharpness", "noise", "blockiness", "clipped_shadows", "clipped_highlights", "luminance", "contrast",
+    "colorfulness", "color_cast", "color_cast_hue",
+)  # fmt: skip
+"""Names of the features, in order."""
+
+
 @dataclass(frozen=True)
 class Feature:
     """One measured value.

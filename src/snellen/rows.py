@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snellen.assessment import Assessment
 from snellen.assessor import Assessor
+from snellen.features import measure
+from snellen.image import ImageError, Picture
 from snellen.table import ScoreRow
+
+if TYPE_CHECKING:
+    from snellen.assessor import Source
 
 
 def settings_of(assessor: Assessor) -> dict[str, Any]:
@@ -39,8 +46,24 @@ def to_row(assessment: Assessment) -> ScoreRow:
         high=None if high is None else round(high, 4),
         label=assessment.label,
         std=None if spread is None else round(spread.std, 4),
+        main_kind=assessment.issues[0].kind if assessment.issues else None,
         issues=[
             {"kind": issue.kind, "severity": issue.severity, "region": issue.region.to_list()}
             for issue in assessment.issues
         ],
     )
+
+
+def score_rows(assessor: Assessor, sources: Iterable[Source], features: bool = False) -> Iterator[ScoreRow]:
+    """Yield the row of each picture, in order, without the columns of `SETTINGS`. features: measure them too."""
+    measured: deque[dict[str, float] | None] = deque()
+
+    def loaded() -> Iterator[Picture | ImageError]:
+        for source in sources:
+            picture = assessor.load(source)
+            values = measure(picture).values if isinstance(picture, Picture) else {}
+            measured.append({name: round(one.value, 5) for name, one in values.items()} or None)
+            yield picture
+
+    for assessment in assessor.stream(loaded() if features else sources):
+        yield replace(to_row(assessment), features=measured.popleft() if features else None)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from snellen.features import FEATURES
 from snellen.output import replacing
 from snellen.usage import MissingExtra, UsageError, check_writable
 
@@ -23,11 +24,13 @@ class ScoreRow:
         score: 1..5; None where there is an error.
         low, high: ends of the interval.
         std: standard deviation of the rating distribution.
-        issues: {"kind", "severity", "region"} each; JSON text in CSV.
+        issues: {"kind", "severity", "region"} each, the most probable first; JSON text in CSV.
         width, height: px, upright.
         error: a code, None where there is a score.
         model: name and version.
         options: what was set for a vision-language model (sampling, question, sizes), a JSON object; None for nothing.
+        main_kind: kind of the first issue; None where there is none.
+        features: {name: value} of `snellen features` for the whole picture; None where they were not asked for.
     """
 
     path: str
@@ -47,13 +50,18 @@ class ScoreRow:
     max_rounds: int = 0
     score_only: bool = False
     options: str | None = None
+    main_kind: str | None = None
+    features: dict[str, float] | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(ScoreRow))
 SETTINGS = ("model", "protocol", "max_rounds", "score_only", "options")
 """Columns that are the same for all pictures of a table."""
-TEXT = ("path", "label", "error", "problem", "model", "protocol", "options")
+TEXT = ("path", "label", "error", "problem", "model", "protocol", "options", "main_kind")
 """Columns of text; cells of the others are JSON in CSV."""
+
+LATER = ("options", "main_kind", "features")
+"""Columns that tables of earlier versions lack."""
 
 _NOT_TEXT = re.compile(r"[\ud800-\udfff]|\\(?=ud[89a-f][0-9a-f]{2}|x5c)")
 _ESCAPED = re.compile(r"\\(?:u(d[89a-f][0-9a-f]{2})|x5c)")
@@ -100,15 +108,15 @@ def read_table(out: Path) -> list[ScoreRow]:
         if suffix == ".jsonl":
             lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
         else:
-            lines = [_unescape(line) for line in _parquet().read_table(out).to_pylist()]
+            lines = [unescape(line) for line in _parquet().read_table(out).to_pylist()]
         return [ScoreRow(**{name: line[name] for name in _columns(line)}) for line in lines]
     except (ValueError, KeyError, TypeError, OSError, csv.Error) as error:
         raise UsageError(f"{out} is no table of scores ({error!r}); write to another file") from error
 
 
 def _columns(row: dict[str, Any]) -> list[str]:
-    """Return the columns to read: all of them, but `options` only where the row has it; tables before 0.16 do not."""
-    return [name for name in COLUMNS if name in row or name != "options"]
+    """Return the columns to read: all of them, but those of `LATER` only where the row has them."""
+    return [name for name in COLUMNS if name in row or name not in LATER]
 
 
 def _to_cell(value: Any) -> str:
@@ -132,19 +140,29 @@ def _parquet() -> Any:
 
 
 def _write_parquet(rows: Sequence[ScoreRow], path: Path) -> None:
-    parquet = _parquet()
+    _parquet().write_table(to_arrow(rows), path)
+
+
+def to_arrow(rows: Sequence[ScoreRow]) -> Any:
+    """Return rows as a `pyarrow.Table`, always with the same types."""
+    _parquet()
     import pyarrow as pa
 
     issue = pa.struct([("kind", pa.string()), ("severity", pa.int64()), ("region", pa.list_(pa.float64()))])
     types = dict.fromkeys(COLUMNS, pa.float64()) | dict.fromkeys(TEXT, pa.string())
     types |= dict.fromkeys(("rounds", "width", "height", "max_rounds"), pa.int64())
-    schema = pa.schema(list((types | {"issues": pa.list_(issue), "score_only": pa.bool_()}).items()))
-    valid = [_escape(asdict(row)) for row in rows]
-    parquet.write_table(pa.Table.from_pylist(valid, schema), path)
+    features = pa.struct([(name, pa.float64()) for name in FEATURES])
+    types |= {"issues": pa.list_(issue), "score_only": pa.bool_(), "features": features}
+    return pa.Table.from_pylist([_escape(asdict(row)) for row in rows], pa.schema(list(types.items())))
 
 
 def _escape(line: dict[str, Any]) -> dict[str, Any]:
-    r"""Return a row whose text is valid Unicode, which Parquet requires: `_unescape` gives the same row back.
+    """Return a row whose text is valid Unicode, which Parquet requires: `unescape` gives the same row back."""
+    return line | {name: valid_text(line[name]) for name in TEXT if line[name] is not None}
+
+
+def valid_text(text: str) -> str:
+    r"""Return text that is valid Unicode.
 
     A byte of a file name that is no UTF-8 (0xE9, in Python "\udce9") becomes the six characters \udce9. A backslash
     before text that looks like such an escape becomes \x5c, so that no two names become one.
@@ -153,10 +171,10 @@ def _escape(line: dict[str, Any]) -> dict[str, Any]:
     def escaped(found: re.Match[str]) -> str:
         return r"\x5c" if found[0] == "\\" else f"\\u{ord(found[0]):04x}"
 
-    return line | {name: _NOT_TEXT.sub(escaped, line[name]) for name in TEXT if line[name] is not None}
+    return _NOT_TEXT.sub(escaped, text)
 
 
-def _unescape(line: dict[str, Any]) -> dict[str, Any]:
+def unescape(line: dict[str, Any]) -> dict[str, Any]:
     """Return a row of a Parquet table with the text before `_escape`."""
 
     def unescaped(found: re.Match[str]) -> str:

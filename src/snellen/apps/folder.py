@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from itertools import chain
@@ -23,7 +23,7 @@ from snellen.folder import Found, find_pictures
 from snellen.lock import lock
 from snellen.options import ModelOptions, add_vlm_options, assessor_options
 from snellen.output import OutputError
-from snellen.rows import settings_of, to_row
+from snellen.rows import score_rows, settings_of
 from snellen.table import SETTINGS, ScoreRow, check_table, read_table, write_table
 from snellen.terminal import Progress
 from snellen.usage import (
@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--retry-errors", action="store_true", help="with --resume: assess pictures again whose row has an error"
     )
+    parser.add_argument("--features", action="store_true", help="also measure sharpness, noise, ...: a column more")
     parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes (default: 1)")
     add_model_options(parser)
     add_max_rounds(parser)
@@ -100,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
                 resume=args.resume,
                 retry_errors=args.retry_errors,
                 overwrite=args.overwrite,
+                features=args.features,
                 workers=args.workers,
                 watch=watch,
                 protocol=args.protocol,
@@ -142,6 +144,7 @@ def score_folder(
     resume: bool = False,
     retry_errors: bool = False,
     overwrite: bool = False,
+    features: bool = False,
     workers: int = 1,
     watch: Callable[[int, int, ScoreRow | None], None] = lambda done, total, row: None,
     **options: Any,
@@ -150,7 +153,8 @@ def score_folder(
 
     found: the content of the folder, where it is known. resume: continue a run that did not end, or add new pictures to
     a complete table; a picture that has a row is not assessed again, with `retry_errors` only if the row has no error.
-    overwrite: replace an existing table. workers: processes that share the work, each with its own model.
+    overwrite: replace an existing table. features: measure them too. workers: processes that share the work, each with
+    its own model.
     `watch(done, total, row)` is called at the start with None, and for every new row. options: those of `Assessor`.
 
     Raises UsageError, also when another run writes `out`, and BackendError when the model cannot be opened or does not
@@ -166,7 +170,7 @@ def score_folder(
         _check_existing(out, resume, overwrite)
         assessor = _open(model, options)
         same = settings_of(assessor)
-        with _journal(out, resume, same) as (rows, write):
+        with _journal(out, resume, same, features) as (rows, write):
             if retry_errors:
                 _drop_listed_folders(rows, folder, problems)
             known = {path for path, row in rows.items() if row.error is None or not retry_errors}
@@ -182,9 +186,9 @@ def score_folder(
             batches = [todo[i : i + assessor.batch_size] for i in range(0, len(todo), assessor.batch_size)]
             if workers > 1:  # each has a model of its own
                 del assessor
-                results = run_batches(_work, batches, workers, _start_worker, (model, options, folder))
+                results = run_batches(_work, batches, workers, _start_worker, (model, options, folder, features))
             else:
-                results = run_batches(_work, batches, 1, _use, (assessor, folder))
+                results = run_batches(_work, batches, 1, _use, (assessor, folder, features))
             named = (zip(batch, made, strict=True) for batch, made in results)
             scored = (replace(row, path=name) for pairs in named for name, row in pairs)
             for row in (replace(one, **same) for one in chain(unlisted, scored)):
@@ -237,31 +241,28 @@ def _open(model: str, options: dict[str, Any], threads: int | None = None) -> As
         raise UsageError(str(error)) from error
 
 
-def _rows(assessor: Assessor, folder: Path, names: Iterable[str]) -> Iterator[ScoreRow]:
-    return (to_row(assessment) for assessment in assessor.stream(str(folder / name) for name in names))
+_worker: tuple[Assessor, Path, bool]
 
 
-_worker: tuple[Assessor, Path]
-
-
-def _use(assessor: Assessor, folder: Path) -> None:
+def _use(assessor: Assessor, folder: Path, features: bool) -> None:
     """Set up this process for `_work`."""
     global _worker
-    _worker = assessor, folder
+    _worker = assessor, folder, features
 
 
-def _start_worker(model: str, options: dict[str, Any], folder: Path) -> None:
+def _start_worker(model: str, options: dict[str, Any], folder: Path, features: bool) -> None:
     """Open the model in a worker process, with one thread, since the processes share the cores."""
-    _use(_open(model, options, threads=1), folder)
+    _use(_open(model, options, threads=1), folder, features)
 
 
 def _work(names: Sequence[str]) -> list[ScoreRow]:
-    return list(_rows(*_worker, names))
+    assessor, folder, features = _worker
+    return list(score_rows(assessor, (str(folder / name) for name in names), features))
 
 
 @contextmanager
 def _journal(
-    out: Path, resume: bool, same: dict[str, Any]
+    out: Path, resume: bool, same: dict[str, Any], features: bool
 ) -> Iterator[tuple[dict[str, ScoreRow], Callable[[ScoreRow], None]]]:
     """Give the rows so far by path, and a function that adds one. The journal is deleted when the block succeeds."""
     path = _journal_path(out)
@@ -271,6 +272,8 @@ def _journal(
     elif resume and out.exists():
         rows = {row.path: row for row in read_table(out)}
     for row in rows.values():
+        if row.error is None and (row.features is not None) != features:
+            raise UsageError(f"{out} was begun {'without' if features else 'with'} --features; use the same again")
         for name in SETTINGS:
             before, now = asdict(row)[name], same[name]
             if before != now:
