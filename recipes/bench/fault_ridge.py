@@ -23,8 +23,8 @@ def main() -> None:
     parser.add_argument("--live", type=Path, required=True, help="folder with LIVE in the Wild's pictures")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
-    biq, live = labels_of("biq2021"), labels_of("live_challenge")
-    dev = labels_of("biq2021", "dev")
+    live, dev = labels_of("live_challenge"), labels_of("biq2021", "dev")
+    biq = labels_of("biq2021", "train") | dev
     compute = FrozenFeatures()
     blocks = {name: compute(load(args.biq2021 / name)) for name in biq}
     blocks |= {name: compute(load(args.live / name)) for name in live}

@@ -49,9 +49,24 @@ def test_a_judge_that_repeats_a_rater_is_borne_out(biq) -> None:  # type: ignore
     assert judged[ALWAYS]["false alarms"].value in (1.0, pytest.approx(np.nan, nan_ok=True))
     assert judged[RATER]["faulty"] > 0 and judged[RIDGE]["faulty"] == judged["two rounds"]["faulty"]
     assert summary["named, minus ridge"].value == pytest.approx(1.0 - judged[RIDGE]["named"].value)
-    first, second = suite.show({"biq2021": summary}, rows, [biq])
-    assert isinstance(first, Table) and isinstance(second, Table)
-    assert "not by people" in first.markdown() and "kernel ridge" in second.markdown()
+    first, by_severity, by_kind = suite.show({"biq2021": summary}, rows, [biq])
+    assert isinstance(first, Table) and isinstance(by_severity, Table) and isinstance(by_kind, Table)
+    assert "not by people" in first.markdown() and "kernel ridge" in by_kind.markdown()
+    assert all(found.value == 1.0 for found in judged["two rounds"]["named by severity"].values())
+
+
+def test_the_part_check_has_tables_of_its_own() -> None:
+    check = labels_of("biq2021", "check")
+    once = next(name for name, raters in check.items() if len(raters) == 1)
+    twice = [name for name, raters in check.items() if len(raters) == 2 and all(one.minded for one in raters)][:3]
+    both = data_set("biq2021", [Sample(f"/d/{name}") for name in (PICTURES[0], once, *twice)])
+    rows = [row(f"biq2021/{name}", *check[name][1].minded) for name in twice] + [row(f"biq2021/{once}")]
+    summary = open_suite("real-faults").summarise(rows, [both])
+    assert list(summary) == ["biq2021, check", "biq2021, check, labelled twice"], "no row of the validation part"
+    assert summary["biq2021, check"]["photographs"] == 4 and summary["biq2021, check"]["raters"] == 1
+    second = summary["biq2021, check, labelled twice"]
+    assert second["photographs"] == 3 and second["judges"]["two rounds"]["named"].value == 1.0
+    assert RIDGE not in second["judges"], "the ridge predicts the validation part only"
 
 
 def test_a_judge_that_lists_nothing_names_nothing(biq) -> None:  # type: ignore[no-untyped-def]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snellen.data.fault_labels import SETS, FaultLabel, by_picture, labels_of, read_labels
+from snellen.data.fault_labels import PARTS, SETS, FaultLabel, by_picture, labels_of, read_labels
 from snellen.evaluate.stats.fault_agreement import agreement
 from snellen.region import FULL, Region
 from snellen.reply import Issue
@@ -27,10 +27,13 @@ def listed(*faults: tuple[str, int], region: Region = FULL) -> list[Issue]:
 
 def test_the_labels_of_the_package_can_be_read_and_are_as_the_readme_says() -> None:
     counts = {name: (len(labels_of(name)), sum(map(len, labels_of(name).values()))) for name in SETS}
-    assert counts == {"biq2021": (1920, 2080), "live_challenge": (580, 580)}
+    assert counts == {"biq2021": (2772, 3096), "live_challenge": (580, 580), "large_photographs": (151, 151)}
     dev = labels_of("biq2021", "dev")
     assert len(dev) == 160 and all(len(raters) == 2 for raters in dev.values())
-    assert not dev.keys() & labels_of("biq2021", "train").keys()
+    parts = [labels_of("biq2021", part).keys() for part in PARTS]
+    assert [len(part) for part in parts] == [1760, 160, 852] and len(set().union(*parts)) == 2772
+    assert sum(len(raters) == 2 for raters in labels_of("biq2021", "check").values()) == 164
+    assert labels_of("large_photographs") == labels_of("large_photographs", "check")
     assert all(fault.kind in KINDS for raters in dev.values() for rater in raters for fault in rater.faults)
 
 

@@ -12,8 +12,10 @@ from snellen.reply import Issue
 from snellen.vocabulary import KINDS
 
 FOLDER = Path(__file__).parent / "labels"
-SETS = ("biq2021", "live_challenge")
-"""Rated sets of which labels are in the package."""
+SETS = ("biq2021", "live_challenge", "large_photographs")
+"""Sets of which labels are in the package."""
+PARTS = ("train", "dev", "check")
+"""Parts of a set: to learn from, to choose by, and to report on. Nothing is learned from or chosen by "check"."""
 MINDED = 2
 """A fault counts from this severity on; raters list severity 1, just visible, more or less freely."""
 
@@ -55,8 +57,8 @@ def read_labels(file: Path) -> list[FaultLabel]:
 
 
 def labels_of(name: str, part: str | None = None) -> dict[str, list[FaultLabel]]:
-    """Return the labels in the package of a set of `SETS`, by picture, one for each rater. part: only "train" or
-    "dev"."""
+    """Return the labels in the package of a set of `SETS`, by picture, one for each rater. part: only one of
+    `PARTS`."""
     if name not in SETS:
         raise ValueError(f"no fault labels of {name!r}; there are labels of {', '.join(SETS)}")
     return by_picture(label for label in read_labels(FOLDER / f"{name}.jsonl") if part in (None, label.part))

@@ -29,6 +29,7 @@ from snellen.vocabulary import NAMES
 _KIND_OF = {name: kind for kind, names in NAMES.items() for name in names}
 _NAMED = re.compile(rf"\b({'|'.join(sorted(_KIND_OF, key=len, reverse=True))})\b", re.IGNORECASE)
 _SPLITS = {"train": "train", "dev": "val"}
+"""Split of each part; labels of the part "check" are for evaluation only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ def build_from_labels(
         ValueError: a line of the labels cannot be used.
         ImageError: a picture cannot be read.
     """
-    labels = read_labels(labels_file(source))
+    labels = [label for label in read_labels(labels_file(source)) if label.part in _SPLITS]
     if manifests:
         samples = [sample for manifest in manifests for sample in read_manifest(manifest)]
         lessons = _lessons(labels, samples, limit, on_progress)
@@ -90,7 +91,10 @@ def build_from_labels(
             for one in labels[:limit]
         ]
     if not lessons:
-        raise ManifestError(f"no picture of the manifests has a label in {source}; labels name a picture by its file")
+        raise ManifestError(
+            f"no picture of the manifests has a label in {source}; labels name a picture by its file, and "
+            'those of the part "check" are for evaluation only'
+        )
     count = 0
     with out.open("w", encoding="utf-8") as file:
         for i, (lesson, rated) in enumerate(zip(lessons, _first_ratings(lessons, first, seed), strict=True)):

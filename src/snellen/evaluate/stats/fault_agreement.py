@@ -22,7 +22,8 @@ MOST_LISTED = 3
 class Agreement:
     """One photograph's outcome; None where a measure does not apply.
 
-    named: the main fault of a rater is among the listed; first: it is the first of them (faulty photographs). lenient,
+    named: the main fault of a rater is among the listed; first: it is the first of them; main_severity: of the main
+    fault, as the mildest rater has it (faulty photographs). lenient,
     strict: for each listed kind, whether it is borne out. alarm: something is listed (clean photographs). listed_kinds,
     true_kinds: merged kinds that are listed, and that a rater minds. severities: (listed, mean of the raters) of kinds
     that are named rightly. ious: best IoU with a rater's box of the kind, for local faults that every rater boxes.
@@ -30,6 +31,7 @@ class Agreement:
 
     named: bool | None
     first: bool | None
+    main_severity: int | None
     lenient: tuple[bool, ...]
     strict: tuple[bool, ...]
     alarm: bool | None
@@ -57,6 +59,7 @@ def agreement(issues: Sequence[Issue], raters: Sequence[FaultLabel]) -> Agreemen
     return Agreement(
         named=bool(main & set(kinds)) if faulty else None,
         first=bool(kinds) and kinds[0] in main if faulty else None,
+        main_severity=min(rater.minded[0].severity for rater in raters) if faulty else None,
         lenient=tuple(
             any(kind in found for found in any_listed) or all(kind in found for found in allowed) for kind in kinds
         ),

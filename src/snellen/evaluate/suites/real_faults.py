@@ -37,54 +37,81 @@ IOU = 0.3
 Judge = Callable[[str], Sequence[Issue] | None]
 
 
-def labelled(each: DataSet) -> dict[str, list[FaultLabel]]:
-    """Return the labels of a set's pictures by key: its validation part, or all of them where it has none."""
+Labels = dict[str, list[FaultLabel]]
+"""The raters' labels of each photograph, by the key of its sample."""
+
+
+def labelled(each: DataSet) -> dict[str, Labels]:
+    """Return the labels of a set's pictures by the name of their table.
+
+    First the validation part, or the whole of a set without one. Then the part "check", on which nothing was chosen:
+    all its photographs as rater 1 has them, and those that two raters labelled.
+    """
     name = each.name.replace("-", "_")
     if name not in SETS:
         return {}
-    labels = labels_of(name, "dev") or labels_of(name)
-    named = {Path(sample.path).name: key for key, sample in each.samples.items()}
-    return {named[picture]: raters for picture, raters in labels.items() if picture in named}
+    keys = {Path(sample.path).name: key for key, sample in each.samples.items()}
+    check = _keyed(labels_of(name, "check"), keys)
+    tables = {
+        each.name: _keyed(labels_of(name, "dev") or labels_of(name, "train"), keys),
+        f"{each.name}, check": {key: raters[:1] for key, raters in check.items()},
+        f"{each.name}, check, labelled twice": {key: raters for key, raters in check.items() if len(raters) > 1},
+    }
+    return {title: labels for title, labels in tables.items() if labels}
+
+
+def _keyed(labels: Mapping[str, list[FaultLabel]], keys: Mapping[str, str]) -> Labels:
+    return {keys[picture]: raters for picture, raters in labels.items() if picture in keys}
 
 
 def jobs(sets: Sequence[DataSet], modes: Sequence[str], folder: Path) -> list[Job]:
     """Return the labelled pictures, in the modes that list issues."""
     taken = tuple(mode for mode in modes if mode not in CONTROLS and not is_external(mode))[:1]
     return [
-        Job(NAME, key, each.samples[key].path, each.samples[key].path, taken) for each in sets for key in labelled(each)
+        Job(NAME, key, each.samples[key].path, each.samples[key].path, taken)
+        for each in sets
+        for key in dict.fromkeys(key for labels in labelled(each).values() for key in labels)
     ]
 
 
 def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
-    """Return, by set and judge, the measures of `measures`, and the paired difference to the ridge in "named"."""
+    """Return, by table of `labelled` and judge, the measures of `measures`, and the paired difference to the ridge in
+    "named"."""
     summary: dict[str, Any] = {}
     for each in sets:
-        labels = labelled(each)
-        issues = {row.key: row.issues for row in rows if row.key in labels}
-        if not issues:
-            continue
-        main = rows[0].mode
         ridge = ridge_predictions(each.name.replace("-", "_"))
-        judges: dict[str, Judge] = {main: issues.get, ALWAYS: lambda key: CONSTANT}
-        if ridge:
-            judges[RIDGE] = lambda key, known=ridge: known.get(Path(key).name)  # type: ignore[misc]
-        outcomes = {name: _outcomes(judge, labels) for name, judge in judges.items()}
-        if all(len(raters) > 1 for raters in labels.values()):
-            outcomes[RATER] = {
-                f"{key} {i}": agreement(rater_as_judge(raters, i), [raters[1 - i]])
-                for key, raters in labels.items()
-                for i in (0, 1)
-            }
-        summary[each.name] = {
-            "photographs": len(issues),
-            "raters": max(len(raters) for raters in labels.values()),
-            "judges": {name: measures(list(found.values())) for name, found in outcomes.items()},
-            "named, minus ridge": _difference(outcomes.get(main, {}), outcomes.get(RIDGE, {})),
-        }
+        for title, labels in labelled(each).items():
+            found = _compared([row for row in rows if row.key in labels], labels, ridge)
+            if found:
+                summary[title] = found
     return summary
 
 
-def _outcomes(judge: Judge, labels: Mapping[str, Sequence[FaultLabel]]) -> dict[str, Agreement]:
+def _compared(rows: Sequence[Row], labels: Labels, ridge: Mapping[str, Sequence[Issue]]) -> dict[str, Any]:
+    """Measures of all judges on the photographs of one table; empty where none was assessed."""
+    if not rows:
+        return {}
+    issues = {row.key: row.issues for row in rows}
+    main = rows[0].mode
+    judges: dict[str, Judge] = {main: issues.get, ALWAYS: lambda key: CONSTANT}
+    if any(Path(key).name in ridge for key in labels):
+        judges[RIDGE] = lambda key: ridge.get(Path(key).name)
+    outcomes = {name: _outcomes(judge, labels) for name, judge in judges.items()}
+    if all(len(raters) > 1 for raters in labels.values()):
+        outcomes[RATER] = {
+            f"{key} {i}": agreement(rater_as_judge(raters, i), [raters[1 - i]])
+            for key, raters in labels.items()
+            for i in (0, 1)
+        }
+    return {
+        "photographs": len(issues),
+        "raters": max(len(raters) for raters in labels.values()),
+        "judges": {name: measures(list(found.values())) for name, found in outcomes.items()},
+        "named, minus ridge": _difference(outcomes.get(main, {}), outcomes.get(RIDGE, {})),
+    }
+
+
+def _outcomes(judge: Judge, labels: Labels) -> dict[str, Agreement]:
     return {key: agreement(listed, raters) for key, raters in labels.items() if (listed := judge(key)) is not None}
 
 
@@ -105,6 +132,10 @@ def measures(outcomes: Sequence[Agreement]) -> dict[str, Any]:
         "severity": _ranked(severities),
         "IoU": share(ious),
         "boxes": len(ious),
+        "named by severity": {
+            severity: share([bool(one.named) for one in outcomes if one.main_severity == severity])
+            for severity in sorted({one.main_severity for one in outcomes if one.main_severity is not None})
+        },
         "recall": {kind: share(hits) for kind, hits in minded.items() if len(hits) >= FEWEST},
     }
 
@@ -125,34 +156,42 @@ def _difference(model: Mapping[str, Agreement], ridge: Mapping[str, Agreement]) 
 
 
 def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet]) -> list[Table]:
-    """Return two tables for each set: the measures of all judges, and recall by kind."""
-    tables = []
-    for name, data in summary.items():
-        judges = data["judges"]
-        one = next(iter(judges.values()))
-        tables.append(
-            Table(
-                f"{name}: faults of real photographs ({one['faulty']} faulty, {one['clean']} clean)",
-                ["judge", "main fault named", "named first", "borne out, lenient", "borne out, strict", "false alarms",
-                 "severity, SRCC", f"boxes, IoU >= {IOU}"],
-                [[judge, percent(row["named"]), percent(row["first"]), percent(row["borne out, lenient"]),
-                  percent(row["borne out, strict"]), percent(row["false alarms"]), estimate(row["severity"]),
-                  f"{percent(row['IoU'])} (n = {row['boxes']})"] for judge, row in judges.items()],
-                "Labels by a large vision-language model under a written protocol, not by people "
-                "(data/labels/README.md). Blur and motion blur count as one kind, faults from severity 2 on. Main "
-                f"fault named, model minus ridge: {estimate(data['named, minus ridge'])}.",
-            )
-        )  # fmt: skip
-        kinds = sorted({kind for row in judges.values() for kind in row["recall"]})
-        tables.append(
-            Table(
-                f"{name}: share of photographs with a kind in which it is listed",
-                ["kind", *judges],
-                [[kind, *(percent(row["recall"].get(kind, UNDEFINED)) for row in judges.values())] for kind in kinds],
-                f"Kinds that raters mind in fewer than {FEWEST} photographs are left out.",
-            )
-        )
-    return tables
+    """Return three tables for each set: the measures of all judges, the main fault named by its severity, and recall by
+    kind."""
+    return [table for name, data in summary.items() for table in _tables(name, data)]
+
+
+def _tables(name: str, data: Mapping[str, Any]) -> list[Table]:
+    judges = data["judges"]
+    one = next(iter(judges.values()))
+    severities = sorted({severity for row in judges.values() for severity in row["named by severity"]})
+    kinds = sorted({kind for row in judges.values() for kind in row["recall"]})
+    return [
+        Table(
+            f"{name}: faults of real photographs ({one['faulty']} faulty, {one['clean']} clean)",
+            ["judge", "main fault named", "named first", "borne out, lenient", "borne out, strict", "false alarms",
+             "severity, SRCC", f"boxes, IoU >= {IOU}"],
+            [[judge, percent(row["named"]), percent(row["first"]), percent(row["borne out, lenient"]),
+              percent(row["borne out, strict"]), percent(row["false alarms"]), estimate(row["severity"]),
+              f"{percent(row['IoU'])} (n = {row['boxes']})"] for judge, row in judges.items()],
+            "Labels by a large vision-language model under a written protocol, not by people "
+            "(data/labels/README.md). Blur and motion blur count as one kind, faults from severity 2 on. Main "
+            f"fault named, model minus ridge: {estimate(data['named, minus ridge'])}.",
+        ),
+        Table(
+            f"{name}: main fault named, by its severity",
+            ["severity", *judges],
+            [[str(severity), *(percent(row["named by severity"].get(severity, UNDEFINED)) for row in judges.values())]
+             for severity in severities],
+            "2 mild, 3 moderate, 4 strong, 5 ruins the picture; of two raters, the milder one.",
+        ),
+        Table(
+            f"{name}: share of photographs with a kind in which it is listed",
+            ["kind", *judges],
+            [[kind, *(percent(row["recall"].get(kind, UNDEFINED)) for row in judges.values())] for kind in kinds],
+            f"Kinds that raters mind in fewer than {FEWEST} photographs are left out.",
+        ),
+    ]  # fmt: skip
 
 
 SUITE = Suite(NAME, jobs, summarise, show)
