@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +52,8 @@ def fit(rated: Rated, ridge: float) -> Adaptation:
 
     With r the shipped ratings and z the components, both centred, and y the own ratings less r, centred, it minimises
     |y - s r - z w|^2 + N SLOPE_RIDGE var(r) s^2 + N ridge |z|^2 |w|^2, where |z|^2 is the mean squared length; the
-    slope is 1 + s. Solved in its dual form, an N x N system: w = z' a, s = r' a / (N SLOPE_RIDGE var(r)) ...
+    slope is 1 + s. Solved in its dual form: (k + N 1) a = y with k = r r' / (SLOPE_RIDGE var(r)) + z z' / (ridge |z|^2),
+    then s = r'a / (SLOPE_RIDGE var(r)) and w = z'a / (ridge |z|^2).
     """
     centre = rated.components.mean(axis=0)
     z, r = rated.components - centre, rated.rating - rated.rating.mean()
@@ -78,7 +80,7 @@ def folds_of(group: Ints, folds: int = FOLDS, seed: int = 0) -> Ints:
 def choose_ridge(rated: Rated, ridges: Sequence[float] = RIDGES) -> float:
     """Return the ridge of the least squared error in cross-validation, of equal ones the first."""
     fold = folds_of(rated.group)
-    errors = [np.mean((_out_of_fold(rated, fold, lambda some: fit(some, ridge)) - rated.mos) ** 2) for ridge in ridges]
+    errors = [np.mean((_out_of_fold(rated, fold, partial(fit, ridge=ridge)) - rated.mos) ** 2) for ridge in ridges]
     return ridges[int(np.argmin(errors))]
 
 
