@@ -37,6 +37,7 @@ COMMANDS = {
     "check": Command("snellen.apps.check", "fail where a picture is below a score or has a forbidden fault"),
     "explain": Command("snellen.apps.explain", "what a score means: words, percentiles, thresholds"),
     "features": Command("snellen.apps.features", "measure sharpness, noise, blockiness, exposure, colour, ..."),
+    "adapt": Command("snellen.apps.adapt", "learn its owner's taste from ratings, stars or choices"),
     "evaluate": Command("snellen.evaluate.command", "measure a model on rated pictures; compare two runs", "evaluate"),
     "data": Command("snellen.data.command", "build training conversations from manifests; read some", "data"),
     "train": Command("snellen.train.command", "train a model: supervised, then by reinforcement", "train"),

@@ -11,10 +11,10 @@ import onnxruntime
 import pytest
 import torch
 
-from snellen.backends.onnx import GRAPHS
 from snellen.image import GRID
 from snellen.snellen1.encoder import CELL_FEATURES, SameConv2d
 from snellen.snellen1.export import HEADS_INPUTS, export_onnx
+from snellen.snellen1.files import GRAPHS
 from snellen.snellen1.layout import VIEW_OUTPUTS
 from snellen.snellen1.perception import Perception
 from snellen.snellen1.rating_head import RatingHead, RatingInputs

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from snellen.backend import SNELLEN_1
-from snellen.backends.onnx import GRAPHS
 from snellen.snellen1.export import export_onnx
+from snellen.snellen1.files import GRAPHS
 from snellen.snellen1.from_onnx import load_trained
 from snellen.snellen1.perception import Perception
 

@@ -18,7 +18,7 @@ SOURCES = ROOT / "src"
 
 NUMPY_HALF = (
     "snellen1.kernel", "snellen1.photo_features", "snellen1.photo_faults", "snellen1.photo_rating", "snellen1.layout",
-    "snellen1.pooling", "snellen1.rule",
+    "snellen1.pooling", "snellen1.rule", "snellen1.adaptation", "snellen1.files",
 )  # fmt: skip
 """The modules of the small model that the ONNX backend uses. The others need torch, and only training imports them."""
 

@@ -7,8 +7,6 @@ not read.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import threading
 import warnings
@@ -27,7 +25,6 @@ from snellen.backend import (
     RATING_GRID,
     SNELLEN_1,
     Backend,
-    BackendError,
     Calibration,
     Conversation,
     RatingDistribution,
@@ -41,6 +38,7 @@ from snellen.rationale import Facts, compose
 from snellen.region import FULL, Region
 from snellen.reply import Answer, Issue, parse_reply, render_reply, to_grid
 from snellen.snellen1 import rule
+from snellen.snellen1.files import GRAPHS, PHOTO_FAULTS, PHOTO_RATING, ModelFiles
 from snellen.snellen1.layout import (
     RATING_INPUTS,
     VIEW_OUTPUTS,
@@ -58,11 +56,6 @@ from snellen.snellen1.pooling import regrid
 from snellen.vocabulary import KINDS
 from snellen.zoom import ZOOM_PRESETS
 
-GRAPHS = ("encoder", "imagenet_network", "heads", "rating_head")
-PHOTO_RATING = "photo_rating.npz"
-"""The photo rating head's file."""
-PHOTO_FAULTS = "photo_faults.npz"
-"""The photo fault head's file; a model folder may lack it."""
 DETAIL_AREA = 0.8
 """The closer view that findings of a crop are read from shows at most so much of the crop."""
 MOST_ISSUES = 4
@@ -77,6 +70,17 @@ class Read(NamedTuple):
     imagenet: Floats
     overview: Floats
     fragments: Floats
+
+
+class RatingInputs(NamedTuple):
+    """Of one picture: the shipped rating of one round, not clipped, with components (C,) of the photo rating head and
+    the standard deviation of its distribution; the same of score only, whose view is not mirrored too."""
+
+    rating: float
+    components: npt.NDArray[np.float64]
+    std: float
+    score_only: float
+    score_only_std: float
 
 
 Cells = tuple[Floats, Floats]
@@ -106,8 +110,8 @@ class Snellen1Backend(Backend):
 
     def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
         self._folder, self._threads = folder, threads
-        folder = folder or SNELLEN_1
-        card = read_card(folder)
+        files = ModelFiles.open(folder or SNELLEN_1)
+        card, weights = files.card, files.weights
         self.name: str = card["name"]
         self.version: str = card["version"]
         self.calibration = Calibration(**card["calibration"]) if card["calibration"] else None
@@ -115,15 +119,16 @@ class Snellen1Backend(Backend):
         self.rating_line: tuple[float, float] = tuple(card["rating_line"])
         self.thresholds = np.array([card["thresholds"][kind] for kind in KINDS], np.float64)
         self.whole_threshold = float(card["whole_threshold"])
-        self.photo_rating_head = PhotoRatingHead.open(folder / PHOTO_RATING)
+        self.photo_rating_head = PhotoRatingHead.open(weights / PHOTO_RATING)
+        self.adaptation = files.adaptation
         photo = PHOTO_FAULTS in card["sha256"]
-        self.photo_head = PhotoFaultHead.open(folder / PHOTO_FAULTS) if photo else None
+        self.photo_head = PhotoFaultHead.open(weights / PHOTO_FAULTS) if photo else None
         self.photo_thresholds: dict[str, float] = card["photo_thresholds"] if photo else {}
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         self._encoder, self._imagenet_network, self._heads, self._rating_head = (
-            onnxruntime.InferenceSession(str(folder / f"{graph}.onnx"), options, providers=["CPUExecutionProvider"])
+            onnxruntime.InferenceSession(str(weights / f"{graph}.onnx"), options, providers=["CPUExecutionProvider"])
             for graph in GRAPHS
         )
         self._lock = threading.Lock()
@@ -189,7 +194,11 @@ class Snellen1Backend(Backend):
 
     def photo_faults(self, view: View) -> list[PhotoFault]:
         """Kinds of fault that pass the photo fault head's threshold of their kind in a view of the whole picture, most
-        probable first.
+        probable first."""
+        return [one for one in self.all_photo_faults(view) if one.probability >= self.photo_thresholds[one.kind]]
+
+    def all_photo_faults(self, view: View) -> list[PhotoFault]:
+        """Every kind of the photo fault head in a view of the whole picture, most probable first.
 
         Kept as long as the view lives; empty for a model without that head, and for a picture of one colour, which is
         no photograph.
@@ -202,8 +211,7 @@ class Snellen1Backend(Backend):
                 np.concatenate(fault_features(*read, self._features_of(view.picture), view.picture.pixels))
                 for read in self._reads[view]
             ]
-            found = self.photo_head(np.stack(blocks))
-            self._photo_faults[view] = [one for one in found if one.probability >= self.photo_thresholds[one.kind]]
+            self._photo_faults[view] = self.photo_head(np.stack(blocks))
         return self._photo_faults[view]
 
     def distribution(self, first: ViewFeatures, last: ViewFeatures, move: float = 0.0) -> RatingDistribution:
@@ -258,11 +266,31 @@ class Snellen1Backend(Backend):
         return normal_distribution(rating, std)
 
     def _rated(self, reads: Sequence[tuple[Floats, Floats]]) -> float:
-        """The plain rating of a view, 1..5: the photo rating head's mean over the reads, each the ImageNet network's
-        features of the overview and the cell features of the fragments, then the card's line, intercept and slope."""
-        features = [np.concatenate(rating_features(*read)) for read in reads]
+        """The plain rating of a view, 1..5, adapted where the model is."""
+        rating, components = self._unadapted(reads)
+        if self.adaptation is not None:
+            rating = float(self.adaptation(rating, components))
+        return float(np.clip(rating, 1.0, 5.0))
+
+    def _unadapted(self, reads: Sequence[tuple[Floats, Floats]]) -> tuple[float, npt.NDArray[np.float64]]:
+        """The shipped plain rating, not clipped, and the photo rating head's components (C,), each the mean over the
+        reads: the ImageNet network's features of the overview and the cell features of the fragments.
+
+        The rating is the head's on the card's line, intercept and slope.
+        """
+        features = np.stack([np.concatenate(rating_features(*read)) for read in reads])
         intercept, slope = self.rating_line
-        return float(np.clip(intercept + slope * self.photo_rating_head(np.stack(features)).mean(), 1.0, 5.0))
+        components = self.photo_rating_head.kernel.project(features).mean(axis=0)
+        return float(intercept + slope * self.photo_rating_head(features).mean()), components
+
+    def rating_inputs(self, view: View) -> RatingInputs:
+        """What an adaptation learns from: the shipped ratings of a view of the whole picture, and what they rest on."""
+        seen = self.view_features(view)
+        reads = [(read.imagenet, read.fragments) for read in self._reads[view]]
+        rating, components = self._unadapted(reads)
+        score_only, _ = self._unadapted(reads[:1])
+        stds = self.distribution(seen, seen).std, self._plain_distribution(view).std
+        return RatingInputs(rating, components, stds[0], score_only, stds[1])
 
     def _apply_heads(self, region: Region, cells: Cells, rating: float, detail: Cells) -> ViewFeatures:
         feed = {
@@ -309,24 +337,6 @@ class Snellen1Backend(Backend):
                 workers = self._threads or min(3, os.cpu_count() or 1)
                 self._pool = os.getpid(), ThreadPoolExecutor(workers, thread_name_prefix="snellen")
             return self._pool[1].submit(function, *arguments)
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """Return the model card of a folder after checking the files that it names against their checksums."""
-    if not (folder / "card.json").is_file():
-        raise BackendError(f"{folder} holds no model (no card.json); reinstall snellen, or export a model there")
-    card: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf8"))
-    files = [*(f"{graph}.onnx" for graph in GRAPHS), PHOTO_RATING]
-    files += [PHOTO_FAULTS] if PHOTO_FAULTS in card["sha256"] else []
-    missing = [name for name in files if name not in card["sha256"]]
-    if missing:
-        raise BackendError(f"{folder}: version {card['version']} has no {missing[0]}; export it again")
-    for name in files:
-        if not (folder / name).is_file():
-            raise BackendError(f"{folder}: {name} is missing; reinstall snellen, or export the model again")
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != card["sha256"][name]:
-            raise BackendError(f"{folder}: {name} is not the file that the model card names; reinstall snellen")
-    return card
 
 
 def detail_view(view: View, box: Region) -> View | None:

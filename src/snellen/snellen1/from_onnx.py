@@ -18,8 +18,8 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from snellen.backends.onnx import GRAPHS
 from snellen.snellen1.export import export_onnx
+from snellen.snellen1.files import GRAPHS
 from snellen.snellen1.perception import Perception
 from snellen.snellen1.rating_head import RatingHead
 

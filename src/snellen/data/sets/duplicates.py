@@ -23,8 +23,13 @@ def dhash(path: str | Path) -> int:
     row by row, the first one highest.
     """
     with Image.open(path) as picture:
-        # Decoded in full: a JPEG decoder that shrinks is three times faster but changes bits and so the groups.
-        gray = np.asarray(picture.convert("L").resize((9, 8), Image.Resampling.BICUBIC), dtype=np.int16)
+        return hash_of(picture)
+
+
+def hash_of(picture: Image.Image) -> int:
+    """Return the difference hash of an opened picture; see `dhash`."""
+    # Decoded in full: a JPEG decoder that shrinks is three times faster but changes bits and so the groups.
+    gray = np.asarray(picture.convert("L").resize((9, 8), Image.Resampling.BICUBIC), dtype=np.int16)
     bits = (gray[:, 1:] > gray[:, :-1]).ravel()
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 

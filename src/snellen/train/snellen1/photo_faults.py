@@ -12,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from snellen.backends.onnx import PHOTO_FAULTS, Snellen1Backend
+from snellen.backends.onnx import Snellen1Backend
 from snellen.data.fault_labels import MINDED, FaultLabel
 from snellen.features import measure
 from snellen.image import load
+from snellen.snellen1.files import PHOTO_FAULTS
 from snellen.snellen1.kernel import Floats
 from snellen.snellen1.photo_faults import PHOTO_KINDS, PhotoFaultHead
 from snellen.snellen1.photo_features import fault_features

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from snellen.backends.onnx import GRAPHS, PHOTO_RATING
 from snellen.snellen1.export import export_onnx
+from snellen.snellen1.files import GRAPHS, PHOTO_RATING
 from snellen.snellen1.from_onnx import load_trained
 from snellen.snellen1.perception import Perception
 from snellen.snellen1.rating_head import RatingHead

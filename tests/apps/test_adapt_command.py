@@ -1,0 +1,88 @@
+"""`snellen adapt` on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from snellen.apps.adapt import Pictures, from_ratings, starred
+from snellen.backend import open_backend
+from snellen.cli import main
+from snellen.data.sample import Sample
+from snellen.evaluate.datasets import DataSet
+from snellen.sidecar import Decision, plan, write
+
+
+def save_gray(path: Path, level: int, seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(level, 25, (48, 64, 1))
+    Image.fromarray(np.repeat(noise.clip(0, 255).astype(np.uint8), 3, axis=2)).save(path)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 pictures, from dark to bright, and the table of an owner who likes bright ones."""
+    folder = tmp_path_factory.mktemp("pictures")
+    levels = np.linspace(30, 225, 60)
+    for i, level in enumerate(levels):
+        save_gray(folder / f"{i:02d}.png", int(level), i)
+    rows = [f"{i:02d}.png,{1 + 4 * i / 59:.3f}" for i in range(60)]
+    (folder / "bright.csv").write_text("image,mos\n" + "\n".join(rows))
+    return folder
+
+
+def test_a_taste_becomes_a_folder_that_model_opens(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["adapt", str(pictures / "bright.csv"), "--out", str(tmp_path / "own"), "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    assert "60 rated pictures, nested cross-validation" in printed and "written:" in printed
+    card = json.loads((tmp_path / "own" / "card.json").read_text())
+    assert card["calibration"]["coverage"] == 0.9 and card["version"].endswith(" adapted")
+    code = main(
+        ["assess", str(pictures / "05.png"), str(pictures / "55.png"), "--model", str(tmp_path / "own"), "--json"]
+    )
+    dark, bright = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert code == 0 and bright["score"] > dark["score"] + 1.5, "as its owner rates them"
+    assert open_backend(tmp_path / "own").version == card["version"]
+    assert main(["adapt", str(pictures / "bright.csv"), "--out", str(tmp_path / "own")]) == 2
+    assert "holds a model already" in capsys.readouterr().err
+
+
+def test_stars_in_sidecars_are_ratings(pictures: Path, tmp_path: Path) -> None:
+    for i in range(3):
+        save_gray(tmp_path / f"{i}.png", 100, i)
+    decisions = {tmp_path / "0.png": Decision(stars=4), tmp_path / "1.png": Decision("reject")}
+    write(plan(decisions, "full"))
+    assert [(Path(one.path).name, one.mos) for one in starred(tmp_path)] == [("0.png", 4.0)]
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ("image,mos\n00.png,3\n", "1 ratings; adapting needs 50 or more"),
+        ("first,second,preferred\n00.png,01.png,1\n", "1 choices; adapting needs 100 or more"),
+        ("image,score\n00.png,3\n", "score"),
+    ],
+)
+def test_too_few_and_unreadable_ratings_are_refused(
+    pictures: Path, capsys: pytest.CaptureFixture[str], table: str, problem: str
+) -> None:
+    (pictures / "few.csv").write_text(table)
+    assert main(["adapt", str(pictures / "few.csv"), "--out", str(pictures / "none")]) == 2
+    assert problem in capsys.readouterr().err and not (pictures / "none").exists()
+
+
+def test_ratings_that_teach_nothing_give_no_adaptation() -> None:
+    rng = np.random.default_rng(0)
+    rating, ones = rng.uniform(2, 4, 80), np.full(80, 0.3)
+    paths = [f"/{i}.png" for i in range(80)]
+    seen = Pictures(paths, rating, ones, rating, ones, rng.normal(size=(80, 4)), np.zeros((80, 9)), np.arange(80))
+    noisy = {
+        path: Sample(path, mos=float(r + e)) for path, r, e in zip(paths, rating, rng.normal(0, 0.3, 80), strict=True)
+    }
+    adaptation, changed, lines = from_ratings(seen, DataSet("own", noisy))
+    assert adaptation is None and not changed and "gain" in lines[3]
