@@ -4,23 +4,27 @@
     python recipes/bench/restoration.py --summary restoration.jsonl
 
 FOLDER holds clean photographs. Twelve faults, two photographs each: one with the fault everywhere, one with it in a
-box; then four photographs as they are. Compared with all tools in a row, each tool alone on every picture, and an
-oracle that knows kind and box and chooses the tool and setting by the reference.
+box; two photographs for each of three cameras (`camera.py`); then four photographs as they are. Compared with all tools
+in a row, each tool alone on every picture, and an oracle that knows kind and box and chooses the tool and setting by the
+reference. --classical leaves the learned tools out, --loop-only the comparisons.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from skimage.metrics import structural_similarity
 
+from camera import CAMERAS, photograph
 from snellen import Assessor, Picture, Region, load
 from snellen.data.distort import DISTORTIONS, distort
 from snellen.region import FULL
+from snellen.restoration.learned.packages import learned_tools
 from snellen.restoration.loop import restore
 from snellen.restoration.tool import Pixels, Tool, repair
 from snellen.restoration.toolbox import TOOLS, tools_for
@@ -50,19 +54,28 @@ def ssim(one: Pixels, other: Pixels) -> float:
     return float(structural_similarity(one, other, channel_axis=2))  # type: ignore[no-untyped-call]
 
 
-def apply_all(pixels: Pixels) -> Pixels:
+def ssim_inside(one: Pixels, other: Pixels, region: Region) -> float:
+    """Structural similarity inside a region."""
+    left, top, right, bottom = region.to_pixels(one.shape[1], one.shape[0])
+    return ssim(one[top:bottom, left:right], other[top:bottom, left:right])
+
+
+def apply_all(pixels: Pixels, tools: Sequence[Tool]) -> Pixels:
     """All tools in a row on the whole picture, each with its first setting."""
-    for tool in TOOLS:
+    for tool in tools:
         pixels = repair(pixels, FULL, tool, tool.settings[0])
     return pixels
 
 
-def oracle(pixels: Pixels, original: Pixels, kind: str, box: Region, whole: dict[str, Pixels]) -> Pixels:
-    """The tool and setting for the true kind in the true box that the reference likes best, or no change.
+def oracle(
+    pixels: Pixels, original: Pixels, kinds: Sequence[str], box: Region, whole: dict[str, Pixels], tools: Sequence[Tool]
+) -> Pixels:
+    """The tool and setting for the true kinds in the true box that the reference likes best, or no change.
 
     whole: results of all tools on the whole picture.
     """
-    fitting = [(tool, n) for tool in tools_for(kind) for n in range(len(tool.settings))]
+    named = {tool.name: tool for kind in kinds for tool in tools_for(kind, tools)}
+    fitting = [(tool, n) for tool in named.values() for n in range(len(tool.settings))]
     if box == FULL:
         made = [whole[name(tool, n)] for tool, n in fitting]
     else:
@@ -70,14 +83,24 @@ def oracle(pixels: Pixels, original: Pixels, kind: str, box: Region, whole: dict
     return min([pixels, *made], key=lambda result: mse(result, original))
 
 
-def measure(path: Path, fault: tuple[str, int] | None, box: Region, assessor: Assessor) -> dict[str, Any]:
-    """Run the loop and the comparisons on one picture."""
+def faulty(original: Pixels, fault: tuple[str, int], box: Region) -> tuple[Pixels, tuple[str, ...]]:
+    """Return the picture with the fault in the box, and the kinds of issue that it shows."""
+    rng = np.random.default_rng(0)
+    if fault[0] in CAMERAS:
+        return photograph(original, CAMERAS[fault[0]], rng), CAMERAS[fault[0]].kinds
+    kind = DISTORTIONS[fault[0]].kind_at(fault[1])
+    assert kind is not None
+    return distort(original, *fault, rng, None if box == FULL else box), (kind,)
+
+
+def measure(
+    path: Path, fault: tuple[str, int] | None, box: Region, assessor: Assessor, tools: Sequence[Tool], compare: bool
+) -> dict[str, Any]:
+    """Run the loop and, if asked to, the comparisons on one picture."""
     original = load(path).pixels
     row: dict[str, Any] = {"picture": path.name, "fault": fault, "box": box.to_list()}
-    pixels = original
-    if fault is not None:
-        pixels = distort(original, *fault, np.random.default_rng(0), None if box == FULL else box)
-    result = restore(Picture(pixels, path.name), assessor)
+    pixels, kinds = (original, ()) if fault is None else faulty(original, fault, box)
+    result = restore(Picture(pixels, path.name), assessor, tools)
     last = result.last.score
     assert result.first.score is not None and last is not None
     row |= {"judge": last - result.first.score, "steps": steps(pixels, original, result.attempts)}
@@ -85,15 +108,17 @@ def measure(path: Path, fault: tuple[str, int] | None, box: Region, assessor: As
     row["mse_change"] = mse(result.picture.pixels, original)
     if fault is None:
         return row
-    kind = DISTORTIONS[fault[0]].kind_at(fault[1])
-    assert kind is not None
-    singles = {name(tool, n): one for tool in TOOLS for n, one in enumerate(all_settings(pixels, tool))}
-    results = {"loop": result.picture.pixels, "blind": apply_all(pixels)}
-    results["oracle"] = oracle(pixels, original, kind, box, singles)
+    results = {"loop": result.picture.pixels}
+    singles: dict[str, Pixels] = {}
+    if compare:
+        singles = {name(tool, n): one for tool in tools for n, one in enumerate(all_settings(pixels, tool))}
+        results["blind"] = apply_all(pixels, tools)
+        results["oracle"] = oracle(pixels, original, kinds, box, singles, tools)
     for method, after in (results | singles).items():
         row[method] = {"psnr": gain(pixels, after, original), "inside": gain(pixels, after, original, box)}
         if method in results:
             row[method]["ssim"] = ssim(after, original) - ssim(pixels, original)
+            row[method]["ssim inside"] = ssim_inside(after, original, box) - ssim_inside(pixels, original, box)
     return row
 
 
@@ -121,22 +146,23 @@ def steps(pixels: Pixels, original: Pixels, attempts: Any) -> list[dict[str, Any
 
 
 def plan(paths: list[Path]) -> list[tuple[Path, tuple[str, int] | None, Region]]:
-    """Pictures with their fault and box: for each fault one whole, one in a box; then clean ones."""
-    chosen = iter(paths[:: max(1, len(paths) // (2 * len(FAULTS) + CLEAN))])
-    faulty = [(next(chosen), fault, box) for fault in FAULTS for box in (FULL, BOX)]
-    return faulty + [(next(chosen), None, FULL) for _ in range(CLEAN)]
+    """Pictures with their fault and box: for each fault one whole, one in a box; clean ones; two for each camera."""
+    chosen = iter(paths[:: max(1, len(paths) // (2 * len(FAULTS) + CLEAN + 2 * len(CAMERAS)))])
+    made = [(next(chosen), fault, box) for fault in FAULTS for box in (FULL, BOX)]
+    cameras = [(next(chosen), (camera, 0), FULL) for camera in CAMERAS for _ in range(2)]
+    return made + cameras + [(next(chosen), None, FULL) for _ in range(CLEAN)]
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
     """Return the numbers as text."""
-    faulty = [row for row in rows if row["fault"]]
-    kept = [step for row in faulty for step in row["steps"] if step["accepted"]]
-    passed = [step for row in faulty for step in row["steps"] if step["check"] and step["check"]["passed"]]
-    tried = [step for row in faulty for step in row["steps"] if step["gain"] is not None]
+    bad = [row for row in rows if row["fault"]]
+    kept = [step for row in bad for step in row["steps"] if step["accepted"]]
+    passed = [step for row in bad for step in row["steps"] if step["check"] and step["check"]["passed"]]
+    tried = [step for row in bad for step in row["steps"] if step["gain"] is not None]
     clean = [row for row in rows if not row["fault"]]
     lines = [
-        f"{len(faulty)} faulty pictures, {len(clean)} clean",
-        f"with an accepted step: {_share([accepted(row) for row in faulty])}",
+        f"{len(bad)} faulty pictures, {len(clean)} clean",
+        f"with an accepted step: {_share([accepted(row) for row in bad])}",
         f"clean with an accepted step: {_share([accepted(row) for row in clean])}",
     ]
     for title, group in (("tried", tried), ("passed the check", passed), ("kept by both", kept)):
@@ -146,18 +172,19 @@ def summary(rows: list[dict[str, Any]]) -> str:
             lines.append(
                 f"candidates {title}: {len(gains)}, worse by the reference {worse}, mean {np.mean(gains):+.2f} dB"
             )
-    names = [key for key, value in faulty[0].items() if isinstance(value, dict) and "psnr" in value]
+    names = [key for key, value in bad[0].items() if isinstance(value, dict) and "psnr" in value]
     singles = [name for name in names if name not in ("loop", "blind", "oracle")]
-    best = max(singles, key=lambda name: float(np.mean([row[name]["psnr"] for row in faulty])))
-    for title in ("loop", "blind", "oracle", best):
-        means = {key: float(np.mean([row[title][key] for row in faulty])) for key in faulty[0][title]}
-        similarity = f", SSIM {means['ssim']:+.4f}" if "ssim" in means else ""
+    best = max(singles, key=lambda name: float(np.mean([row[name]["psnr"] for row in bad])), default="")
+    for title in ("loop", "blind", "oracle", best) if singles else ("loop",):
+        means = {key: float(np.mean([row[title][key] for row in bad])) for key in bad[0][title]}
+        similarity = f", SSIM {means['ssim']:+.4f}, inside {means['ssim inside']:+.4f}" if "ssim" in means else ""
         lines.append(f"{title}: PSNR {means['psnr']:+.2f} dB, inside the box {means['inside']:+.2f} dB{similarity}")
-    lines.append(f"judge's gain: {np.mean([row['judge'] for row in faulty]):+.3f} MOS")
-    for fault, _ in FAULTS:
-        group = [row for row in faulty if row["fault"][0] == fault]
+    lines.append(f"judge's gain: {np.mean([row['judge'] for row in bad]):+.3f} MOS")
+    for fault in (*dict(FAULTS), *CAMERAS):
+        group = [row for row in bad if row["fault"][0] == fault]
         if group:
-            numbers = " ".join(f"{row['loop']['inside']:+.2f}({row['oracle']['inside']:+.2f})" for row in group)
+            best_of = [row.get("oracle", {"inside": np.nan})["inside"] for row in group]
+            numbers = " ".join(f"{row['loop']['inside']:+.2f}({b:+.2f})" for row, b in zip(group, best_of, strict=True))
             lines.append(f"  {fault}: loop (oracle) inside, dB: {numbers}")
     return "\n".join(lines)
 
@@ -177,15 +204,20 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", help="clean photographs")
     parser.add_argument("--out", type=Path, default=Path("restoration.jsonl"))
     parser.add_argument("--model", default="snellen-1")
+    parser.add_argument("--classical", action="store_true", help="without learned tools")
+    parser.add_argument("--loop-only", action="store_true", help="without the comparisons, which take most of the time")
+    parser.add_argument("--every", type=int, default=1, help="every n-th picture of the plan only")
     parser.add_argument("--summary", type=Path, help="only summarise this file")
     args = parser.parse_args()
     if args.summary is None:
         if args.folder is None:
             parser.error("name a folder of clean photographs, or --summary FILE")
         assessor = Assessor(args.model)
+        tools = TOOLS if args.classical else (*learned_tools(), *TOOLS)
         with args.out.open("w", encoding="utf-8") as file:
-            for path, fault, box in plan(sorted(args.folder.glob("*.png"))):
-                print(json.dumps(measure(path, fault, box, assessor)), file=file, flush=True)
+            for path, fault, box in plan(sorted(args.folder.glob("*.png")))[:: args.every]:
+                row = measure(path, fault, box, assessor, tools, not args.loop_only)
+                print(json.dumps(row), file=file, flush=True)
     rows = [json.loads(line) for line in (args.summary or args.out).read_text(encoding="utf-8").splitlines()]
     print(summary(rows))
 

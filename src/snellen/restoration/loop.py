@@ -18,10 +18,13 @@ from snellen.restoration.tool import Pixels, Tool, ToolError, repair
 from snellen.restoration.toolbox import TOOLS, tools_for
 from snellen.vocabulary import merged
 
-LEAST_GAIN = 0.15
-"""Least gain of the judge's score, in MOS: of the picture for a global fault, of the region's crop for a local one."""
-TOLERANCE = 0.02
-"""Most that the picture's score may fall when a region of it is repaired, in MOS."""
+LEAST_GAIN, LEAST_CROP_GAIN = 0.05, 0.09
+"""Least gain of the judge's score, in MOS: of the picture, and of a region's crop, which is scored in one round. Twice the
+spread of a difference of two scores under imperceptible changes, 2 sqrt(2) x 0.018 and x 0.030 for snellen-1."""
+TOLERANCE = 0.025
+"""Most that the picture's score may fall where a region of it is repaired or an issue vanishes, in MOS: that spread."""
+CANDIDATES = 6
+"""Candidates of an issue that the judge is shown at most."""
 SAME_PLACE = 0.5
 """Intersection over union from which two issues of one kind are the same one, and are not acted on twice."""
 
@@ -37,6 +40,7 @@ class Attempt:
         check: result of the independent check; None where the tool failed.
         score: score of the picture before and after, 1..5; after is None where the judge was not asked or gave none.
         crop_score: the same of the region alone, for a local issue; None for a global one.
+        cleared: whether the judge, asked again, finds the issue gone or less severe; None where it was not asked.
         reason: why it was kept or not.
         accepted: whether it was kept.
         before, after: (h, w, 3) uint8, the region; after is None where the tool failed.
@@ -53,6 +57,7 @@ class Attempt:
     accepted: bool
     before: Pixels = field(repr=False)
     after: Pixels | None = field(repr=False)
+    cleared: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict."""
@@ -68,6 +73,7 @@ class Attempt:
             "check": asdict(self.check) if self.check else None,
             "score": list(self.score),
             "crop_score": list(self.crop_score) if self.crop_score else None,
+            "cleared": self.cleared,
             "accepted": self.accepted,
             "reason": self.reason,
         }
@@ -106,11 +112,19 @@ class Restoration:
         }
 
 
-def restore(picture: Picture, assessor: Assessor, tools: Sequence[Tool] = TOOLS, max_steps: int = 4) -> Restoration:
+def restore(
+    picture: Picture,
+    assessor: Assessor,
+    tools: Sequence[Tool] = TOOLS,
+    max_steps: int = 4,
+    candidates: int = CANDIDATES,
+) -> Restoration:
     """Repair a picture under the guidance of a judge.
 
-    Each issue is acted on once, the most severe first. A candidate is kept if the independent check accepts it and the
-    judge's score rises by `LEAST_GAIN`; of several, the one with the largest gain. Then the picture is assessed again.
+    Each issue is acted on once, the most severe first. Tools and settings make candidates, at most `candidates` of those
+    that the independent check accepts are shown to the judge. It accepts one where its score rises by more than its own
+    repeatability, or where it finds the issue gone or less severe and the score does not fall; never where a new kind of
+    issue appears. Of several, the one with the largest gain is kept, and the picture is assessed again.
     Pixels outside the box of an issue stay the same; an issue of the whole picture changes all.
 
     Raises:
@@ -128,9 +142,9 @@ def restore(picture: Picture, assessor: Assessor, tools: Sequence[Tool] = TOOLS,
             if any(_same(issue, other) for other in done):
                 continue
             done.append(issue)
-            candidates = _try(now, last, issue, tools, judge)
-            attempts += [attempt for attempt, _, _ in candidates]
-            kept = [candidate for candidate in candidates if candidate[0].accepted]
+            tried = _try(now, last, issue, tools, judge, candidates)
+            attempts += [attempt for attempt, _, _ in tried]
+            kept = [candidate for candidate in tried if candidate[0].accepted]
             if kept:
                 _, now, better = kept[0]
                 assert better is not None
@@ -160,7 +174,7 @@ def _same(one: Issue, other: Issue) -> bool:
 
 
 def _try(
-    picture: Picture, last: Assessment, issue: Issue, tools: Sequence[Tool], judge: _Judge
+    picture: Picture, last: Assessment, issue: Issue, tools: Sequence[Tool], judge: _Judge, most: int
 ) -> list[tuple[Attempt, Picture, Assessment | None]]:
     """Return the candidates for an issue, each with its picture and, if the judge was asked, its assessment."""
     made = [
@@ -168,7 +182,10 @@ def _try(
         for tool in tools_for(issue.kind, tools)
         for setting in tool.settings
     ]
-    asked = [index for index, (attempt, _) in enumerate(made) if attempt.check is not None and attempt.check.passed]
+    passed = [index for index, (attempt, _) in enumerate(made) if attempt.check is not None and attempt.check.passed]
+    asked = passed[:most]
+    for index in passed[most:]:
+        made[index] = (replace(made[index][0], reason=f"not asked: {most} candidates before it"), made[index][1])
     assessments = dict(zip(asked, judge.assess([made[index][1] for index in asked]), strict=True)) if asked else {}
     crops: dict[int, tuple[float | None, float | None]] = {}
     if asked and issue.region != FULL:
@@ -177,7 +194,7 @@ def _try(
         first, *rest = judge.crop_scores([before, *parts], picture.name)
         crops = {index: (first, score) for index, score in zip(asked, rest, strict=True)}
     judged = [
-        (_judged(attempt, assessments.get(index), crops.get(index)), changed, assessments.get(index))
+        (_judged(attempt, last, assessments.get(index), crops.get(index)), changed, assessments.get(index))
         for index, (attempt, changed) in enumerate(made)
     ]
     best = max(
@@ -221,27 +238,49 @@ def _candidate(
 
 
 def _judged(
-    attempt: Attempt, assessment: Assessment | None, crops: tuple[float | None, float | None] | None
+    attempt: Attempt,
+    last: Assessment,
+    assessment: Assessment | None,
+    crops: tuple[float | None, float | None] | None,
 ) -> Attempt:
-    """Return the attempt with the judge's decision; as it is where the judge was not asked."""
+    """Return the attempt with the judge's decision; as it is where the judge was not asked.
+
+    last: assessment of the picture before. assessment: of the candidate. crops: scores of the region, before and after.
+    """
     if assessment is None:
         return attempt
     before, after = attempt.score[0], assessment.score
     if after is None:
         return replace(attempt, reason="judge: no score for the changed picture")
-    attempt = replace(attempt, score=(before, after))
-    if crops is None:
-        if after - before < LEAST_GAIN:
-            return replace(attempt, reason=f"judge: the score moves by {after - before:+.2f}")
-        return replace(attempt, accepted=True, reason=f"judge: {after - before:+.2f}; {attempt.reason}")
-    first, last = crops
-    if first is None or last is None:
-        return replace(attempt, reason="judge: no score for the region")
-    attempt = replace(attempt, crop_score=(first, last))
-    moved = f"the region's score moves by {last - first:+.2f}, the picture's by {after - before:+.2f}"
-    if last - first < LEAST_GAIN or after - before < -TOLERANCE:
+    cleared = _cleared(attempt.issue, assessment.issues)
+    attempt = replace(attempt, score=(before, after), cleared=cleared)
+    new = sorted({issue.kind for issue in assessment.issues if not _known(issue, last.issues)})
+    if new:
+        return replace(attempt, reason=f"judge: new issue: {', '.join(new)}")
+    least, moved, gain = LEAST_GAIN, f"the score moves by {after - before:+.2f}", after - before
+    if crops is not None:
+        first, second = crops
+        if first is None or second is None:
+            return replace(attempt, reason="judge: no score for the region")
+        attempt = replace(attempt, crop_score=(first, second))
+        least, gain = LEAST_CROP_GAIN, second - first
+        moved = f"the region's score moves by {second - first:+.2f}, the picture's by {after - before:+.2f}"
+    if cleared:
+        moved = f"the issue is gone or less severe, {moved}"
+    if after - before < -TOLERANCE or (gain < least and not cleared):
         return replace(attempt, reason=f"judge: {moved}")
     return replace(attempt, accepted=True, reason=f"judge: {moved}; {attempt.reason}")
+
+
+def _cleared(issue: Issue, found: Sequence[Issue]) -> bool:
+    """Return True where no issue of the kind that overlaps this one is as severe."""
+    same = [other for other in found if merged(other.kind) == merged(issue.kind) and issue.region.iou(other.region) > 0]
+    return all(other.severity < issue.severity for other in same)
+
+
+def _known(issue: Issue, before: Sequence[Issue]) -> bool:
+    """Return True where the kind was an issue before."""
+    return any(merged(issue.kind) == merged(other.kind) for other in before)
 
 
 def _gain(attempt: Attempt) -> float:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from snellen.data.distort.lab import SRGB_TO_LINEAR, linear_to_srgb
 from snellen.restoration.tool import Job, Pixels, luma, to_pixels
 
 
@@ -15,6 +16,21 @@ def exposure(job: Job, target: float, share: float) -> Pixels:
     mean = min(0.98, max(0.02, float(luma(job.pixels).mean()) / 255))
     gamma = min(3.0, max(0.3, math.log(target) / math.log(mean))) ** share
     return to_pixels(255 * np.power(values, gamma))
+
+
+def gain(job: Job, top: float, share: float) -> Pixels:
+    """One gain in linear light, as a longer exposure gives, that carries the brightest half per cent to `top` (0..1);
+    `share` of it, in logarithms. A picture that reaches `top` stays as it is."""
+    linear = SRGB_TO_LINEAR[job.pixels]
+    brightest = float(np.percentile(linear.max(axis=2), 99.5))
+    factor = float(np.clip(top / max(brightest, 1e-3), 1.0, 8.0)) ** share
+    return linear_to_srgb(linear * np.float32(factor))
+
+
+def s_curve(job: Job, amount: float) -> Pixels:
+    """More contrast in the middle tones, less in the others: x - amount sin(2 pi x) / (2 pi), slope 1 + amount."""
+    x = np.arange(256) / 255
+    return to_pixels(255 * (x - amount * np.sin(2 * np.pi * x) / (2 * np.pi)))[job.pixels]
 
 
 def stretch(job: Job, tail: float, share: float) -> Pixels:

