@@ -43,7 +43,7 @@ CAMERAS = {
 
 
 def photograph(pixels: Pixels, camera: Camera, rng: np.random.Generator) -> Pixels:
-    """Take the picture again: light, defocus, motion, a Bayer sensor with shot and read noise, its interpolation, JPEG."""
+    """Take the picture again: light, defocus, motion, a Bayer sensor with noise, interpolation, JPEG."""
     light = SRGB_TO_LINEAR[pixels] * camera.exposure
     light = ndimage.gaussian_filter(light, (camera.focus, camera.focus, 0), mode="nearest")
     if camera.motion:

@@ -5,7 +5,7 @@
 
 FOLDER holds clean photographs. Twelve faults, two photographs each: one with the fault everywhere, one with it in a
 box; two photographs for each of three cameras (`camera.py`); then four photographs as they are. Compared with all tools
-in a row, each tool alone on every picture, and an oracle that knows kind and box and chooses the tool and setting by the
+in a row, each tool alone on every picture, and an oracle that knows kind and box and chooses tool and setting by the
 reference. --classical leaves the learned tools out, --loop-only the comparisons.
 """
 
@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from camera import CAMERAS, photograph
 from skimage.metrics import structural_similarity
 
-from camera import CAMERAS, photograph
 from snellen import Assessor, Picture, Region, load
 from snellen.data.distort import DISTORTIONS, distort
 from snellen.region import FULL

@@ -3,8 +3,11 @@
     python recipes/bench/video.py PHOTOGRAPHS --clips 4                # a folder of photographs
     python recipes/bench/video.py PHOTOGRAPHS --only faults --strength 0.5 --kbits 200
 
+    python recipes/bench/video.py PHOTOGRAPHS --only ladders --ffmpeg FFMPEG_WITH_LIBVMAF
+
 Each photograph becomes a clip by a slow camera move, 640 x 360 px, 30 frames per second. Ladders: x264, x265, SVT-AV1
-and VP9 at several bit rates; score (one round, frames evenly in time) and PSNR of luminance. Faults: each is injected
+and VP9 at several bit rates; score (one round, frames evenly in time), PSNR of luminance and, by an FFmpeg that has
+libvmaf (the one in the package imageio-ffmpeg does), VMAF at the size of the clip. Faults: each is injected
 into each clip at a known span, the clip is encoded by x264 at CRF 23 or at a bit rate; a found fault is right where
 kind and time agree. --strength scales how strong the faults are; --first leaves out photographs that were used before.
 """
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -23,6 +27,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.stats import spearmanr
 
 from snellen import Assessor
 from snellen.video.decode import Video
@@ -61,8 +66,8 @@ def camera_move(photo: Image.Image, count: int, seed: int) -> list[Pixels]:
 
 
 def encode(path: Path, frames: list[Pixels], codec: str, kbits: int | None) -> None:
-    """Write frames with a codec at a bit rate, or at CRF 23."""
-    options = dict(CODECS[codec]) | ({} if kbits else {"crf": "23"})
+    """Write frames with a codec at a bit rate, or at CRF 23; ffv1 without loss."""
+    options = dict(CODECS.get(codec, {})) | ({} if kbits or codec == "ffv1" else {"crf": "23"})
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=RATE, options=options)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -86,12 +91,25 @@ def psnr(path: Path, frames: list[Pixels]) -> float:
     return float(10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-9)))
 
 
-def ladders(clips: dict[str, list[Pixels]], folder: Path) -> list[dict[str, Any]]:
-    """Return score and PSNR of each clip, codec and bit rate."""
+def vmaf(path: Path, reference: Path, ffmpeg: str) -> float:
+    """Return the mean VMAF (default model, v0.6.1) of a coded clip over its frames."""
+    log = path.with_suffix(".json")
+    graph = f"[0:v]settb=AVTB,setpts=N[a];[1:v]settb=AVTB,setpts=N[b];[a][b]libvmaf=log_fmt=json:log_path={log}"
+    command = [ffmpeg, "-loglevel", "error", "-i", str(path), "-i", str(reference), "-lavfi", graph, "-f", "null", "-"]
+    subprocess.run(command, check=True)
+    return float(json.loads(log.read_text())["pooled_metrics"]["vmaf"]["mean"])
+
+
+def ladders(
+    clips: dict[str, list[Pixels]], folder: Path, codecs: list[str], ffmpeg: str | None
+) -> list[dict[str, Any]]:
+    """Return score, PSNR and, with an FFmpeg that has libvmaf, VMAF of each clip, codec and bit rate."""
     scorer = Assessor(score_only=True)
     rows = []
     for name, frames in clips.items():
-        for codec in CODECS:
+        reference = folder / "reference.mkv"
+        encode(reference, frames[:60], "ffv1", None)
+        for codec in codecs:
             for kbits in RATES:
                 path = folder / "ladder.mkv"
                 encode(path, frames[:60], codec, kbits)
@@ -103,6 +121,8 @@ def ladders(clips: dict[str, list[Pixels]], folder: Path) -> list[dict[str, Any]
                     "clip": name, "codec": codec, "asked": kbits, "kbits": path.stat().st_size * 8 / 2000,
                     "score": result.pooled.score, "psnr": psnr(path, frames[:60]), "faults": len(result.faults),
                 }  # fmt: skip
+                if ffmpeg:
+                    row["vmaf"] = vmaf(path, reference, ffmpeg)
                 rows.append(row)
                 print(json.dumps(row), flush=True)
     return rows
@@ -116,6 +136,16 @@ def monotone(rows: list[dict[str, Any]], key: str) -> tuple[int, int]:
             total += 1
             rising += second[key] > first[key]
     return rising, total
+
+
+def agreement(rows: list[dict[str, Any]], keys: list[str]) -> dict[str, list[float]]:
+    """Return the rank correlation of the score with each key over all encodings of a clip, clip by clip."""
+    clips = sorted({row["clip"] for row in rows})
+    groups = [[row for row in rows if row["clip"] == clip] for clip in clips]
+    return {
+        key: [round(float(spearmanr([r["score"] for r in g], [r[key] for r in g])[0]), 2) for g in groups]
+        for key in keys
+    }
 
 
 def _gain(frames: list[Pixels], gain: Callable[[int], float]) -> list[Pixels]:
@@ -229,6 +259,8 @@ def main() -> None:
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--kbits", type=int)
     parser.add_argument("--only", choices=("ladders", "faults"))
+    parser.add_argument("--codecs", nargs="+", choices=CODECS, default=list(CODECS))
+    parser.add_argument("--ffmpeg", help="an ffmpeg with libvmaf: ladders beside VMAF too")
     args = parser.parse_args()
     paths = sorted(path for path in args.photographs.iterdir() if path.suffix.lower() in (".png", ".jpg"))
     paths = paths[args.first : args.first + args.clips]
@@ -237,8 +269,10 @@ def main() -> None:
         if args.only != "ladders":
             print(json.dumps({"faults": faults(clips, Path(place), args.strength, args.kbits)}), flush=True)
         if args.only != "faults":
-            rows = ladders(clips, Path(place))
-            print(json.dumps({"rising": {key: monotone(rows, key) for key in ("score", "psnr")}}), flush=True)
+            rows = ladders(clips, Path(place), args.codecs, args.ffmpeg)
+            keys = [key for key in ("score", "psnr", "vmaf") if key in rows[0]]
+            print(json.dumps({"rising": {key: monotone(rows, key) for key in keys}}), flush=True)
+            print(json.dumps({"rank correlation of score with": agreement(rows, keys[1:])}), flush=True)
 
 
 if __name__ == "__main__":

@@ -40,12 +40,23 @@ FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WebP", ".bm
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen restore`."""
-    parser.add_argument("path", metavar="PICTURE", type=Path, help="a picture; it is never changed")
+    parser.add_argument("path", metavar="PICTURE", type=Path, nargs="?", help="a picture; it is never changed")
     parser.add_argument("--out", metavar="FILE", type=Path, help="the result (default: PICTURE_restored.png)")
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write a page with every step")
     parser.add_argument("--json", action="store_true", help="print one JSON object with every step")
     parser.add_argument("--overwrite", action="store_true", help="replace existing files, but never the picture")
     parser.add_argument("--max-steps", metavar="N", type=positive, default=4, help="repairs at most (default: 4)")
+    parser.add_argument(
+        "--candidates",
+        metavar="N",
+        type=positive,
+        default=6,
+        help="candidates of an issue that the judge is shown at most (default: 6)",
+    )
+    parser.add_argument("--classical", action="store_true", help="leave out the learned tools of installed packages")
+    parser.add_argument(
+        "--list-tools", action="store_true", help="print the tools, and how to get those that are missing"
+    )
     parser.add_argument("--server", metavar="URL", help="also try a text-guided restorer behind this address")
     add_model_options(parser)
     add_max_rounds(parser)
@@ -57,21 +68,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Restore, write and print; return the exit code."""
+    if args.list_tools:
+        return _list_tools()
+    if args.path is None:
+        raise UsageError("name a picture, or add --list-tools to see the tools")
     out = args.out or args.path.with_name(f"{args.path.stem}_restored.png")
     _check_outputs(args, out)
     if args.score_only:
         raise UsageError("restore acts on issues, which --score-only does not list; leave it out")
     from snellen.restoration import page
+    from snellen.restoration.learned.packages import learned_tools
     from snellen.restoration.loop import restore
     from snellen.restoration.toolbox import TOOLS
 
-    tools: Sequence[Tool] = TOOLS
+    tools: Sequence[Tool] = TOOLS if args.classical else (*learned_tools(), *TOOLS)
     if args.server:
         try:
             from snellen.restoration.server import server_tool
         except ModuleNotFoundError as error:
             raise MissingExtra(f"--server needs {error.name}", "restore") from error
-        tools = (*TOOLS, server_tool(args.server))
+        tools = (*tools, server_tool(args.server))
     picture = load(args.path, max_megapixels=args.max_megapixels, allow_damaged=args.allow_damaged)
     try:
         assessor = Assessor(
@@ -83,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             allow_damaged=args.allow_damaged,
             **assessor_options(args),
         )
-        restoration = restore(picture, assessor, tools, args.max_steps)
+        restoration = restore(picture, assessor, tools, args.max_steps, args.candidates)
     except ValueError as error:
         raise UsageError(str(error)) from error
     with writing(out), replacing(out) as unfinished:
@@ -100,6 +116,24 @@ def run(args: argparse.Namespace) -> int:
         print(f"score {restoration.first.score:.2f} before, {restoration.last.score:.2f} after; {restoration.stopped}")
     if not args.quiet:
         print(f"written: {visible(str(out))}", file=sys.stderr)
+    return OK
+
+
+def _list_tools() -> int:
+    """Print name, kinds of issue and settings of each tool; then what is not installed and how to get it."""
+    from snellen.restoration.learned.packages import LEARNED
+    from snellen.restoration.toolbox import TOOLS
+
+    for tool in TOOLS:
+        print(f"{tool.name:14} {', '.join(tool.kinds)}; {len(tool.settings)} settings")
+    for one in LEARNED:
+        folder = one.folder()
+        for tool in one.make(folder) if folder else ():
+            print(
+                f"{tool.name:14} {', '.join(tool.kinds)}; {len(tool.settings)} settings; {one.package}, {one.licence}"
+            )
+        if folder is None:
+            print(f"{one.name:14} not installed; {one.licence}; {one.source}; to get it: {one.remedy}")
     return OK
 
 

@@ -23,7 +23,7 @@ def blur_deviation(job: Job) -> float:
 
     What sharp edges have anyhow, `SHARP`, is taken off in squares; 0.4 to 4.
     """
-    tiles = luminance(cut_tiles(job.pixels))
+    tiles = luminance(cut_tiles(job.faulty))
     noise = np.nan_to_num(noise_level(tiles))
     steepness, edges = edge_steepness(tiles, np.maximum(noise, np.median(noise)))
     if not edges.any():
@@ -37,7 +37,7 @@ def blur_angle(job: Job) -> float:
 
     Of 12 directions; each compares the squared steps of 1 px with those of the picture smoothed by 4 px.
     """
-    light = luma(job.pixels)
+    light = luma(job.faulty)
     fine, coarse = _tensor(light), _tensor(ndimage.gaussian_filter(light, 4))
     angles = np.arange(12) * np.pi / 12
     ways = np.stack([np.cos(angles), -np.sin(angles)])  # x to the right, y downwards

@@ -36,15 +36,15 @@ PARTS, PART_SLACK, PLAIN = 3, 0.5, 4.0
 CONTINUES = 0.2
 """How much flatter the middle frequencies may fall than the low ones, which a blur leaves alone, after deblurring."""
 SHARPENED, SOFT = 1.75, 2.55
-"""Exponents between middle frequencies: less in over-sharpened pictures; more in those softened too far. Natural pictures
-have about 2 (D. Field, JOSA A 1987)."""
+"""Exponents between middle frequencies: less in over-sharpened pictures; more in those softened too far. Natural
+pictures have about 2 (D. Field, JOSA A 1987)."""
 LOW = ((0.02, 0.04), (0.05, 0.08))
 """Pair of frequency bands, in cycles a px, below those that a blur changes."""
 MIDDLE, HIGHEST = ((0.05, 0.08), (0.15, 0.25)), ((0.15, 0.25), (0.35, 0.5))
 """Pairs of frequency bands, in cycles a px, between which an exponent is measured."""
 BLOCKY, BLOCKS_LEFT = 3.5, 0.6
-"""Height of the harmonics of the 8 px grid over the median of the spectrum of steps, in coded pictures; share of it that
-may be left. Pictures that were not coded have 0.8 to 2.7."""
+"""Height of the harmonics of the 8 px grid over the median of the spectrum of steps, in coded pictures; share of it
+that may be left. Pictures that were not coded have 0.8 to 2.7."""
 MID_GREY, DARK = 128, 0.8
 """Level of luma, and the share of pixels below it from which a picture counts as dark."""
 ENTROPY_RISE, ENTROPY_LOSS, NARROW = 0.04, 0.1, 3.1

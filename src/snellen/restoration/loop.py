@@ -11,7 +11,7 @@ import numpy as np
 from snellen.assessment import Assessment
 from snellen.assessor import Assessor
 from snellen.image import Picture
-from snellen.region import FULL
+from snellen.region import FULL, Region
 from snellen.reply import Issue
 from snellen.restoration.check import LEAST_SIDE, Verdict, check_change
 from snellen.restoration.tool import Pixels, Tool, ToolError, repair
@@ -19,14 +19,19 @@ from snellen.restoration.toolbox import TOOLS, tools_for
 from snellen.vocabulary import merged
 
 LEAST_GAIN, LEAST_CROP_GAIN = 0.05, 0.09
-"""Least gain of the judge's score, in MOS: of the picture, and of a region's crop, which is scored in one round. Twice the
-spread of a difference of two scores under imperceptible changes, 2 sqrt(2) x 0.018 and x 0.030 for snellen-1."""
+"""Least gain of the judge's score, in MOS: of the picture, and of a region's crop, which is scored in one round. Twice
+the spread of a difference of two scores under imperceptible changes, 2 sqrt(2) x 0.018 and x 0.030 for snellen-1."""
 TOLERANCE = 0.025
 """Most that the picture's score may fall where a region of it is repaired or an issue vanishes, in MOS: that spread."""
 CANDIDATES = 6
 """Candidates of an issue that the judge is shown at most."""
+MARGIN = 0.1
+"""Share of the picture's sides by which a repair reaches beyond a box that is not the whole picture: boxes lie on
+tenths, and the repair fades out in this margin, not in the fault."""
 SAME_PLACE = 0.5
 """Intersection over union from which two issues of one kind are the same one, and are not acted on twice."""
+PLACE_LEFT = 0.3
+"""Intersection over union from which an issue that is left counts as the one that was acted on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +40,7 @@ class Attempt:
 
     Attributes:
         issue: what it acts on.
+        acted: region that is changed: the issue's with a margin.
         tool: name of the tool. setting: its parameters.
         prompts: positive and negative text of the assessment that it follows.
         check: result of the independent check; None where the tool failed.
@@ -47,6 +53,7 @@ class Attempt:
     """
 
     issue: Issue
+    acted: Region
     tool: str
     setting: Mapping[str, float]
     prompts: Mapping[str, str]
@@ -67,6 +74,7 @@ class Attempt:
                 "severity": self.issue.severity,
                 "region": self.issue.region.to_list(),
             },
+            "acted": self.acted.to_list(),
             "tool": self.tool,
             "parameters": dict(self.setting),
             "prompts": dict(self.prompts),
@@ -121,11 +129,11 @@ def restore(
 ) -> Restoration:
     """Repair a picture under the guidance of a judge.
 
-    Each issue is acted on once, the most severe first. Tools and settings make candidates, at most `candidates` of those
-    that the independent check accepts are shown to the judge. It accepts one where its score rises by more than its own
-    repeatability, or where it finds the issue gone or less severe and the score does not fall; never where a new kind of
-    issue appears. Of several, the one with the largest gain is kept, and the picture is assessed again.
-    Pixels outside the box of an issue stay the same; an issue of the whole picture changes all.
+    Each issue is acted on once, the most severe first. Tools and settings make candidates, at most `candidates` of
+    those that the independent check accepts are shown to the judge. It accepts one where its score rises by more than
+    its own repeatability, or where it finds the issue gone or less severe and the score does not fall; never where a
+    new kind of issue appears. Of several, the one with the largest gain is kept, and the picture is assessed again.
+    Pixels outside the box of an issue and its margin stay the same; an issue of the whole picture changes all.
 
     Raises:
         ValueError: the judge gives no score for the source; the text holds the reason.
@@ -167,6 +175,18 @@ class _Judge:
 
     def crop_scores(self, crops: Sequence[Pixels], name: str) -> list[float | None]:
         return [one.score for one in self.scorer.assess([Picture(crop, f"{name}, region") for crop in crops])]
+
+
+def with_margin(region: Region) -> Region:
+    """Return the region with `MARGIN` around it, inside the picture."""
+    if region == FULL:
+        return FULL
+    return Region(
+        max(0.0, region.x0 - MARGIN),
+        max(0.0, region.y0 - MARGIN),
+        min(1.0, region.x1 + MARGIN),
+        min(1.0, region.y1 + MARGIN),
+    )
 
 
 def _same(one: Issue, other: Issue) -> bool:
@@ -222,14 +242,15 @@ def _candidate(
     prompts = last.prompts or {"positive": "", "negative": ""}
     left, top, right, bottom = issue.region.to_pixels(picture.width, picture.height)
     before = np.ascontiguousarray(picture.pixels[top:bottom, left:right])
+    acted = with_margin(issue.region)
     attempt = Attempt(
-        issue, tool.name, setting, prompts, None, (last.score, None), None, "", False, before=before, after=None
+        issue, acted, tool.name, setting, prompts, None, (last.score, None), None, "", False, before=before, after=None
     )
     if min(before.shape[:2]) < LEAST_SIDE:
         reason = f"the region has less than {LEAST_SIDE} px on a side"
         return replace(attempt, reason=reason), picture
     try:
-        pixels = repair(picture.pixels, issue.region, tool, setting, prompts["positive"], prompts["negative"])
+        pixels = repair(picture.pixels, acted, tool, setting, prompts["positive"], prompts["negative"], issue.region)
     except ToolError as error:
         return replace(attempt, reason=str(error)), picture
     after = np.ascontiguousarray(pixels[top:bottom, left:right])
@@ -273,8 +294,12 @@ def _judged(
 
 
 def _cleared(issue: Issue, found: Sequence[Issue]) -> bool:
-    """Return True where no issue of the kind that overlaps this one is as severe."""
-    same = [other for other in found if merged(other.kind) == merged(issue.kind) and issue.region.iou(other.region) > 0]
+    """Return True where no issue of the kind in this place is as severe."""
+    same = [
+        other
+        for other in found
+        if merged(other.kind) == merged(issue.kind) and issue.region.iou(other.region) >= PLACE_LEFT
+    ]
     return all(other.severity < issue.severity for other in same)
 
 

@@ -13,16 +13,13 @@ _FLATTEST = 30  # per cent of the blocks
 _BLOCK = 8
 
 
-def noise_deviation(channel: Floats, mask: Floats | None = None) -> float:
+def noise_deviation(channel: Floats) -> float:
     """Return the standard deviation of white noise in a channel, (h, w), in its unit.
 
     J. Immerkaer, "Fast Noise Variance Estimation" (1996): the mean absolute response of a difference of Laplacians,
-    times sqrt(pi / 2) / 6; here the mean over the flattest blocks, where texture counts least. mask: (h, w), 0..1:
-    only blocks count whose mean of it is above 0.9, if there are any.
+    times sqrt(pi / 2) / 6; here the mean over the flattest blocks, where texture counts least.
     """
     blocks = _block_means(np.abs(ndimage.convolve(channel, _LAPLACIANS, mode="reflect")))
-    if mask is not None and (inside := _block_means(mask) > 0.9).any():
-        blocks = blocks[inside]
     calm = blocks[blocks <= np.percentile(blocks, _FLATTEST)]
     return float(np.sqrt(np.pi / 2) / 6 * calm.mean())
 
@@ -33,11 +30,16 @@ def _block_means(values: Floats) -> Floats:
     return np.asarray(cut.reshape(rows, _BLOCK, columns, _BLOCK).mean(axis=(1, 3)))
 
 
+def job_deviation(job: Job) -> float:
+    """Return the mean `noise_deviation` of the three channels where a job's fault is, in 8-bit levels."""
+    return float(np.mean([noise_deviation(job.faulty[..., channel].astype(np.float64)) for channel in range(3)]))
+
+
 def nl_means(job: Job, strength: float) -> Pixels:
     """Non-local means (A. Buades, B. Coll, J.-M. Morel, CVPR 2005) over all channels. strength: filter width in units
     of the noise's standard deviation, which is estimated."""
     values = job.pixels / 255.0
-    deviation = float(np.mean([noise_deviation(values[..., channel], job.mask) for channel in range(3)]))
+    deviation = job_deviation(job) / 255
     done = denoise_nl_means(
         values, patch_size=5, patch_distance=4, h=strength * deviation, sigma=deviation, fast_mode=True, channel_axis=2
     )

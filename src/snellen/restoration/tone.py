@@ -13,7 +13,7 @@ from snellen.restoration.tool import Job, Pixels, luma, to_pixels
 def exposure(job: Job, target: float, share: float) -> Pixels:
     """Gamma curve that carries the mean luma towards `target` (0..1), by `share` of the way in the exponent."""
     values = job.pixels / 255.0
-    mean = min(0.98, max(0.02, float(luma(job.pixels).mean()) / 255))
+    mean = min(0.98, max(0.02, float(luma(job.faulty).mean()) / 255))
     gamma = min(3.0, max(0.3, math.log(target) / math.log(mean))) ** share
     return to_pixels(255 * np.power(values, gamma))
 
@@ -22,7 +22,7 @@ def gain(job: Job, top: float, share: float) -> Pixels:
     """One gain in linear light, as a longer exposure gives, that carries the brightest half per cent to `top` (0..1);
     `share` of it, in logarithms. A picture that reaches `top` stays as it is."""
     linear = SRGB_TO_LINEAR[job.pixels]
-    brightest = float(np.percentile(linear.max(axis=2), 99.5))
+    brightest = float(np.percentile(SRGB_TO_LINEAR[job.faulty].max(axis=2), 99.5))
     factor = float(np.clip(top / max(brightest, 1e-3), 1.0, 8.0)) ** share
     return linear_to_srgb(linear * np.float32(factor))
 
@@ -36,7 +36,7 @@ def s_curve(job: Job, amount: float) -> Pixels:
 def stretch(job: Job, tail: float, share: float) -> Pixels:
     """Linear stretch that carries the percentiles `tail` and 100 - `tail` of luma to 2 % and 98 % of the scale, by
     `share` of the way."""
-    light = luma(job.pixels)
+    light = luma(job.faulty)
     low, high = np.percentile(light, (tail, 100 - tail))
     if high - low < 8:
         return to_pixels(job.pixels.astype(np.float64))
@@ -49,6 +49,6 @@ def white_balance(job: Job, norm: float, share: float) -> Pixels:
     """Shades of grey (G. Finlayson, E. Trezzi, CIC 2004): one gain a channel equals the Minkowski means of order
     `norm`; `share` of the gains, in logarithms, is applied."""
     values = np.maximum(job.pixels / 255.0, 1e-4)
-    means = (values**norm).mean(axis=(0, 1)) ** (1 / norm)
+    means = (np.maximum(job.faulty / 255.0, 1e-4) ** norm).mean(axis=(0, 1)) ** (1 / norm)
     gains = (means.mean() / means) ** share
     return to_pixels(255 * values * gains)

@@ -30,12 +30,20 @@ class Job:
         mask: (h, w) float, 0..1: how far each pixel of the result will count.
         positive: prompt of what to work towards (the Directions of the reply), may be empty.
         negative: prompt of what to avoid (the Issues of the reply), may be empty.
+        measured: (left, top, right, bottom) in `pixels`: where the fault is, for tools that measure it; None: everywhere.
     """
 
     pixels: Pixels
     mask: Floats
     positive: str = ""
     negative: str = ""
+    measured: tuple[int, int, int, int] | None = None
+
+    @property
+    def faulty(self) -> Pixels:
+        """The part of `pixels` where the fault is."""
+        left, top, right, bottom = self.measured or (0, 0, self.pixels.shape[1], self.pixels.shape[0])
+        return self.pixels[top:bottom, left:right]
 
 
 Apply = Callable[..., Pixels]
@@ -68,9 +76,17 @@ class ToolError(Exception):
 
 
 def repair(
-    pixels: Pixels, region: Region, tool: Tool, setting: Mapping[str, float], positive: str = "", negative: str = ""
+    pixels: Pixels,
+    region: Region,
+    tool: Tool,
+    setting: Mapping[str, float],
+    positive: str = "",
+    negative: str = "",
+    fault: Region | None = None,
 ) -> Pixels:
     """Return a copy of `pixels`, (H, W, 3) uint8, repaired in a region; every pixel outside it is the same.
+
+    fault: part of the region where tools measure the fault; by default the region.
 
     The repair fades in over `FEATHER` inside the region, except at the border of the picture.
 
@@ -85,7 +101,9 @@ def repair(
     mask = np.zeros((lower - upper, last - first))
     mask[inside] = _ramp(region, width, height)
     cut = np.ascontiguousarray(pixels[upper:lower, first:last])
-    changed = tool.apply(Job(cut, mask, positive, negative), **setting)
+    x0, y0, x1, y1 = (fault or region).to_pixels(width, height)
+    measured = (max(x0, first) - first, max(y0, upper) - upper, min(x1, last) - first, min(y1, lower) - upper)
+    changed = tool.apply(Job(cut, mask, positive, negative, measured), **setting)
     if changed.shape != cut.shape or changed.dtype != np.uint8:
         raise ToolError(
             f"{tool.name} gave {changed.shape} {changed.dtype} for {cut.shape} uint8; a tool must keep size and type"

@@ -33,7 +33,7 @@ TOOLS = (
     Tool("s-curve", ("low contrast",), tone.s_curve, "range", ({"amount": 0.5}, {"amount": 0.9})),
     Tool("white-balance", ("color cast",), tone.white_balance, "colour", ({"norm": 4, "share": 0.8},)),
 )
-"""Overexposure has none: clipped light is not in the file, and whether a bright picture was meant so nothing measures."""
+"""Overexposure has none: clipped light is not in the file, and a picture that is meant to be bright looks the same."""
 
 
 def tools_for(kind: str, tools: Sequence[Tool] = TOOLS) -> list[Tool]:

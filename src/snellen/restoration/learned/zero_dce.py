@@ -1,4 +1,4 @@
-"""Zero-DCE++ for low light (C. Li, C. Guo, C. C. Loy, IEEE TPAMI 2021): eight curves a pixel, from the picture itself."""
+"""Zero-DCE++ for low light (C. Li, C. Guo, C. C. Loy, IEEE TPAMI 2021): eight curves for each pixel."""
 
 from __future__ import annotations
 
