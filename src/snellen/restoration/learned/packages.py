@@ -49,7 +49,14 @@ class Learned:
 
 def _ffdnet(folder: Path) -> tuple[Tool, ...]:
     return (
-        Tool("ffdnet", ("noise",), partial(ffdnet.apply, folder), "noise", ({"strength": 1.0}, {"strength": 1.6}), 24),
+        Tool(
+            "ffdnet",
+            ("noise",),
+            partial(ffdnet.apply, folder),
+            "noise",
+            ({"strength": 1.0}, {"strength": 1.5}),
+            24,
+        ),
         Tool(
             "ffdnet-coding",
             ("compression", "pixelation"),
