@@ -200,7 +200,7 @@ def test_a_candidate_is_kept_where_the_judge_finds_the_issue_gone_or_less_severe
 
 def test_a_candidate_with_a_new_kind_of_issue_is_not_kept() -> None:
     def found(pixels: Pixels) -> tuple[Issue, ...]:
-        return (Issue("noise", 4, FULL),) if by_noise(pixels) < 4 else (Issue("blur", 1, BOX),)
+        return (Issue("noise", 4, FULL),) if by_noise(pixels) < 4 else (Issue("blur", 4, BOX),)
 
     result = restore(Picture(noisy(), "grainy"), judge_of(found))
     assert result.accepted == []

@@ -132,7 +132,7 @@ def restore(
     Each issue is acted on once, the most severe first. Tools and settings make candidates, at most `candidates` of
     those that the independent check accepts are shown to the judge. It accepts one where its score rises by more than
     its own repeatability, or where it finds the issue gone or less severe and the score does not fall; never where a
-    new kind of issue appears. Of several, the one with the largest gain is kept, and the picture is assessed again.
+    new kind of issue appears that is as severe. Of several, the one with the largest gain is kept, and the picture is assessed again.
     Pixels outside the box of an issue and its margin stay the same; an issue of the whole picture changes all.
 
     Raises:
@@ -275,9 +275,10 @@ def _judged(
         return replace(attempt, reason="judge: no score for the changed picture")
     cleared = _cleared(attempt.issue, assessment.issues)
     attempt = replace(attempt, score=(before, after), cleared=cleared)
-    new = sorted({issue.kind for issue in assessment.issues if not _known(issue, last.issues)})
+    severe = [other for other in assessment.issues if other.severity >= attempt.issue.severity]
+    new = {other.kind for other in severe if not _known(other, last.issues)}
     if new:
-        return replace(attempt, reason=f"judge: new issue: {', '.join(new)}")
+        return replace(attempt, reason=f"judge: new issue: {', '.join(sorted(new))}")
     least, moved, gain = LEAST_GAIN, f"the score moves by {after - before:+.2f}", after - before
     if crops is not None:
         first, second = crops

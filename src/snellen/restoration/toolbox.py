@@ -13,7 +13,7 @@ TOOLS = (
     Tool("nl-means", ("noise",), noise.nl_means, "noise", ({"strength": 0.8}, {"strength": 1.2})),
     Tool(
         "wiener",
-        ("blur", "motion blur"),
+        ("blur", "motion blur", "pixelation"),
         blur.wiener,
         "blur",
         tuple(
@@ -22,11 +22,9 @@ TOOLS = (
         ),
         32,
     ),
-    Tool("unsharp", ("blur", "motion blur"), blur.unsharp, "blur", ({"radius": 1.5, "amount": 0.6},)),
+    Tool("unsharp", ("blur", "motion blur", "pixelation"), blur.unsharp, "blur", ({"radius": 1.5, "amount": 0.6},)),
     Tool("soften", ("oversharpening",), blur.soften, "halo", ({"radius": 0.6},)),
-    Tool(
-        "shifted-jpeg", ("compression", "pixelation"), coding.shifted_jpeg, "blocks", ({"quality": 25}, {"quality": 40})
-    ),
+    Tool("shifted-jpeg", ("compression",), coding.shifted_jpeg, "blocks", ({"quality": 25}, {"quality": 40})),
     Tool("gain", ("underexposure",), tone.gain, "dark", ({"top": 0.85, "share": 0.6}, {"top": 0.85, "share": 1.0})),
     Tool("exposure", ("underexposure",), tone.exposure, "dark", ({"target": 0.42, "share": 0.5},)),
     Tool("stretch", ("low contrast",), tone.stretch, "range", ({"tail": 1, "share": 0.5}, {"tail": 1, "share": 0.9})),

@@ -59,7 +59,7 @@ def _ffdnet(folder: Path) -> tuple[Tool, ...]:
         ),
         Tool(
             "ffdnet-coding",
-            ("compression", "pixelation"),
+            ("compression",),
             partial(ffdnet.apply_fixed, folder),
             "blocks",
             ({"deviation": 8}, {"deviation": 15}, {"deviation": 25}),
