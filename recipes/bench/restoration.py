@@ -185,14 +185,41 @@ def summary(rows: list[dict[str, Any]]) -> str:
         best = max(singles, key=lambda name: float(np.mean([row[name]["psnr"] for row in compared])))
         lines += [means(title, compared) for title in ("loop", "blind", best, "oracle")]
     lines.append(means("loop", bad))
+    lines.append(best_of(bad))
     lines.append(f"judge's gain: {np.mean([row['judge'] for row in bad]):+.3f} MOS")
     for fault in (*dict(FAULTS), *CAMERAS):
         group = [row for row in bad if row["fault"][0] == fault]
         if group:
-            best_of = [row.get("oracle", {"inside": np.nan})["inside"] for row in group]
-            numbers = " ".join(f"{row['loop']['inside']:+.2f}({b:+.2f})" for row, b in zip(group, best_of, strict=True))
+            top = [row.get("oracle", {"inside": np.nan})["inside"] for row in group]
+            numbers = " ".join(f"{row['loop']['inside']:+.2f}({b:+.2f})" for row, b in zip(group, top, strict=True))
             lines.append(f"  {fault}: loop (oracle) inside, dB: {numbers}")
     return "\n".join(lines)
+
+
+def best_of(bad: list[dict[str, Any]]) -> str:
+    """Return what the judge's choice among the candidates of an issue gains over a random one, by the reference, dB."""
+    groups: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
+    for number, row in enumerate(bad):
+        for step in row["steps"]:
+            if step["score"][1] is not None:
+                issue = step["issue"]
+                groups.setdefault((number, issue["kind"], str(issue["region"])), []).append(step)
+    several = [group for group in groups.values() if len(group) > 1]
+    if not several:
+        return "best of N: no issue has two candidates that pass the check"
+
+    def rise(step: dict[str, Any]) -> float:
+        before, after = step["crop_score"] or step["score"]
+        return float(after - before)
+
+    mean = np.mean([np.mean([step["gain"] for step in group]) for group in several])
+    chosen = np.mean([max(group, key=rise)["gain"] for group in several])
+    best = np.mean([max(step["gain"] for step in group) for group in several])
+    size = np.mean([len(group) for group in several])
+    return (
+        f"best of {size:.1f} candidates on {len(several)} issues: mean or random {mean:+.2f} dB, "
+        f"the judge's choice {chosen:+.2f} dB, the reference's {best:+.2f} dB"
+    )
 
 
 def means(title: str, rows: list[dict[str, Any]]) -> str:

@@ -132,8 +132,9 @@ def restore(
     Each issue is acted on once, the most severe first. Tools and settings make candidates, at most `candidates` of
     those that the independent check accepts are shown to the judge. It accepts one where its score rises by more than
     its own repeatability, or where it finds the issue gone or less severe and the score does not fall; never where a
-    new kind of issue appears that is as severe. Of several, the one with the largest gain is kept, and the picture is assessed again.
-    Pixels outside the box of an issue and its margin stay the same; an issue of the whole picture changes all.
+    new kind of issue appears that is as severe. Of several, the one with the largest gain is kept, and the picture is
+    assessed again. Pixels outside the box of an issue and its margin stay the same; an issue of the whole picture
+    changes all.
 
     Raises:
         ValueError: the judge gives no score for the source; the text holds the reason.
