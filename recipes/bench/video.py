@@ -18,7 +18,7 @@ import argparse
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,7 @@ def monotone(rows: list[dict[str, Any]], key: str) -> tuple[int, int]:
     return rising, total
 
 
-def agreement(rows: list[dict[str, Any]], keys: list[str]) -> dict[str, list[float]]:
+def agreement(rows: list[dict[str, Any]], keys: Sequence[str]) -> dict[str, list[float]]:
     """Return the rank correlation of the score with each key over all encodings of a clip, clip by clip."""
     clips = sorted({row["clip"] for row in rows})
     groups = [[row for row in rows if row["clip"] == clip] for clip in clips]

@@ -98,7 +98,7 @@ def line_kernel(deviation: float, angle: float) -> Floats:
         kernel[top, left + 1] += right_share * (1 - lower_share)
         kernel[top + 1, left] += (1 - right_share) * lower_share
         kernel[top + 1, left + 1] += right_share * lower_share
-    return kernel / kernel.sum()
+    return np.asarray(kernel / kernel.sum())
 
 
 def unsharp(job: Job, radius: float, amount: float) -> Pixels:

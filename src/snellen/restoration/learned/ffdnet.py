@@ -53,10 +53,11 @@ def halved(values: Values) -> Values:
     """Return (2 h, 2 w, 3) as (12, h, w): channel 4 c + 2 y + x holds colour c of the pixels at row y, column x of each
     2 x 2 block."""
     rows, columns = values.shape[0] // 2, values.shape[1] // 2
-    return values.reshape(rows, 2, columns, 2, 3).transpose(4, 1, 3, 0, 2).reshape(12, rows, columns)
+    return np.asarray(values.reshape(rows, 2, columns, 2, 3).transpose(4, 1, 3, 0, 2).reshape(12, rows, columns))
 
 
 def doubled(values: Values) -> Values:
     """Return (12, h, w) as (2 h, 2 w, 3), the inverse of `halved`."""
     _, rows, columns = values.shape
-    return values.reshape(3, 2, 2, rows, columns).transpose(3, 1, 4, 2, 0).reshape(2 * rows, 2 * columns, 3)
+    blocks = values.reshape(3, 2, 2, rows, columns).transpose(3, 1, 4, 2, 0)
+    return np.asarray(blocks.reshape(2 * rows, 2 * columns, 3))

@@ -48,7 +48,8 @@ class _Tensor:
         if min(self.size, default=1) > 0 and count > values.size:
             raise ValueError("a tensor is larger than its storage")
         steps = tuple(step * values.itemsize for step in self.stride)
-        return np.lib.stride_tricks.as_strided(values, self.size, steps).copy()
+        strided: NDArray[Any] = np.lib.stride_tricks.as_strided(values, self.size, steps).copy()
+        return strided
 
 
 def _rebuild(storage: tuple[str, str], offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> _Tensor:
