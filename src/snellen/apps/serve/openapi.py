@@ -98,18 +98,23 @@ OPTIONS: Json = {
     "score_only": {"type": "boolean"},
     "allow_damaged": {"type": "boolean"},
     "max_megapixels": {"type": "number", "minimum": 0.001, "maximum": 100_000},
-    "protocol": {"type": "string", "description": "vision-language models only, as all that follow"},
-    "question": TEXT,
+}
+PROMPT_OPTIONS: Json = {
+    "protocol": {"enum": ["snellen", "zoom-iqa", "levels"]},
+    "question": {"type": "string", "pattern": "[^ ]"},
     "max_tokens": {"type": "integer", "minimum": 1, "maximum": MOST_TOKENS},
     "temperature": {"type": "number", "minimum": 0, "maximum": 10},
     "top_p": {"type": "number", "minimum": 0.001, "maximum": 1},
     "top_k": {"type": "integer", "minimum": 0, "maximum": 1_000_000},
     "seed": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
 }
-FORM: Json = {
-    "picture": {**many({"type": "string", "format": "binary"}), "description": "files; the field may have any name"},
-    "url": {**many({"type": "string", "format": "uri"}), "description": "only where the server allows URLs"},
-} | OPTIONS
+"""Options of a model that reads prompts; others refuse them."""
+FILES: Json = {
+    **many({"type": "string", "format": "binary"}),
+    "minItems": 1,
+    "description": "files; the field may have any name",
+}
+URLS: Json = {**many({"type": "string", "format": "uri"}), "description": "pictures to fetch"}
 
 SCHEMAS: Json = {
     "Issue": ISSUE,
@@ -138,7 +143,7 @@ CHAT = thing(
     {
         "model": TEXT,
         "messages": {
-            **many(thing({"role": TEXT, "content": {"anyOf": [TEXT, many({"type": "object"})]}}, ["role"], more=True)),
+            **many(thing({"role": TEXT, "content": {"anyOf": [TEXT, many({"type": "object"})]}}, more=True)),
             "minItems": 1,
         },
     },
@@ -180,7 +185,7 @@ def operation(summary: str, answer: Json, body: Json | None = None, content_type
     return found
 
 
-def _posts() -> Json:
+def _posts(fields: Json) -> Json:
     form = "multipart/form-data"
     scores = thing({"scores": many(named("Score"))})
     rewards = thing(
@@ -194,24 +199,31 @@ def _posts() -> Json:
         "application/json": thing({"assessments": many(named("Assessment"))}),
         "text/event-stream": {"type": "string", "description": "events round, assessment, error, done"},
     }
-    fields = FORM | {"scale": {"enum": list(SCALES)}}
+    needed = [] if "url" in fields else ["picture"]
+    plain, scaled = thing(fields, needed), thing(fields | {"scale": {"enum": list(SCALES)}}, needed)
     return {
-        "/v1/assess": operation("Everything about each picture", assessed, thing(FORM, []), form),
-        "/v1/score": operation("Score of each picture", {"application/json": scores}, thing(FORM, []), form),
-        "/v1/reward": operation("One number a picture", {"application/json": rewards}, thing(fields, []), form),
+        "/v1/assess": operation("Everything about each picture", assessed, plain, form),
+        "/v1/score": operation("Score of each picture", {"application/json": scores}, plain, form),
+        "/v1/reward": operation("One number a picture", {"application/json": rewards}, scaled, form),
     }
 
 
-def description(chats: bool) -> Json:
-    """Return the description. chats: whether the model answers chat completions."""
+def description(reads_prompts: bool, urls: bool) -> Json:
+    """Return the description of a server.
+
+    Args:
+        reads_prompts: its model reads prompts; one that does not answers chat completions.
+        urls: it fetches pictures from URLs.
+    """
     state = {"status": {"enum": ["ok"]}, "model": TEXT, "version": TEXT, "waiting": {"type": "integer"}}
-    posts = _posts()
+    options = OPTIONS | (PROMPT_OPTIONS if reads_prompts else {})
+    posts = _posts({"picture": FILES} | ({"url": URLS} if urls else {}) | options)
     gets = {
         "/healthz": operation("State", {"application/json": thing(state)}),
         "/metrics": operation("Numbers for Prometheus", {"text/plain": TEXT}),
         "/openapi.json": operation("This description", {"application/json": {"type": "object"}}),
     }
-    if chats:
+    if not reads_prompts:
         models = thing({"object": {"const": "list"}, "data": many(MODEL)})
         posts["/v1/chat/completions"] = operation("The next reply", {"application/json": COMPLETION}, CHAT)
         gets["/v1/models"] = operation("The model", {"application/json": models})

@@ -109,9 +109,9 @@ def _refused(problem: str, remedy: str) -> WebError:
 
 
 def _boolean(text: str) -> bool:
-    if text.lower() not in ("true", "false", "1", "0"):
+    if text.lower() not in ("true", "false"):
         raise ValueError("true or false")
-    return text.lower() in ("true", "1")
+    return text.lower() == "true"
 
 
 def _number(kind: type, low: float, high: float) -> Callable[[str], float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from starlette.requests import Request
 
 from snellen.apps.web.error import WebError
 from snellen.usage import visible
+
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())
+# it logs what it also raises; a logger without a handler prints on standard error
 
 FIELD_BYTES = 64 * 1024
 """Most bytes of a field that is no file."""
