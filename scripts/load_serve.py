@@ -69,19 +69,25 @@ class Server:
 
     def __init__(self, port: int = 0, *options: str) -> None:
         command = [sys.executable, "-m", "snellen", "serve", "--port", str(port), *options]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert self.process.stderr is not None
-        line = self.process.stderr.readline()
-        found = re.search(r"http://\S+", line)
-        if found is None:
-            sys.exit(f"the server did not start: {line}{self.process.stderr.read()}")
-        self.address = found[0]
+        with tempfile.NamedTemporaryFile(suffix=".log", delete=False) as log:
+            self.log = Path(log.name)
+            self.process = subprocess.Popen(command, stderr=log)
+        while (found := re.search(r"http://\S+\n", self.log.read_text())) is None:
+            if self.process.poll() is not None:
+                sys.exit(f"the server did not start: {self.log.read_text()}")
+            time.sleep(0.05)
+        self.address = found[0].strip()
         self.port = int(self.address.rpartition(":")[2])
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal, wait for the end, return the exit code."""
+        """Send a signal, wait for the end, return the exit code; the log must hold no traceback."""
         self.process.send_signal(how)
-        return self.process.wait()
+        code = self.process.wait()
+        said = self.log.read_text(errors="replace")
+        self.log.unlink()
+        if "Traceback" in said:
+            check(f"the server's log holds a traceback:\n{said[-4000:]}", False)
+        return code
 
     @property
     def megabytes(self) -> float:
@@ -104,7 +110,7 @@ def running(*options: str) -> Iterator[Server]:
         yield server
     finally:
         if server.process.poll() is None:
-            server.stop(signal.SIGKILL)
+            server.stop()
 
 
 def offline(pictures: Sequence[bytes], model: str = "snellen-1") -> list[dict[str, Any]]:

@@ -36,6 +36,13 @@ def encoded(width: int = 700, height: int = 640, seed: int = 0, kind: str = "PNG
     return file.getvalue()
 
 
+def form(pictures: list[bytes]) -> tuple[bytes, dict[str, str]]:
+    """Return body and headers of a form."""
+    head = b'--b\r\nContent-Disposition: form-data; name="picture"; filename="a"\r\n\r\n'
+    body = b"".join(head + data + b"\r\n" for data in pictures) + b"--b--\r\n"
+    return body, {"host": "127.0.0.1", "content-type": "multipart/form-data; boundary=b"}
+
+
 PICTURE = encoded()
 SMALL = encoded(64, 40)
 
@@ -126,6 +133,9 @@ def test_a_body_that_is_no_form_with_pictures_is_refused(server: TestClient) -> 
         (415, "wrong_content_type"), (400, "bad_form"), (400, "bad_form"), (422, "bad_option"),
         (413, "too_many_pictures"), (405, "method_not_allowed"), (404, "not_found"),
     ]  # fmt: skip
+    body, headers = form([SMALL])
+    cut = server.post("/v1/assess", content=body[:-9], headers=headers)
+    assert (cut.status_code, cut.json()["error"]["problem"]) == (400, "the form is cut off before its end")
     assert server.post("/v1/assess", files={"seed": (None, "1")}).json()["error"]["code"] == "no_picture"
 
 
@@ -208,13 +218,6 @@ def test_a_request_has_a_time_limit_and_leaves_nothing_in_the_queue() -> None:
         gate.open.set()
 
 
-def form(pictures: list[bytes]) -> tuple[bytes, dict[str, str]]:
-    """Return body and headers of a form."""
-    head = b'--b\r\nContent-Disposition: form-data; name="picture"; filename="a"\r\n\r\n'
-    body = b"".join(head + data + b"\r\n" for data in pictures) + b"--b--\r\n"
-    return body, {"host": "127.0.0.1", "content-type": "multipart/form-data; boundary=b"}
-
-
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
 def test_what_a_vanished_client_asked_for_is_dropped(accept: str) -> None:
     gate = Gate()
@@ -241,6 +244,28 @@ def test_what_a_vanished_client_asked_for_is_dropped(accept: str) -> None:
         asyncio.run(ask())
         assert one.batcher.waiting == 0
         gate.open.set()
+
+
+def test_a_client_that_goes_away_while_it_sends_is_no_fault_of_the_server() -> None:
+    sent: list[Any] = []
+    with service(ScriptedBackend([FINAL])) as one:
+        app = service_app(one, WebOptions())
+        body, headers = form([SMALL])
+        messages = [{"type": "http.disconnect"}, {"type": "http.request", "body": body[:100], "more_body": True}]
+
+        async def ask() -> None:
+            async def send(message: Any) -> None:
+                sent.append(message)
+
+            async def receive() -> dict[str, Any]:
+                return messages.pop()
+
+            raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+            scope = {"type": "http", "method": "POST", "path": "/v1/score", "headers": raw, "query_string": b""}
+            await app(scope, receive, send)  # a fault would be raised again here
+
+        asyncio.run(ask())
+    assert sent[0]["status"] == 499
 
 
 def test_a_body_that_does_not_come_is_given_up() -> None:

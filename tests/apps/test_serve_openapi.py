@@ -13,7 +13,7 @@ from snellen.apps.serve.openapi import PROMPT_OPTIONS, description
 from snellen.apps.serve.settings import OPTIONS
 from snellen.backends.scripted import ScriptedBackend
 
-API = description(reads_prompts=False, urls=False)
+API = description("scripted", reads_prompts=False, urls=False)
 TYPES: dict[str, type | tuple[type, ...]] = {
     "object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float),
 }  # fmt: skip

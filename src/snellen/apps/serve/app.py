@@ -54,7 +54,8 @@ async def metrics(request: Request, service: Service) -> Response:
 
 async def describe(request: Request, service: Service) -> Response:
     """GET /openapi.json: this interface in OpenAPI 3.1."""
-    return JSONResponse(openapi.description(service.backend.reads_prompts, service.fetcher is not None))
+    backend = service.backend
+    return JSONResponse(openapi.description(backend.name, backend.reads_prompts, service.fetcher is not None))
 
 
 def service_app(service: Service, options: WebOptions) -> Starlette:

@@ -141,7 +141,7 @@ ERRORS = {
 }
 CHAT = thing(
     {
-        "model": TEXT,
+        "model": named("Model"),
         "messages": {
             **many(thing({"role": TEXT, "content": {"anyOf": [TEXT, many({"type": "object"})]}}, more=True)),
             "minItems": 1,
@@ -208,10 +208,11 @@ def _posts(fields: Json) -> Json:
     }
 
 
-def description(reads_prompts: bool, urls: bool) -> Json:
+def description(model: str, reads_prompts: bool, urls: bool) -> Json:
     """Return the description of a server.
 
     Args:
+        model: name of its model.
         reads_prompts: its model reads prompts; one that does not answers chat completions.
         urls: it fetches pictures from URLs.
     """
@@ -238,7 +239,7 @@ def description(reads_prompts: bool, urls: bool) -> Json:
         "paths": {path: {"post": one} for path, one in posts.items()}
         | {path: {"get": one} for path, one in gets.items()},
         "components": {
-            "schemas": SCHEMAS,
+            "schemas": SCHEMAS | {"Model": {"const": model}},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"token": []}],

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from snellen.usage import visible
@@ -40,6 +40,11 @@ class WebError(Exception):
         return JSONResponse(self.to_dict(), self.status, self.headers)
 
 
+def client_gone() -> WebError:
+    """Return the error of a request whose client went away; nobody receives it, but it is counted."""
+    return WebError(499, "client_gone", "the client closed the connection", "keep it open until the response")
+
+
 async def respond_web_error(request: Request, error: Exception) -> Response:
     """Return the response of a WebError."""
     assert isinstance(error, WebError)
@@ -60,8 +65,16 @@ async def respond_internal_error(request: Request, error: Exception) -> Response
     return WebError(500, "internal", "the server failed at this request", "see its log").response()
 
 
+async def respond_gone(request: Request, error: Exception) -> Response:
+    """Return a response for a client that went away while it sent its request; nobody receives it."""
+    return WebError(
+        499, "client_gone", "the client closed the connection", "keep it open until the response"
+    ).response()
+
+
 HANDLERS: dict[Any, Any] = {
     WebError: respond_web_error,
+    ClientDisconnect: respond_gone,
     HTTPException: respond_http_error,
     Exception: respond_internal_error,
 }

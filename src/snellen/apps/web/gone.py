@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from snellen.apps.web.error import WebError
+from snellen.apps.web.error import client_gone
 
 Result = TypeVar("Result")
 
@@ -25,7 +25,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Re
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
-        raise WebError(499, "client_gone", "the client closed the connection", "keep it open until the response")
+        raise client_gone()
     finally:
         task.cancel()
         gone.cancel()

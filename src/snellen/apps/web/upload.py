@@ -42,6 +42,10 @@ class Form:
 
 class _InMemory(MultiPartParser):
     spool_max_size = 2**62  # the body is limited before; nothing goes to a temporary file
+    ended = False
+
+    def on_end(self) -> None:
+        self.ended = True
 
 
 async def read_form(request: Request, most_files: int) -> Form:
@@ -62,6 +66,8 @@ async def read_form(request: Request, most_files: int) -> Form:
         if error.message.startswith("Too many files"):
             raise too_many_pictures(most_files) from error
         raise WebError(400, "bad_form", error.message.rstrip("."), "send a well-formed multipart form") from error
+    if not parser.ended:  # a file may be missing, or half of one
+        raise WebError(400, "bad_form", "the form is cut off before its end", "send it again")
     files: list[Upload] = []
     fields: dict[str, tuple[str, ...]] = {}
     for name, value in parsed.multi_items():
