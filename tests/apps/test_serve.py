@@ -251,7 +251,10 @@ def test_a_client_that_goes_away_while_it_sends_is_no_fault_of_the_server() -> N
     with service(ScriptedBackend([FINAL])) as one:
         app = service_app(one, WebOptions())
         body, headers = form([SMALL])
-        messages = [{"type": "http.disconnect"}, {"type": "http.request", "body": body[:100], "more_body": True}]
+        messages: list[dict[str, Any]] = [
+            {"type": "http.disconnect"},
+            {"type": "http.request", "body": body[:100], "more_body": True},
+        ]
 
         async def ask() -> None:
             async def send(message: Any) -> None:
