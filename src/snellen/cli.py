@@ -36,6 +36,9 @@ COMMANDS = {
     "serve": Command("snellen.apps.serve.command", "assess pictures over HTTP", "serve"),
     "check": Command("snellen.apps.check", "fail where a picture is below a score or has a forbidden fault"),
     "explain": Command("snellen.apps.explain", "what a score means: words, percentiles, thresholds"),
+    "study": Command(
+        "snellen.apps.study.command", "rating studies with people: make, serve, analyse, compare", "study"
+    ),
     "features": Command("snellen.apps.features", "measure sharpness, noise, blockiness, exposure, colour, ..."),
     "adapt": Command("snellen.apps.adapt", "learn its owner's taste from ratings, stars or choices"),
     "evaluate": Command("snellen.evaluate.command", "measure a model on rated pictures; compare two runs", "evaluate"),

@@ -29,7 +29,7 @@ NAN = math.nan
 
 
 def test_the_mean_of_three_ratings_has_the_interval_of_students_t() -> None:
-    found = mean_opinions([[1, 2, 3], [4, NAN, NAN], [NAN, NAN, NAN]])
+    found = mean_opinions([[1.0, 2.0, 3.0], [4.0, NAN, NAN], [NAN, NAN, NAN]])
     assert found.mos.tolist()[:2] == [2.0, 4.0] and math.isnan(found.mos[2])
     assert found.std[0] == 1.0 and math.isnan(found.std[1])
     assert found.high[0] - 2.0 == pytest.approx(4.302653 / math.sqrt(3), abs=1e-5)  # t with 2 degrees of freedom
@@ -37,7 +37,7 @@ def test_the_mean_of_three_ratings_has_the_interval_of_students_t() -> None:
 
 
 def test_difference_ratings_compare_a_rater_with_the_same_rater() -> None:
-    ratings = [[5, 4], [4, 5], [NAN, 2]]  # the first picture is the reference of the others
+    ratings = [[5.0, 4.0], [4.0, 5.0], [NAN, 2.0]]  # the first picture is the reference of the others
     found = difference_ratings(ratings, [-1, 0, 0])
     assert np.isnan(found[0]).all() and np.isnan(found[2, 0])
     assert found[1].tolist() == [4.0, 5.25]  # 4 - 5 + 5; 5 - 4 + 5 = 6, crushed to 42 / 8
@@ -64,7 +64,7 @@ def test_bt500_rejects_who_is_far_on_both_sides_and_keeps_who_is_strict() -> Non
 
 
 def test_the_rater_model_splits_noiseless_ratings_into_quality_and_bias() -> None:
-    found = fit_rater_model([[1, 2], [3, 4], [NAN, 3]])
+    found = fit_rater_model([[1.0, 2.0], [3.0, 4.0], [NAN, 3.0]])
     assert found.quality == pytest.approx([1.5, 3.5, 2.5])  # rater 2 is 1 step more lenient
     assert found.bias == pytest.approx([-0.5, 0.5])
     assert found.inconsistency == pytest.approx([1 / math.sqrt(12)] * 2)  # nobody is better than rounding
@@ -146,7 +146,7 @@ KRIPPENDORFF = np.array(
 
 
 def test_alpha_of_krippendorffs_own_example() -> None:
-    found = [krippendorff_alpha(KRIPPENDORFF, level) for level in ("nominal", "ordinal", "interval")]  # type: ignore[arg-type]
+    found = [krippendorff_alpha(KRIPPENDORFF, level) for level in ("nominal", "ordinal", "interval")]
     assert found == pytest.approx([0.743, 0.815, 0.849], abs=6e-4)
     assert math.isnan(krippendorff_alpha([[3, 3], [3, 3]])) and math.isnan(krippendorff_alpha(np.empty((0, 0))))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from snellen.study.pair_scale import PairScale
 from snellen.study.rater_model import RaterModel, fit_rater_model
 from snellen.study.screening import Screening, bt500_screening
 
@@ -116,6 +117,34 @@ def _report(
         if rules.bt500 and screening.rejected[at]:
             reasons.append(f"BT.500: {100 * screening.share[at]:.0f} % of the ratings far from the others")
     return Rater(**{**found.__dict__, "reasons": tuple(reasons)})
+
+
+def judge_pair_rater(
+    code: str, wins: npt.ArrayLike, others: PairScale, extra: Extras, rules: Rules | None = None
+) -> Rater:
+    """Return the report on a rater of pairs.
+
+    wins: (P, P) of this rater. others: scale of all other raters. `correlation` holds the agreement with them: 2 h - 1
+    with h the share of choices for the better picture among pairs of which the others are sure (0.75 or more choose
+    it); 0 is chance, and a rater who chooses as the others do is expected at 0.5 or more. NaN for fewer than five.
+    """
+    limits, table = rules or Rules(), np.asarray(wins, np.float64)
+    sure = np.where(others.chosen() >= 0.75, 1.0, 0.0)
+    right, wrong = float((table * sure).sum()), float((table * sure.T).sum())
+    agreement = 2 * right / (right + wrong) - 1 if right + wrong >= 5 else math.nan
+    turned = float(np.abs(extra.repeats[:, 0] - extra.repeats[:, 1]).mean()) if len(extra.repeats) else math.nan
+    hurried = float(np.mean(extra.seconds < limits.seconds)) if len(extra.seconds) else math.nan
+    reasons = []
+    if extra.golden_count >= 3 and extra.golden < limits.golden:
+        reasons.append(f"golden pairs: {100 * extra.golden:.0f} % right")
+    if table.sum() >= limits.least:
+        if agreement < 0.5 * limits.correlation:
+            reasons.append(f"agreement with the others on clear pairs {agreement:.2f} (1 full, 0 chance)")
+        if hurried > limits.hurried:
+            reasons.append(f"{100 * hurried:.0f} % of the answers in under {limits.seconds:g} s")
+    median = float(np.median(extra.seconds)) if len(extra.seconds) else math.nan
+    return Rater(code, int(table.sum()), median, math.nan, math.nan, agreement, extra.golden, turned, math.nan, hurried,
+                 tuple(reasons))  # fmt: skip
 
 
 def correlation_with_others(ratings: npt.ArrayLike, at: int) -> float:
