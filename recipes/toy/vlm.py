@@ -29,8 +29,9 @@ from snellen.train.rewards import outcome_of, rewards_of, total, truth_of
 
 HERE = Path(__file__).parent
 OUT = Path("build/toy-vlm")
-NOISE = 0.7
-"""Standard deviation of the ratings in demonstrations about the MOS."""
+PRECISE, WEAK = 0.3, 1.0
+"""Standard deviation of the ratings about the MOS in conversations of pretraining and of SFT, MOS. SFT makes the start
+weak on purpose: it rates roughly and crops at random, so that what reinforcement adds can be seen."""
 DRAWS = 3
 """Rollouts of each held-out picture that are measured."""
 
@@ -47,13 +48,13 @@ class Size:
 
 
 def pretrain(folder: Path, family: str, samples: list[Sample], steps: int) -> None:
-    """Train all weights of a new model on replies in form, whose ratings follow the pictures with much noise."""
+    """Train all weights of a new model on replies in form, whose ratings follow the pictures where a view shows them."""
     if (folder / "taught").exists():
         return
     make_model(folder, family)
     policy = LoraPolicy(str(folder), LoraOptions(rank=1, alpha=1, long_side=SIDE))
     model = policy.base.requires_grad_(True)
-    write_conversations(samples, folder / "conversations.jsonl", 1_000, NOISE, 8)
+    write_conversations(samples, folder / "conversations.jsonl", 1_000, PRECISE, 8)
     lines, _ = read_conversations(folder / "conversations.jsonl")
     rounds = Demonstrations(lines, policy.reply_of)
     optimizer = torch.optim.AdamW([p for n, p in model.named_parameters() if "lora_" not in n], lr=3e-3)
@@ -100,7 +101,7 @@ def run(seed: int, family: str, regulariser: str, size: Size, out: Path = OUT) -
     folder.mkdir(parents=True, exist_ok=True)
     pretrain(base, family, make(out / "pretraining", 2 * size.train, 2), size.pretraining)
     conversations = folder / "conversations.jsonl"
-    write_conversations(samples, conversations, seed, NOISE, 4)
+    write_conversations(samples, conversations, seed, WEAK, 4)
 
     sft = read_config(HERE / "vlm_sft.toml", SftConfig)
     options = replace(sft.options, seed=seed, steps=size.sft)

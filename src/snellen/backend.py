@@ -313,7 +313,7 @@ class Policy(Backend):
     def action_kinds(self, reply: Reply) -> list[str]:
         """Return the kind of each action of a reply, in order: "text", "zoom" (tool and box) or "rating".
 
-        Credit by kind uses it, see `snellen.train.grpo.CREDIT`. By default all actions are "text".
+        Credit by kind uses it, see `snellen.train.advantage.CREDIT`. By default all actions are "text".
         """
         return ["text"] * len(reply.action_indices)
 

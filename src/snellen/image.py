@@ -230,6 +230,8 @@ def resample(picture: Picture, region: Region, long_side: int) -> NDArray[np.uin
     left, top, right, bottom = region.to_pixels(picture.width, picture.height)
     cut = picture.pixels[top:bottom, left:right]
     shrink = min(1.0, long_side / max(cut.shape[:2]))
+    if shrink == 1.0:
+        return cut.copy()
     size = (max(1, round(cut.shape[1] * shrink)), max(1, round(cut.shape[0] * shrink)))
     image = Image.fromarray(np.ascontiguousarray(cut))
     return np.array(image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0))

@@ -21,15 +21,13 @@ from snellen.image import Picture
 from snellen.protocol import Conversation
 from snellen.reply import Answer, render_reply
 from snellen.snellen1.actions import MOVE
+from snellen.train.advantage import CREDIT, advantages, group_advantage
 from snellen.train.grpo import (
-    CREDIT,
     RlOptions,
     Rollout,
     actions_of,
-    advantages,
     clipped_surrogate,
     draw_pictures,
-    group_advantage,
     roll_out,
     rounds_of,
     train_grpo,

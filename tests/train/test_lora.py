@@ -20,8 +20,9 @@ from snellen.data.sample import Sample
 from snellen.image import Picture
 from snellen.protocol import DEFAULT_QUESTION, SnellenProtocol
 from snellen.region import FULL, Region
+from snellen.train.advantage import CREDIT
 from snellen.train.demonstrations import Demonstrations
-from snellen.train.grpo import CREDIT, RlOptions, Rollout, actions_of, roll_out_each, train_grpo
+from snellen.train.grpo import RlOptions, Rollout, actions_of, roll_out_each, train_grpo
 from snellen.train.lora import LoraOptions, LoraPolicy
 from snellen.train.regularizers import entropy_bonus
 from snellen.train.rewards import Truth

@@ -75,8 +75,18 @@ def test_rank_of_groups_without_spread_is_sure() -> None:
     assert rank([[4.0, 4.0], [2.0, 2.0]], [4.0, 2.0], [1, 1]) == pytest.approx(np.ones((2, 2)))
 
 
-def test_refinement_is_what_the_last_round_won() -> None:
-    assert refinement([0.9, 0.2], [0.5, 0.6]) == pytest.approx([0.4, -0.4])
+def test_refinement_is_what_the_last_round_won_over_the_first_rounds_of_the_group() -> None:
+    # first scores 0.2, 0.6, 0.7 have the mean 0.5; of the second group one is missing: 0.4
+    last, first = [[0.9, 0.3, 0.5], [0.5, 0.4, math.nan]], [[0.2, 0.6, 0.7], [0.4, math.nan, 0.4]]
+    wanted = [[0.4, -0.2, 0.0], [0.1, 0.0, math.nan]]
+    assert np.allclose(refinement(last, first), wanted, equal_nan=True)
+    assert np.isnan(refinement([[0.5, 0.5]], [[math.nan, math.nan]])).all()
+
+
+def test_a_lucky_or_unlucky_first_rating_does_not_decide_what_a_crop_is_worth() -> None:
+    """Both crops end with the same rating: they are worth the same, whatever the draw before them."""
+    drawn = [Outcome(True, (first, 3.0), (PLACE,), ()) for first in (3.0, 1.0)]
+    assert np.ptp(rewards_of([drawn], [REAL], width=0.5)["refinement"]) == 0.0
 
 
 def test_grounding_by_hand() -> None:
@@ -131,7 +141,7 @@ def test_all_rewards_of_two_groups() -> None:
         "format": [[1.0, 0.0], [1.0, 1.0]],
         "score": [[1.0, math.nan], [1.0, 1.0]],
         "first": [[math.exp(-0.5), 1.0], [1.0, 1.0]],
-        "refinement": [[1.0 - math.exp(-0.5), math.nan], [math.nan, math.nan]],
+        "refinement": [[1.0 - (math.exp(-0.5) + 1.0) / 2.0, math.nan], [math.nan, math.nan]],
         "grounding": [[1.0, 1.0], [math.nan, math.nan]],
         "claim": [[1.0, math.nan], [math.nan, math.nan]],
         "price": [[-1.0, -1.0], [0.0, 0.0]],
@@ -150,11 +160,13 @@ def test_total_leaves_out_what_does_not_apply_and_what_weighs_nothing() -> None:
 
 
 def test_a_worse_first_rating_never_pays() -> None:
+    """Neither for a rollout nor for a whole group that rates the first view badly."""
     better, worse = (Outcome(True, (first, 3.0), (PLACE,), ()) for first in (3.0, 1.0))
-    rewards = rewards_of([[better, worse]], [REAL], width=0.5)
-    assert rewards["refinement"][0, 1] > rewards["refinement"][0, 0] + 0.9, "refinement alone would pay for it"
-    best, worst = total(rewards, WEIGHTS)[0]
-    assert best > worst + 0.15
+    rewards = rewards_of([[better, better], [better, worse], [worse, worse]], [REAL] * 3, width=0.5)
+    good, bad = rewards["refinement"][0, 0], rewards["refinement"][2, 0]
+    assert bad > good + 0.9, "refinement alone would pay for it"
+    sums = total(rewards, WEIGHTS)
+    assert sums[1, 0] > sums[1, 1] + 0.4 and sums[0, 0] > sums[2, 0] + 0.15
 
 
 def test_outcome_and_truth_are_read_from_assessment_and_manifest() -> None:

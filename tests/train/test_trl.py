@@ -20,7 +20,8 @@ from tiny_qwen import make_model
 
 from snellen.assessment import Assessment
 from snellen.backend import LogProbs, Round
-from snellen.train.grpo import CREDIT, RlOptions, Rollout, actions_of, update
+from snellen.train.advantage import CREDIT
+from snellen.train.grpo import RlOptions, Rollout, actions_of, update
 from snellen.train.lora import LoraPolicy
 from snellen.train.regularizers import kl_coverage
 from snellen.train.rewards import Truth

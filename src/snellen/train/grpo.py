@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from torch import Tensor
 
 from snellen.assessment import Assessment
@@ -28,21 +27,20 @@ from snellen.assessor import BATCH_MEGAPIXELS, Assessor
 from snellen.backend import LogProbs, Policy, Round, Sampling
 from snellen.data.sample import Sample
 from snellen.image import Picture, load
+from snellen.train.advantage import advantages
 from snellen.train.log import distinct_2, mos_edges, open_log, sample_of, summary, think_texts
-from snellen.train.parallel import clip_gradients, passes, resume_run, save_run, sum_gradients, total_count
+from snellen.train.parallel import (
+    clip_gradients,
+    gather_groups,
+    passes,
+    resume_run,
+    save_run,
+    sum_gradients,
+    total_count,
+)
 from snellen.train.regularizers import Regulariser, coverage_set, divergence, kl_coverage
 from snellen.train.rewards import WEIGHTS, Floats, Outcome, Truth, last_ratings, outcome_of, rewards_of, total
 from snellen.train.sampler import Pool, Sampler, draw, progressive
-
-CREDIT: Mapping[str, tuple[str, ...]] = {
-    "text": ("format", "claim"),
-    "zoom": ("refinement", "grounding", "claim", "price"),
-    "rating": ("score", "rank"),
-    "first rating": ("first",),
-}
-"""Rewards that each kind of action learns from with `RlOptions.credit`: text with the list of issues; the decision to
-zoom and the box; the rating of the last round; ratings of earlier rounds. After MR-IQA-2, where rating tokens learn
-from score and rank and the others from the rest; separate credit for the zoom is ours."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,10 @@ class RlOptions:
     (group size). rounds: at most, per rollout. max_tokens: per reply. updates: optimiser steps per batch of rollouts.
     clip_low, clip_high: the probability ratio is clipped to 1 - clip_low .. 1 + clip_high. rate, warmup: learning rate
     and the steps in which it rises to that. rewards: (name, weight). width: of the score reward, MOS. noise: see
-    `group_advantage`. credit: each kind of action learns from its own rewards, see `CREDIT`. strength: factor of the
-    regulariser. share: of the actions that KL-Coverage covers, at most. mask_truncated: replies that were cut off at
-    max_tokens are rewarded, but not learned from. microbatch: replies in one pass. checkpoint_every, replies_every:
-    steps between checkpoints, and between pages of rollouts to read.
+    `group_advantage`. credit: each kind of action learns from its own rewards, see `snellen.train.advantage.CREDIT`.
+    strength: factor of the regulariser. share: of the actions that KL-Coverage covers, at most. mask_truncated: replies
+    that were cut off at max_tokens are rewarded, but not learned from. microbatch: replies in one pass.
+    checkpoint_every, replies_every: steps between checkpoints, and between pages of rollouts to read.
     """
 
     steps: int = 200
@@ -101,6 +99,21 @@ class Rollout:
     advantage: Mapping[str, float]
 
 
+@dataclass(frozen=True, eq=False)
+class StepRollouts:
+    """The rollouts of one step: P pictures, G rollouts of each.
+
+    truths (P,), outcomes, rewards by name and their weighted sum `reward`, (P, G) each: of the pictures of all
+    processes. mine: the rollouts of this process, group by group.
+    """
+
+    truths: Sequence[Truth]
+    outcomes: Sequence[Sequence[Outcome]]
+    rewards: Mapping[str, Floats]
+    reward: Floats
+    mine: Sequence[Rollout]
+
+
 @dataclass(frozen=True)
 class Actions:
     """The N actions of some rounds, in order. sampled: log-probability (natural log) when each was sampled;
@@ -136,7 +149,6 @@ def train_grpo(
         ValueError, ImageError: a picture cannot be used; the message names it.
     """
     accelerator = Accelerator()
-    process, processes = accelerator.process_index, accelerator.num_processes
     optimizer = torch.optim.AdamW(policy.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.0)
     pools = [Pool(real, True), Pool(synthetic, False)]
     edges = mos_edges([truth.mos for truth in (pools[0].truths or pools[1].truths)] or [3.0])
@@ -145,41 +157,24 @@ def train_grpo(
     last = min(options.steps, stop or options.steps)
     for step in range(first, last):
         began = time.time()
-        # draw pictures for all processes; this one rolls out every so many of them
         chosen = draw_pictures(pools, options, sampler, step)
-        truths = [pools[pool].truths[i] for pool, i in chosen]
-        mine = [pools[pool].samples[i] for pool, i in chosen[process::processes]]
+        rolled = roll_out_step(policy, pools, chosen, options, accelerator, step)
+        times = {"step": step + 1.0, "rolling": time.time() - began}
 
-        # roll out
-        with policy.rolling_out():
-            groups = roll_out(policy, mine, options, seed=(options.seed * 1_000_003 + step) * 1_009 + process)
-        outcomes = _gather([[outcome_of(one) for one, _ in group] for group in groups], len(chosen), processes)
-        rolled = time.time()
-
-        # rewards and group advantages; rank compares with the pictures of all processes
-        rewards = rewards_of(outcomes, truths, options.width)
-        reward = total(rewards, options.rewards)
-        advantage = advantages(rewards, options.rewards, options.noise, options.credit)
-        rollouts = _mine(groups, truths, rewards, reward, advantage, slice(process, None, processes))
-
-        # loss and optimiser step
-        batches = actions_of(policy, rollouts, options)
+        batches = actions_of(policy, rolled.mine, options)
         for parameters in optimizer.param_groups:
             parameters["lr"] = options.rate * min(1.0, (step + 1) / options.warmup)
         for _ in range(options.updates):
             measured = update(policy, optimizer, accelerator, batches, regulariser, options)
 
-        # remember disagreement, log, checkpoint
-        for (pool, i), ratings in zip(chosen, last_ratings(outcomes), strict=True):
+        for (pool, i), ratings in zip(chosen, last_ratings(rolled.outcomes), strict=True):
             pools[pool].remember(i, ratings)
         if log is not None:
-            times = {"step": step + 1.0, "seconds": time.time() - began, "rolling": rolled - began}
-            variety = {"distinct_2": distinct_2(think_texts([one.assessment for one in rollouts]))}
-            log.write(times | summary(rewards, reward, outcomes, truths, edges) | variety | measured)
+            log.write(times | {"seconds": time.time() - began} | numbers_of(rolled, edges) | measured)
             if (step + 1) % options.replies_every == 0 or step == 0:
-                log.replies(step + 1, sample_of(rollouts, options.rollouts))
+                log.replies(step + 1, sample_of(rolled.mine, options.rollouts))
         if (step + 1) % options.checkpoint_every == 0 or step + 1 == last:
-            save_run(out, step + 1, policy, optimizer, accelerator, {"disagreement": disagreement_of(pools)})
+            save_run(out, step + 1, policy, optimizer, accelerator, _state_of(pools))
         accelerator.wait_for_everyone()
     if policy.sharded or accelerator.is_main_process:
         policy.save(out)
@@ -193,6 +188,35 @@ def draw_pictures(pools: Sequence[Pool], options: RlOptions, sampler: Sampler, s
         p = sampler(pool, step / options.steps)
         chosen += [(number, int(i)) for i in draw(p, count, options.seed + number, step)]
     return chosen
+
+
+def roll_out_step(
+    policy: Policy,
+    pools: Sequence[Pool],
+    chosen: Sequence[tuple[int, int]],
+    options: RlOptions,
+    accelerator: Accelerator,
+    step: int,
+) -> StepRollouts:
+    """Roll out the chosen pictures, each process every so many of them, and return the rollouts with rewards and group
+    advantages. `rank` compares with the pictures of all processes."""
+    process, processes = accelerator.process_index, accelerator.num_processes
+    truths = [pools[pool].truths[i] for pool, i in chosen]
+    samples = [pools[pool].samples[i] for pool, i in chosen[process::processes]]
+    with policy.rolling_out():
+        groups = roll_out(policy, samples, options, seed=(options.seed * 1_000_003 + step) * 1_009 + process)
+    outcomes = gather_groups([[outcome_of(one) for one, _ in group] for group in groups], len(chosen), processes)
+    rewards = rewards_of(outcomes, truths, options.width)
+    reward = total(rewards, options.rewards)
+    advantage = advantages(rewards, options.rewards, options.noise, options.credit)
+    mine = _mine(groups, truths, rewards, reward, advantage, slice(process, None, processes))
+    return StepRollouts(truths, outcomes, rewards, reward, mine)
+
+
+def numbers_of(rolled: StepRollouts, edges: Floats) -> dict[str, float]:
+    """Return what is logged of a step's rollouts, by name."""
+    variety = distinct_2(think_texts([one.assessment for one in rolled.mine]))
+    return summary(rolled.rewards, rolled.reward, rolled.outcomes, rolled.truths, edges) | {"distinct_2": variety}
 
 
 def roll_out(
@@ -232,29 +256,6 @@ def rounds_of(assessor: Assessor, picture: Picture, assessment: Assessment) -> t
         Round(assessor.protocol.conversation(assessor.question_for(picture), views[: i + 1], turns[:i]), step.reply)
         for i, step in enumerate(assessment.steps)
     )
-
-
-def group_advantage(reward: Floats, noise: float) -> Floats:
-    """(r - mean) / (std + noise) within each group: (P, G) -> (P, G), mean 0 in each row.
-
-    GRPO's advantage, with `noise` in place of its tiny constant: in a group that all but agrees the differences are
-    mostly noise, and dividing by their own size would blow them up.
-    """
-    out: Floats = (reward - reward.mean(axis=1, keepdims=True)) / (reward.std(axis=1, keepdims=True) + noise)
-    return out
-
-
-def advantages(
-    rewards: Mapping[str, Floats], weights: Sequence[tuple[str, float]], noise: float, credit: bool
-) -> dict[str, Floats]:
-    """Return the advantage of each kind of action in `CREDIT`, each (P, G): the same for all kinds, or, with `credit`,
-    each computed from its own rewards."""
-    if not credit:
-        return dict.fromkeys(CREDIT, group_advantage(total(rewards, weights), noise))
-    return {
-        kind: group_advantage(total(rewards, [(name, weight) for name, weight in weights if name in names]), noise)
-        for kind, names in CREDIT.items()
-    }
 
 
 def actions_of(policy: Policy, rollouts: Sequence[Rollout], options: RlOptions) -> list[Actions]:
@@ -370,16 +371,9 @@ def _mine(
     ]
 
 
-def _gather(mine: list[list[Outcome]], count: int, processes: int) -> list[list[Outcome]]:
-    """Return the outcomes of all processes in the order of the `count` pictures."""
-    gathered = gather_object(mine) if processes > 1 else mine
-    places = [place for process in range(processes) for place in range(process, count, processes)]
-    return [gathered[places.index(place)] for place in range(count)]
-
-
-def disagreement_of(pools: Sequence[Pool]) -> list[Tensor]:
+def _state_of(pools: Sequence[Pool]) -> dict[str, list[Tensor]]:
     """Return the disagreement of each pool's pictures, for a checkpoint."""
-    return [torch.from_numpy(pool.disagreement) for pool in pools]
+    return {"disagreement": [torch.from_numpy(pool.disagreement) for pool in pools]}
 
 
 def _resume(out: Path, policy: Policy, optimizer: torch.optim.Optimizer, pools: Sequence[Pool]) -> int:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from snellen.backend import Policy
 from snellen.train.checkpoint import resume_policy, save_policy
 from snellen.train.sharding import spread, whole
+
+Group = TypeVar("Group")
+
+
+def gather_groups(mine: list[Group], count: int, processes: int) -> list[Group]:
+    """Return the groups of all processes in the order of the `count` pictures, of which process p has every
+    `processes`-th from p on."""
+    gathered = gather_object(mine) if processes > 1 else mine
+    places = [place for process in range(processes) for place in range(process, count, processes)]
+    return [gathered[places.index(place)] for place in range(count)]
 
 
 def sum_gradients(policy: Policy, accelerator: Accelerator) -> None:

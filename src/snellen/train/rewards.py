@@ -137,11 +137,21 @@ def rank(ratings: npt.ArrayLike, mos: npt.ArrayLike, scale: npt.ArrayLike, gamma
 
 
 def refinement(last_score: npt.ArrayLike, first_score: npt.ArrayLike) -> Floats:
-    """`score` of the last round's rating - `score` of the first round's, -1..1. NaN where there was one round.
+    """`score` of the last round's rating - mean `score` of the first ratings of the group, (P, G), -1..1.
+
+    All rollouts of a group see the same first view, so that mean estimates what the picture would get without a crop.
+    The rollout's own first rating estimates it too, but one drawn rating is so noisy that a crop's gain drowns in it.
+    Where ratings are expectations, as those of snellen-1, both are the same. NaN where either score is missing.
 
     Alone it pays for a bad first rating; the reward `first` must weigh more, as it does in `WEIGHTS`.
     """
-    return np.asarray(last_score, np.float64) - np.asarray(first_score, np.float64)
+    first = np.asarray(first_score, np.float64)
+    known = ~np.isnan(first)
+    without = np.full(len(first), np.nan)
+    rated = known.any(axis=1)
+    without[rated] = np.nansum(first[rated], axis=1) / known[rated].sum(axis=1)
+    out: Floats = np.asarray(last_score, np.float64) - without[:, None]
+    return out
 
 
 def grounding(outcome: Outcome, truth: Truth) -> float:

@@ -23,7 +23,8 @@ from trl import GRPOConfig, GRPOTrainer
 
 from snellen.data.sample import Sample
 from snellen.train.action_head import NEVER
-from snellen.train.grpo import RlOptions, Rollout, advantages, roll_out_each
+from snellen.train.advantage import advantages
+from snellen.train.grpo import RlOptions, Rollout, roll_out_each
 from snellen.train.lora import LoraPolicy
 from snellen.train.regularizers import k3
 from snellen.train.rewards import outcome_of, rewards_of, total, truth_of
