@@ -23,7 +23,7 @@ from snellen.reply import VIEW_MARK, render_box
 
 ASKED, CROP = Region(0.3, 0.3, 0.7, 0.7), Region(0.25, 0.25, 0.75, 0.75)
 """The box that a reply asks for, and the crop that the zoom policy makes of it in a picture of 640 px."""
-SIDE = 84
+SIDE = 56
 """Long side of a view, px."""
 SPECIAL = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>",
@@ -74,13 +74,15 @@ def make_model(
     width: int = 48,
     layers: int = 2,
     vision_width: int = 32,
+    spread: float = 0.02,
     pixels: int = 128 * 128,
     dtype: torch.dtype = torch.float32,
 ) -> Path:
     """Write a model with random weights, tokenizer and processor to a folder, and return it.
 
     family: "qwen2.5" or "qwen3". width, layers: of the language model; width is a multiple of 48. vision_width: of the
-    vision tower. pixels: most that the image processor leaves of a view.
+    vision tower. spread: standard deviation of the random weights; pretraining so small a model needs a larger one than
+    the classes' own. pixels: most that the image processor leaves of a view.
     """
     tokenizer = make_tokenizer()
     ids: dict[str, int] = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
@@ -89,13 +91,13 @@ def make_model(
         "num_hidden_layers": layers, "num_attention_heads": 3, "num_key_value_heads": 3, "head_dim": width // 3,
         "max_position_embeddings": 8192,
         "bos_token_id": ids["<|endoftext|>"], "eos_token_id": ids["<|im_end|>"], "pad_token_id": ids["<|endoftext|>"],
-        "tie_word_embeddings": False,
+        "tie_word_embeddings": False, "initializer_range": spread,
     }  # fmt: skip
     rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [width // 6 - 4, 2, 2]}
     vision: dict[str, Any] = {
         "depth": layers, "hidden_size": vision_width, "intermediate_size": 2 * vision_width, "num_heads": 2,
         "out_hidden_size": width,
-        "spatial_merge_size": 2, "temporal_patch_size": 2,
+        "spatial_merge_size": 2, "temporal_patch_size": 2, "initializer_range": spread,
     }  # fmt: skip
     named: dict[str, Any] = {
         "image_token_id": ids["<|image_pad|>"],

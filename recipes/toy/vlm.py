@@ -16,67 +16,42 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tiny_qwen import SIDE, make_model
+from vlm_base import pretrain
 from vlm_pictures import PLAIN, make, write_conversations
 
 from snellen.assessor import Assessor
 from snellen.backend import Policy, Sampling
 from snellen.data.sample import Sample
-from snellen.train.config import RlConfig, SftConfig, read_config, run_rl, run_sft
-from snellen.train.demonstrations import Demonstrations, read_conversations
-from snellen.train.lora import LoraOptions, LoraPolicy
+from snellen.train.config import RlConfig, SftConfig, open_policy, read_config, run_sft
+from snellen.train.grpo import RlOptions, train_grpo
+from snellen.train.regularizers import open_regulariser
 from snellen.train.rewards import outcome_of, rewards_of, total, truth_of
 
 HERE = Path(__file__).parent
 OUT = Path("build/toy-vlm")
-PRECISE, WEAK = 0.3, 1.0
-"""Standard deviation of the ratings about the MOS in conversations of pretraining and of SFT, MOS. SFT makes the start
-weak on purpose: it rates roughly and crops at random, so that what reinforcement adds can be seen."""
+WEAK = 1.0
+"""Standard deviation of the ratings about the MOS in the demonstrations of SFT. They make the start weak on purpose: it
+rates roughly and crops at random, so that what reinforcement adds can be seen."""
 DRAWS = 3
 """Rollouts of each held-out picture that are measured."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Numbers of pictures to train on and to measure on, and optimiser steps of pretraining, SFT and GRPO."""
+    """Numbers of pictures to train on and to measure on, optimiser steps of pretraining, SFT and GRPO, and every how
+    many of the last it is measured."""
 
     train: int = 96
-    test: int = 32
-    pretraining: int = 700
-    sft: int = 20
+    test: int = 48
+    pretraining: int = 300
+    sft: int = 30
     rl: int = 60
+    every: int = 20
 
 
-def pretrain(folder: Path, family: str, samples: list[Sample], steps: int) -> None:
-    """Train all weights of a new model on replies in form, whose ratings follow the pictures where a view shows them."""
-    if (folder / "taught").exists():
-        return
-    make_model(folder, family)
-    policy = LoraPolicy(str(folder), LoraOptions(rank=1, alpha=1, long_side=SIDE))
-    model = policy.base.requires_grad_(True)
-    write_conversations(samples, folder / "conversations.jsonl", 1_000, PRECISE, 8)
-    lines, _ = read_conversations(folder / "conversations.jsonl")
-    rounds = Demonstrations(lines, policy.reply_of)
-    optimizer = torch.optim.AdamW([p for n, p in model.named_parameters() if "lora_" not in n], lr=3e-3)
-    rng = np.random.default_rng(0)
-    for step in range(steps):
-        batch = [rounds[int(i)] for i in rng.choice(len(rounds), 24)]
-        optimizer.param_groups[0]["lr"] = 3e-3 * (1.0 - step / steps)
-        loss = -policy.logprobs(batch, reference=False).policy.mean()
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        if (step + 1) % 100 == 0:
-            print(f"pretraining: step {step + 1}, loss {float(loss.detach()):.3f} nats a token", flush=True)
-    policy.model.unload().save_pretrained(folder)
-    (folder / "taught").touch()
-
-
-def measure(policy: Policy, samples: list[Sample], seed: int) -> dict[str, list[float]]:
+def measure(policy: Policy, samples: list[Sample], options: RlOptions, seed: int) -> dict[str, list[float]]:
     """Return, of `DRAWS` rollouts of each held-out picture at temperature 1: mos, rating (NaN where unreadable),
     reward, crop (1 or 0), and plain (1 or 0)."""
-    options = read_config(HERE / "vlm_rl.toml", RlConfig).options
     assessor = Assessor(policy, batch_size=64, sampling=Sampling(1.0, max_tokens=options.max_tokens, seed=seed))
     drawn = [one for one in samples for _ in range(DRAWS)]
     outcomes = [outcome_of(one) for one in assessor.assess([one.path for one in drawn])]
@@ -93,7 +68,7 @@ def measure(policy: Policy, samples: list[Sample], seed: int) -> dict[str, list[
 
 
 def run(seed: int, family: str, regulariser: str, size: Size, out: Path = OUT) -> None:
-    """Train one model with one seed, and write start.json and end.json, the numbers before and after GRPO."""
+    """Train one model with one seed by both stages; what is done is not done again."""
     base, folder = out / family / "base", out / family / f"seed{seed}"
     samples = make(out / "pictures", size.train, 0)
     held_out = make(out / "held-out", size.test, 1)
@@ -109,19 +84,29 @@ def run(seed: int, family: str, regulariser: str, size: Size, out: Path = OUT) -
     if not (sft.out / "adapter_config.json").exists():
         run_sft(sft)
     rl = read_config(HERE / "vlm_rl.toml", RlConfig)
-    rl = replace(rl, model=f"hf:{base}", start=sft.out, manifest=out / "pictures" / "manifest.jsonl")
-    rl = replace(rl, out=folder / regulariser, regulariser=regulariser)
-    rl = replace(rl, options=replace(rl.options, seed=seed, steps=size.rl))
-    if not (rl.out / "adapter_config.json").exists():
-        run_rl(rl)
-    for name, start in (("start", sft.out), ("end", rl.out)):
-        policy = LoraPolicy(str(base), rl.lora, start=start)
-        numbers = measure(policy, held_out, 1_000 + seed)
-        (rl.out / f"{name}.json").write_text(json.dumps(numbers), encoding="utf8")
-        crops = np.array(numbers["crop"]), np.array(numbers["plain"]) == 1
+    rl = replace(rl, model=f"hf:{base}", start=sft.out, out=folder / regulariser)
+    rl = replace(rl, options=replace(rl.options, seed=seed, steps=size.rl, checkpoint_every=size.every))
+    reinforce(rl, regulariser, samples, held_out, size.every)
+
+
+def reinforce(config: RlConfig, regulariser: str, samples: list[Sample], held_out: list[Sample], every: int) -> None:
+    """Train by GRPO, and write held-out-STEP.json, what `measure` returns, at the start and after every so many steps.
+    Training stops there and resumes."""
+    policy, options = open_policy(config, seed=config.options.seed), config.options
+    config.out.mkdir(parents=True, exist_ok=True)
+    for step in range(0, options.steps + 1, every):
+        file = config.out / f"held-out-{step:03d}.json"
+        if file.exists():
+            continue
+        if step:
+            chosen = open_regulariser(regulariser)
+            train_grpo(options, policy, samples, [], config.out, regulariser=chosen, stop=step)
+        numbers = measure(policy, held_out, options, 1_000 + options.seed)
+        file.write_text(json.dumps(numbers), encoding="utf8")
+        crop, plain = np.array(numbers["crop"]), np.array(numbers["plain"]) == 1
         print(
-            f"{family} seed {seed} {regulariser} {name}: reward {np.mean(numbers['reward']):.3f}, crops of plain "
-            f"{crops[0][crops[1]].mean():.2f}, of striped {crops[0][~crops[1]].mean():.2f}",
+            f"{config.out}, step {step}: reward {np.mean(numbers['reward']):.3f}, crops of plain pictures "
+            f"{crop[plain].mean():.2f}, of striped ones {crop[~plain].mean():.2f}",
             flush=True,
         )
 
@@ -136,7 +121,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=number)
     args = parser.parse_args()
     torch.set_num_threads(1)  # more are slower for a model this small
-    size = Size(args.train, args.test, args.pretraining, args.sft, args.rl)
+    size = Size(args.train, args.test, args.pretraining, args.sft, args.rl, args.every)
     for seed in args.seeds:
         for regulariser in args.regularisers:
             run(seed, args.family, regulariser, size)

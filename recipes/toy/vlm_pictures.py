@@ -1,8 +1,8 @@
 """Pictures of the toy task of vision-language models, whose truth is a brightness or a blur, and their conversations.
 
 - A *plain* picture is grey, and its MOS is its brightness: the first view shows it.
-- A *striped* picture is bluish, with stripes of 9 px whose contrast is its MOS, as a blur would leave it. Scaled down
-  to 84 px, the whole picture shows no stripes; the crop of its middle, scaled half as much, does.
+- A *striped* picture is bluish, with stripes of 14 px whose contrast is its MOS, as a blur would leave it. Scaled down
+  to 56 px, the whole picture shows no stripes; the crop of its middle, scaled half as much, does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from snellen.data.sample import Sample, read_manifest, write_manifest
 from snellen.region import FULL
 from snellen.reply import Answer, render_reply
 
-SIDE_PX, PERIOD = 640, 9
+SIDE_PX, PERIOD = 640, 14
 PLAIN, STRIPED = "plain", "striped"
 
 
