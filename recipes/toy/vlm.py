@@ -74,7 +74,7 @@ def run(seed: int, family: str, regulariser: str, size: Size, out: Path = OUT) -
     held_out = make(out / "held-out", size.test, 1)
     base.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    pretrain(base, family, make(out / "pretraining", 2 * size.train, 2), size.pretraining)
+    pretrain(base, family, make(out / "pretraining", size.train, 2), size.pretraining)
     conversations = folder / "conversations.jsonl"
     write_conversations(samples, conversations, seed, WEAK, 4)
 

@@ -19,6 +19,7 @@ from snellen.evaluate.stats.bootstrap import Estimate, bootstrap_interval
 from snellen.evaluate.stats.correlation import srcc
 
 Floats = npt.NDArray[np.float64]
+Curves = dict[str, tuple[Floats, Floats]]
 
 
 def numbers(file: Path) -> dict[str, Floats]:
@@ -33,9 +34,15 @@ def agreement(rating: Floats, mos: Floats) -> float:
     return srcc(rating[known], mos[known]) if known.sum() > 2 else float("nan")
 
 
+def measured(run: Path) -> dict[int, dict[str, Floats]]:
+    """Return the numbers on held-out pictures by the step after which they were measured."""
+    return {int(file.stem[-3:]): numbers(file) for file in sorted(run.glob("held-out-*.json"))}
+
+
 def differences(run: Path) -> dict[str, tuple[float, float, Estimate]]:
     """Return (before, after, difference with its interval) of a run, by name; resampled over pictures."""
-    start, end = numbers(run / "start.json"), numbers(run / "end.json")
+    steps = measured(run)
+    start, end = steps[min(steps)], steps[max(steps)]
     plain = start["plain"][:, 0] == 1
     found = {
         "reward": _difference(start["reward"], end["reward"]),
@@ -65,6 +72,11 @@ def smooth(values: Floats, width: int = 5) -> Floats:
     return np.array([np.nanmean(values[max(0, i - width + 1) : i + 1]) for i in range(len(values))])
 
 
+def named(run: Path) -> str:
+    """Return the name of a run: model family, seed, regulariser."""
+    return f"{run.parent.parent.name} {run.parent.name} {run.name}"
+
+
 def table(runs: list[Path]) -> str:
     """Return a markdown table: before -> after, and the difference in brackets with its 95 % interval."""
     names = ("reward", "SRCC", "crops, plain", "crops, striped")
@@ -78,23 +90,48 @@ def table(runs: list[Path]) -> str:
         entropy = log(run, "entropy")
         cells.append(f"{entropy[:5].mean():.2f} → {entropy[-5:].mean():.2f}")
         cells.append(f"{np.nanmax(log(run, 'gap')):.0e}")
-        rows.append(f"| {run.parent.parent.name} {run.parent.name} {run.name} | " + " | ".join(cells) + " |")
+        rows.append(f"| {named(run)} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 
+def held_out_curves(runs: list[Path]) -> dict[str, Curves]:
+    """Return the curves of held-out pictures by the name of their plot."""
+    agreements, crops = {}, {}
+    for run in runs:
+        steps = measured(run)
+        x = np.array(list(steps), float)
+        plain = next(iter(steps.values()))["plain"][:, 0] == 1
+        agreements[named(run)] = (x, np.array([agreement(one["rating"], one["mos"]) for one in steps.values()]))
+        for kind, those in (("plain", plain), ("striped", ~plain)):
+            crops[f"{named(run)}, {kind}"] = (x, np.array([one["crop"][those].mean() for one in steps.values()]))
+    return {"agreement": agreements, "crops": crops}
+
+
+def log_curves(runs: list[Path], name: str) -> Curves:
+    """Return the curves of a number of the training logs, smoothed over five steps."""
+    found = {named(run): smooth(log(run, name)) for run in runs}
+    return {label: (np.arange(1.0, len(values) + 1), values) for label, values in found.items()}
+
+
+def draw(curves: Curves, title: str, file: Path) -> None:
+    """Write a plot of at most six curves."""
+    everything = np.concatenate([values for _, values in curves.values()])
+    steps = max(float(x[-1]) for x, _ in curves.values())
+    axes = Axes((0.0, steps), span(everything), "step", title)
+    file.write_text(standalone(lines(curves, axes), title), encoding="utf8")
+
+
 def main(folder: Path, out: Path) -> None:
-    """Write reward.svg, crops.svg and entropy.svg to `out` and print the table."""
-    runs = sorted(file.parent for file in folder.glob("*/seed*/*/end.json"))
+    """Write the plots to `out` and print the table."""
+    runs = sorted(file.parent for file in folder.glob("*/seed*/*/held-out-000.json"))
+    chosen = [run for run in runs if run.parent.parent.name == runs[0].parent.parent.name]
+    covered = [run for run in chosen if run.name == "kl_coverage"]
     out.mkdir(parents=True, exist_ok=True)
-    for name, title in (("reward", "reward"), ("entropy", "entropy, nats an action"), ("crop_rate", "crop rate")):
-        curves = {f"{run.parent.parent.name} {run.parent.name} {run.name}": smooth(log(run, name)) for run in runs}
-        points = {label: (np.arange(1, len(values) + 1), values) for label, values in curves.items()}
-        chosen = dict(list(points.items())[:6])
-        if chosen:
-            everything = np.concatenate([values for _, values in chosen.values()])
-            steps = max(len(values) for _, values in chosen.values())
-            axes = Axes((0.0, float(steps)), span(everything), "step", title)
-            (out / f"{name}.svg").write_text(standalone(lines(chosen, axes), title), encoding="utf8")
+    draw(log_curves(chosen, "reward"), "reward of training rollouts", out / "reward.svg")
+    draw(log_curves(chosen, "entropy"), "entropy, nats an action", out / "entropy.svg")
+    held_out = held_out_curves(covered)
+    draw(held_out["agreement"], "SRCC on held-out pictures", out / "agreement.svg")
+    draw(held_out["crops"], "crop rate on held-out pictures", out / "crops.svg")
     print(table(runs))
 
 
