@@ -14,6 +14,10 @@ import torch
 transformers: Any = pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from accelerate.commands.config.config_args import load_config_from_file  # noqa: E402
+
+from snellen.train.config import RlConfig, SftConfig, read_config  # noqa: E402
+
 FOLDER = Path(__file__).parents[2] / "recipes" / "qwen-vl"
 
 
@@ -73,3 +77,16 @@ def test_the_gpu_check_runs_on_the_cpu(capsys: pytest.CaptureFixture[str]) -> No
     assert numbers["weights"] > 100_000 and numbers["gap"] < 1e-3
     assert numbers["rollout_tokens_per_second"] > 0.0 and numbers["update_peak_gb"] is None
     assert "kept_gb" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.toml")), ids=lambda file: file.stem)
+def test_every_configuration_can_be_read(file: Path) -> None:
+    config = read_config(file, SftConfig if file.name.startswith("sft") else RlConfig)
+    assert config.model.startswith("hf:models/Qwen") and config.lora.checkpointing
+    assert (config.lora.quantize == "nf4") == ("qlora" in file.name)
+
+
+def test_the_launchers_files_can_be_read() -> None:
+    whole, zero = (load_config_from_file(str(FOLDER / name)) for name in ("accelerate.yaml", "deepspeed.yaml"))
+    assert (whole.distributed_type, whole.num_processes) == ("MULTI_GPU", 8)
+    assert (zero.distributed_type, zero.deepspeed_config["zero_stage"]) == ("DEEPSPEED", 2)
