@@ -19,10 +19,13 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from snellen.protocol import DEFAULT_QUESTION, first_prompt, later_prompt
 from snellen.region import Region
-from snellen.reply import VIEW_MARK, render_box
+from snellen.reply import VIEW_MARK, Answer, Rationale, render_box, render_reply
 
 ASKED, CROP = Region(0.3, 0.3, 0.7, 0.7), Region(0.25, 0.25, 0.75, 0.75)
 """The box that a reply asks for, and the crop that the zoom policy makes of it in a picture of 640 px."""
+GREY = Rationale("The picture is grey.", "Keep the light even.", "Nothing else.", "The rating follows.")
+BLUISH = Rationale("The picture is bluish.", "Keep the pattern clear.", "Nothing else.", "The rating follows.")
+"""Reasons of replies to the two kinds of pictures of the toy task."""
 SIDE = 56
 """Long side of a view, px."""
 SPECIAL = (
@@ -42,7 +45,10 @@ def pieces() -> list[str]:
     """Return the parts of prompts and replies that are one token each, longest first."""
     prompts = [first_prompt(DEFAULT_QUESTION), later_prompt(DEFAULT_QUESTION, CROP)]
     parts = [part for prompt in prompts for part in prompt.split(VIEW_MARK) if part]
-    parts += ['<think></think><answer>{"bbox_2d": ', ', "rating": ', ', "tool": "', 'crop", "issues": []}</answer>']
+    final = Answer(None, 1.0, "final")
+    reasons = [(None, 1), *((one, number) for one in (GREY, BLUISH) for number in (1, 2))]
+    parts += [render_reply(one, final, number).partition(render_box(None))[0] for one, number in reasons]
+    parts += [', "rating": ', ', "tool": "', 'crop", "issues": []}</answer>']
     parts += ['final", "issues": []}</answer>', render_box(ASKED), render_box(None), "user\n", "assistant\n"]
     return sorted(parts, key=len, reverse=True)
 

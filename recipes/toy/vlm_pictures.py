@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tiny_qwen import ASKED, CROP
+from tiny_qwen import ASKED, BLUISH, CROP, GREY
 
 from snellen.data.sample import Sample, read_manifest, write_manifest
 from snellen.region import FULL
@@ -53,8 +53,11 @@ def make(folder: Path, count: int, seed: int) -> list[Sample]:
 
 
 def write_conversations(samples: Sequence[Sample], file: Path, seed: int, noise: float, draws: int) -> None:
-    """Write `draws` conversations for each picture: whether one crops is drawn, ratings are the MOS with normal `noise`
-    where a view shows it, and without any relation to it elsewhere. The last tenth is for validation."""
+    """Write `draws` conversations for each picture; the last tenth is for validation.
+
+    The reasons name the picture's colour, whether one crops is drawn. Ratings are the MOS with normal `noise` where a
+    view shows it, and have no relation to it elsewhere.
+    """
     rng, lines = np.random.default_rng(seed), []
     for i, sample in enumerate([one for one in samples for _ in range(draws)]):
         assert sample.mos is not None
@@ -69,7 +72,7 @@ def write_conversations(samples: Sequence[Sample], file: Path, seed: int, noise:
         else:
             replies = [(FULL, Answer(None, rating(seen), "final"))]
         rounds = [
-            {"region": region.to_list(), "reply": render_reply(None, answer, number)}
+            {"region": region.to_list(), "reply": render_reply(GREY if seen else BLUISH, answer, number)}
             for number, (region, answer) in enumerate(replies, 1)
         ]
         split = "val" if i >= 0.9 * draws * len(samples) else "train"
