@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from snellen.backend import RatingDistribution, Reply
 from snellen.checks import Check
 from snellen.draw import draw, headline, place
@@ -16,10 +18,13 @@ from snellen.region import Region
 from snellen.reply import Issue, Parsed
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from PIL import Image
 
 QUANTILES = (0.05, 0.5, 0.95)
 """Quantiles of the rating distribution that a result lists."""
+HISTOGRAM_BIN = 0.1
+"""Width of a bar of `histogram`, in rating points."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +118,19 @@ class Step:
         }
 
 
+def histogram(distribution: RatingDistribution) -> npt.NDArray[np.float64]:
+    """Return the shares of the ratings around 1.0, 1.1, ... 5.0, (41,)."""
+    bins = np.rint((distribution.values - 1.0) / HISTOGRAM_BIN).astype(int)
+    return np.bincount(bins, distribution.probs, minlength=round(4.0 / HISTOGRAM_BIN) + 1).astype(np.float64)
+
+
 def _distribution_dict(distribution: RatingDistribution) -> dict[str, Any]:
     return {
         "mean": round(distribution.mean, 4),
         "std": round(distribution.std, 4),
         "entropy": round(distribution.entropy, 4),
         "quantiles": {str(q): distribution.quantile(q) for q in QUANTILES},
+        "histogram": [round(float(part), 4) for part in histogram(distribution)],
     }
 
 
@@ -158,11 +170,12 @@ class Assessment:
         """Return a JSON-able dict, always with the same keys; absent values are null.
 
         name; score; interval [low, high]; label; issues [{kind, severity, region, place}]; steps [{region, rating,
-        rating_source, rating_mass, distribution {mean, std, entropy, quantiles}, tool, asked, zoom, rationale {summary,
-        directions, avoid, decision}, repaired, reply, finish, tokens, note, checks [{section, text, about, claim,
-        verdict, reason}], error}]; prompts {positive, negative}; notes; provenance; error {code, problem, remedy}.
-        `repaired` lists repairs of form, see `REPAIRS`; checks are of models that write freely. Regions are
-        [x0, y0, x1, y1] in fractions of the upright picture.
+        rating_source, rating_mass, distribution {mean, std, entropy, quantiles, histogram}, tool, asked, zoom,
+        rationale {summary, directions, avoid, decision}, repaired, reply, finish, tokens, note, checks [{section, text,
+        about, claim, verdict, reason}], error}]; prompts {positive, negative}; notes; provenance; error {code, problem,
+        remedy}. The histogram has the shares of the ratings around 1.0, 1.1, ... 5.0. `repaired` lists repairs of form,
+        see `REPAIRS`; checks are of models that write freely. Regions are [x0, y0, x1, y1] in fractions of the upright
+        picture.
         """
         return {
             "name": self.name,

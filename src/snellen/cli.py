@@ -34,6 +34,7 @@ COMMANDS = {
     "compare": Command("snellen.apps.compare", "which of several pictures is better, and why"),
     "ray": Command("snellen.apps.ray.command", "score millions of pictures on a Ray cluster", "ray"),
     "serve": Command("snellen.apps.serve.command", "assess pictures over HTTP", "serve"),
+    "browse": Command("snellen.apps.browse.command", "look through a folder: scores, groups, decisions", "serve"),
     "check": Command("snellen.apps.check", "fail where a picture is below a score or has a forbidden fault"),
     "explain": Command("snellen.apps.explain", "what a score means: words, percentiles, thresholds"),
     "study": Command(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from snellen.assessment import HISTOGRAM_BIN, histogram
 from snellen.checks import VERDICTS as VERDICTS_OF_CHECKS
 from snellen.draw import CROP_COLOR, SEVERITY_COLORS, place
 from snellen.output import replacing
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from snellen.assessment import Assessment, Step
     from snellen.backend import RatingDistribution
     from snellen.region import Region
-
-BIN = 0.1
-"""Width of a bar of a rating distribution, in MOS."""
 
 PLOT_WIDTH, PLOT_HEIGHT, PLOT_MARGIN = 420, 118, 14
 """Size of the plot of a rating distribution, in SVG units."""
@@ -329,16 +327,18 @@ def _plot(step: Step, before: float | None, interval: tuple[float, float] | None
 
 
 def _bars(distribution: RatingDistribution) -> str:
-    """Return bars of width `BIN`; their heights are relative to the highest."""
-    bins = np.rint((distribution.values - 1) / BIN).astype(int)
-    shares = np.bincount(bins, distribution.probs, minlength=round(4 / BIN) + 1)
-    step = _x(1 + BIN) - _x(1)
+    """Return bars of width HISTOGRAM_BIN; their heights are relative to the highest."""
+    shares = histogram(distribution)
+    step = _x(1 + HISTOGRAM_BIN) - _x(1)
     bars = []
     for index, share in enumerate(shares / shares.max()):
         height = share * (AXIS - 16)
         if height < 0.3:
             continue
-        left, right = max(_x(1), _x(1 + BIN * (index - 0.5))), min(_x(5), _x(1 + BIN * (index + 0.5)))
+        left, right = (
+            max(_x(1), _x(1 + HISTOGRAM_BIN * (index - 0.5))),
+            min(_x(5), _x(1 + HISTOGRAM_BIN * (index + 0.5))),
+        )
         bars.append(f"M{left:.1f} {AXIS}v{-height:.1f}h{right - left - 0.12 * step:.1f}v{height:.1f}z")
     return f'<path class="bars" d="{"".join(bars)}"/>'
 

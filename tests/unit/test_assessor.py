@@ -444,6 +444,7 @@ def test_dict_is_json_with_the_same_keys_always(tmp_path: Path) -> None:
     )
     assert first["distribution"]["mean"] == 3.4
     assert first["distribution"]["std"] == 0.5
+    assert {n: part for n, part in enumerate(first["distribution"]["histogram"]) if part} == {19: 0.5, 29: 0.5}
     assert first["distribution"]["quantiles"] == {"0.05": 2.9, "0.5": 2.9, "0.95": 3.9}
     assert second["rationale"]["avoid"] == "Strong blur."
     assert second["reply"] == SECOND.text

@@ -15,6 +15,7 @@ from snellen.apps.serve import assess, chat, openapi, reward
 from snellen.apps.serve.metrics import CountRequests
 from snellen.apps.serve.service import Service
 from snellen.apps.web.options import WebOptions
+from snellen.apps.web.page import page_routes
 from snellen.apps.web.run import web_app
 
 Handler = Callable[[Request, Service], Awaitable[Response]]
@@ -36,6 +37,7 @@ def routes(service: Service) -> list[BaseRoute]:
         route("/healthz", health, "GET"),
         route("/metrics", metrics, "GET"),
         route("/openapi.json", describe, "GET"),
+        *page_routes("snellen.apps.web.viewer"),
     ]
     if not service.backend.reads_prompts:  # others have servers of their own, which read the prompts
         found += [route("/v1/chat/completions", chat.complete), route("/v1/models", chat.models, "GET")]

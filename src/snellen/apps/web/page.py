@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from importlib.resources import files
 
 from starlette.requests import Request
@@ -20,17 +21,21 @@ TYPES = {
 """Suffixes of the files that a page consists of, and their content types."""
 
 
-def page_routes(package: str, path: str = "/") -> list[Route]:
+def page_routes(package: str, path: str = "/", marks: Mapping[str, str] | None = None) -> list[Route]:
     """Return the routes of a page: its index.html at `path`, the other files of its folder and theme.css in /static/.
 
     Args:
         package: dotted name of the folder in the package, such as "snellen.apps.web.page".
         path: where the page is.
+        marks: texts of index.html that are replaced, for a page that several applications have.
     """
     content: dict[str, bytes] = {"theme.css": (files("snellen.apps.web") / "theme.css").read_bytes()}
     for file in files(package).iterdir():
         if file.is_file() and file.name[file.name.rfind(".") :] in TYPES:
             content[file.name] = file.read_bytes()
+
+    for mark, text in (marks or {}).items():
+        content["index.html"] = content["index.html"].replace(mark.encode(), text.encode())
 
     async def index(request: Request) -> Response:
         return _file(request, "index.html", content["index.html"])

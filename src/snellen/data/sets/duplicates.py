@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,12 +37,28 @@ def hash_of(picture: Image.Image) -> int:
 def near_duplicate_groups(hashes: NDArray[np.uint64], distance: int = NEAR_DUPLICATE) -> NDArray[np.int64]:
     """Return the group number of each of (N,) hashes; a group is numbered by the index of its first member.
 
-    Two hashes that differ in at most `distance` bits share a group, transitively. All pairs are compared as a product
-    of +-1 rows: a . b = 64 - 2 * Hamming distance.
+    Two hashes that differ in at most `distance` bits share a group, transitively.
+    """
+    return joined(near_pairs(hashes, distance), len(hashes))
+
+
+def near_pairs(hashes: NDArray[np.uint64], distance: int) -> Iterator[tuple[int, int]]:
+    """Yield the pairs i < j of (N,) hashes that differ in at most `distance` bits.
+
+    All pairs are compared as a product of +-1 rows: a . b = 64 - 2 * Hamming distance.
     """
     count = len(hashes)
     bits = np.unpackbits(hashes.astype(">u8").view(np.uint8).reshape(count, 8), axis=1)
     signs = bits.astype(np.float32) * 2.0 - 1.0
+    for start in range(0, count, 1024):
+        alike = signs[start : start + 1024] @ signs[start:].T >= 64 - 2 * distance
+        for i, j in np.argwhere(alike).tolist():
+            if i < j:
+                yield start + i, start + j
+
+
+def joined(pairs: Iterable[tuple[int, int]], count: int) -> NDArray[np.int64]:
+    """Return the groups of `count` items that pairs connect, (count,): each the index of its first member."""
     parent = list(range(count))
 
     def root(i: int) -> int:
@@ -51,11 +67,9 @@ def near_duplicate_groups(hashes: NDArray[np.uint64], distance: int = NEAR_DUPLI
             i = parent[i]
         return i
 
-    for start in range(0, count, 1024):
-        alike = signs[start : start + 1024] @ signs[start:].T >= 64 - 2 * distance
-        for i, j in np.argwhere(alike).tolist():
-            low, high = sorted((root(start + i), root(start + j)))
-            parent[high] = low
+    for i, j in pairs:
+        low, high = sorted((root(i), root(j)))
+        parent[high] = low
     return np.array([root(i) for i in range(count)], dtype=np.int64)
 
 

@@ -1,0 +1,1 @@
+"""`snellen browse`: a folder of pictures with scores, in a browser: groups, own decisions, sidecars."""

@@ -1,0 +1,116 @@
+"""Work on an album that goes on while it is looked at: thumbnails for the groups, scores of pictures without one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from snellen.apps.browse.album import Album
+from snellen.apps.browse.thumbnail import Thumbnail
+from snellen.apps.browse.thumbnails import Thumbnails
+from snellen.assessment import Assessment, Step
+from snellen.assessor import Assessor
+from snellen.backend import BackendError
+from snellen.reading import ImageError
+from snellen.rows import to_row
+from snellen.usage import complain
+
+STEP = 500
+"""Pictures between two reports of progress."""
+
+
+class Judge:
+    """The model of an album, opened when it is needed first; one picture, or one batch, at a time.
+
+    Args:
+        opener: opens the model with its settings.
+    """
+
+    def __init__(self, opener: Callable[[], Assessor]) -> None:
+        self._opener = opener
+        self._assessor: Assessor | None = None
+        self._lock = threading.Lock()
+
+    def batch_size(self) -> int:
+        """Return the number of pictures of a batch. Raises as the opener."""
+        with self._lock:
+            return self._open().batch_size
+
+    def assess(self, files: Sequence[str], watch: Callable[[int, Step], None] | None = None) -> list[Assessment]:
+        """Return the assessments of files; `watch` sees each round. Raises BackendError and UsageError."""
+        with self._lock:
+            return list(self._open().stream(files, watch))
+
+    def _open(self) -> Assessor:
+        if self._assessor is None:
+            self._assessor = self._opener()
+        return self._assessor
+
+
+class Work:
+    """Threads that work on an album until they are done or `close` is called."""
+
+    def __init__(self, album: Album, thumbnails: Thumbnails, judge: Judge | None) -> None:
+        """judge: scores the pictures that have no score; None leaves them."""
+        self.album, self.thumbnails, self.judge = album, thumbnails, judge
+        self._ended = threading.Event()
+        jobs = [self._survey, *([self._score] if judge is not None else [])]
+        self._threads = [threading.Thread(target=job, daemon=True, name=job.__name__) for job in jobs]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Let the threads end after the picture, or the batch, that they are at."""
+        self._ended.set()
+
+    def join(self) -> None:
+        """Wait until the threads have ended."""
+        for thread in self._threads:
+            thread.join()
+
+    def _survey(self) -> None:
+        count = len(self.thumbnails.files)
+        made: list[Thumbnail | None] = []
+        with ThreadPoolExecutor(2) as pool:
+            for start in range(0, count, STEP):
+                made += pool.map(self._thumbnail, range(start, min(start + STEP, count)))
+                if self._ended.is_set():
+                    return
+                if len(made) < count:
+                    self._progress(f"Looking for near-duplicates: {len(made):,} of {count:,}")
+        self.album.set_thumbnails(made)
+        self._progress("")
+
+    def _thumbnail(self, place: int) -> Thumbnail | None:
+        if self._ended.is_set():
+            return None
+        try:
+            made = self.thumbnails.make(place)
+            return replace(made, jpeg=b"")
+        except ImageError:  # the row of the picture says so
+            return None
+
+    def _score(self) -> None:
+        assert self.judge is not None
+        todo = [place for place, row in enumerate(self.album.rows) if row is None]
+        if not todo:
+            return
+        try:
+            size = self.judge.batch_size()
+            for start in range(0, len(todo), size):
+                if self._ended.is_set():
+                    return
+                places = todo[start : start + size]
+                found = self.judge.assess([str(self.album.files[place]) for place in places])
+                self.album.set_rows({place: to_row(one) for place, one in zip(places, found, strict=True)})
+        except (BackendError, ValueError) as error:
+            complain(str(error))
+            self._progress(f"No more scores: {error}")
+
+    def _progress(self, text: str) -> None:
+        self.album.tell("progress", {"text": text})

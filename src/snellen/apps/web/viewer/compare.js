@@ -1,0 +1,43 @@
+// Two pictures side by side, and what the difference is.
+
+import { photo } from "./detail.js";
+import { el, number, signed, verdict } from "./element.js";
+import { better, changes } from "./items.js";
+
+const SURE = 0.75; // as snellen compare: below it two pictures are a tie
+
+export function comparison(pair, addresses) {
+  const [first, second] = pair;
+  return el("div", { class: "pair" },
+    el("div", { class: "sides" }, pair.map((item, n) => el("div", {},
+      photo(item, addresses[n], item.assessment?.steps ?? item.steps),
+      el("h3", {}, item.path),
+      item.score === null ? el("p", { class: "dim" }, "no score") : el("p", { class: "big" }, number(item.score), " ",
+        el("span", { class: `verdict ${item.label ?? verdict(item.score)}` }, item.label ?? verdict(item.score)))))),
+    difference(first, second));
+}
+
+function difference(first, second) {
+  if (first.score === null || second.score === null) return el("p", { class: "dim" }, "Both need a score.");
+  const probability = better(first, second);
+  const move = second.score - first.score;
+  const rows = changes(first.issues, second.issues).map(([what, before, after]) => el("tr", {},
+    el("td", {}, what), el("td", {}, (after ?? before).kind), el("td", {}, before?.severity ?? "–"),
+    el("td", {}, after?.severity ?? "–")));
+  return el("div", { class: "difference" },
+    el("p", {}, el("b", {}, verdictText(first, second, probability)),
+      ` The second scores ${signed(move)} against the first.`),
+    rows.length ? el("table", {},
+      el("thead", {}, el("tr", {}, ["From first to second", "Fault", "First", "Second"].map((head) => el("th", { scope: "col" }, head)))),
+      el("tbody", {}, rows)) : el("p", { class: "dim" }, "No faults in either."),
+    el("p", { class: "dim" }, "By the intervals of two separate assessments, as if they erred independently. ",
+      el("code", {}, "snellen compare"), " looks at the same regions of both."));
+}
+
+export function verdictText(first, second, probability) {
+  if (probability === null) return first.score === second.score ? "Equal scores." : "No intervals, so only the scores differ.";
+  const sure = Math.max(probability, 1 - probability);
+  const name = probability >= 0.5 ? first.name : second.name;
+  if (sure < SURE) return `A tie: ${name} is better with a probability of ${number(sure)} only.`;
+  return `${name} is better, with a probability of ${sure > 0.995 ? "more than 0.99" : number(sure)}.`;
+}

@@ -1,0 +1,187 @@
+// One picture in full: the picture with its boxes, the result, and every round, laid out as in a report.
+
+import { boxShape } from "./grid.js";
+import {
+  decisionText, el, number, SEVERITIES, share, signed, stars, svg, taken, verdict, zones,
+} from "./element.js";
+
+const PLOT = { width: 420, height: 118, margin: 14, axis: 88 };
+const SECTIONS = ["Image Quality Summary", "Directions for Improvement", "Issues to Avoid", "Decision & Rationale"];
+const LATER = ["Crop Inspection Summary", ...SECTIONS.slice(1, 3), "Final Decision & Rationale"];
+
+// The article of a picture. address: of the picture; more: elements below the result.
+export function article(item, address, more = []) {
+  const facts = [item.width ? `${item.width} × ${item.height} px` : "", taken(item), ...(item.assessment?.notes ?? [])];
+  const rounds = item.assessment?.steps ?? item.steps;
+  return el("article", {},
+    el("header", {}, el("h2", {}, item.path), el("p", { class: "dim" }, facts.filter(Boolean).join(" · "))),
+    el("div", { class: "top" },
+      photo(item, address, rounds),
+      el("div", { class: "result" }, ...result(item), ...more, crops(item, address, rounds))),
+    rounds.map((step, n) => round(item, address, rounds, n)));
+}
+
+// The picture with the issues (solid, numbered) and the crops of later rounds (dashed).
+export function photo(item, address, rounds = []) {
+  const figure = el("figure", { class: "photo" });
+  const image = el("img", { src: address, alt: item.name });
+  figure.append(image);
+  if (!address) image.replaceWith(el("p", { class: "blank" }, "This browser shows no picture of this format."));
+  if (!item.width) return figure;
+  figure.style.setProperty("--ratio", item.width / item.height);
+  const unit = Math.max(item.width, item.height) / 48;
+  const overlay = svg("svg", { viewBox: `0 0 ${item.width} ${item.height}`, "aria-hidden": "true" });
+  item.issues.forEach((issue, n) => {
+    const [left, top] = [Math.round(issue.region[0] * item.width), Math.round(issue.region[1] * item.height)];
+    overlay.append(svg("g", { class: `issue s${issue.severity}`, "data-issue": n + 1 },
+      svg("title", {}, `${issue.kind}, severity ${issue.severity}`),
+      boxShape(issue.region, item, "under"), boxShape(issue.region, item, "over"),
+      svg("rect", { class: "tag", x: left, y: top, width: 1.7 * unit, height: 1.7 * unit }),
+      svg("text", { x: left + 0.85 * unit, y: top + 1.27 * unit, "font-size": 1.2 * unit }, n + 1)));
+  });
+  overlay.append(...rounds.slice(1).map((step) => boxShape(step.region, item, "crop")));
+  figure.append(overlay);
+  return figure;
+}
+
+function result(item) {
+  if (item.score === null) {
+    if (item.state !== "failed") return [el("p", { class: "dim" }, item.state === "unscored" ? "no score yet" : "looking …")];
+    const { problem = "", remedy = "" } = item.error ?? {};
+    return [el("p", { class: "noscore" }, "no score"), el("p", {}, problem), el("p", { class: "dim" }, remedy)];
+  }
+  const word = item.label ?? verdict(item.score);
+  const parts = [el("p", { class: "big" }, number(item.score), " ", el("span", { class: `verdict ${word}` }, word))];
+  if (item.low !== null) {
+    parts.push(el("p", { class: "dim" }, `90 % interval: ${number(item.low)} to ${number(item.high)}`));
+  }
+  parts.push(el("h3", {}, "Issues"), issueList(item));
+  if (decisionText(item)) parts.push(el("p", { class: "own" }, `${stars(item)} ${decisionText(item)}`));
+  const prompts = item.assessment?.prompts;
+  if (prompts) {
+    parts.push(el("details", {}, el("summary", {}, "Prompts for restoration"),
+      el("dl", {}, Object.entries(prompts).map(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]))));
+  }
+  return parts;
+}
+
+// The crops of later rounds, beside the whole picture.
+function crops(item, address, rounds) {
+  if (rounds.length < 2) return null;
+  return el("div", { class: "crops" }, rounds.slice(1).map((step, n) => el("figure", {},
+    view(item, address, step.region), el("figcaption", {}, `crop of round ${n + 2}`))));
+}
+
+function issueList(item) {
+  if (!item.issues.length) return el("p", { class: "dim" }, "none found");
+  return el("ul", { class: "issues" }, item.issues.map((issue, n) => el("li", { "data-issue": n + 1, class: `s${issue.severity}` },
+    el("span", { class: "n" }, n + 1), el("b", {}, issue.kind),
+    el("span", { class: "severity", role: "img", "aria-label": `severity ${issue.severity} of 5` },
+      SEVERITIES.map((level) => el("i", { class: level <= issue.severity ? "on" : null }))),
+    issue.place ? el("span", { class: "place" }, issue.place) : null)));
+}
+
+function round(item, address, rounds, n) {
+  const step = rounds[n];
+  const score = step.distribution?.mean ?? step.rating;
+  const before = n ? rounds[n - 1].distribution?.mean ?? rounds[n - 1].rating : null;
+  const whole = step.region.every((side, at) => side === (at < 2 ? 0 : 1));
+  const last = n === rounds.length - 1;
+  const move = before === null || score === null ? null : el("span", { class: "dim" }, ` ${signed(score - before)}`);
+  const text = step.rationale
+    ? el("dl", {}, Object.values(step.rationale).map((part, at) => [el("dt", {}, (n ? LATER : SECTIONS)[at]), el("dd", {}, part)]))
+    : step.reply ? el("pre", {}, step.reply) : el("p", { class: "dim" }, "no reasoning");
+  return el("section", { class: "round" },
+    el("h3", {}, `Round ${n + 1} `, el("span", { class: "dim" }, whole ? "the whole picture" : placeText(step.region)),
+      score === null ? null : el("span", { class: "rating" }, number(score), move)),
+    el("div", { class: "body" },
+      el("div", { class: "view" }, view(item, address, step.region), el("p", { class: "dim" }, whole ? "whole" : "crop")),
+      el("div", { class: "text" }, text, notes(step)),
+      score === null ? el("div") : plot(step, score, before, last ? item : null)));
+}
+
+function placeText([x0, y0, x1, y1]) {
+  return `${Math.round(100 * x0)}–${Math.round(100 * x1)} % from the left, ${Math.round(100 * y0)}–${Math.round(100 * y1)} % from the top`;
+}
+
+function notes(step) {
+  const checks = (step.checks ?? []).filter((check) => check.verdict !== "not checkable");
+  return [
+    step.zoom ? el("p", { class: "next" }, `Zooms in: ${placeText(step.zoom)}`) : null,
+    step.note ? el("p", { class: "dim" }, step.note) : null,
+    step.error ? el("p", { class: "failed" }, step.error.problem) : null,
+    checks.length ? el("ul", { class: "checks" }, checks.map((check) =>
+      el("li", { class: check.verdict }, el("b", {}, check.claim), ` ${check.verdict}: ${check.reason}`))) : null,
+  ];
+}
+
+// The part of the picture that a round was shown, cut out of the picture itself.
+function view(item, address, [x0, y0, x1, y1]) {
+  const frame = el("div", { class: "cut" });
+  if (!address || !item.width) return frame;
+  const ratio = ((x1 - x0) * item.width) / ((y1 - y0) * item.height);
+  frame.style.aspectRatio = String(ratio);
+  frame.style.maxWidth = `calc(11rem * ${Math.min(1, ratio)})`;
+  const image = el("img", { src: address, alt: "" });
+  image.style.width = `${100 / (x1 - x0)}%`;
+  image.style.left = `${(-100 * x0) / (x1 - x0)}%`;
+  image.style.top = `${(-100 * y0) / (y1 - y0)}%`;
+  frame.append(image);
+  return frame;
+}
+
+const x = (rating) => PLOT.margin + ((rating - 1) / 4) * (PLOT.width - 2 * PLOT.margin);
+
+// The rating distribution: bars of 0.1 over the verdicts, a mark at the score, dotted the round before, the interval.
+function plot(step, score, before, item) {
+  const { axis } = PLOT;
+  const parts = zones().flatMap(([left, right, word]) => [
+    svg("rect", { class: `zone ${word}`, x: x(left), y: 10, width: x(right) - x(left), height: axis - 10 }),
+    svg("text", { class: "word", x: (x(left) + x(right)) / 2, y: axis + 14 }, word)]);
+  const bars = step.distribution?.histogram;
+  if (bars) {
+    const most = Math.max(...bars);
+    parts.push(svg("path", { class: "bars", d: bars.map((part, n) => {
+      const height = (part / most) * (axis - 16);
+      if (height < 0.3) return "";
+      const [left, right] = [Math.max(x(1), x(1 + 0.1 * (n - 0.5))), Math.min(x(5), x(1 + 0.1 * (n + 0.5)))];
+      return `M${left.toFixed(1)} ${axis}v${-height.toFixed(1)}h${(right - left - 1).toFixed(1)}v${height.toFixed(1)}z`;
+    }).join("") }));
+  }
+  if (item && item.low !== null) {
+    const [low, high, y] = [x(item.low), x(item.high), axis + 23];
+    parts.push(svg("path", { class: "interval", d: `M${low} ${y - 4}v8M${low} ${y}H${high}M${high} ${y - 4}v8` }));
+  }
+  parts.push(svg("path", { class: "axis", d: `M${x(1)} ${axis}H${x(5)}` }));
+  if (before !== null) parts.push(svg("path", { class: "before", d: `M${x(before)} 10V${axis}` }));
+  parts.push(svg("path", { class: "mark", d: `M${x(score)} 4V${axis}` }), svg("circle", { class: "mark", cx: x(score), cy: 5, r: 4 }));
+  const spread = step.distribution ? `, standard deviation ${number(step.distribution.std)}` : "";
+  const caption = `${step.distribution ? "expected rating" : "rating"} ${number(score)}${spread}`
+    + (before === null ? "" : "; dotted: the round before") + (item && item.low !== null ? "; bracket: 90 % interval" : "");
+  return el("figure", { class: "plot" },
+    svg("svg", { viewBox: `0 0 ${PLOT.width} ${PLOT.height}`, role: "img", "aria-label": caption }, parts),
+    el("figcaption", {}, caption));
+}
+
+// An issue in the list lights up its box, and the other way round.
+export function light(root) {
+  const parts = [...root.querySelectorAll("[data-issue]")];
+  for (const part of parts) {
+    const show = (on) => {
+      root.classList.toggle("lighting", on);
+      for (const other of parts) other.classList.toggle("lit", on && other.dataset.issue === part.dataset.issue);
+    };
+    part.addEventListener("mouseenter", () => show(true));
+    part.addEventListener("mouseleave", () => show(false));
+  }
+}
+
+// A strip of the scale with score and interval, for lists.
+export function strip(item) {
+  const low = item.low ?? item.score;
+  const high = item.high ?? item.score;
+  return el("span", { class: "strip" },
+    el("i", { style: { left: `${share(low)}%`, width: `${share(high) - share(low)}%` } }),
+    el("b", { style: { left: `${share(item.score)}%` } }));
+}
+

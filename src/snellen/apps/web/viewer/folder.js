@@ -1,0 +1,108 @@
+// A folder on the server's machine (snellen browse): rows and groups come from it, decisions go to it.
+
+import { newItem } from "./items.js";
+import { events, take } from "./uploads.js";
+
+const LATER = 150; // ms in which decisions are gathered
+
+export class Folder {
+  constructor(items, token) {
+    this.items = items;
+    this.token = token;
+    this.waiting = new Map();
+    items.addEventListener("decided", (event) => this.#decided(event.detail));
+  }
+
+  // Read the folder; then follow what changes in it.
+  async open() {
+    const album = await (await this.#ask("/api/album")).json();
+    Object.assign(this, { folder: album.folder, model: album.model, naming: album.naming, file: album.decisions });
+    this.items.add(album.pictures.map((row, id) => newItem(id, row.path.split("/").at(-1), {
+      ...row, thumb: `/api/thumbnail/${id}`,
+    })));
+    this.#groups(album.groups);
+    this.#follow();
+  }
+
+  async address(item, side = 1600) {
+    return `/api/picture/${item.id}?side=${side}`;
+  }
+
+  // Assess a picture with its reasoning; rounds come one by one.
+  async assess(item) {
+    item.state = item.score === null ? "working" : item.state;
+    item.steps = [];
+    item.assessment = null;
+    this.items.changed(item);
+    const response = await this.#ask(`/api/assess/${item.id}`, { method: "POST" });
+    for await (const [name, data] of events(response)) {
+      if (name === "round") item.steps[data.round - 1] = data.step;
+      if (name === "assessment") take(item, data.assessment);
+      if (name === "error") throw new Error(data.error.problem);
+      this.items.changed(item);
+    }
+  }
+
+  // What saving would write, or with write: what was written.
+  async sidecars(naming, write) {
+    await this.#send();
+    const body = JSON.stringify({ naming, write });
+    return (await this.#ask("/api/sidecars", { method: "POST", body, headers: { "Content-Type": "application/json" } })).json();
+  }
+
+  async #ask(address, options = {}) {
+    for (;;) {
+      const headers = { ...options.headers };
+      if (this.token.value) headers.Authorization = `Bearer ${this.token.value}`;
+      const response = await fetch(address, { ...options, headers });
+      if (response.ok) return response;
+      if (response.status === 401 && (await this.token.ask())) continue;
+      const { error } = await response.json();
+      throw new Error(`${error.problem}; ${error.remedy}`);
+    }
+  }
+
+  async #follow() {
+    try {
+      for await (const [name, data] of events(await this.#ask("/api/changes"))) {
+        if (name === "rows") for (const { id, ...row } of data) this.#row(this.items.all[id], row);
+        if (name === "groups") this.#groups(data);
+        if (name === "progress") this.items.dispatchEvent(new CustomEvent("progress", { detail: data }));
+      }
+    } catch { /* the server ended */ }
+    this.items.dispatchEvent(new CustomEvent("progress", { detail: { text: "The server has ended." } }));
+  }
+
+  #row(item, row) {
+    Object.assign(item, row);
+    this.items.changed(item);
+  }
+
+  #groups(groups) {
+    for (const item of this.items.all) Object.assign(item, { group: null, best: false, why: "", size: 1 });
+    groups.forEach(({ pictures, best, why }, group) => {
+      for (const id of pictures) Object.assign(this.items.all[id], { group, best: id === best, why, size: pictures.length });
+    });
+    this.items.changed(null);
+  }
+
+  #decided(item) {
+    this.waiting.set(item.id, item);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.#send(), LATER);
+  }
+
+  async #send() {
+    clearTimeout(this.timer);
+    if (!this.waiting.size) return;
+    const sent = [...this.waiting.values()];
+    this.waiting.clear();
+    const body = JSON.stringify(sent.map(({ id, pick, stars }) => ({ id, pick, stars })));
+    try {
+      await this.#ask("/api/decisions", { method: "PUT", body, headers: { "Content-Type": "application/json" } });
+    } catch (error) {
+      for (const item of sent) this.waiting.set(item.id, item);
+      this.items.dispatchEvent(new CustomEvent("progress", { detail: { text: `Not saved: ${error.message}` } }));
+    }
+  }
+}
