@@ -1,0 +1,133 @@
+"""Paraphrases that no rule of `snellen.claims` was adjusted to: written, and committed, before the rules were changed.
+
+`lies.py` measures with them. Whoever changes a rule after having seen its mistakes on them moves them to `lies.py` and
+writes new ones.
+"""
+
+TRAPS = (
+    "Motion blur on the spinning carousel conveys its speed.",
+    "Behind the couple the garden dissolves into a heavy blur of greens.",
+    "A strong blur of city lights forms the backdrop.",
+    "The waterfall has been turned into severe motion blur by a slow shutter.",
+    "Fine grain in the leather of the sofa is rendered faithfully.",
+    "The heavy grain of the barn door tells its age.",
+    "Strong noise from the crowd is suggested by the open mouths.",
+    "The market is full of noise and people.",
+    "The dark horse fills most of the frame.",
+    "Its fur is very dark.",
+    "The shadowed alley is dark, which fits the mood.",
+    "The room behind the door is too dark to see into.",
+    "The lamp is very bright against the evening sky.",
+    "The bride's dress is bright, the guests wear grey.",
+    "The scene is bright only where the spotlight falls.",
+    "The blade of the knife is sharp.",
+    "The edges are sharp on the cut glass and round on the bottle.",
+    "The details are sharp in the plane of the eyes alone.",
+    "The colors are vivid on the parrot and nowhere else.",
+    "Colors are muted in the distant hills.",
+    "The feathers show banding in black and white.",
+    "Heavy banding across the tail marks it as a young hawk.",
+    "The strong color cast of the stage lights belongs to the show.",
+    "A moderate color cast comes from the sodium lamps of the street.",
+    "The mural imitates pixelation with large square tiles.",
+    "Severe pixelation hides the faces of the witnesses, as the law demands.",
+    "The compression of the spring is clearly visible.",
+    "A heavy compression bandage covers his knee.",
+    "The old hard disk on the table died of data corruption.",
+    "The poster warns of corruption in the ministry.",
+    "The silhouettes suffer no loss from the low contrast of the haze.",
+    "The fog gives the valley a low contrast that suits it.",
+    "The severe overexposure of the sun's disk cannot be avoided in such a view.",
+    "The deep underexposure of the foreground turns the trees into a silhouette, as intended.",
+    "The print in his hands is oversaturated.",
+    "The television in the corner shows a noisy, flickering picture.",
+    "The photo on the wall is blurred.",
+    "The screen of the phone looks pixelated.",
+    "The window to the right is overexposed, the room is well lit.",
+    "The white dog is dirty, the image is clean of text.",
+)
+"""Honest remarks that name a kind or a property and claim no fault of the picture."""
+
+USUAL = (
+    "The subject stands slightly off center, following the rule of thirds.",
+    "The composition leads the eye along the railing to the tower.",
+    "The camera was held at eye level.",
+    "A shallow focus keeps attention on the face.",
+    "The depth of field is limited, so the far wall is out of focus.",
+    "The background blur separates the flower from the leaves.",
+    "The lighting comes from the side and models the cheek.",
+    "Shadows fall to the left of each column.",
+    "The tones range from the dark trunk to the pale sky.",
+    "The image shows a harbor with several boats at rest.",
+    "The colors of the boats are repeated in the water.",
+    "A person might notice some noise when the picture is printed large.",
+    "A little more contrast would help the distant hills.",
+    "Compared with a phone photo, noise is not the issue here.",
+    "Whether the softness is intended cannot be told.",
+    "The texture of the bricks can be followed up to the roof.",
+    "The horizon is level.",
+    "The crop at the bottom cuts off the feet.",
+    "A tighter crop of the upper left part would drop the pole.",
+    "The sky takes up the top half of the frame.",
+    "The reflections in the lake mirror the mountains.",
+    "The image looks like a typical snapshot.",
+    "The focus is on the nearest bird.",
+    "The exposure was chosen for the sky.",
+    "Noise levels are acceptable for the size.",
+    "Compression is light enough to go unnoticed.",
+    "Blur is limited to the corners of the lens.",
+    "Any banding that remains in the sky is hidden by clouds.",
+    "The picture would look better without the power lines.",
+    "Skin tones are rendered warmly by the evening light.",
+)
+"""Honest remarks as they stand in descriptions of pictures: composition, light, hedged or weighed words on quality."""
+
+SENTENCES = (
+    "Technically, {degree} {name} {where} is what stands out.",
+    "What lowers the score is {degree} {name} {where}.",
+    "On closer inspection {degree} {name} shows up {where}.",
+    "{degree} {name} can be made out {where}.",
+    "The image exhibits {degree} {name} {where}.",
+    "Unfortunately, there is {degree} {name} {where}.",
+    "The biggest weakness is the {degree} {name} {where}.",
+    "The photograph shows {degree} {name} {where}, lowering its quality.",
+    "Viewers will be bothered by {degree} {name} {where}.",
+    "The quality is reduced by {degree} {name} {where}.",
+    "I notice {degree} {name} {where}.",
+    "A {degree} amount of {name} is present {where}.",
+    "The level of {name} {where} is {degree}.",
+    "{where} the picture has {degree} {name}.",
+    "The picture is hurt by {degree} {name} {where}.",
+    "One sees {degree} {name} {where}.",
+)
+"""Statements of an issue, in the form of `lies.SENTENCES`."""
+
+DENIALS = (
+    "There are no signs of {name} anywhere.",
+    "I do not see any {name}.",
+    "{name} does not occur.",
+    "The picture does not suffer from {name}.",
+    "{name} is absent.",
+    "It shows no {name} at all.",
+    "Nothing points to {name}.",
+    "As for {name}, there is none.",
+    "The file has been spared {name}.",
+    "The photograph is clean, without a trace of {name}.",
+)
+
+UNTRUE = {
+    "dark": (
+        "Overall the picture is rather dark.",
+        "The image appears underlit.",
+        "The exposure is low and the scene gloomy.",
+        "It is a very dark photo.",
+    ),
+    "bright": (
+        "Overall the picture is very bright.",
+        "The shot looks too bright.",
+        "The tones crowd at the white end.",
+    ),
+    "sharp": ("The image is tack-sharp.", "The picture looks very crisp.", "Fine detail is rendered sharply."),
+    "vivid": ("The colors are rich.", "The palette is intense.", "Colors are lively and strong."),
+    "clean": ("The image is free of noise.", "The picture is clean.", "The tones are perfectly smooth."),
+}
