@@ -1,11 +1,13 @@
 """Make a tiny Qwen2.5-VL that replies in form: python scripts/taught_qwen.py FOLDER [STEPS]. Some minutes on one core.
 
 It is taught on generated pictures: the first reply asks for a crop, the second is final, and the rating is the
-picture's brightness. Servers are proved with it; it judges nothing.
+picture's brightness. Every fifth conversation is in JSON, so that it can be held to a schema, and every tenth one in
+the words of the protocol `levels`. Servers are proved with it; it judges nothing.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 from pathlib import Path
@@ -25,10 +27,11 @@ from transformers import (
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes" / "toy"))
 from tiny_qwen import SPECIAL, TEMPLATE, write_processor
 
+from snellen.backends.completion import ANSWER_KEYS
 from snellen.image import Picture, View
-from snellen.protocol import Turn, first_prompt, later_prompt, open_protocol
+from snellen.protocol import LevelsProtocol, Protocol, Turn, first_prompt, later_prompt, open_protocol
 from snellen.region import Region
-from snellen.reply import Answer, Issue, Rationale, render_reply
+from snellen.reply import FIRST_LABELS, LATER_LABELS, Answer, Issue, Rationale, parse_reply, render_reply
 
 QUESTION = "How good is the technical quality of this picture?"
 BOX = Region(0.1, 0.2, 0.6, 0.7)
@@ -44,6 +47,24 @@ def replies(rating: float) -> tuple[str, str]:
     return first, render_reply(WORDS, Answer(None, rating, "final", noise), 2)
 
 
+def as_json(reply: str, number: int) -> str:
+    """Return a reply of round `number` in the form of the schema that servers are asked to hold it to."""
+    parsed = parse_reply(reply, number)
+    assert parsed.rationale is not None
+    labels = FIRST_LABELS if number == 1 else LATER_LABELS
+    answer = json.loads(reply[reply.index("<answer>") + len("<answer>") : reply.index("</answer>")])
+    sections = dict(zip(labels, parsed.rationale.sections, strict=True))
+    return json.dumps(sections | {key: answer[key] for key in ANSWER_KEYS})
+
+
+def in_levels(rating: float) -> str:
+    """Return the reply of the protocol `levels`: the word that is nearest to the rating."""
+    levels = LevelsProtocol.levels
+    assert levels is not None
+    word = min(levels.ratings, key=lambda one: abs(levels.ratings[one] - rating))
+    return f"{levels.stem} {word}."
+
+
 def picture(rng: np.random.Generator) -> tuple[Picture, float]:
     """Return a noisy picture and its rating: 1 where it is black, 5 where it is white."""
     brightness = rng.uniform(0.1, 0.9)
@@ -54,7 +75,9 @@ def picture(rng: np.random.Generator) -> tuple[Picture, float]:
 def tokenizer() -> PreTrainedTokenizerFast:
     """Return a tokenizer of single digits, as Qwen's, trained on the prompts and replies."""
     ratings = [reply for rating in (1.23, 2.34, 3.45, 4.56, 3.07, 2.98) for reply in replies(rating)]
-    corpus = [first_prompt(QUESTION), later_prompt(QUESTION, BOX), *ratings]
+    forms = [as_json(reply, 1 + number % 2) for number, reply in enumerate(ratings)]
+    levels = [*LevelsProtocol.questions, *map(in_levels, (1, 2, 3, 4, 5))]
+    corpus = [first_prompt(QUESTION), later_prompt(QUESTION, BOX), *ratings, *forms, *levels]
     pattern = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     tokens = Tokenizer(models.BPE())
     tokens.pre_tokenizer = pre_tokenizers.Sequence(
@@ -131,6 +154,19 @@ def encode(words: Any, images: Any, conversation: tuple[Turn, ...]) -> tuple[dic
     return inputs, torch.tensor([mask])
 
 
+def conversation(step: int, shown: Picture, rating: float) -> tuple[Turn, ...]:
+    """Return what is taught in a step: two rounds in form, two in JSON (one step in five), or levels (one in ten)."""
+    if step % 10 == 9:
+        protocol: Protocol = open_protocol("levels")
+        turns = protocol.conversation(protocol.questions[0], [shown.view()], [])
+        return (*turns, Turn("assistant", in_levels(rating)))
+    first, second = replies(rating)
+    said = (as_json(first, 1), as_json(second, 2)) if step % 5 == 0 else (first, second)
+    views = [shown.view(), shown.view(BOX)]
+    turns = open_protocol("snellen").conversation(QUESTION, views, [Turn("assistant", said[0])])
+    return (*turns, Turn("assistant", said[1]))
+
+
 def teach(folder: Path, steps: int) -> None:
     """Train on conversations of generated pictures and write everything to the folder."""
     from transformers import Qwen2VLImageProcessor
@@ -144,15 +180,10 @@ def teach(folder: Path, steps: int) -> None:
     words.save_pretrained(folder)
     write_processor(folder, "Qwen2_5_VLProcessor", 14, SIDE * SIDE)
     images = Qwen2VLImageProcessor.from_pretrained(folder)
-    protocol = open_protocol("snellen")
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     for step in range(1, steps + 1):
-        shown, rating = picture(rng)
-        first, second = replies(rating)
-        views = [shown.view(), shown.view(Region(0.1, 0.2, 0.6, 0.7))]
-        turns = protocol.conversation(QUESTION, views, [Turn("assistant", first)])
-        inputs, mask = encode(words, images, (*turns, Turn("assistant", second)))
+        inputs, mask = encode(words, images, conversation(step, *picture(rng)))
         logits = model(**inputs, use_cache=False).logits[:, :-1]
         each = torch.nn.functional.cross_entropy(logits.transpose(1, 2), inputs["input_ids"][:, 1:], reduction="none")
         loss = each[mask[:, 1:]].mean()
@@ -167,4 +198,4 @@ def teach(folder: Path, steps: int) -> None:
 
 
 if __name__ == "__main__":
-    teach(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 400)
+    teach(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1000)

@@ -6,8 +6,9 @@ Each picture of the folder (default: examples) is shown as it is, darkened, brig
 issues are the fault that was made and random ones that measurements do not see. The writer and hand-written paraphrases
 word them; half of the replies hold one lie: a fault denied or named for another, a wrong place or severity, or a
 property that the measurements contradict. A contradiction is right if it is about the fault or the property that the
-lie is about. The paraphrases are mixed with remarks that name kinds and properties but claim no fault. Labels of real
-photographs, in the words of their rater, are honest texts of a third kind.
+lie is about. The paraphrases are mixed with remarks that name kinds and properties but claim no fault; those of
+`lies_held_out.py` were written before the rules were last changed. Labels of real photographs, in the words of their
+rater, are honest texts of a third kind.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ import argparse
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
 
+import lies_held_out
 from snellen.checks import MEASURED, Check, check_reply
 from snellen.features import Features, measure
 from snellen.rationale.compose import compose
@@ -143,6 +145,16 @@ UNTRUE = {
 
 
 @dataclass(frozen=True)
+class Wording:
+    """Hand-written sentences: of issues, remarks between them, denials of a fault, properties."""
+
+    sentences: Sequence[str]
+    remarks: Sequence[str]
+    denials: Sequence[str] = DENIALS
+    untrue: Mapping[str, Sequence[str]] = field(default_factory=lambda: UNTRUE)
+
+
+@dataclass(frozen=True)
 class Shown:
     """A picture with measured features and the issue that was made in it, if any."""
 
@@ -208,30 +220,32 @@ def by_writer(told: Sequence[Issue], issues: Sequence[Issue], shown: Shown, rng:
     return compose(Facts(2, rating, tuple(told), shown.measured, crop, None, before, tuple(issues[:2])))
 
 
-def by_hand(told: Sequence[Issue], issues: Sequence[Issue], shown: Shown, rng: random.Random) -> Rationale:
-    """Return a rationale whose summary is in the hand-written paraphrases."""
-    return _with_remarks(told, REMARKS, rng)
-
-
-def by_hand_later(told: Sequence[Issue], issues: Sequence[Issue], shown: Shown, rng: random.Random) -> Rationale:
-    """Return the same with the later remarks."""
-    return _with_remarks(told, LATER_REMARKS, rng)
-
-
-def _with_remarks(told: Sequence[Issue], known: Sequence[str], rng: random.Random) -> Rationale:
+def by_hand(told: Sequence[Issue], wording: Wording, rng: random.Random) -> Rationale:
+    """Return a rationale whose summary is in hand-written paraphrases, between two remarks."""
     lines = [
-        rng.choice(SENTENCES).format(
+        rng.choice(wording.sentences).format(
             name=rng.choice(FREE[one.kind]),
             degree=DEGREES[one.severity - 1],
             where=rng.choice(PLACES[one.region.place]),
         )
         for one in told
     ]
-    remarks = rng.sample(known, 2)
+    remarks = rng.sample(wording.remarks, 2)
     return _rationale(" ".join([remarks[0], *map(_capital, lines), remarks[1]]))
 
 
-WRITERS = {"writer": by_writer, "paraphrases": by_hand, "paraphrases, later remarks": by_hand_later}
+WRITERS = {
+    "writer": Wording((), ()),
+    "paraphrases": Wording(SENTENCES, REMARKS),
+    "paraphrases, later remarks": Wording(SENTENCES, LATER_REMARKS),
+    "new paraphrases, usual remarks": Wording(
+        lies_held_out.SENTENCES, lies_held_out.USUAL, lies_held_out.DENIALS, lies_held_out.UNTRUE
+    ),
+    "new paraphrases, traps": Wording(
+        lies_held_out.SENTENCES, lies_held_out.TRAPS, lies_held_out.DENIALS, lies_held_out.UNTRUE
+    ),
+}
+"""How replies are worded; the first by `snellen.rationale`, with denials and properties of this file."""
 
 
 def false_property(shown: Shown) -> list[str]:
@@ -263,13 +277,14 @@ def run(pictures: Sequence[Shown], writer: str, count: int, show: int) -> None:
             told, kinds = lied_about(issues, lie, rng) if lie not in ("none", "measurement") else (list(issues), [])
             if lie == "denied" and next(one.severity for one in issues if one.kind == kinds[0]) < 2:
                 continue
-            text = WRITERS[writer](told, issues, shown, rng)
+            wording = WRITERS[writer]
+            text = by_hand(told, wording, rng) if wording.sentences else by_writer(told, issues, shown, rng)
             if lie == "denied":
-                denial = rng.choice(DENIALS).format(name=rng.choice(FREE[kinds[0]]).removeprefix("a "))
+                denial = rng.choice(wording.denials).format(name=rng.choice(FREE[kinds[0]]).removeprefix("a "))
                 text = replace(text, summary=f"{text.summary} {_capital(denial)}")
             if lie == "measurement":
                 kinds = [rng.choice(false_property(shown))]
-                text = replace(text, summary=f"{text.summary} {rng.choice(UNTRUE[kinds[0]])}")
+                text = replace(text, summary=f"{text.summary} {rng.choice(wording.untrue[kinds[0]])}")
             parsed = Parsed(text, Answer(None, 3.0, "final", tuple(issues)))
             checks = check_reply(parsed, issues, shown.measured)
             found = [check for check in checks if check.verdict == "contradicted"]

@@ -1,7 +1,7 @@
 """Checks of a free text: each claim against the reply's own issues and boxes, and against measurements of the picture.
 
-A check never alters a score or a text. "contradicted" is said only where the two clearly disagree; what lies between,
-and what nothing can be compared with, is "not checkable".
+A check never alters a score or a text. "contradicted" is said only where a claim is clear (`Claim.clear`) and the two
+clearly disagree; what lies between, and what nothing can be compared with, is "not checkable".
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ def check_reply(parsed: Parsed, earlier: Sequence[Issue], measured: Features | N
         for claim in claims_in(getattr(parsed.rationale, section)):
             known = (*issues, *earlier) if section == "decision" and claim.present else issues
             for about, text, verdict, reason in _compared(claim, known, parsed, measured, section):
+                if verdict == "contradicted" and not claim.clear:
+                    verdict, reason = "not checkable", f"{reason}, but it may be said of something else"
                 found.append(Check(section, claim.text, about, text, verdict, reason))
     return tuple(dict.fromkeys(found))
 

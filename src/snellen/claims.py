@@ -1,7 +1,8 @@
 """Claims of a free text about a picture: faults it names or denies, their severities and places, visible properties.
 
 Found by patterns, clause by clause. What is hedged, wished for or meant as praise ("may", "avoid", "background blur")
-is no claim. Patterns miss paraphrases; they are made to be right where they find something.
+is no claim. A word for a fault is often said of a thing ("the grain of the oak"), so a claim is clear only in sentence
+forms that say or deny it of the picture. Patterns miss paraphrases; they are made to be right where they find something.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ PLACES: dict[str, tuple[str, Region]] = {
 }  # fmt: skip
 """Place -> the words that name it, and a generous rectangle of it."""
 
-_PICTURE = r"(?:image|picture|photo(?:graph)?|shot|scene|frame|exposure|it)"
+_PICTURE = r"(?:image|picture|photo(?:graph)?|shot|scene|frame)"
 _IS = r"(?:is|are|looks?|appears?)(?: (?:very|quite|rather|too|far too|much too|so|clearly|really|overall|extremely))*"
 PROPERTIES: dict[str, str] = {
     "dark": rf"\b{_PICTURE} {_IS} (?:dark|dim|murky|underlit)\b|\b(?:very|too|overly) dark {_PICTURE}\b"
@@ -91,7 +92,7 @@ _DENIED_AFTER = re.compile(
 )
 _NEGATIVE = re.compile(rf"{_NO}\b|n't\b", re.IGNORECASE)
 _FAULT = re.compile(
-    rf"\b{_PICTURE} {_IS} $|"
+    rf"\b(?:{_PICTURE}|exposure|it) {_IS} $|"
     r"\b(?:suffer\w*|affect\w*|marr(?:ed|ing)|degrad\w*|weaken\w*|spoil\w*|harm\w*|plagued|fault|problem|defect|flaw)\b",
     re.IGNORECASE,
 )
@@ -121,6 +122,62 @@ _LOOSE = {
     "centre": r"(?:the )(?:middle|cent(?:er|re))",
 }
 
+# Forms of a clause in which a fault is said, or denied, of the picture and of nothing else. A mention stands between
+# what comes before and after it.
+_PART = (
+    r"(?:(?:upper|lower|top|bottom|left|right|hand|central|whole|entire|middle|dark|bright|smooth|flat|fine)[ -])*"
+    r"(?:corners?|areas?|sides?|half|part|third|edges?|middle|cent(?:er|re)|frame|image|picture|photo(?:graph)?|scene|top"
+    r"|bottom|left|right|sky|shadows|highlights|foreground|details|textures|regions|tones)\b"
+)
+_IN_PART = rf"(?:(?:in|at|near|towards?|across|over|along|around|on|throughout|within|to) (?:the )?{_PART}|everywhere)"
+_WHERE = rf"(?:,? {_IN_PART}(?: (?:of|and) (?:the )?(?:{_PICTURE}\b|{_PART}))?)*"
+_LEAD = (
+    r"(?:(?:\w+ly|also|overall|still|otherwise|(?:seen|up) close(?:r|ly)?|on [\w ]*inspection|at first glance|looking at"
+    rf" the details|{_IN_PART}),? )*"
+)
+_SKIP = (
+    r"(?:[\s,]|\b(?:an?|some|the|very|quite|rather|clearly|visible|noticeable|obvious|apparent|evident|of|and|also"
+    rf"|amounts?|levels?|degrees?|signs?|traces?|{_STRENGTHS}|{_NAMED})\b)*"
+)
+_SUBJECT = rf"(?:(?:the|this) )?(?:{_PICTURE}|(?:{_PICTURE} |overall )?quality|crop|it)"
+_SAID_BEFORE = re.compile(
+    rf"^{_LEAD}(?:{_SUBJECT} (?:\w+ly )?(?:shows|has|suffers from|exhibits|displays|contains|reveals|confirms|uncovers"
+    r"|brings out|(?:is|was) (?:\w+ly )?(?:affected|marred|degraded|weakened|spoiled|harmed|plagued|hurt|limited|reduced"
+    rf"|lowered|damaged|held back(?: a little)?) by)|{_SUBJECT} {_IS}|there (?:is|are)"
+    r"|(?:i|we|one|you)(?: can)?(?: also)? (?:see|sees|notice|find|make out|spot|observe|detect)"
+    r"|(?:the|its|a) (?:\w+ ){0,2}(?:fault|flaw|problem|weakness|weak point|defect|issue|drawback|thing to notice) is"
+    rf"|){_SKIP}$",
+    re.IGNORECASE,
+)
+_SAID_AFTER = re.compile(rf"^{_WHERE}(?: as well)?\s*(?:$|[.:;,!])", re.IGNORECASE)
+_ALONE = re.compile(rf"^{_LEAD}{_SKIP}$", re.IGNORECASE)
+_STATED = re.compile(
+    rf"^{_WHERE},? (?:(?:is|are|was|looks?|proves|appears)(?: \w+ly| just| now)? (?:visible|present|apparent|evident|obvious"
+    rf"|noticeable|confirmed|hard to miss|easy to see|impossible to miss|worse|stronger|milder|weaker|{_STRENGTHS})\b"
+    r"|(?:stands? out|catche?s? the eye|come?s? to light|can (?:just )?be (?:seen|made out))\b"
+    r"|(?:degrades?|lowers?|hurts?|reduces?|limits?|harms?|spoils?|mars?|weakens?) the (?:overall )?"
+    rf"(?:{_PICTURE}|quality|result|score)\b|(?:shows?|appears?)(?: clearly| faintly| up)?{_WHERE}\s*(?:$|[.:;,!]))",
+    re.IGNORECASE,
+)
+_DENIAL_AFTER = re.compile(
+    rf"^{_WHERE}(?: (?:at all|anywhere|either))?\s*(?:$|[.:;,!]|(?:or|nor|and)\b"
+    r"|(?:is|are|was|were|can be|could be) (?:found|visible|present|seen|noticeable|apparent|confirmed|evident)\b)",
+    re.IGNORECASE,
+)
+_DENIAL_BEFORE = re.compile(
+    rf"^{_LEAD}(?:{_SUBJECT}\b[\w\s'-]{{0,40}}|there (?:is|are|was|were) |(?:i|we|one|you)\b[\w\s]{{0,25}}|)$",
+    re.IGNORECASE,
+)
+_FOLLOWED = re.compile(rf"^(?:(?:,| and| or| nor|,? with| plus)+{_SKIP})+(?=[\s.:;,!]|$)", re.IGNORECASE)
+"""Further faults behind a mention."""
+_EXCEPTION = re.compile(
+    r"\b(?:only|alone|except\w*|apart from|aside from|other than|everything but|all but|nowhere else|on purpose"
+    r"|as intended|belongs?|typical)\b",
+    re.IGNORECASE,
+)
+_PROPERTY_END = re.compile(r"^(?: and \w+)?(?: (?:overall|throughout|everywhere))?\s*(?:$|[.:;,!])", re.IGNORECASE)
+_PROPERTY_START = re.compile(rf"^{_LEAD}(?:(?:the|this|its|it is an?|this is an?)(?: \w+)? )?$", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -132,8 +189,9 @@ class Claim:
         present: False where the clause denies it.
         severity: lowest and highest severity that is stated, 1..5; None without one.
         places: places that are named for it, of `PLACES`.
-        plain: True where the clause means a fault and nothing else: a severity from mild on is stated, or words such as
-            "suffers from" or "the picture is" come before. A background has blur and a plank grain without any fault.
+        clear: the clause says or denies it of the picture, in a form that says nothing else, and makes no exception.
+        plain: True where a clear clause means a fault and nothing else: a severity from mild on is stated, or words
+            such as "suffers from" or "the picture is" come before. A background has blur and a plank grain without any.
     """
 
     text: str
@@ -141,6 +199,7 @@ class Claim:
     present: bool = True
     severity: tuple[int, int] | None = None
     places: tuple[str, ...] = ()
+    clear: bool = True
     plain: bool = True
 
 
@@ -181,12 +240,34 @@ def _faults(clause: str) -> Iterator[Claim]:
     for number, (kind, start, stop) in enumerate(mentions):
         before, after = clause[:start], clause[stop:]
         if _DENIED_AFTER.search(after) or (_DENIED.search(before) and not _UNSURE.search(before)):
-            yield Claim(clause, kind, False, None, places[number])
+            clear = _clearly_denied(clause, before, after)
+            yield Claim(clause, kind, False, None, places[number], clear, clear)
         elif not (_NEGATIVE.search(clause) or _UNSURE.search(clause)):
             word = _BEFORE.search(before) or _AFTER.search(after)
             stated = STRENGTH[word[1].lower()] if word else None
-            plain = stated is not None and stated[0] >= 2
-            yield Claim(clause, kind, True, stated, places[number], plain or _FAULT.search(before) is not None)
+            clear = _clearly_said(clause, before, after)
+            means = (stated is not None and stated[0] >= 2) or _FAULT.search(before) is not None
+            yield Claim(clause, kind, True, stated, places[number], clear, clear and means)
+
+
+def _clearly_said(clause: str, before: str, after: str) -> bool:
+    """Return whether a clause says of the picture that it has a fault, which stands between `before` and `after`."""
+    if _EXCEPTION.search(clause):
+        return False
+    after = _FOLLOWED.sub("", after)
+    whole = _SAID_BEFORE.search(before) and _SAID_AFTER.search(after)
+    return bool(whole or (_ALONE.search(before) and _STATED.search(after)))
+
+
+def _clearly_denied(clause: str, before: str, after: str) -> bool:
+    """Return whether a clause denies a fault of the picture, without an exception."""
+    if _EXCEPTION.search(clause):
+        return False
+    if _DENIED_AFTER.search(after):
+        return _ALONE.search(before.replace("suspected ", "")) is not None
+    denied = _DENIED.search(before)
+    assert denied is not None
+    return bool(_DENIAL_BEFORE.search(before[: denied.start()]) and _DENIAL_AFTER.search(_FOLLOWED.sub("", after)))
 
 
 def _places_of(clause: str, mentions: list[tuple[str, int, int]]) -> list[tuple[str, ...]]:
@@ -206,7 +287,8 @@ def _properties(clause: str) -> Iterator[Claim]:
     if _NEGATIVE.search(clause) or _UNSURE.search(clause) or any(p.search(clause) for _, p in _PLACED[:-1]):
         return
     for name, words in PROPERTIES.items():
-        if re.search(words, clause, re.IGNORECASE):
+        match = re.search(words, clause, re.IGNORECASE)
+        if match and _PROPERTY_START.search(clause[: match.start()]) and _PROPERTY_END.search(clause[match.end() :]):
             yield Claim(clause, name)
 
 

@@ -350,6 +350,38 @@ def test_score_only_forces_the_reply_up_to_its_rating(repeat: bool) -> None:
     assert (result.score, result.steps[0].rating_source) == (4.25, "distribution")
 
 
+def words(asked: Asked) -> Answer:
+    """Level words: "good" in one token, "excellent" in two, the others not among the alternatives."""
+    if asked.forced.endswith("is ex"):
+        return chat("cellent", {"content": [token("cellent", 0.75, tra=0.25)]}, "length")
+    first = {" good": 0.5, " ex": 0.4, " Good": 0.04, " fa": 0.004}
+    alternatives = [token(text, probability) for text, probability in first.items()]
+    return chat(" good", {"content": [{**alternatives[0], "top_logprobs": alternatives}]}, "length")
+
+
+def test_levels_are_read_behind_the_stem() -> None:
+    with serve(words) as server:
+        (result,) = Assessor(client(server, Abilities(continues=True)), "levels")(pictures(1))
+    first, second = server.asked
+    assert (first.forced, second.forced) == ("The quality of the image is", "The quality of the image is ex")
+    assert (first.body["max_tokens"], first.body["continue_final_message"]) == (1, True)
+    assert result.score == pytest.approx((0.5 * 4.0 + 0.4 * 0.75 * 5.0) / (0.5 + 0.4 * 0.75))
+    assert result.steps[0].reply.rating_mass == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("abilities", [Abilities(continues=False), Abilities(continues=True, top_logprobs=0)])
+def test_levels_need_log_probabilities_of_a_begun_reply(abilities: Abilities) -> None:
+    with serve(words) as server, pytest.raises(BackendError, match="use another protocol"):
+        Assessor(client(server, abilities), "levels")(pictures(1))
+    assert server.asked == []
+
+
+def test_a_picture_whose_level_is_refused_is_an_error_of_its_own() -> None:
+    with serve(lambda asked: refuse("too large") if asked.number == 2 else words(asked)) as server:
+        results = Assessor(client(server, Abilities(continues=True), concurrency=1), "levels")(pictures(2))
+    assert sorted(one.error is None for one in results) == [False, True]
+
+
 @pytest.mark.parametrize("text", ['{"rating": 4.25}', "4.25", '"4.25"', '```json\n{"rating": "4.25"}\n```', "4.25."])
 @pytest.mark.parametrize("schema", [False, True])
 def test_score_only_asks_for_the_rating_alone_where_nothing_is_continued(text: str, schema: bool) -> None:
@@ -414,6 +446,13 @@ PROBES: dict[str, tuple[Callable[[Asked], Answer], dict[str, Any]]] = {
     "no schema": (without("response_format"), {"schema": False}),
     "schema ignored": (lambda asked: chat("Sure!") if "response_format" in asked.body else able(asked),
                        {"schema": False}),
+    "a small model that writes white space until the limit": (
+        lambda asked: chat('{"reply":   "no"      ', finish="length") if "response_format" in asked.body else able(asked),
+        {}),
+    "a small model that writes three decimals": (
+        lambda asked: chat('3.611, "final "final0', finish="length") if asked.forced else able(asked), {}),
+    "a reply that begins anew": (
+        lambda asked: chat("A grey square.") if asked.forced else able(asked), {"continues": False}),
     "no continuation": (without("continue_final_message"), {"continues": False}),
     "continuation ignored": (lambda asked: chat("<think>") if asked.forced else able(asked), {"continues": False}),
     "no list of models": (lambda asked: Answer({}, 404) if asked.method == "GET" else able(asked),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PIL import Image
@@ -21,8 +21,14 @@ from snellen.backends.completion import (
     read_completion,
     reply_schema,
 )
-from snellen.backends.rating_logprobs import recover
-from snellen.backends.rating_tokens import RATING_KEY, RATING_TOKENS, distribution, leading_number
+from snellen.backends.rating_logprobs import level_mass, recover
+from snellen.backends.rating_tokens import (
+    RATING_KEY,
+    RATING_TOKENS,
+    distribution,
+    leading_number,
+    level_distribution,
+)
 from snellen.image import View
 from snellen.reply import RATING_PREFIX, ReplyError, parse_reply
 
@@ -94,6 +100,15 @@ class OpenAIBackend(Backend):
         """See `Backend.rate`; the reply is forced up to its rating where the server continues it."""
         return self._all([self._rate(conversation) for conversation in conversations])
 
+    def rate_levels(self, conversations: Sequence[Conversation], stem: str, levels: Mapping[str, float]) -> list[Reply]:
+        """See `Backend.rate_levels`; a word that is not among the listed alternatives counts as not recovered."""
+        if not (self.abilities.continues and self.abilities.top_logprobs):
+            raise BackendError(
+                f"{self.version} gives no log-probabilities of a reply that was begun, which the protocol levels reads;"
+                " use another protocol, or a server that does (vLLM)"
+            )
+        return self._all([self._levels(conversation, stem, levels) for conversation in conversations])
+
     def box_scale(self, view: View) -> tuple[float, float] | None:
         """See `Backend.box_scale`; by the name of the model or of its checkpoint."""
         height, width = view.shown(self.long_side).shape[:2]
@@ -142,6 +157,21 @@ class OpenAIBackend(Backend):
             return Reply(_number(done.text), rating=await self._rating(conversation, done, ""), finish="rating")
         except (RequestError, CompletionError, Waiting) as error:
             return await self._failed(error)
+
+    async def _levels(self, conversation: Conversation, stem: str, levels: Mapping[str, float]) -> Reply:
+        mass: dict[str, float] = {}
+        waiting = {"": 1.0}
+        try:
+            while waiting:
+                known, weight = waiting.popitem()
+                beginning = f"{stem} {known}" if known else stem
+                done = await self._complete(conversation, 0, Sampling(max_tokens=1), beginning)
+                found, begun = level_mass(done.choices, known, levels)
+                mass |= {word: mass.get(word, 0.0) + weight * found[word] for word in levels if word in found}
+                waiting |= {text: weight * found[text] for text in begun}
+        except (RequestError, CompletionError, Waiting) as error:
+            return await self._failed(error)
+        return Reply("", rating=level_distribution(mass, levels), finish="rating", rating_mass=sum(mass.values()))
 
     async def _ask(self, conversation: Conversation, seed: int, sampling: Sampling, labels: Sequence[str]) -> Reply:
         """Return one reply, held to the schema of these section labels if there are any."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,6 +172,27 @@ def _place(mass: dict[str, float], branches: dict[str, float], text: str, weight
         return
     for rating in ratings:
         mass[rating] = mass.get(rating, 0.0) + weight / len(ratings)
+
+
+def level_mass(choices: Sequence[Choice], known: str, levels: Collection[str]) -> tuple[dict[str, float], list[str]]:
+    """Return the probability of level words as the next word, and what may still become one.
+
+    Args:
+        choices: tokens behind the stem; the first one counts.
+        known: beginning of the word that stands at the end of the stem, "" for none.
+        levels: the words.
+
+    Returns:
+        The probability of each text that the first token makes, words and beginnings of words; and those of the
+        beginnings that are worth a request of their own.
+    """
+    mass: dict[str, float] = {}
+    for alternative, logprob in choices[0].alternatives.items() if choices else ():
+        text = known + alternative if known else alternative.lstrip()
+        if text and any(word.startswith(text) for word in levels):
+            mass[text] = mass.get(text, 0.0) + math.exp(logprob)
+    begun = [text for text, weight in mass.items() if text not in levels and weight >= LEAST_BRANCH]
+    return mass, begun
 
 
 def rating_from_choices(prefix: str, choices: Sequence[Choice]) -> RatingDistribution | None:
