@@ -25,8 +25,8 @@ import numpy as np
 from PIL import Image
 
 WORK = Path("build/servers")
-PICTURES = 16
-STARTING = 600
+PICTURES = 8
+STARTING = 900
 """Seconds that a server may take to start."""
 
 
@@ -111,11 +111,18 @@ def make_pictures(folder: Path) -> None:
     for index, brightness in enumerate(np.linspace(0.15, 0.85, PICTURES)):
         pixels = (255 * brightness + rng.normal(0.0, 20.0, (330, 440, 3))).clip(0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"{index:02d}.png")
+    mixed = folder.with_name("mixed")
+    shutil.rmtree(mixed, ignore_errors=True)
+    mixed.mkdir()
+    for name in ("00.png", "07.png"):
+        shutil.copy(folder / name, mixed / name)
+    # the image processor of Qwen2.5-VL refuses pictures more than 200 times as long as wide
+    Image.fromarray(np.full((40, 8400, 3), 128, np.uint8)).save(mixed / "03 narrow.png")
 
 
 def two_rounds(address: str, name: str, *more: str) -> list[dict[str, Any]]:
     """Assess some pictures and return the results."""
-    paths = [str(path) for path in sorted((WORK / "pictures").glob("*.png"))[::4]]
+    paths = [str(path) for path in sorted((WORK / "pictures").glob("*.png"))[::3]]
     lines = snellen("assess", *paths, "--model", address, "--json", "--quiet", "--max-tokens", "400", *more)
     results = [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
     (WORK / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in results))
@@ -154,6 +161,26 @@ def online(address: str) -> None:
     )
 
 
+def by_words(address: str) -> None:
+    """Protocol levels: one word, read from log-probabilities; a picture that the server refuses amid others."""
+    out = WORK / "levels.csv"
+    snellen("score", str(WORK / "pictures"), "--out", str(out), "--overwrite", "--model", address,
+            "--protocol", "levels", "--quiet")  # fmt: skip
+    found = scores(out)
+    print("     from dark to bright", found.round(2).tolist())
+    check(f"levels: {np.isfinite(found).sum()} scores, the brighter half higher (as taught)",
+          bool(found[PICTURES // 2 :].mean() > found[: PICTURES // 2].mean()))  # fmt: skip
+    out = WORK / "mixed.csv"
+    snellen("score", str(WORK / "mixed"), "--out", str(out), "--overwrite", "--model", address, "--max-tokens", "400",
+            "--concurrency", "1", "--quiet", code=1)  # fmt: skip
+    rows = {Path(name).name: row for name, row in table(out).items()}
+    refused = rows["03 narrow.png"]
+    print("     ", refused["error"], refused.get("problem", "")[:150])
+    check("a picture that the server refuses (400) between two others: its row has the error, theirs have scores",
+          "no_reply" in refused["error"] and bool(rows["00.png"]["score"]) and bool(rows["07.png"]["score"])
+          and not refused["score"])  # fmt: skip
+
+
 def killed(address: str, command: list[str], port: int, process: subprocess.Popen[bytes]) -> None:
     """Kill the server in the middle of a run, start it again, resume."""
     out = WORK / "killed.csv"
@@ -163,7 +190,7 @@ def killed(address: str, command: list[str], port: int, process: subprocess.Pope
              "--max-tokens", "400", "--batch-size", "2", "--quiet"]  # fmt: skip
     run = subprocess.Popen(begun, stderr=subprocess.PIPE, text=True)
     journal = out.with_name("killed.csv.partial")
-    while not journal.exists() or len(journal.read_bytes().splitlines()) < 4:
+    while not journal.exists() or len(journal.read_bytes().splitlines()) < 2:
         if run.poll() is not None:
             sys.exit(f"the run ended before the server was killed: {run.communicate()[1]}")
         time.sleep(0.05)
@@ -247,6 +274,7 @@ def main() -> None:
     with server(command, port, WORK / "vllm.log") as process:
         print(f"     vLLM started in {time.monotonic() - begin:.0f} s", flush=True)
         online(address)
+        by_words(address)
         killed(address, command, port, process)
     in_files(python, model)
     second(python, model)

@@ -1,8 +1,8 @@
 """Make a tiny Qwen2.5-VL that replies in form: python scripts/taught_qwen.py FOLDER [STEPS]. Some minutes on one core.
 
 It is taught on generated pictures: the first reply asks for a crop, the second is final, and the rating is the
-picture's brightness. Every fifth conversation is in JSON, so that it can be held to a schema, and every tenth one in
-the words of the protocol `levels`. Servers are proved with it; it judges nothing.
+picture's brightness. Of ten conversations two are in JSON, so that it can be held to a schema, one is an answer alone,
+as in score-only mode, and one is in the words of the protocol `levels`. Servers are proved with it; it judges nothing.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from tiny_qwen import SPECIAL, TEMPLATE, write_processor
 
 from snellen.backends.completion import ANSWER_KEYS
 from snellen.image import Picture, View
-from snellen.protocol import LevelsProtocol, Protocol, Turn, first_prompt, later_prompt, open_protocol
+from snellen.protocol import LevelsProtocol, Turn, first_prompt, later_prompt, open_protocol
 from snellen.region import Region
 from snellen.reply import FIRST_LABELS, LATER_LABELS, Answer, Issue, Rationale, parse_reply, render_reply
 
 QUESTION = "How good is the technical quality of this picture?"
 BOX = Region(0.1, 0.2, 0.6, 0.7)
-WORDS = Rationale("It is soft and noisy.", "A clean sky and a crisp face.", "Noise in the sky.", "Look at the sky.")
+WORDS = Rationale("It is noisy.", "A clean sky.", "Noise.", "Look closer.")
 SIDE = 112
 """Pictures are shown at this long side at most: 16 tokens."""
 
@@ -155,16 +155,21 @@ def encode(words: Any, images: Any, conversation: tuple[Turn, ...]) -> tuple[dic
 
 
 def conversation(step: int, shown: Picture, rating: float) -> tuple[Turn, ...]:
-    """Return what is taught in a step: two rounds in form, two in JSON (one step in five), or levels (one in ten)."""
+    """Return what is taught in a step: two rounds in form or in JSON, an answer alone, or a level."""
     if step % 10 == 9:
-        protocol: Protocol = open_protocol("levels")
-        turns = protocol.conversation(protocol.questions[0], [shown.view()], [])
+        levels = LevelsProtocol()
+        turns = levels.conversation(levels.questions[0], [shown.view()], [])
         return (*turns, Turn("assistant", in_levels(rating)))
     first, second = replies(rating)
-    said = (as_json(first, 1), as_json(second, 2)) if step % 5 == 0 else (first, second)
+    protocol = open_protocol("snellen")
+    if step % 10 == 7:
+        alone = render_reply(None, Answer(None, rating, "final", ()), 1)
+        return (*protocol.conversation(QUESTION, [shown.view()], []), Turn("assistant", alone))
+    if step % 10 == 3:
+        return (*protocol.conversation(QUESTION, [shown.view()], []), Turn("assistant", as_json(first, 1)))
     views = [shown.view(), shown.view(BOX)]
-    turns = open_protocol("snellen").conversation(QUESTION, views, [Turn("assistant", said[0])])
-    return (*turns, Turn("assistant", said[1]))
+    turns = protocol.conversation(QUESTION, views, [Turn("assistant", first)])
+    return (*turns, Turn("assistant", as_json(second, 2) if step % 10 == 5 else second))
 
 
 def teach(folder: Path, steps: int) -> None:

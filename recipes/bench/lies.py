@@ -22,10 +22,10 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
+import lies_held_out
 import numpy as np
 from PIL import Image, ImageFilter
 
-import lies_held_out
 from snellen.checks import MEASURED, Check, check_reply
 from snellen.features import Features, measure
 from snellen.rationale.compose import compose

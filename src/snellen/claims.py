@@ -1,8 +1,8 @@
 """Claims of a free text about a picture: faults it names or denies, their severities and places, visible properties.
 
 Found by patterns, clause by clause. What is hedged, wished for or meant as praise ("may", "avoid", "background blur")
-is no claim. A word for a fault is often said of a thing ("the grain of the oak"), so a claim is clear only in sentence
-forms that say or deny it of the picture. Patterns miss paraphrases; they are made to be right where they find something.
+is no claim. A word for a fault is often said of a thing ("the grain of the oak"), so a claim is clear only in forms of
+a sentence that say or deny it of the picture. Patterns miss paraphrases; they are made to be right where they find one.
 """
 
 from __future__ import annotations
@@ -125,15 +125,15 @@ _LOOSE = {
 # Forms of a clause in which a fault is said, or denied, of the picture and of nothing else. A mention stands between
 # what comes before and after it.
 _PART = (
-    r"(?:(?:upper|lower|top|bottom|left|right|hand|central|whole|entire|middle|dark|bright|smooth|flat|fine)[ -])*"
+    r"(?:(?:upper|lower|top|bottom|left|right|hand|central|whole|entire|middle|same|dark|bright|smooth|flat|fine)[ -])*"
     r"(?:corners?|areas?|sides?|half|part|third|edges?|middle|cent(?:er|re)|frame|image|picture|photo(?:graph)?|scene|top"
     r"|bottom|left|right|sky|shadows|highlights|foreground|details|textures|regions|tones)\b"
 )
 _IN_PART = rf"(?:(?:in|at|near|towards?|across|over|along|around|on|throughout|within|to) (?:the )?{_PART}|everywhere)"
 _WHERE = rf"(?:,? {_IN_PART}(?: (?:of|and) (?:the )?(?:{_PICTURE}\b|{_PART}))?)*"
 _LEAD = (
-    r"(?:(?:\w+ly|also|overall|still|otherwise|(?:seen|up) close(?:r|ly)?|on [\w ]*inspection|at first glance|looking at"
-    rf" the details|{_IN_PART}),? )*"
+    r"(?:(?:\w+ly|also|overall|still|otherwise|(?:seen|up) close(?:r|ly)?|on [\w ]*inspection|at first glance"
+    rf"|looking at the details|{_IN_PART}),? )*"
 )
 _SKIP = (
     r"(?:[\s,]|\b(?:an?|some|the|very|quite|rather|clearly|visible|noticeable|obvious|apparent|evident|of|and|also"
@@ -142,19 +142,22 @@ _SKIP = (
 _SUBJECT = rf"(?:(?:the|this) )?(?:{_PICTURE}|(?:{_PICTURE} |overall )?quality|crop|it)"
 _SAID_BEFORE = re.compile(
     rf"^{_LEAD}(?:{_SUBJECT} (?:\w+ly )?(?:shows|has|suffers from|exhibits|displays|contains|reveals|confirms|uncovers"
-    r"|brings out|(?:is|was) (?:\w+ly )?(?:affected|marred|degraded|weakened|spoiled|harmed|plagued|hurt|limited|reduced"
-    rf"|lowered|damaged|held back(?: a little)?) by)|{_SUBJECT} {_IS}|there (?:is|are)"
+    r"|brings out|(?:is|was) (?:\w+ly )?(?:affected|marred|degraded|weakened|spoiled|harmed|plagued|hurt|limited"
+    rf"|reduced|lowered|damaged|held back(?: a little)?) by)|{_SUBJECT} {_IS}|there (?:is|are)"
     r"|(?:i|we|one|you)(?: can)?(?: also)? (?:see|sees|notice|find|make out|spot|observe|detect)"
-    r"|(?:the|its|a) (?:\w+ ){0,2}(?:fault|flaw|problem|weakness|weak point|defect|issue|drawback|thing to notice) is"
+    r"|(?:the|its|a) (?:\w+ ){0,2}(?:fault|flaw|problem|weakness|weak point|defect|issue|drawback|thing to notice) is|"
+    r"(?:the )?crop (?:also )?(?:confirms|shows|reveals|uncovers|brings out)(?: a part of)?"
     rf"|){_SKIP}$",
     re.IGNORECASE,
 )
-_SAID_AFTER = re.compile(rf"^{_WHERE}(?: as well)?\s*(?:$|[.:;,!])", re.IGNORECASE)
+_SAID_AFTER = re.compile(rf"^{_WHERE}(?: as well)?\s*(?:$|[.:;,!]|that is\b)", re.IGNORECASE)
 _ALONE = re.compile(rf"^{_LEAD}{_SKIP}$", re.IGNORECASE)
 _STATED = re.compile(
-    rf"^{_WHERE},? (?:(?:is|are|was|looks?|proves|appears)(?: \w+ly| just| now)? (?:visible|present|apparent|evident|obvious"
-    rf"|noticeable|confirmed|hard to miss|easy to see|impossible to miss|worse|stronger|milder|weaker|{_STRENGTHS})\b"
-    r"|(?:stands? out|catche?s? the eye|come?s? to light|can (?:just )?be (?:seen|made out))\b"
+    rf"^{_WHERE},? (?:(?:is|are|was|looks?|proves|appears)(?: \w+ly| just| now)? (?:visible|present|apparent|evident"
+    r"|obvious|noticeable|confirmed|hard to miss|easy to see|impossible to miss|(?:only )?partly in view"
+    rf"|worse|stronger|milder|weaker|{_STRENGTHS})\b"
+    r"|(?:stands? out|catche?s? the eye|come?s? to light|adds? to it|can (?:just )?be (?:seen|made out)"
+    r"|(?:also |now )+looks? (?:worse|stronger|milder|weaker))\b"
     r"|(?:degrades?|lowers?|hurts?|reduces?|limits?|harms?|spoils?|mars?|weakens?) the (?:overall )?"
     rf"(?:{_PICTURE}|quality|result|score)\b|(?:shows?|appears?)(?: clearly| faintly| up)?{_WHERE}\s*(?:$|[.:;,!]))",
     re.IGNORECASE,
@@ -168,8 +171,11 @@ _DENIAL_BEFORE = re.compile(
     rf"^{_LEAD}(?:{_SUBJECT}\b[\w\s'-]{{0,40}}|there (?:is|are|was|were) |(?:i|we|one|you)\b[\w\s]{{0,25}}|)$",
     re.IGNORECASE,
 )
-_FOLLOWED = re.compile(rf"^(?:(?:,| and| or| nor|,? with| plus)+{_SKIP})+(?=[\s.:;,!]|$)", re.IGNORECASE)
-"""Further faults behind a mention."""
+_FOLLOWED = re.compile(
+    rf"^(?:{_WHERE}(?:,| and| or| nor|,? with| plus)+{_SKIP}\b(?:{_NAMED})\b)+(?=[\s.:;,!]|$)", re.IGNORECASE
+)
+_EARLIER = re.compile(rf"\b((?:{_NAMED})\b){_WHERE}(?=,| and)", re.IGNORECASE)
+"""Further faults behind a mention; earlier ones with their places."""
 _EXCEPTION = re.compile(
     r"\b(?:only|alone|except\w*|apart from|aside from|other than|everything but|all but|nowhere else|on purpose"
     r"|as intended|belongs?|typical)\b",
@@ -254,7 +260,7 @@ def _clearly_said(clause: str, before: str, after: str) -> bool:
     """Return whether a clause says of the picture that it has a fault, which stands between `before` and `after`."""
     if _EXCEPTION.search(clause):
         return False
-    after = _FOLLOWED.sub("", after)
+    before, after = _EARLIER.sub(r"\1", before), _FOLLOWED.sub("", after)
     whole = _SAID_BEFORE.search(before) and _SAID_AFTER.search(after)
     return bool(whole or (_ALONE.search(before) and _STATED.search(after)))
 

@@ -155,7 +155,7 @@ def test_checks_are_in_the_result_and_the_report_and_change_neither_score_nor_te
 
 
 def test_a_claim_is_plain_with_a_severity_or_words_for_a_fault() -> None:
-    assert claims_in("Fine grain.") == [Claim("Fine grain.", "noise", plain=False)]
+    assert claims_in("Fine grain.") == [Claim("Fine grain.", "noise", clear=False, plain=False)]
     assert claims_in("Slight grain.") == [Claim("Slight grain.", "noise", severity=(1, 1), plain=False)]
     assert claims_in("Mild grain.") == [Claim("Mild grain.", "noise", severity=(2, 2))]
     assert claims_in("It suffers from banding.") == [Claim("It suffers from banding.", "banding")]

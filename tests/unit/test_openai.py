@@ -447,8 +447,7 @@ PROBES: dict[str, tuple[Callable[[Asked], Answer], dict[str, Any]]] = {
     "schema ignored": (lambda asked: chat("Sure!") if "response_format" in asked.body else able(asked),
                        {"schema": False}),
     "a small model that writes white space until the limit": (
-        lambda asked: chat('{"reply":   "no"      ', finish="length") if "response_format" in asked.body else able(asked),
-        {}),
+        lambda asked: chat('{"reply":   "no"     ') if "response_format" in asked.body else able(asked), {}),
     "a small model that writes three decimals": (
         lambda asked: chat('3.611, "final "final0', finish="length") if asked.forced else able(asked), {}),
     "a reply that begins anew": (

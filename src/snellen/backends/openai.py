@@ -148,13 +148,12 @@ class OpenAIBackend(Backend):
         try:
             if self.abilities.continues:
                 done = await self._complete(conversation, 0, Sampling(max_tokens=RATING_TOKENS), RATING_PREFIX)
-                return Reply(
-                    leading_number(done.text), rating=await self._rating(conversation, done, RATING_PREFIX),
-                    finish="rating",
-                )  # fmt: skip
+                rating, mass = await self._rating(conversation, done, RATING_PREFIX)
+                return Reply(leading_number(done.text), rating=rating, finish="rating", rating_mass=mass)
             schema = rating_schema() if self.abilities.schema and self.structured != "never" else None
             done = await self._complete(conversation, 0, Sampling(max_tokens=64), schema=schema, last=ASK_RATING)
-            return Reply(_number(done.text), rating=await self._rating(conversation, done, ""), finish="rating")
+            rating, mass = await self._rating(conversation, done, "")
+            return Reply(_number(done.text), rating=rating, finish="rating", rating_mass=mass)
         except (RequestError, CompletionError, Waiting) as error:
             return await self._failed(error)
 
@@ -181,9 +180,9 @@ class OpenAIBackend(Backend):
         if labels:
             text, repaired = from_schema(done.text, labels), (*repaired, "asked for JSON")
         logprobs = tuple(choice.alternatives[choice.text] for choice in done.choices)
-        rating = await self._rating(conversation, done, "")
+        rating, mass = await self._rating(conversation, done, "")
         return Reply(
-            text, logprobs=logprobs, rating=rating, finish=done.finish, repaired=repaired,
+            text, logprobs=logprobs, rating=rating, finish=done.finish, repaired=repaired, rating_mass=mass,
             prompt_tokens=done.prompt_tokens, reply_tokens=done.reply_tokens,
         )  # fmt: skip
 
@@ -206,11 +205,16 @@ class OpenAIBackend(Backend):
         except CompletionError as error:
             raise CompletionError(f"{self.server.shown}: {error}: {self.server.excerpt(answer)}") from error
 
-    async def _rating(self, conversation: Conversation, done: Completion, prefix: str) -> RatingDistribution | None:
-        """Return the distribution over the rating; branches that the reply does not show are asked for."""
+    async def _rating(
+        self, conversation: Conversation, done: Completion, prefix: str
+    ) -> tuple[RatingDistribution | None, float | None]:
+        """Return the distribution over the rating and the probability that was recovered; None without any.
+
+        Branches that the reply does not show are asked for.
+        """
         found = recover(prefix, done.choices)
         if found is None:
-            return None
+            return None, None
         asked = found.asked() if self.abilities.continues else []
 
         async def follow(branch: str) -> Any:
@@ -222,7 +226,8 @@ class OpenAIBackend(Backend):
             more = dict(zip(asked, await asyncio.gather(*map(follow, asked)), strict=True))
         except (RequestError, CompletionError):  # what is not recovered is missing in the mass, nothing else
             more = {}
-        return distribution(found.joined(more))
+        mass = found.joined(more)
+        return distribution(mass), min(1.0, sum(mass.values()))
 
     def _readable(self, conversation: Conversation, reply: Reply) -> bool:
         number = 1 + sum(turn.role == "assistant" for turn in conversation)
