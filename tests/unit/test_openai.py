@@ -459,6 +459,8 @@ PROBES: dict[str, tuple[Callable[[Asked], Answer], dict[str, Any]]] = {
         lambda asked: chat('{"reply":   "no"     ') if "response_format" in asked.body else able(asked), {}),
     "a small model that writes three decimals": (
         lambda asked: chat('3.611, "final "final0', finish="length") if asked.forced else able(asked), {}),
+    "the beginning is repeated": (
+        lambda asked: chat(asked.forced + "soft noise") if asked.forced else able(asked), {}),
     "a small model that continues with a word": (lambda asked: counted(asked, 40, 45), {}),
     "one that begins anew, counted": (lambda asked: counted(asked, 45, 45), {"continues": False}),
     "a reply that begins anew": (
@@ -501,11 +503,12 @@ def test_a_model_that_is_not_served_is_named_with_those_that_are() -> None:
         client(server, None, name="nose")
 
 
-def test_a_model_that_takes_no_pictures_is_refused() -> None:
-    blind = "eye-7b is not a multimodal model"
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_model_that_takes_no_pictures_is_refused(status: int) -> None:
+    blind = "eye-7b is not a multimodal model"  # llama.cpp says so with status 500
 
     def respond(asked: Asked) -> Answer:
-        return refuse(blind) if asked.method == "POST" and asked.images else able(asked)
+        return refuse(blind, status) if asked.method == "POST" and asked.images else able(asked)
 
     with serve(respond) as server, pytest.raises(BackendError, match=f"takes no pictures.*{blind}"):
         client(server, None)

@@ -138,11 +138,13 @@ async def _accepted(server: ChatServer, model: str, values: dict[str, Any], abil
             answer = await server.post("/chat/completions", lambda body=body: body)  # type: ignore[misc]
         except RequestError as error:
             if error.status not in REFUSALS:
+                if error.status == 500 and await _takes_text(server, model, values, now):  # llama.cpp
+                    raise _no_pictures(model, error) from error
                 raise
             if more := named(now, str(error)):
                 waiting.extendleft(reversed(more))
             elif refusal is None and await _takes_text(server, model, values, now):
-                raise BackendError(f"{model} takes no pictures ({error}); use a vision-language model") from error
+                raise _no_pictures(model, error) from error
             else:
                 waiting.extend(guesses(now))
             refusal = refusal or error
@@ -150,6 +152,10 @@ async def _accepted(server: ChatServer, model: str, values: dict[str, Any], abil
         return replace(now, top_logprobs=_given(answer, now.top_logprobs))
     assert refusal is not None
     raise refusal
+
+
+def _no_pictures(model: str, error: RequestError) -> BackendError:
+    return BackendError(f"{model} takes no pictures ({error}); use a vision-language model")
 
 
 async def _takes_text(server: ChatServer, model: str, values: dict[str, Any], abilities: Abilities) -> bool:
@@ -195,15 +201,16 @@ async def _holds_to_schema(server: ChatServer, model: str, values: dict[str, Any
 async def _continues(server: ChatServer, model: str, values: dict[str, Any], abilities: Abilities) -> bool:
     """Return whether a begun reply is continued.
 
-    It is where a number follows, which nothing but the beginning asks for. A small model may write something else; then
-    it is told from the prompt, which is shorter where its last turn is left open.
+    It is where a number follows, which nothing but the beginning asks for, or where the reply repeats the beginning
+    (llama.cpp). A small model may write something else than a number; then the count of prompt tokens tells it, which
+    are fewer where the last turn is left open.
     """
     body = _body(model, "Describe this picture in a sentence.", values, abilities, picture=True)
     body["messages"].append({"role": "assistant", "content": RATING_PREFIX})
     try:
         answer = await server.post("/chat/completions", lambda: body | CONTINUE)
         text = answer["choices"][0]["message"]["content"]
-        if re.match(r"\s*\d", text.removeprefix(RATING_PREFIX)):
+        if text.startswith(RATING_PREFIX) or re.match(r"\s*\d", text):
             return True
         closed = await server.post("/chat/completions", lambda: body)
         return 0 < int(answer["usage"]["prompt_tokens"]) < int(closed["usage"]["prompt_tokens"])
