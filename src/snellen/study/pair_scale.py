@@ -11,14 +11,16 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, log_ndtr, ndtr, ndtri
+from scipy.special import expit, log_expit, log_ndtr, ndtr, ndtri
 
 Floats = npt.NDArray[np.float64]
 Link = Literal["bradley-terry", "thurstone"]
 UNIT = {"bradley-terry": np.log(3.0), "thurstone": float(ndtri(0.75))}
 """Difference of the latent scale at which 75 % choose the better: 1 JOD."""
-PRIOR_STD = 4.0
-"""Standard deviation of the prior of quality, JOD: it keeps a picture that never lost at a finite place."""
+PRIOR_STDS = (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0)
+"""Spreads of quality, JOD, that the prior may have: the most probable one is taken."""
+USUAL_STD, USUAL_RANGE = 1.5, 0.6
+"""Median of the spread before anything is known, JOD, and standard deviation of its logarithm."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +55,37 @@ class PairScale:
         return np.asarray(expit(apart) if self.link == "bradley-terry" else ndtr(apart), np.float64)
 
 
-def fit_pairs(wins: npt.ArrayLike, link: Link = "thurstone", prior_std: float = PRIOR_STD) -> PairScale:
+def fit_pairs(wins: npt.ArrayLike, link: Link = "thurstone", prior_std: float | None = None) -> PairScale:
     """Return the scale of the most probable qualities, by Newton's method, and its Laplace covariance.
 
     wins: (P, P), 0 on the diagonal. P(i beats j) = F(u (q_i - q_j)) with F logistic (R. Bradley and M. Terry,
     Biometrika 39, 1952) or normal (L. L. Thurstone, Psychological Review 34, 1927, Case V; unit as in M. Perez-Ortiz
-    and R. Mantiuk, arXiv 1712.03686). The prior is normal with `prior_std` JOD, independent for each picture. The
-    posterior is log-concave, so that the maximum is the only one. Covariance: inverse of the negative Hessian there,
-    centred.
+    and R. Mantiuk, arXiv 1712.03686). The prior is normal with `prior_std` JOD, independent for each picture: it keeps
+    a picture that never lost at a finite place. None takes that of PRIOR_STDS with the largest evidence, times a
+    log-normal prior of the spread itself. The posterior is log-concave, so that the maximum is the only one.
+    Covariance: inverse of the negative Hessian there, centred.
     """
     table = np.asarray(wins, np.float64)
     count, unit = len(table), UNIT[link]
     if table.shape != (count, count) or (table < 0).any() or np.diag(table).any():
         raise ValueError("wins is a square table of counts, 0 or more, with 0 on the diagonal")
-    tight = 1.0 / (prior_std * unit) ** 2
+    stds = PRIOR_STDS if prior_std is None else (prior_std,)
+    fits = [_most_probable(table, link, 1.0 / (std * unit) ** 2) for std in stds]
+    usual = [-0.5 * (np.log(std / USUAL_STD) / USUAL_RANGE) ** 2 for std in stds]
+    best = max(range(len(stds)), key=lambda at: fits[at][2] + usual[at])
+    latent, precision, _ = fits[best]
+    centre = np.eye(count) - 1.0 / max(count, 1)
+    covariance = centre @ np.linalg.inv(precision) @ centre / unit**2
+    return PairScale((latent - latent.mean() if count else latent) / unit, covariance, link)
+
+
+def _most_probable(table: Floats, link: Link, tight: float) -> tuple[Floats, Floats, float]:
+    """Return latent qualities, their precision, and the logarithm of the evidence, for a prior of precision `tight`.
+
+    Evidence by Laplace's method (D. MacKay, Neural Computation 4, 1992): log P(choices | q) + log P(q) + the log volume
+    of the posterior, without constants.
+    """
+    count = len(table)
     latent = np.zeros(count)
     precision = tight * np.eye(count)
     for _ in range(100):
@@ -79,9 +98,10 @@ def fit_pairs(wins: npt.ArrayLike, link: Link = "thurstone", prior_std: float = 
         latent = latent + step / max(1.0, float(np.abs(step).max(initial=0.0)) / 2)  # damped far from the maximum
         if float(np.abs(step).max(initial=0.0)) < 1e-10:
             break
-    centre = np.eye(count) - 1.0 / max(count, 1)
-    covariance = centre @ np.linalg.inv(precision) @ centre / unit**2
-    return PairScale((latent - latent.mean() if count else latent) / unit, covariance, link)
+    apart = latent[:, None] - latent
+    fits = (table * (log_expit(apart) if link == "bradley-terry" else log_ndtr(apart))).sum()
+    volume = 0.5 * (count * np.log(tight) - np.linalg.slogdet(precision)[1])
+    return latent, precision, float(fits - 0.5 * tight * latent @ latent + volume)
 
 
 def _derivatives(apart: Floats, link: Link) -> tuple[Floats, Floats]:
