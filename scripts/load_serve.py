@@ -324,6 +324,24 @@ def full(pictures: Sequence[bytes], expected: Any) -> None:
           f"{len(wrong)} wrong", bool(refused) and not wrong)  # fmt: skip
 
 
+def half_a_head(server: Server) -> None:
+    """A client that sends half of a head, or nothing, is closed; others are answered meanwhile."""
+
+    async def half(sent: bytes) -> float:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        began = time.monotonic()
+        writer.write(sent)
+        await reader.read()
+        writer.close()
+        return time.monotonic() - began
+
+    async def both() -> list[float]:
+        return await asyncio.gather(half(b""), half(b"GET /healthz HTTP/1.1\r\nHost: loc"))
+
+    times = asyncio.run(both())
+    check(f"connections without a whole head are closed after {max(times):.0f} s", min(times) > 15 and max(times) < 60)
+
+
 def rewards(server: Server) -> None:
     """Rewards of pictures of 512 px, 32 a request."""
     pictures = [encoded(512, seed) for seed in range(32)]
@@ -347,6 +365,7 @@ def main(arguments: Sequence[str]) -> int:
     print(f"     load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     with running() as server:
         print("     snellen-1")
+        half_a_head(server)
         two_rounds(server)
         rewards(server)
         many(server, judged, pictures, expected)

@@ -18,6 +18,7 @@ from snellen.apps.web.error import HANDLERS
 from snellen.apps.web.guard import Guard
 from snellen.apps.web.limits import LimitBodies
 from snellen.apps.web.options import WebOptions
+from snellen.apps.web.protocol import HastyProtocol
 from snellen.usage import OK, UsageError
 
 HEADER_BYTES = 32 * 1024
@@ -83,7 +84,7 @@ def run_app(app: Starlette, options: WebOptions, what: str) -> int:
         timeout_graceful_shutdown=options.drain,
         limit_concurrency=options.connections,
         h11_max_incomplete_event_size=HEADER_BYTES,
-        http="h11",
+        http=HastyProtocol,
         ws="none",
         lifespan="on",
     )
