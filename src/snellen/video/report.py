@@ -52,6 +52,7 @@ def report_html(result: VideoResult, video: str | None) -> str:
     body = (
         f"{header(info.name, facts, sorted(models))}<section class=video>{player}{_score(result)}"
         f"<ul>{problems}{notes}</ul>{_plot(result)}{_faults(result)}</section>\n"
+        + ("<h2>Worst moments</h2>" if result.moments else "")
         + "".join(_moment(number, result) for number in range(len(result.moments)))
         + f"<script>\n{script}</script>\n"
     )
@@ -86,8 +87,8 @@ def _plot(result: VideoResult) -> str:
         for n in range(1, 6)
     ]
     parts += [
-        f'<text x="{x(total * n / 4):.1f}" y="{HEIGHT - 4}" text-anchor="middle">{total * n / 4:.1f} s</text>'
-        for n in range(5)
+        f'<text x="{x(total * n / 4):.1f}" y="{HEIGHT - 2}" text-anchor="{anchor}">{total * n / 4:.1f} s</text>'
+        for n, anchor in enumerate(("start", "middle", "middle", "middle", "end"))
     ]
     good = [(one.time, one.score, one.interval) for one in result.scored if one.score is not None]
     if good and all(interval for _, _, interval in good):
@@ -111,9 +112,9 @@ def _plot(result: VideoResult) -> str:
         )
     height = HEIGHT + LANE * len(kinds)
     return (
-        f'<svg class="timeline" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="scores over time">'
+        f'<div class="plot-of-time"><svg class="timeline" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="scores over time">'
         f'{"".join(parts)}<path id="now" class="now" d="M{LEFT} 5V{height}" data-left="{LEFT}" '
-        f'data-right="{WIDTH - 10}" data-seconds="{total:.3f}"/></svg>'
+        f'data-right="{WIDTH - 10}" data-seconds="{total:.3f}"/></svg></div>'
     )
 
 
