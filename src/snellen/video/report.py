@@ -112,7 +112,8 @@ def _plot(result: VideoResult) -> str:
         )
     height = HEIGHT + LANE * len(kinds)
     return (
-        f'<div class="plot-of-time"><svg class="timeline" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="scores over time">'
+        f'<div class="plot-of-time"><svg class="timeline" viewBox="0 0 {WIDTH} {height}" role="img" '
+        'aria-label="scores over time">'
         f'{"".join(parts)}<path id="now" class="now" d="M{LEFT} 5V{height}" data-left="{LEFT}" '
         f'data-right="{WIDTH - 10}" data-seconds="{total:.3f}"/></svg></div>'
     )
