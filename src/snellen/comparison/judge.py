@@ -274,7 +274,7 @@ def _judge(
         if failed := [step.error for step in readings if step.error is not None]:
             return Judged(replace(assessment, score=None, error=_look_error(failed[0])), readings)
     used = readings or assessment.steps[-1:]
-    values, probs = _mixture(assessor, used)
+    values, probs = mixture(assessor, used)
     listed = [step.parsed.answer.issues for step in used if step.parsed is not None]
     return Judged(assessment, readings, values, probs, agreed(listed))
 
@@ -283,7 +283,7 @@ def _look_error(error: AssessmentError) -> AssessmentError:
     return replace(error, problem=f"a region that another picture was zoomed into: {error.problem}")
 
 
-def _mixture(assessor: Assessor, steps: Sequence[Step]) -> tuple[Floats, Floats] | tuple[None, None]:
+def mixture(assessor: Assessor, steps: Sequence[Step]) -> tuple[Floats, Floats] | tuple[None, None]:
     """Return values and probabilities of the equal mixture of the readings' distributions.
 
     Each is stretched around its mean so that NORMAL_95 standard deviations are as wide as its calibrated interval.
