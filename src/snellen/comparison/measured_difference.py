@@ -81,8 +81,9 @@ def measure_difference(reference: Pixels, picture: Pixels) -> MeasuredDifference
     colour = colour_difference(chroma[0], chroma[1])
     luma = ours[..., 0]
     expected = toned(theirs[..., 0], tone)
-    smooth = ndimage.gaussian_filter(theirs[..., 0], 2.0)
-    steps, share = tone_steps(smooth, ndimage.gaussian_filter(luma, 2.0) - smooth)
+    steps, share = tone_steps(
+        ndimage.gaussian_filter(theirs[..., 0], 2.0), ndimage.gaussian_filter(luma - expected, 2.0)
+    )
     colours, values = palette(picture)
     all_colours, all_values = palette(reference)
     difference = picture.astype(np.float32) - reference

@@ -1,0 +1,157 @@
+"""Tables of `reference.py`."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any
+
+import numpy as np
+
+from snellen.comparison.measures import MEASURES
+from snellen.region import FULL, Region
+from snellen.vocabulary import KINDS
+
+LEAST_CHANGE = 2.5
+Row = dict[str, Any]
+
+
+def summary(rows: list[Row]) -> str:
+    """Return the tables of the rows of one part."""
+    return {"faults": _faults, "ladders": _ladders, "generated": _generated}[rows[0]["part"]](rows)
+
+
+def _first(row: Row) -> str:
+    return row["found"][0][0] if row["found"] else "none"
+
+
+def _share(flags: list[bool]) -> str:
+    return f"{np.mean(flags):.1%} ({sum(flags)} of {len(flags)})" if flags else "none"
+
+
+def _faults(rows: list[Row]) -> str:
+    clean = [row for row in rows if row["box"] is None]
+    made = [row for row in rows if row["box"] is not None and row["kind"] and row["change"] >= LEAST_CHANGE]
+    lines = [f"{len({row['picture'] for row in rows})} photographs, {len(made)} visible faults", ""]
+    lines += ["| | everywhere | in a box |", "| --- | --- | --- |"]
+    groups = [[row for row in made if (Region(*row["box"]) == FULL) == whole] for whole in (True, False)]
+
+    def line(title: str, values: list[str]) -> None:
+        lines.append(f"| {title} | {' | '.join(values)} |")
+
+    line("right kind first", [_share([_first(row) == row["kind"] for row in group]) for group in groups])
+    line("right kind listed", [_share([_listed(row) for row in group]) for group in groups])
+    line("no issue", [_share([not row["found"] for row in group]) for group in groups])
+    line("issues for each picture", [f"{np.mean([len(row['found']) for row in group]):.2f}" for group in groups])
+    overlaps = [_overlaps(group) for group in groups]
+    line("IoU of the right issue's box, mean", [f"{np.mean(one):.2f}" for one in overlaps])
+    line("the same at least 0.5", [_share([bool(value >= 0.5) for value in one]) for one in overlaps])
+    line("severity off by (right kind), mean", [f"{np.mean(_severity_errors(group)):.2f}" for group in groups])
+    lines += ["", "False alarms:", ""]
+    for name in dict.fromkeys(row["distortion"] for row in clean):
+        group = [row for row in clean if row["distortion"] == name]
+        lines.append(f"- {name}: {_share([bool(row['found']) for row in group])}, {_kinds(group)}")
+    unnamed = [row for row in rows if row["box"] is not None and not row["kind"] and row["change"] < 0.5]
+    lines.append(f"- levels that change nothing: {_share([bool(row['found']) for row in unnamed])}")
+    return "\n".join([*lines, "", *_confusion(made), "", *_by_distortion(made)])
+
+
+def _listed(row: Row) -> bool:
+    return any(found[0] == row["kind"] for found in row["found"])
+
+
+def _kinds(rows: list[Row]) -> str:
+    counts = Counter(found[0] for row in rows for found in row["found"])
+    return ", ".join(f"{kind} {count}" for kind, count in counts.most_common()) or "none"
+
+
+def _overlaps(rows: list[Row]) -> list[float]:
+    """Return the largest IoU of an issue of the right kind with the box; 0 where none is."""
+    return [
+        max((Region(*found[2]).iou(Region(*row["box"])) for found in row["found"] if found[0] == row["kind"]), default=0.0)
+        for row in rows
+    ]
+
+
+def _severity_errors(rows: list[Row]) -> list[float]:
+    return [abs(found[1] - row["severity"]) for row in rows for found in row["found"] if found[0] == row["kind"]]
+
+
+def _confusion(rows: list[Row]) -> list[str]:
+    counts = Counter((row["kind"], _first(row)) for row in rows)
+    found = [kind for kind in (*KINDS, "none") if any(one[1] == kind for one in counts)]
+    lines = [f"| made \\ first issue | {' | '.join(found)} |", "| --- |" + " --- |" * len(found)]
+    for kind in KINDS:
+        if any(one[0] == kind for one in counts):
+            lines.append(f"| {kind} | {' | '.join(str(counts[kind, other] or '') for other in found)} |")
+    return lines
+
+
+def _by_distortion(rows: list[Row]) -> list[str]:
+    right: dict[str, list[bool]] = defaultdict(list)
+    levels: dict[int, list[bool]] = defaultdict(list)
+    for row in rows:
+        right[row["distortion"]].append(_first(row) == row["kind"])
+        levels[row["level"]].append(_first(row) == row["kind"])
+    weak = [f"{name} {_share(flags)}" for name, flags in right.items() if np.mean(flags) < 0.9]
+    by_level = [f"{level}: {np.mean(flags):.0%}" for level, flags in sorted(levels.items())]
+    return [f"right kind first, by level: {', '.join(by_level)}", f"distortions below 90 %: {'; '.join(weak)}"]
+
+
+def _ladders(rows: list[Row]) -> str:
+    names = [measure.name for measure in MEASURES]
+    steps: dict[str, list[bool]] = defaultdict(list)
+    by_distortion: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    series: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        series[row["picture"], row["distortion"]].append(row)
+    for (_, distortion), ladder in series.items():
+        ladder.sort(key=lambda row: row["level"])
+        for before, after in zip(ladder, ladder[1:], strict=False):
+            for measure in MEASURES:
+                pair = before["measures"][measure.name], after["measures"][measure.name]
+                if None not in pair:
+                    falls = (pair[1] < pair[0]) == measure.higher and pair[0] != pair[1]
+                    steps[measure.name].append(falls)
+                    by_distortion[distortion, measure.name].append(falls)
+            worst = [max((found[1] for found in row["found"]), default=0) for row in (before, after)]
+            steps["severity"].append(worst[1] >= worst[0])
+            by_distortion[distortion, "severity"].append(worst[1] >= worst[0])
+    names += ["severity"]
+    lines = [f"{len(series)} ladders of five levels", "", f"| steps that fall | {' | '.join(names)} |"]
+    lines.append("| --- |" + " --- |" * len(names))
+    for distortion in dict.fromkeys(row["distortion"] for row in rows):
+        lines.append(
+            f"| {distortion} | " + " | ".join(f"{np.mean(by_distortion[distortion, name]):.0%}" for name in names) + " |"
+        )
+    lines.append("| all | " + " | ".join(f"{np.mean(steps[name]):.1%}" for name in names) + " |")
+    return "\n".join(lines) + "\n\nSeverity: that of the worst issue does not fall."
+
+
+def _generated(rows: list[Row]) -> str:
+    changed = [row for row in rows if row["steps"]]
+    lines = [f"{len(rows)} faulty pictures; something was repaired, so that there is a pseudo-reference, in {len(changed)}"]
+    lines += ["", "| correlation (SRCC) with the true reference's value | pseudo-reference | the judge's score alone |"]
+    lines.append("| --- | --- | --- |")
+    for measure in MEASURES:
+        known = [row for row in changed if row["true"]["measures"][measure.name] is not None]
+        true = [row["true"]["measures"][measure.name] for row in known]
+        sign = 1 if measure.higher else -1
+        pseudo = _ranks_agree(true, [row["pseudo"]["measures"][measure.name] for row in known])
+        judge = _ranks_agree(true, [sign * row["score"] for row in known])
+        lines.append(f"| {measure.name}, {len(known)} pictures | {pseudo:.2f} | {judge:.2f} |")
+    lines += ["", "| kind | pictures | repaired | pseudo-reference names it | the judge names it | the true reference names it |"]
+    lines.append("| --- | --- | --- | --- | --- | --- |")
+    for kind in dict.fromkeys([*(row["kind"] for row in rows), "all"]):
+        group = [row for row in rows if kind in ("all", row["kind"])]
+        shares = [
+            f"{sum(any(one[0] == row['kind'] for one in found(row)) for row in group)}"
+            for found in (lambda row: row["pseudo"]["found"], lambda row: row["judge"], lambda row: row["true"]["found"])
+        ]
+        lines.append(f"| {kind} | {len(group)} | {sum(row['steps'] > 0 for row in group)} | {' | '.join(shares)} |")
+    return "\n".join(lines)
+
+
+def _ranks_agree(first: list[float], second: list[float]) -> float:
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(first, second).statistic) if len(first) > 2 else float("nan")
