@@ -10,6 +10,7 @@ Photographs are reduced to --side px. --half takes every other one: limits were 
 faults: every distortion at one level everywhere and at another in a box, and pictures that were only saved again.
 ladders: every measure along the five levels of distortions.
 generated: each fault everywhere; the true original and the pseudo-reference judge the same picture.
+The rows hold measurements; `summary` names the faults, so limits can be changed without measuring again.
 A fault counts if it is visible: a root mean square change of LEAST_CHANGE levels in its region or more. All files
 continue where a run was stopped.
 """
@@ -20,6 +21,7 @@ import argparse
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ import numpy as np
 from PIL import Image
 
 from reference_summary import summary
-from snellen.comparison.diagnosis import find_differences
+from snellen.comparison.diagnosis import measure_regions
 from snellen.comparison.measures import measure_all
 from snellen.data.distort import DISTORTIONS, distort
 from snellen.data.levels import level_severity
@@ -36,7 +38,18 @@ from snellen.region import FULL, Region
 
 LEAST_CHANGE = 2.5
 SAVED = {"PNG": {}, "JPEG q95": {"quality": 95}, "JPEG q95, 4:4:4": {"quality": 95, "subsampling": 0}}
-LADDERS = ("gaussian_blur", "white_noise", "jpeg", "jpeg2000", "webp", "avif", "pixelate", "darken", "quantization", "sharpen")
+LADDERS = (
+    "gaussian_blur",
+    "white_noise",
+    "jpeg",
+    "jpeg2000",
+    "webp",
+    "avif",
+    "pixelate",
+    "darken",
+    "quantization",
+    "sharpen",
+)
 GENERATED = (
     "white_noise", "impulse_noise", "multiplicative_noise", "gaussian_blur", "lens_blur", "motion_blur", "jpeg", "webp",
     "darken", "low_light", "brighten", "haze", "contrast", "saturation_hsv",
@@ -74,7 +87,14 @@ def faults(pictures: list[Picture], args: argparse.Namespace) -> Iterator[tuple[
     """Yield a function and the row's head for each faulty and each saved picture."""
     for number, picture in enumerate(pictures):
         for name in SAVED:
-            job = {"part": "faults", "picture": picture.name, "distortion": name, "kind": None, "level": None, "box": None}
+            job = {
+                "part": "faults",
+                "picture": picture.name,
+                "distortion": name,
+                "kind": None,
+                "level": None,
+                "box": None,
+            }
             yield lambda picture=picture, name=name: _found(picture.pixels, saved(picture.pixels, name), FULL), job
         for turn, name in enumerate(DISTORTIONS):
             rng = np.random.default_rng([number, turn])
@@ -86,7 +106,11 @@ def faults(pictures: list[Picture], args: argparse.Namespace) -> Iterator[tuple[
                 job["severity"] = level_severity(name, level)
 
                 def make(
-                    picture: Picture = picture, name: str = name, level: int = level, box: Region = box, seed: int = number
+                    picture: Picture = picture,
+                    name: str = name,
+                    level: int = level,
+                    box: Region = box,
+                    seed: int = number,
                 ) -> Row:
                     region = None if box == FULL else box
                     changed = distort(picture.pixels, name, level, np.random.default_rng(seed), region)
@@ -112,11 +136,9 @@ def saved(pixels: np.ndarray, name: str) -> np.ndarray:
 def _found(reference: np.ndarray, picture: np.ndarray, box: Region) -> Row:
     left, top, right, bottom = box.to_pixels(reference.shape[1], reference.shape[0])
     change = picture[top:bottom, left:right].astype(np.float64) - reference[top:bottom, left:right]
-    found, _ = find_differences(reference, picture)
-    return {
-        "change": float(np.sqrt((change**2).mean())),
-        "found": [[one.issue.kind, one.issue.severity, one.issue.region.to_list(), one.size] for one in found],
-    }
+    regions, _ = measure_regions(reference, picture)
+    measured = [[asdict(region), asdict(measured)] for region, measured in regions]
+    return {"change": float(np.sqrt((change**2).mean())), "measured": measured}
 
 
 def ladders(pictures: list[Picture], args: argparse.Namespace) -> Iterator[tuple[Any, Row]]:
@@ -139,26 +161,28 @@ def generated(pictures: list[Picture], args: argparse.Namespace) -> Iterator[tup
     from snellen.comparison.generated import generate_reference
 
     assessor = Assessor(args.model)
-    for number, picture in enumerate(pictures):
-        for turn, name in enumerate(GENERATED):
-            level = 4 if name == "contrast" else 3 + (number + turn) % 3
+    originals: dict[int, float | None] = {}
+    for round_, name in enumerate(GENERATED * len(pictures)):
+        number = (round_ + round_ // len(GENERATED)) % len(pictures)  # so that a part of the run has all faults
+        picture, level = pictures[number], 4 if name == "contrast" else 3 + round_ % 3
 
-            def make(picture: Picture = picture, name: str = name, level: int = level, seed: int = number) -> Row:
-                pixels = distort(picture.pixels, name, level, np.random.default_rng(seed))
-                pseudo = generate_reference(Picture(pixels, picture.name), assessor)
-                true, guess = _found(picture.pixels, pixels, FULL), _found(pseudo.reference.pixels, pixels, FULL)
-                return {
-                    "true": true | {"measures": measure_all(picture.pixels, pixels)},
-                    "pseudo": guess | {"measures": measure_all(pseudo.reference.pixels, pixels)},
-                    "judge": [[one.kind, one.severity, one.region.to_list()] for one in pseudo.restoration.first.issues],
-                    "score": pseudo.restoration.first.score,
-                    "gain": pseudo.gain,
-                    "uncertainty": pseudo.uncertainty,
-                    "steps": len(pseudo.restoration.accepted),
-                }
+        def make(picture: Picture = picture, name: str = name, level: int = level, seed: int = number) -> Row:
+            if seed not in originals:
+                originals[seed] = assessor.assess([picture])[0].score
+            pixels = distort(picture.pixels, name, level, np.random.default_rng(seed))
+            pseudo = generate_reference(Picture(pixels, picture.name), assessor)
+            true, guess = _found(picture.pixels, pixels, FULL), _found(pseudo.reference.pixels, pixels, FULL)
+            return {
+                "true": true | {"measures": measure_all(picture.pixels, pixels)},
+                "pseudo": guess | {"measures": measure_all(pseudo.reference.pixels, pixels)},
+                "judge": [[one.kind, one.severity, one.region.to_list()] for one in pseudo.restoration.first.issues],
+                "scores": [originals[seed], *pseudo.scores],
+                "interval": pseudo.interval,
+                "steps": len(pseudo.restoration.accepted),
+            }
 
-            job = {"part": "generated", "picture": picture.name, "distortion": name, "level": level}
-            yield make, job | {"kind": DISTORTIONS[name].kind_at(level)}
+        job = {"part": "generated", "picture": picture.name, "distortion": name, "level": level}
+        yield make, job | {"kind": DISTORTIONS[name].kind_at(level)}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from snellen.comparison.detail_difference import DetailDifference
+from snellen.comparison.diagnosis import name_differences
+from snellen.comparison.measured_difference import MeasuredDifference
 from snellen.comparison.measures import MEASURES
+from snellen.comparison.tone_difference import ColourDifference, ToneDifference
 from snellen.region import FULL, Region
 from snellen.vocabulary import KINDS
 
@@ -17,7 +21,22 @@ Row = dict[str, Any]
 
 def summary(rows: list[Row]) -> str:
     """Return the tables of the rows of one part."""
+    for row in rows:
+        for one in (row, row.get("true"), row.get("pseudo")):
+            if one is not None and "measured" in one:
+                one["found"] = named(one["measured"])
     return {"faults": _faults, "ladders": _ladders, "generated": _generated}[rows[0]["part"]](rows)
+
+
+def named(measured: list[list[dict[str, Any]]]) -> list[tuple[str, int, list[float]]]:
+    """Return kind, severity and box of the faults of measured regions."""
+    regions = [(Region(**region), _read(values)) for region, values in measured]
+    return [(one.issue.kind, one.issue.severity, one.issue.region.to_list()) for one in name_differences(regions)]
+
+
+def _read(values: dict[str, Any]) -> MeasuredDifference:
+    parts = {"tone": ToneDifference, "colour": ColourDifference, "detail": DetailDifference}
+    return MeasuredDifference(**(values | {name: part(**values[name]) for name, part in parts.items()}))
 
 
 def _first(row: Row) -> str:
@@ -67,7 +86,10 @@ def _kinds(rows: list[Row]) -> str:
 def _overlaps(rows: list[Row]) -> list[float]:
     """Return the largest IoU of an issue of the right kind with the box; 0 where none is."""
     return [
-        max((Region(*found[2]).iou(Region(*row["box"])) for found in row["found"] if found[0] == row["kind"]), default=0.0)
+        max(
+            (Region(*found[2]).iou(Region(*row["box"])) for found in row["found"] if found[0] == row["kind"]),
+            default=0.0,
+        )
         for row in rows
     ]
 
@@ -121,7 +143,9 @@ def _ladders(rows: list[Row]) -> str:
     lines.append("| --- |" + " --- |" * len(names))
     for distortion in dict.fromkeys(row["distortion"] for row in rows):
         lines.append(
-            f"| {distortion} | " + " | ".join(f"{np.mean(by_distortion[distortion, name]):.0%}" for name in names) + " |"
+            f"| {distortion} | "
+            + " | ".join(f"{np.mean(by_distortion[distortion, name]):.0%}" for name in names)
+            + " |"
         )
     lines.append("| all | " + " | ".join(f"{np.mean(steps[name]):.1%}" for name in names) + " |")
     return "\n".join(lines) + "\n\nSeverity: that of the worst issue does not fall."
@@ -129,7 +153,9 @@ def _ladders(rows: list[Row]) -> str:
 
 def _generated(rows: list[Row]) -> str:
     changed = [row for row in rows if row["steps"]]
-    lines = [f"{len(rows)} faulty pictures; something was repaired, so that there is a pseudo-reference, in {len(changed)}"]
+    lines = [
+        f"{len(rows)} faulty pictures; something was repaired, so that there is a pseudo-reference, in {len(changed)}"
+    ]
     lines += ["", "| correlation (SRCC) with the true reference's value | pseudo-reference | the judge's score alone |"]
     lines.append("| --- | --- | --- |")
     for measure in MEASURES:
@@ -137,17 +163,30 @@ def _generated(rows: list[Row]) -> str:
         true = [row["true"]["measures"][measure.name] for row in known]
         sign = 1 if measure.higher else -1
         pseudo = _ranks_agree(true, [row["pseudo"]["measures"][measure.name] for row in known])
-        judge = _ranks_agree(true, [sign * row["score"] for row in known])
+        judge = _ranks_agree(true, [sign * row["scores"][1] for row in known])
         lines.append(f"| {measure.name}, {len(known)} pictures | {pseudo:.2f} | {judge:.2f} |")
-    lines += ["", "| kind | pictures | repaired | pseudo-reference names it | the judge names it | the true reference names it |"]
+    lines += [
+        "",
+        "| kind | pictures | repaired | pseudo-reference names it | the judge names it | the true reference names it |",
+    ]
     lines.append("| --- | --- | --- | --- | --- | --- |")
     for kind in dict.fromkeys([*(row["kind"] for row in rows), "all"]):
         group = [row for row in rows if kind in ("all", row["kind"])]
         shares = [
             f"{sum(any(one[0] == row['kind'] for one in found(row)) for row in group)}"
-            for found in (lambda row: row["pseudo"]["found"], lambda row: row["judge"], lambda row: row["true"]["found"])
+            for found in (
+                lambda row: row["pseudo"]["found"],
+                lambda row: row["judge"],
+                lambda row: row["true"]["found"],
+            )
         ]
         lines.append(f"| {kind} | {len(group)} | {sum(row['steps'] > 0 for row in group)} | {' | '.join(shares)} |")
+    if changed:
+        errors = [row["scores"][2] - row["scores"][0] for row in changed]
+        lines += ["", f"judge's score, pseudo-reference less original: mean {np.mean(errors):+.2f}, "
+                  f"root mean square {np.sqrt(np.mean(np.square(errors))):.2f} MOS"]  # fmt: skip
+        inside = [row["interval"][0] <= row["scores"][0] - row["scores"][1] <= row["interval"][1] for row in changed]
+        lines.append(f"distance to the original inside the interval: {_share(inside)}")
     return "\n".join(lines)
 
 

@@ -30,7 +30,7 @@ ORDER = (
     "reply_form", "reply", "zoomiqa_reply", "rationale", "claims", "checks", "protocol", "backend", "assessment",
     "assessor",
     "draw", "report", "terminal", "lock", "table", "rows", "workers",
-    *NUMPY_HALF, "backends", "snellen1", "data", "train", "evaluate", "study", "comparison", "restoration", "video",
+    *NUMPY_HALF, "backends", "snellen1", "data", "train", "evaluate", "study", "restoration", "comparison", "video",
     "apps", "cli", "__main__",
 )  # fmt: skip
 """Modules and packages from the lowest to the highest. Each imports only those before it and, in a package, itself."""

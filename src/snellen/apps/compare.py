@@ -1,11 +1,13 @@
-"""`snellen compare`: which of two or more pictures is better, how surely and why."""
+"""`snellen compare`: which of two or more pictures is better, how surely and why; or how one differs from a reference."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +24,7 @@ from snellen.terminal import open_console
 from snellen.usage import (
     FAILED,
     OK,
+    MissingExtra,
     UsageError,
     add_allow_damaged,
     add_max_megapixels,
@@ -32,13 +35,23 @@ from snellen.usage import (
     visible,
 )
 
+if TYPE_CHECKING:
+    from snellen.comparison.reference import ReferenceComparison
+
 MARKS = {"appeared": "+", "vanished": "-", "grew": ">", "shrank": "<", "same": "="}
 """Sign of each change, from the first picture to the second."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen compare`."""
-    parser.add_argument("paths", metavar="PICTURE", nargs="+", help="two pictures or more")
+    parser.add_argument("paths", metavar="PICTURE", nargs="+", help="two pictures or more; one with a reference")
+    known = parser.add_mutually_exclusive_group()
+    known.add_argument(
+        "--reference", metavar="REF", type=Path, help="the original: measure and name what differs from it"
+    )
+    known.add_argument(
+        "--generate-reference", action="store_true", help="without an original: compare with the restored picture"
+    )
     parser.add_argument("--sure", metavar="P", type=_sure, default=SURE, help=f"probability of no tie ({SURE})")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write a page with a slider")
@@ -60,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
     """Compare and print; return the exit code."""
     if args.report:
         check_writable(args.report)
+    if args.reference or args.generate_reference:
+        return _with_reference(args)
     if len(args.paths) < 2:
         raise UsageError("a comparison needs two pictures or more")
     assessor = _assessor(args)
@@ -77,6 +92,60 @@ def run(args: argparse.Namespace) -> int:
         write_page(comparison_page(comparison), args.report)
         print(f"report: {args.report.resolve().as_uri()}", file=sys.stderr)
     return FAILED if failed or any(pair.problem for pair in comparison.pairs) else OK
+
+
+def _with_reference(args: argparse.Namespace) -> int:
+    """Compare with a true or a generated reference and print; return the exit code."""
+    if args.generate_reference and args.score_only:
+        raise UsageError("--generate-reference acts on issues, which --score-only does not list; leave it out")
+    try:
+        for module in ("skimage", "ssimulacra2", "flip_evaluator"):
+            import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"a comparison with a reference needs {error.name}", "reference") from error
+    from snellen.comparison.reference import compare_with_generated, compare_with_reference
+    from snellen.comparison.reference_page import reference_page
+
+    assessor = _assessor(args)
+    if args.generate_reference:
+        comparison = compare_with_generated(assessor, args.paths)
+    else:
+        comparison = compare_with_reference(assessor, args.reference, args.paths)
+    for one in comparison.pictures:
+        if one.problem is not None:
+            complain(f"{one.name}: {one.problem}; {one.remedy}")
+    if args.json:
+        print(json.dumps(comparison.to_dict()))
+    else:
+        _show_against(comparison, open_console())
+        print(f"{assessor.backend.name} {assessor.backend.version}, protocol {assessor.protocol.name}")
+    if args.report:
+        write_page(reference_page(comparison), args.report)
+        print(f"report: {args.report.resolve().as_uri()}", file=sys.stderr)
+    return FAILED if any(one.problem is not None for one in comparison.pictures) else OK
+
+
+def _show_against(comparison: ReferenceComparison, console: Console) -> None:
+    from snellen.comparison.reference_page import judge_words, measure_words
+
+    for one in comparison.pictures:
+        if one.problem is not None:
+            continue
+        console.print(Text(visible(one.name), style="bold"))
+        if comparison.reference is None:
+            console.print("  no true reference: compared with the restored picture, which is not the original")
+        for note in one.notes:
+            console.print(Text(f"  {note}", style="dim"))
+        measures = [f"{name} {value}" for name, value, _ in measure_words(one)]
+        console.print(f"  {', '.join(measures)}")
+        console.print(f"  {one.text}")
+        for found in one.differences:
+            issue = found.issue
+            console.print(
+                f"  {issue.kind}, severity {issue.severity}, {place(issue.region)}: {found.evidence}", markup=False
+            )
+        if one.assessment is not None:
+            console.print(Text(f"  {judge_words(comparison, one)}", style="dim"))
 
 
 def _assessor(args: argparse.Namespace) -> Assessor:

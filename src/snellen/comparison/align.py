@@ -149,7 +149,8 @@ def _one_size(reference: Pixels, picture: Pixels) -> tuple[Pixels, Pixels, tuple
 
 def _ratios(reference: Pixels, picture: Pixels) -> tuple[float, float]:
     sides = [
-        max(ours, theirs) / min(ours, theirs) for ours, theirs in zip(picture.shape[:2], reference.shape[:2], strict=True)
+        max(ours, theirs) / min(ours, theirs)
+        for ours, theirs in zip(picture.shape[:2], reference.shape[:2], strict=True)
     ]
     return sides[0], sides[1]
 

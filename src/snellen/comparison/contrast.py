@@ -22,6 +22,11 @@ _PATTERNS = {
     "same": "Both [have|show] {after}.",
 }
 
+_AGAINST = (
+    "[Against|Compared with] the reference the picture [has|shows] {fault}: {look}.",
+    "[It also has|There is also] {fault}: {look}.",
+)
+
 
 def contrast(changes: Sequence[Change], seed: int = 0) -> str:
     """Return sentences on the changes from the first picture to the second, most severe first.
@@ -33,6 +38,18 @@ def contrast(changes: Sequence[Change], seed: int = 0) -> str:
     rng = np.random.default_rng(seed)
     ordered = sorted(changes, key=lambda change: (change.what == "same", -change.issue.severity))
     return " ".join(_say(change, rng) for change in ordered[:MOST])
+
+
+def against_reference(issues: Sequence[Issue], seed: int = 0) -> str:
+    """Return sentences on the faults that a picture has and its reference has not. The same issues, the same text."""
+    if not issues:
+        return "Nothing that people would mind sets the picture apart from its reference."
+    rng = np.random.default_rng(seed)
+    said = []
+    for number, issue in enumerate(issues[:MOST]):
+        words = KIND_WORDS[issue.kind]
+        said.append(sentence(_AGAINST[min(number, 1)], rng, fault=_fault(issue, rng), look=words.look))
+    return " ".join(said)
 
 
 def _say(change: Change, rng: np.random.Generator) -> str:

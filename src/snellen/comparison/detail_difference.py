@@ -70,13 +70,14 @@ def detail_difference(reference: Floats, picture: Floats) -> DetailDifference:
     lost = float((np.clip(1.0 - gain, 0.0, None) ** 2 * own)[detail].sum())
     gained = float((np.clip(gain - 1.0, 0.0, None) ** 2 * own)[detail].sum())
     transfer = tuple(
-        _gain(own, cross, (_FREQUENCY >= low) & (_FREQUENCY < high)) for low, high in zip(_EDGES, _EDGES[1:], strict=False)
+        _gain(own, cross, (_FREQUENCY >= low) & (_FREQUENCY < high))
+        for low, high in zip(_EDGES, _EDGES[1:], strict=False)
     )
     quiet, busy = activity_split(reference, picture - reference)
     high, low = _FREQUENCY >= 0.33, detail & (_FREQUENCY < 0.2)
     fine = _FREQUENCY >= 0.2
     return DetailDifference(
-        np.sqrt(lost), np.sqrt(gained), float(np.sqrt(rest[detail].sum())), quiet, busy, transfer,
+        float(np.sqrt(lost)), float(np.sqrt(gained)), float(np.sqrt(rest[detail].sum())), quiet, busy, transfer,
         max(_direction(own, cross, band) for band in (MIDDLE, HIGH)), roll_off(transfer),
         float(other[fine].sum() / max(own[fine].sum(), 1e-9)),
         float((rest / _COUNTS)[high].mean() / max((rest / _COUNTS)[low].mean(), 1e-9)),

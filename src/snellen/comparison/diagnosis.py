@@ -7,6 +7,7 @@ A tree of comparisons, no fitted mixture. Its limits were chosen on half of the 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,7 @@ class Finding:
     @property
     def severity(self) -> int:
         """Severity 1 to 5; 0 where the size is below the first limit."""
-        return sum(self.size >= limit for limit in LIMITS[self.kind])
+        return int(sum(self.size >= limit for limit in LIMITS[self.kind]))
 
 
 def diagnose(measured: MeasuredDifference) -> tuple[Finding, ...]:
@@ -163,18 +164,29 @@ class Difference:
     size: float
 
 
-def find_differences(reference: Pixels, picture: Pixels) -> tuple[tuple[Difference, ...], Floats]:
-    """Return the faults of an aligned picture against its reference, most severe first, and the difference map.
+def measure_regions(
+    reference: Pixels, picture: Pixels
+) -> tuple[list[tuple[Region, MeasuredDifference]], Floats]:  # fmt: skip
+    """Return the measurements of every region in which an aligned picture differs visibly, and the difference map.
 
     Both (H, W, 3) uint8 of one size, at least LEAST_SIDE px a side. The map is `difference.difference_map`.
     """
     differences = difference_map(reference, picture)
-    found: list[Difference] = []
+    found = []
     for region in changed_regions(differences, (reference == picture).all(axis=2)):
         top, bottom, left, right = _cut(region, picture.shape)
-        measured = measure_difference(reference[top:bottom, left:right], picture[top:bottom, left:right])
-        found += [Difference(Issue(one.kind, one.severity, region), one.evidence, one.size) for one in diagnose(measured)]
-    return tuple(sorted(found, key=lambda one: (-one.issue.severity, -one.issue.region.area))), differences
+        found.append((region, measure_difference(reference[top:bottom, left:right], picture[top:bottom, left:right])))
+    return found, differences
+
+
+def name_differences(regions: Sequence[tuple[Region, MeasuredDifference]]) -> tuple[Difference, ...]:
+    """Return the faults of measured regions, the most severe first."""
+    found = [
+        Difference(Issue(one.kind, one.severity, region), one.evidence, float(one.size))
+        for region, measured in regions
+        for one in diagnose(measured)
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.issue.severity, -one.issue.region.area)))
 
 
 def _cut(region: Region, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -63,7 +63,9 @@ def changed_regions(differences: Floats, same: npt.NDArray[np.bool_]) -> tuple[R
     found.sort(reverse=True)
     boxes = [box for _, box in found]
     if len(boxes) > MOST_REGIONS:
-        boxes = [(min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes))]
+        boxes = [
+            (min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes))
+        ]
     regions = tuple(Region.from_pixels(box, width, height) for box in boxes)
     outside = np.ones((height, width), bool)
     for left, top, right, bottom in boxes:

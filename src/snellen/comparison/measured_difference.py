@@ -99,6 +99,7 @@ def measure_difference(reference: Pixels, picture: Pixels) -> MeasuredDifference
 
 def _chroma_detail(reference: Floats, picture: Floats, gain: float) -> float:
     fine = [
-        float(np.sqrt(((one - ndimage.gaussian_filter(one, (3.0, 3.0, 0.0))) ** 2).mean())) for one in (reference, picture)
+        float(np.sqrt(((one - ndimage.gaussian_filter(one, (3.0, 3.0, 0.0))) ** 2).mean()))
+        for one in (reference, picture)
     ]
     return 1.0 if fine[0] < 0.5 or abs(gain) < 0.1 else fine[1] / fine[0] / abs(gain)

@@ -28,7 +28,7 @@ def comparison_page(comparison: Comparison) -> str:
     body = header("Comparison", facts, models)
     body += slider([(one.name, _shown(one), _boxes(one, comparison.regions)) for one in scored])
     body += _ranking(comparison) + _pairs(comparison) + _failures(comparison)
-    return page("Comparison", f"{body}<script>\n{_resource('compare.js')}</script>\n", _resource("compare.css"))
+    return page("Comparison", f"{body}<script>\n{page_resource('compare.js')}</script>\n", page_resource("compare.css"))
 
 
 def slider(layers: list[tuple[str, npt.NDArray[np.uint8], str]]) -> str:
@@ -167,5 +167,6 @@ def _failures(comparison: Comparison) -> str:
     return f'<section class="failures"><h2>Not compared</h2><ul>{items}</ul></section>\n' if items else ""
 
 
-def _resource(name: str) -> str:
+def page_resource(name: str) -> str:
+    """Return a style sheet or script of the page."""
     return (resources.files("snellen.comparison") / name).read_text(encoding="utf-8")
