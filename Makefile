@@ -30,13 +30,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.checked: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -c constraints.txt -e ".[dev,data,heic,raw,openai,video,restore,restore-learned,serve]"
+	$(PIP) install -c constraints.txt -e ".[dev,data,heic,raw,openai,video,restore,restore-learned,reference,serve]"
 	touch $@ $(VENV)/.installed
 
 # torch goes first and alone, so that an index with builds for the CPU can give one
 $(VENV)/.tested: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt torch
-	$(PIP) install -c constraints.txt -e ".[dev,data,heic,raw,openai,video,restore,restore-learned,serve,hf,train,lora,trl]"
+	$(PIP) install -c constraints.txt -e ".[dev,data,heic,raw,openai,video,restore,restore-learned,reference,serve,hf,train,lora,trl]"
 	touch $@ $(VENV)/.checked $(VENV)/.installed
 
 clean:

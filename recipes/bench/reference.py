@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-
 from reference_summary import summary
+
 from snellen.comparison.diagnosis import measure_regions
 from snellen.comparison.measures import measure_all
 from snellen.data.distort import DISTORTIONS, distort
@@ -178,6 +178,7 @@ def generated(pictures: list[Picture], args: argparse.Namespace) -> Iterator[tup
                 "judge": [[one.kind, one.severity, one.region.to_list()] for one in pseudo.restoration.first.issues],
                 "scores": [originals[seed], *pseudo.scores],
                 "interval": pseudo.interval,
+                "undone": [[one.issue.kind, one.issue.severity, one.tool] for one in pseudo.restoration.accepted],
                 "steps": len(pseudo.restoration.accepted),
             }
 

@@ -167,15 +167,18 @@ def _generated(rows: list[Row]) -> str:
         lines.append(f"| {measure.name}, {len(known)} pictures | {pseudo:.2f} | {judge:.2f} |")
     lines += [
         "",
-        "| kind | pictures | repaired | pseudo-reference names it | the judge names it | the true reference names it |",
+        "Pictures whose kind is named by:",
+        "",
+        "| kind | pictures | repaired | measured against it | a repair | the judge | the true reference |",
     ]
-    lines.append("| --- | --- | --- | --- | --- | --- |")
+    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
     for kind in dict.fromkeys([*(row["kind"] for row in rows), "all"]):
         group = [row for row in rows if kind in ("all", row["kind"])]
         shares = [
             f"{sum(any(one[0] == row['kind'] for one in found(row)) for row in group)}"
             for found in (
                 lambda row: row["pseudo"]["found"],
+                lambda row: row["undone"],
                 lambda row: row["judge"],
                 lambda row: row["true"]["found"],
             )

@@ -134,6 +134,7 @@ def test_commands_that_need_no_extra_work(environment: dict[str, str], folder: P
         ("assess photos/0.png --model hf:somewhere", "hf"),
         ("evaluate --data manifest.jsonl --out run --model scripted:replies.jsonl", "evaluate"),
         ("restore photos/0.png --model scripted:replies.jsonl", "restore"),
+        ("compare photos/0.png --reference photos/0.png --model scripted:replies.jsonl", "reference"),
         ("video photos/0.png --model scripted:replies.jsonl", "video"),
         ("live photos/0.png --model scripted:replies.jsonl", "video"),
         ("train sft --config config.toml", "train"),

@@ -1,4 +1,4 @@
-"""`snellen compare`: which of two or more pictures is better, how surely and why; or how one differs from a reference."""
+"""`snellen compare`: which of several pictures is better and why, or how pictures differ from a reference."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def detail_difference(reference: Floats, picture: Floats) -> DetailDifference:
     lost = float((np.clip(1.0 - gain, 0.0, None) ** 2 * own)[detail].sum())
     gained = float((np.clip(gain - 1.0, 0.0, None) ** 2 * own)[detail].sum())
     transfer = tuple(
-        _gain(own, cross, (_FREQUENCY >= low) & (_FREQUENCY < high))
+        _gain(own, cross, (low <= _FREQUENCY) & (high > _FREQUENCY))
         for low, high in zip(_EDGES, _EDGES[1:], strict=False)
     )
     quiet, busy = activity_split(reference, picture - reference)
@@ -116,7 +116,7 @@ def _gain(own: Floats, cross: np.ndarray, chosen: np.ndarray) -> float:
 
 
 def _direction(own: Floats, cross: np.ndarray, band: tuple[float, float]) -> float:
-    inside = (_FREQUENCY >= band[0]) & (_FREQUENCY < band[1])
+    inside = (band[0] <= _FREQUENCY) & (band[1] > _FREQUENCY)
     gains = [_gain(own, cross, inside & (np.abs((_ANGLE - sector + 90) % 180 - 90) < 20)) for sector in _SECTORS]
     return max(gains) - min(gains)
 
@@ -190,8 +190,8 @@ def repeated_lines(reference: Pixels, picture: Pixels) -> float:
 def replaced_share(reference: Floats, picture: Floats, side: int = 16) -> float:
     """Return the share of blocks whose coarse content is another one, 0..1.
 
-    Means of 4 x 4 px hardly change by noise, blur and coding. A block of `side` px counts where they differ by more than
-    12 levels on average and by more than 5 times the median block.
+    Means of 4 x 4 px hardly change by noise, blur and coding. A block of `side` px counts where they differ by more
+    than 12 levels on average and by more than 5 times the median block.
     """
     blocks = block_means(np.abs(block_means(picture - reference, 4)), side // 4)
     return float((blocks > max(12.0, 5.0 * float(np.median(blocks)))).mean())

@@ -36,6 +36,8 @@ LIMITS: dict[str, tuple[float, float, float, float, float]] = {
 """Least size of a fault for the severities 1 to 5, levels (root mean square). Below the first there is no issue."""
 LEAST_SIDE = 64
 """A region is measured with surroundings where a side is shorter, px."""
+TRIM = 0.15
+"""Share of the side of a local region that is not measured at each end."""
 CALM = 0.42
 """Share of a filter's loss that is strange, below which the loss is a blur and not a coding."""
 
@@ -111,7 +113,9 @@ def _displaced_channel(measured: MeasuredDifference) -> bool:
 
 def _coarse_tones(measured: MeasuredDifference) -> bool:
     few = measured.palette <= 256 and measured.colours < 0.3
-    return few or measured.values < 0.2 or (measured.steps >= 0.5 and measured.steps_share >= 0.3)
+    return (
+        few or measured.values < 0.2 or (measured.steps >= 0.5 and measured.steps_share >= 0.3 and measured.grid < 0.3)
+    )
 
 
 def _detail(measured: MeasuredDifference, colours: Finding | None) -> Finding | None:
@@ -141,7 +145,7 @@ def _detail(measured: MeasuredDifference, colours: Finding | None) -> Finding | 
 
 def _filtered(measured: MeasuredDifference) -> Finding:
     detail = measured.detail
-    if detail.direction > 0.3:
+    if detail.direction > 0.35:
         return Finding("motion blur", detail.lost, f"loss differs by {detail.direction:.2f} between directions")
     if detail.transfer[0] > 0.9 and detail.roll_off < 2.55:
         evidence = f"detail ends within a factor of {detail.roll_off:.1f} in frequency: enlarged"
@@ -190,11 +194,13 @@ def name_differences(regions: Sequence[tuple[Region, MeasuredDifference]]) -> tu
 
 
 def _cut(region: Region, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Return top, bottom, left, right of the pixels that are measured, each side at least LEAST_SIDE px."""
+    """Return top, bottom, left, right of the pixels that are measured: the inner part of a local region, whose border
+    may be a transition, and at least LEAST_SIDE px a side."""
     left, top, right, bottom = region.to_pixels(shape[1], shape[0])
     spans = []
     for low, high, size in ((top, bottom, shape[0]), (left, right, shape[1])):
-        missing = max(0, LEAST_SIDE - (high - low))
-        start = int(np.clip(low - missing // 2, 0, max(0, size - max(LEAST_SIDE, high - low))))
-        spans += [start, min(size, start + max(LEAST_SIDE, high - low))]
+        trim = 0 if high - low == size else int(TRIM * (high - low))
+        length = min(size, max(LEAST_SIDE, high - low - 2 * trim))
+        start = int(np.clip((low + high - length) // 2, 0, size - length))
+        spans += [start, start + length]
     return spans[0], spans[1], spans[2], spans[3]

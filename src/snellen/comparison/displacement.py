@@ -57,7 +57,7 @@ def find_warp(reference: Floats, picture: Floats) -> Warp | None:
 
 
 def tile_displacement(reference: Floats, picture: Floats) -> float:
-    """Return by how many px a tile is displaced, both (h, w); 0 where moving it back does not explain the difference."""
+    """Return by how many px a tile, both (h, w), is displaced; 0 where moving it back leaves the difference."""
     theirs, ours = reference - reference.mean(), picture - picture.mean()
     window = np.multiply.outer(np.hanning(theirs.shape[0]), np.hanning(theirs.shape[1]))
     down, right = (int(move) for move in phase_cross_correlation(theirs * window, ours * window, normalization=None)[0])

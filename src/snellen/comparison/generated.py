@@ -55,7 +55,7 @@ class Generated:
         return difference_interval(self.distance, self.stds[0], (self.stds[1] ** 2 + REFERENCE_STD**2) ** 0.5)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dict: repaired, scores, distance with its interval, the standard deviation assumed, steps."""
+        """Return a JSON-able dict: repaired, scores, distance, its interval, REFERENCE_STD, accepted steps."""
         return {
             "repaired": self.repaired,
             "scores": {"picture": round(self.scores[0], 4), "pseudo_reference": round(self.scores[1], 4)},

@@ -183,8 +183,26 @@ def compare_with_generated(assessor: Assessor, sources: Sequence[str | Path | Pi
             results.append(Against(picture.name, first, problem=problem, remedy=remedy))
             continue
         one = _against(assessor, pseudo.reference, last, picture, first)
-        results.append(replace(one, distance=(pseudo.distance, pseudo.interval)))
+        results.append(replace(one, distance=(pseudo.distance, pseudo.interval), differences=undone(pseudo)))
     return ReferenceComparison(None, tuple(results), tuple(made))
+
+
+def undone(pseudo: Generated) -> tuple[Difference, ...]:
+    """Return the faults that a pseudo-reference lacks: those that were repaired, most severe first.
+
+    They are not measured as against a true reference: a restored picture is made of the picture, so its smoothing of
+    noise, say, would be read as a sharpening of the picture.
+    """
+    found = [
+        Difference(
+            one.issue,
+            f"undone by {one.tool}",
+            float(np.sqrt(((one.after.astype(np.float64) - one.before) ** 2).mean())),
+        )
+        for one in pseudo.restoration.accepted
+        if one.after is not None
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.issue.severity, -one.issue.region.area)))
 
 
 def _loaded(assessor: Assessor, source: str | Path | Picture) -> Picture:

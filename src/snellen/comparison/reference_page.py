@@ -27,8 +27,8 @@ def reference_page(comparison: ReferenceComparison) -> str:
     body = header("Comparison with a reference", facts, models) + slider(_layers(comparison, shown))
     if shown:
         body += (
-            f'<p class="facts legend"><i class="ramp"></i> difference map: black is the same, white {MAP_TOP:.0f} CIELAB units '
-            "or more; 2.3 are just noticeable</p>\n"
+            f'<p class="facts legend"><i class="ramp"></i> difference map: black is the same, white '
+            f"{MAP_TOP:.0f} CIELAB units or more; 2.3 are just noticeable</p>\n"
         )
     body += "".join(_article(comparison, number) for number in range(len(comparison.pictures)))
     script = f"<script>\n{page_resource('compare.js')}</script>\n"
