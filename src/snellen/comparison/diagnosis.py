@@ -105,10 +105,9 @@ def _colour(measured: MeasuredDifference) -> Finding | None:
 
 def _displaced_channel(measured: MeasuredDifference) -> bool:
     detail = measured.detail
-    alone = 0.3 < measured.grey < 0.4 and 0.9 < measured.colour.gain < 1.1
-    fine = math.hypot(detail.lost, detail.strange)
-    stays = measured.tone.size < 0.6 * fine
-    return alone and stays and measured.chroma_detail > 1.1 and detail.lost > 1 and detail.roughness < 0.5
+    alone = 0.323 < measured.grey < 0.343 and 0.85 < measured.colour.gain < 1.15 and measured.chroma_detail > 1.1
+    stays = measured.tone.size < 0.6 * math.hypot(detail.lost, detail.strange)
+    return alone and stays and detail.lost > max(0.5, 0.25 * detail.strange) and detail.roughness < 0.8
 
 
 def _coarse_tones(measured: MeasuredDifference) -> bool:
@@ -129,9 +128,11 @@ def _detail(measured: MeasuredDifference, colours: Finding | None) -> Finding | 
         return Finding("banding", size, f"{measured.palette} colours, tone steps of {measured.steps:.1f} levels")
     if measured.repeated >= 0.05 and measured.grid < 0.5:
         return Finding("pixelation", fine, f"{measured.repeated:.0%} of the lines repeat the one before")
-    if detail.gained > 0.7 * detail.lost and max(detail.transfer) > 1.25:
+    if detail.gained > max(0.7 * detail.lost, 0.5 * detail.strange) and max(detail.transfer) > 1.25:
         return Finding("oversharpening", detail.gained, f"detail up to {max(detail.transfer):.1f} times as strong")
-    if detail.lost < 0.1 * detail.strange and 0.7 < detail.roughness < 1.5:
+    white = 0.7 < detail.roughness < 1.5
+    everywhere = detail.quiet > 0.6 * detail.busy and detail.lost < 0.4 * detail.strange
+    if white and (detail.lost < 0.1 * detail.strange or everywhere):
         return Finding("noise", detail.strange, f"white noise of {detail.strange:.1f} levels")
     if detail.strange < CALM * detail.lost:
         return _filtered(measured)
