@@ -15,8 +15,8 @@ from snellen.image import Picture
 from snellen.restoration.loop import Restoration, restore
 
 REFERENCE_STD = 0.6
-"""Root mean square difference between the judge's scores of pseudo-references and of the true originals, MOS points:
-`recipes/bench/reference.py generated`."""
+"""Standard deviation of the judge's score of a pseudo-reference around that of the true original, MOS points. Assumed:
+too few pictures have been measured (`recipes/bench/reference.py generated`)."""
 
 
 @dataclass(frozen=True, eq=False)
