@@ -1,4 +1,4 @@
-"""Metric: scores of tensors of pictures, for training loops and evaluation code of PyTorch. It does not import torch."""
+"""Metric: scores of tensors of pictures, for training loops and evaluation code of PyTorch. It imports no torch."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Metric:
     """A callable that scores a batch of pictures: `Metric()(images)`.
 
-    Scores are MOS, 1 (bad) to 5 (excellent), higher is better. There are no gradients: the score can be measured, and be
-    a reward, but not a loss. A picture's score does not depend on its batch. A Metric pickles, so it may be an attribute
-    of a data set whose loader has workers; each worker then opens the model itself.
+    Scores are MOS, 1 (bad) to 5 (excellent), higher is better. There are no gradients: the score can be measured, and
+    be a reward, but not a loss. A picture's score does not depend on its batch. A Metric pickles, so it may be an
+    attribute of a data set whose loader has workers; each worker then opens the model itself.
 
     Args:
         model: a name or folder for `open_backend`.
