@@ -104,6 +104,7 @@ def new_page(browser: Browser, address: str, width: int = 1280, height: int = 86
     page = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
     ).new_page()
+    page.context.set_default_timeout(300_000)
     page.on("pageerror", lambda error: check("no error in the script", False, error))
     page.on("console", lambda message: check("no error on the console", message.type != "error", message.text))
 
@@ -325,7 +326,7 @@ def many_thumbnails(browser: Browser, address: str, process: int) -> None:
     )
     check("20,000 pictures: thumbnails in sight are there", loaded > 0, loaded)
     check("20,000 pictures: elements", True, page.locator(".card").count())
-    while page.locator("#note").is_visible() and time.monotonic() - began < 1800:
+    while page.locator("#note").is_visible() and time.monotonic() - began < 600:
         page.wait_for_timeout(2000)
     check(
         "20,000 pictures: grouped",
