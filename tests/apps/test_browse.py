@@ -94,6 +94,22 @@ def test_the_album_has_scores_groups_with_their_best_and_decisions(client: TestC
     assert group["why"].startswith("the highest score, 3.50")
 
 
+def test_listeners_hear_of_scores_and_of_a_new_best_of_a_group(folder: Path) -> None:
+    album, browser = open_album(folder)
+    heard: list[tuple[str, Any]] = []
+    browser.work.start()
+    browser.work.join()
+    end = album.listen(lambda name, data: heard.append((name, data)))
+    before = album.version
+    album.set_rows({1: ScoreRow("a/cat2.jpg", 4.5, 4.4, 4.6, "excellent", issues=[], width=300, height=200)})
+    assert [name for name, _ in heard] == ["rows", "groups"]
+    assert (heard[0][1][0]["id"], heard[0][1][0]["score"], heard[1][1][0]["best"]) == (1, 4.5, 1)
+    assert album.version == before + 2
+    end()
+    album.tell("progress", {})
+    assert len(heard) == 2
+
+
 def test_pictures_come_as_jpeg_of_the_size_that_is_asked_for(client: TestClient) -> None:
     for address, long_side in (("/api/thumbnail/2", 320), ("/api/picture/2?side=200", 200)):
         response = client.get(address)

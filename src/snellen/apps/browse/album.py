@@ -44,6 +44,7 @@ class Album:
         self.decisions = [decisions.get(name, Decision()) for name in self.names]
         self.taken: list[float | None] = [None] * len(self.names)
         self.groups: list[dict[str, Any]] = []
+        self.version = 0  # counts the events
         self._labels: list[int] | None = None
         self._listeners: list[Listener] = []
         self._lock = threading.RLock()
@@ -62,6 +63,7 @@ class Album:
     def tell(self, name: str, data: Any) -> None:
         """Tell all listeners of an event."""
         with self._lock:
+            self.version += 1
             for listener in self._listeners:
                 listener(name, data)
 

@@ -88,7 +88,9 @@ async def album(request: Request, browser: Browser) -> Response:
 
     def read() -> dict[str, Any]:
         known = browser.album
+        version = known.version  # first: what happens while the rest is read comes again as an event
         return {
+            "version": version,
             "folder": known.folder.resolve().name,
             "model": browser.model,
             "naming": browser.naming,
@@ -101,11 +103,11 @@ async def album(request: Request, browser: Browser) -> Response:
 
 
 async def follow(request: Request, browser: Browser) -> Response:
-    """GET /api/changes: events rows, groups and progress, as they happen."""
-    return EventResponse(_changes(browser.album))
+    """GET /api/changes?since=VERSION: events rows, groups and progress, as they happen."""
+    return EventResponse(_changes(browser.album, request.query_params.get("since", "")))
 
 
-async def _changes(album: Album) -> AsyncGenerator[Event | None, None]:
+async def _changes(album: Album, since: str) -> AsyncGenerator[Event | None, None]:
     loop = asyncio.get_running_loop()
     happened: asyncio.Queue[Event] = asyncio.Queue()
 
@@ -115,9 +117,9 @@ async def _changes(album: Album) -> AsyncGenerator[Event | None, None]:
 
     end = album.listen(post)
     try:
-        # what happened between the page's reading of the album and now
-        yield Event("rows", [{"id": place, **album.picture(place)} for place, row in enumerate(album.rows) if row])
-        yield Event("groups", album.groups)
+        if since != str(album.version):  # something happened between the page's reading of the album and now
+            yield Event("rows", [{"id": place, **album.picture(place)} for place in range(len(album.names))])
+            yield Event("groups", album.groups)
         while True:
             event = None
             with anyio.move_on_after(BEAT):

@@ -21,7 +21,7 @@ export class Folder {
       ...row, thumb: `/api/thumbnail/${id}`,
     })));
     this.#groups(album.groups);
-    this.#follow();
+    this.#follow(album.version);
   }
 
   async address(item, side = 1600) {
@@ -62,10 +62,10 @@ export class Folder {
     }
   }
 
-  async #follow() {
+  async #follow(version) {
     try {
-      for await (const [name, data] of events(await this.#ask("/api/changes"))) {
-        if (name === "rows") for (const { id, ...row } of data) this.#row(this.items.all[id], row);
+      for await (const [name, data] of events(await this.#ask(`/api/changes?since=${version}`))) {
+        if (name === "rows") this.#rows(data);
         if (name === "groups") this.#groups(data);
         if (name === "progress") this.items.dispatchEvent(new CustomEvent("progress", { detail: data }));
       }
@@ -73,9 +73,18 @@ export class Folder {
     this.items.dispatchEvent(new CustomEvent("progress", { detail: { text: "The server has ended." } }));
   }
 
-  #row(item, row) {
-    Object.assign(item, row);
-    this.items.changed(item);
+  // Take rows; a decision that was made here and is not sent yet stays.
+  #rows(rows) {
+    for (const { id, ...row } of rows) {
+      const item = this.items.all[id];
+      if (this.waiting.has(id)) {
+        delete row.pick;
+        delete row.stars;
+      }
+      Object.assign(item, row);
+      if (rows.length < 100) this.items.changed(item);
+    }
+    if (rows.length >= 100) this.items.changed(null);
   }
 
   #groups(groups) {

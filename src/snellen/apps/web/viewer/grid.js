@@ -28,7 +28,15 @@ export class Grid {
     const at = before ? items.indexOf(before) : -1;
     this.current = Math.max(0, at >= 0 ? at : Math.min(this.current, items.length - 1));
     this.message.hidden = items.length > 0;
-    this.layout();
+    if (this.columns === undefined) {
+      this.layout();
+      return;
+    }
+    this.#resize();
+    for (const [index, card] of this.cards) { // cards that keep their picture do not load it again
+      if (index < items.length) this.#fill(card, index, false);
+    }
+    this.draw(false);
   }
 
   layout() {
@@ -40,11 +48,15 @@ export class Grid {
     this.width = Math.floor((width + gap) / this.columns - gap);
     this.height = Math.round(this.width * 0.75) + 66;
     this.gap = gap;
-    const rows = Math.ceil(this.items.length / this.columns);
-    this.space.style.height = `${rows * (this.height + gap) + gap}px`;
+    this.#resize();
     for (const card of this.cards.values()) this.#free(card);
     this.cards.clear();
     this.draw(false);
+  }
+
+  #resize() {
+    const rows = Math.ceil(this.items.length / this.columns);
+    this.space.style.height = `${rows * (this.height + this.gap) + this.gap}px`;
   }
 
   // Draw what is in sight. hurry: leave out pictures that are not there yet.
