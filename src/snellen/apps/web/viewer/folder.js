@@ -4,6 +4,7 @@ import { newItem } from "./items.js";
 import { events, take } from "./uploads.js";
 
 const LATER = 150; // ms in which decisions are gathered
+const AGAIN = 2000; // ms until the server is asked again
 
 export class Folder {
   constructor(items, token) {
@@ -62,15 +63,27 @@ export class Folder {
     }
   }
 
+  // Follow the changes since `version`; a connection that ends is opened again, and then gets everything.
   async #follow(version) {
-    try {
-      for await (const [name, data] of events(await this.#ask(`/api/changes?since=${version}`))) {
-        if (name === "rows") this.#rows(data);
-        if (name === "groups") this.#groups(data);
-        if (name === "progress") this.items.dispatchEvent(new CustomEvent("progress", { detail: data }));
+    for (let since = version; ; since = "") {
+      try {
+        const response = await this.#ask(`/api/changes?since=${since}`);
+        if (since === "") this.#say("");
+        for await (const [name, data] of events(response)) {
+          if (name === "rows") this.#rows(data);
+          if (name === "groups") this.#groups(data);
+          if (name === "progress") this.#say(data.text);
+        }
+      } catch {
+        this.#say("No connection to the server. Decisions wait until it is back.");
       }
-    } catch { /* the server ended */ }
-    this.items.dispatchEvent(new CustomEvent("progress", { detail: { text: "The server has ended." } }));
+      await new Promise((done) => setTimeout(done, AGAIN));
+      if (this.waiting.size) this.#send();
+    }
+  }
+
+  #say(text) {
+    this.items.dispatchEvent(new CustomEvent("progress", { detail: { text } }));
   }
 
   // Take rows; a decision that was made here and is not sent yet stays.
@@ -111,7 +124,7 @@ export class Folder {
       await this.#ask("/api/decisions", { method: "PUT", body, headers: { "Content-Type": "application/json" } });
     } catch (error) {
       for (const item of sent) this.waiting.set(item.id, item);
-      this.items.dispatchEvent(new CustomEvent("progress", { detail: { text: `Not saved: ${error.message}` } }));
+      this.#say(`Not saved: ${error.message}`);
     }
   }
 }
