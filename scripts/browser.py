@@ -1,6 +1,7 @@
 """The page of `snellen serve` and `snellen browse` in a real Chromium: what it shows, where, and how fast.
 
-usage: python scripts/browser.py PYTHON [CHROMIUM [PART ...]]   PYTHON: an interpreter with snellen[serve]; this one has playwright
+usage: python scripts/browser.py PYTHON [CHROMIUM [PART ...]]
+PYTHON is an interpreter with snellen[serve]; this one has playwright. Parts: uploads, folder, scroll, cards.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from browser_pictures import make_many, make_shoot
+from browser_probes import CONTRAST, SCROLL
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -26,46 +28,6 @@ IMAGES = ROOT / "docs" / "images"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 CARDS, STEPS = 500, 60
 DONE = ".card:not([hidden]) .verdict:not(:empty)"
-
-# Contrast of all visible text with the nearest opaque background (WCAG 2.2, 1.4.3): [[ratio, text], ...], least first.
-CONTRAST = """() => {
-  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
-  const rgb = (text) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = text; canvas.fillRect(0, 0, 1, 1);
-    return canvas.getImageData(0, 0, 1, 1).data; };
-  const linear = (v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-  const light = ([r, g, b]) => [r, g, b].map((v) => linear(v / 255))
-    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
-  const found = [];
-  for (const node of document.querySelectorAll("body *")) {
-    if (node.closest("svg, .picture, .blank, option") || !node.checkVisibility({visibilityProperty: true})) continue;
-    const text = [...node.childNodes].filter((c) => c.nodeType === 3).map((c) => c.data.trim()).join("");
-    if (!text || node.matches(":disabled")) continue;
-    let behind = node;
-    const seen = (one) => rgb(getComputedStyle(one).backgroundColor);
-    while (behind.parentElement && seen(behind)[3] < 255) behind = behind.parentElement;
-    const [a, b] = [light(rgb(getComputedStyle(node).color)), light(seen(behind))];
-    found.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), text.slice(0, 30)]);
-  }
-  return found.sort((a, b) => a[0] - b[0]);
-}"""
-
-# Milliseconds from setting the scroll position to the end of the frame that shows it, for each of `steps` steps.
-SCROLL = """async ([steps, by]) => {
-  const grid = document.getElementById("grid");
-  const times = [];
-  for (let n = 0; n < steps; n += 1) {
-    const start = performance.now();
-    grid.scrollTop += by * grid.clientHeight;
-    await new Promise((done) => requestAnimationFrame(() => {
-      const channel = new MessageChannel();
-      channel.port1.onmessage = done;
-      channel.port2.postMessage(0);
-    }));
-    times.push(performance.now() - start);
-    await new Promise((done) => setTimeout(done, 16));
-  }
-  return times;
-}"""
 
 
 @contextmanager
@@ -193,7 +155,6 @@ def phone(browser: Browser, address: str) -> None:
     page.locator(DONE).nth(1).wait_for(timeout=300_000)
     print(f"      least contrast, dark: {least_contrast(page)}")
     check("phone: nothing is wider than the screen", page.evaluate("document.documentElement.scrollWidth") <= 390)
-    shoot(page, "page_phone")
     page.locator(".card:not([hidden])").first.click()
     page.locator("#detail .round").nth(1).wait_for()
     page.wait_for_timeout(400)
