@@ -120,7 +120,8 @@ def _coarse_tones(measured: MeasuredDifference) -> bool:
 def _detail(measured: MeasuredDifference, colours: Finding | None) -> Finding | None:
     detail, colour = measured.detail, measured.colour
     fine = math.hypot(detail.lost, detail.strange)
-    if measured.same > 0.3 and measured.changed > 0.25 * (1.0 - measured.same):
+    scattered = measured.same > 0.6 or (measured.same > 0.3 and measured.replaced > 0.2 * (1.0 - measured.same))
+    if scattered and measured.changed > 0.25 * (1.0 - measured.same):
         evidence = f"{1 - measured.same:.0%} of the blocks are replaced, the others are the same"
         return Finding("corruption", max(fine, colour.size), evidence)
     if _coarse_tones(measured) and (colours is None or colours.kind != "saturation"):
