@@ -228,7 +228,7 @@ class View:
 def resample(picture: Picture, region: Region, long_side: int) -> NDArray[np.uint8]:
     """Return the pixels of a region, (h, w, 3) uint8, scaled down to a long side of ``long_side`` px, never up."""
     left, top, right, bottom = region.to_pixels(picture.width, picture.height)
-    cut = picture.pixels[top:bottom, left:right]
+    cut: NDArray[np.uint8] = picture.pixels[top:bottom, left:right]
     shrink = min(1.0, long_side / max(cut.shape[:2]))
     if shrink == 1.0:
         return cut.copy()
