@@ -66,6 +66,17 @@ def test_credit_gives_each_kind_of_action_its_own_rewards() -> None:
     assert all(shared[kind] == pytest.approx(np.array([[-0.5, 0.5]])) for kind in CREDIT)
 
 
+def test_an_unreadable_reply_costs_every_kind_of_action() -> None:
+    """A crop that gains nothing costs its price of 0.1; an unreadable reply saves it, and format is to outweigh that."""
+    rewards = {name: np.zeros((1, 2)) for name, _ in WEIGHTS}
+    rewards |= {"format": np.array([[1.0, 0.0]]), "price": np.array([[-1.0, 0.0]])}
+    credited = advantages(rewards, (("format", 0.5), ("price", 0.1)), 0.05, credit=True)
+    # zoom: 0.4 and 0, mean 0.2, deviation 0.2; the others: 0.5 and 0, mean 0.25, deviation 0.25
+    assert credited["zoom"] == pytest.approx(np.array([[0.8, -0.8]]))
+    for kind in ("text", "rating", "first rating"):
+        assert credited[kind] == pytest.approx(np.array([[5 / 6, -5 / 6]]))
+
+
 def test_every_reward_is_credited() -> None:
     assert {name for names in CREDIT.values() for name in names} == {name for name, _ in WEIGHTS}
 

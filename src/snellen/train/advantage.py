@@ -8,13 +8,14 @@ from snellen.train.rewards import Floats, total
 
 CREDIT: Mapping[str, tuple[str, ...]] = {
     "text": ("format", "claim"),
-    "zoom": ("refinement", "grounding", "claim", "price"),
-    "rating": ("score", "rank"),
-    "first rating": ("first",),
+    "zoom": ("format", "refinement", "grounding", "claim", "price"),
+    "rating": ("format", "score", "rank"),
+    "first rating": ("format", "first"),
 }
-"""Rewards that each kind of action learns from with `credit`: text with the list of issues; the decision to
-zoom and the box; the rating of the last round; ratings of earlier rounds. After MR-IQA-2, where rating tokens learn
-from score and rank and the others from the rest; separate credit for the zoom is ours."""
+"""Rewards that each kind of action learns from with `credit`: text with the list of issues; the decision to zoom and
+the box; the rating of the last round; ratings of earlier rounds. After MR-IQA-2, where rating tokens learn from score
+and rank and the others from the rest; separate credit for the zoom is ours. All learn from format, because any token
+can make a reply unreadable: without it an unreadable box earns more than a crop that gains less than its price."""
 
 
 def group_advantage(reward: Floats, noise: float) -> Floats:
