@@ -67,7 +67,7 @@ def test_credit_gives_each_kind_of_action_its_own_rewards() -> None:
 
 
 def test_an_unreadable_reply_costs_every_kind_of_action() -> None:
-    """A crop that gains nothing costs its price of 0.1; an unreadable reply saves it, and format is to outweigh that."""
+    """A crop that gains nothing costs its price of 0.1; an unreadable reply saves it, and loses format 0.5."""
     rewards = {name: np.zeros((1, 2)) for name, _ in WEIGHTS}
     rewards |= {"format": np.array([[1.0, 0.0]]), "price": np.array([[-1.0, 0.0]])}
     credited = advantages(rewards, (("format", 0.5), ("price", 0.1)), 0.05, credit=True)
