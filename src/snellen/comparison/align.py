@@ -6,15 +6,18 @@ Colour profiles and the orientation tag of a file are applied when it is read; s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
-from skimage.registration import phase_cross_correlation
+from skimage.registration import phase_cross_correlation as skimage_correlation
 
 from snellen.comparison.tone_difference import Floats, Pixels
 from snellen.image import Picture
+
+phase_cross_correlation: Any = skimage_correlation  # scikit-image has no types
 
 LEAST_SIDE = 64
 """Smallest side of what both pictures show, px."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from skimage.registration import phase_cross_correlation
+from skimage.registration import phase_cross_correlation as skimage_correlation
 
 from snellen.comparison.tone_difference import Floats
 from snellen.region import Region
+
+phase_cross_correlation: Any = skimage_correlation  # scikit-image has no types
 
 TILE = 64
 """Side of a tile, px."""
