@@ -41,7 +41,7 @@ COMMANDS = {
         "snellen.apps.study.command", "rating studies with people: make, serve, analyse, compare", "study"
     ),
     "features": Command("snellen.apps.features", "measure sharpness, noise, blockiness, exposure, colour, ..."),
-    "adapt": Command("snellen.apps.adapt", "learn its owner's taste from ratings, stars or choices"),
+    "adapt": Command("snellen.apps.adapt", "learn its owner's taste from ratings, stars or choices", "evaluate"),
     "evaluate": Command("snellen.evaluate.command", "measure a model on rated pictures; compare two runs", "evaluate"),
     "data": Command("snellen.data.command", "build training conversations from manifests; read some", "data"),
     "train": Command("snellen.train.command", "train a model: supervised, then by reinforcement", "train"),

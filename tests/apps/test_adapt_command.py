@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snellen.apps.adapt import Pictures, from_ratings, starred
 from snellen.backend import open_backend
 from snellen.cli import main
 from snellen.data.sample import Sample
+from snellen.evaluate.adapt import Pictures, from_ratings, starred
 from snellen.evaluate.datasets import DataSet
 from snellen.sidecar import Decision, plan, write
 

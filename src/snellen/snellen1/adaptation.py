@@ -35,8 +35,10 @@ class Adaptation:
     def open(file: Path) -> Adaptation:
         """Load the file that `save` wrote."""
         with np.load(file) as arrays:
-            line = (float(arrays[name]) for name in ("intercept", "slope"))
-            return Adaptation(*line, arrays["centre"].astype(np.float64), arrays["weights"].astype(np.float64))
+            intercept, slope = float(arrays["intercept"]), float(arrays["slope"])
+            return Adaptation(
+                intercept, slope, arrays["centre"].astype(np.float64), arrays["weights"].astype(np.float64)
+            )
 
     def save(self, file: Path) -> None:
         """Write the adaptation, in single precision."""
