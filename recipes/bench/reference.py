@@ -87,7 +87,7 @@ def faults(pictures: list[Picture], args: argparse.Namespace) -> Iterator[tuple[
     """Yield a function and the row's head for each faulty and each saved picture."""
     for number, picture in enumerate(pictures):
         for name in SAVED:
-            job = {
+            job: dict[str, Any] = {
                 "part": "faults",
                 "picture": picture.name,
                 "distortion": name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,15 @@ from snellen.vocabulary import KINDS
 
 LEAST_CHANGE = 2.5
 Row = dict[str, Any]
+
+
+FOUND: tuple[Callable[[Row], Any], ...] = (
+    lambda row: row["pseudo"]["found"],
+    lambda row: row["undone"],
+    lambda row: row["judge"],
+    lambda row: row["true"]["found"],
+)
+"""Issues of a row: by the pseudo-reference, that a repair undid, of the judge alone, by the true reference."""
 
 
 def summary(rows: list[Row]) -> str:
@@ -174,15 +184,7 @@ def _generated(rows: list[Row]) -> str:
     lines.append("| --- | --- | --- | --- | --- | --- | --- |")
     for kind in dict.fromkeys([*(row["kind"] for row in rows), "all"]):
         group = [row for row in rows if kind in ("all", row["kind"])]
-        shares = [
-            f"{sum(any(one[0] == row['kind'] for one in found(row)) for row in group)}"
-            for found in (
-                lambda row: row["pseudo"]["found"],
-                lambda row: row["undone"],
-                lambda row: row["judge"],
-                lambda row: row["true"]["found"],
-            )
-        ]
+        shares = [f"{sum(any(one[0] == row['kind'] for one in found(row)) for row in group)}" for found in FOUND]
         lines.append(f"| {kind} | {len(group)} | {sum(row['steps'] > 0 for row in group)} | {' | '.join(shares)} |")
     if changed:
         errors = [row["scores"][2] - row["scores"][0] for row in changed]

@@ -228,13 +228,13 @@ class View:
 def resample(picture: Picture, region: Region, long_side: int) -> NDArray[np.uint8]:
     """Return the pixels of a region, (h, w, 3) uint8, scaled down to a long side of ``long_side`` px, never up."""
     left, top, right, bottom = region.to_pixels(picture.width, picture.height)
-    cut: NDArray[np.uint8] = picture.pixels[top:bottom, left:right]
+    cut: NDArray[np.uint8] = np.ascontiguousarray(picture.pixels[top:bottom, left:right])
     shrink = min(1.0, long_side / max(cut.shape[:2]))
     if shrink == 1.0:
-        return cut.copy()
+        whole: NDArray[np.uint8] = cut.copy()
+        return whole
     size = (max(1, round(cut.shape[1] * shrink)), max(1, round(cut.shape[0] * shrink)))
-    image = Image.fromarray(np.ascontiguousarray(cut))
-    return np.array(image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0))
+    return np.array(Image.fromarray(cut).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0))
 
 
 def _overview_side(native: int, shrink: float) -> int:

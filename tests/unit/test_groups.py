@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -16,16 +17,17 @@ from snellen.reading import ImageError
 NAN = float("nan")
 
 
-def waves(phase: float) -> np.ndarray:
+def waves(phase: float) -> npt.NDArray[np.float32]:
     """Gray levels of 16 x 16 waves; those of phases 0 and 0.2 correlate with cos 0.2 = 0.98, 0 and 1.6 with -0.03."""
     x, y = np.meshgrid(np.arange(16), np.arange(16))
     levels = np.cos(2 * np.pi * (x + 2 * y) / 16 + phase).ravel().astype(np.float32)
-    return levels / np.linalg.norm(levels)
+    out: npt.NDArray[np.float32] = (levels / np.linalg.norm(levels)).astype(np.float32)
+    return out
 
 
 def groups(taken: list[float], hashes: list[int], phases: list[float]) -> list[int]:
     gray = np.stack([waves(phase) for phase in phases])
-    return group_pictures(np.array(taken), np.array(hashes, np.uint64), gray).tolist()
+    return [int(one) for one in group_pictures(np.array(taken), np.array(hashes, np.uint64), gray)]
 
 
 def test_near_duplicates_agree_in_hash_and_gray_levels_whenever_they_were_taken() -> None:
