@@ -8,11 +8,11 @@ krippendorff pingouin choix). A few minutes on one core.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib
 import io
 import math
-import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -308,10 +308,15 @@ CHECKS: tuple[Callable[[], None], ...] = (
 
 
 def main() -> None:
+    """Run the checks that the command line names, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [check.__name__ for check in CHECKS]
+    parser.add_argument("checks", nargs="*", metavar="CHECK", choices=[*names, []], help=f"one of {', '.join(names)}")
+    chosen = parser.parse_args().checks or names
     print("# Estimators of `snellen study` on simulated raters\n")
     print(f"Made by `python recipes/bench/study.py`. {STUDIES} simulated studies a row unless it says otherwise.")
     for check in CHECKS:
-        if check.__name__ in sys.argv[1:] or not sys.argv[1:]:
+        if check.__name__ in chosen:
             check()
 
 

@@ -45,7 +45,7 @@ class Size:
     test: int = 48
     pretraining: int = 300
     sft: int = 30
-    rl: int = 60
+    rl: int = 120
     every: int = 20
 
 
