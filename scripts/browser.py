@@ -155,7 +155,7 @@ def phone(browser: Browser, address: str) -> None:
     page.locator(DONE).nth(1).wait_for(timeout=300_000)
     print(f"      least contrast, dark: {least_contrast(page)}")
     check("phone: nothing is wider than the screen", page.evaluate("document.documentElement.scrollWidth") <= 390)
-    page.locator(".card:not([hidden])").first.click()
+    page.locator(".card:not([hidden])[aria-label^='fig_local']").click()  # the one with two rounds
     page.locator("#detail .round").nth(1).wait_for()
     page.wait_for_timeout(400)
     wide = page.evaluate("[document.documentElement.scrollWidth, document.getElementById('detail').scrollWidth]")
