@@ -1,4 +1,4 @@
-"""What a crop is worth on large photographs with labelled faults: when to zoom, and where.
+"""Compare four zoom policies on large photographs with labelled faults.
 
 python recipes/bench/zoom_policies.py ROOT --out rows.jsonl
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __version__ = "0.17.0"
 
 telemetry_began = "onnxruntime" in sys.modules and not os.environ.get("ORT_DISABLE_TELEMETRY")
-"""Whether onnxruntime was imported before snellen, with its telemetry on."""
+"""True where onnxruntime was imported before snellen, with its telemetry on."""
 if not os.environ.get("ORT_DISABLE_TELEMETRY"):
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # Importing onnxruntime 1.29 or later without it writes a device id below the home folder and calls a telemetry host.

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snellen.backend import open_backend
+from snellen.backend import Calibration, open_backend
 from snellen.cli import main
 from snellen.data.sample import Sample
-from snellen.evaluate.adapt import Pictures, from_ratings, starred
+from snellen.evaluate.adapt import Pictures, from_choices, from_ratings, starred
 from snellen.evaluate.datasets import DataSet
 from snellen.sidecar import Decision, plan, write
+from snellen.usage import UsageError
 
 
 def save_gray(path: Path, level: int, seed: int) -> None:
@@ -86,3 +87,28 @@ def test_ratings_that_teach_nothing_give_no_adaptation() -> None:
     }
     adaptation, changed, lines = from_ratings(seen, DataSet("own", noisy))
     assert adaptation is None and not changed and "gain" in lines[3]
+
+
+def test_choices_that_all_touch_one_picture_cannot_be_cross_validated() -> None:
+    rng = np.random.default_rng(0)
+    ones, paths = np.full(60, 0.3), [f"/{i}.png" for i in range(60)]
+    seen = Pictures(paths, rng.uniform(2, 4, 60), ones, ones, ones, rng.normal(size=(60, 4)), ones, np.arange(60))
+    pairs = tuple((paths[0], path, 1.0) for path in paths[1:])
+    with pytest.raises(UsageError, match="compare more pictures with each other"):
+        from_choices(seen, DataSet("own", {path: Sample(path) for path in paths}, pairs))
+
+
+def test_intervals_of_own_ratings_hold_their_share() -> None:
+    rng = np.random.default_rng(1)
+    rating, std = rng.uniform(1.5, 4.5, 300), np.full(300, 0.3)
+    mos = np.clip(0.5 * rating + 1.5 + rng.normal(0, 0.2, 300), 1, 5)
+    paths = [f"/{i}.png" for i in range(300)]
+    seen = Pictures(paths, rating, std, rating, std, rng.normal(size=(300, 4)), np.zeros((300, 9)), np.arange(300))
+    rated = DataSet("own", {path: Sample(path, mos=float(one)) for path, one in zip(paths, mos, strict=True)})
+    adaptation, changed, lines = from_ratings(seen, rated)
+    assert adaptation is not None and set(changed) == {"calibration", "score_calibration"}
+    calibration = Calibration(**changed["calibration"])
+    ends = [calibration.interval(float(one), 0.3) for one in adaptation(rating, seen.components)]
+    inside = [low <= one <= high for one, (low, high) in zip(mos, ends, strict=True)]
+    assert 0.85 <= np.mean(inside) <= 0.95
+    assert "90 % interval" in lines[-1]

@@ -70,8 +70,8 @@ def test_resume_max_samples_and_diff(manifest: Path, tmp_path: Path, capsys: pyt
     ("arguments", "problem"),
     [
         (["--out", "x"], "--data and --out are needed"),
-        (["--data", "gone.jsonl", "--out", "x"], "--data gone.jsonl"),
-        (["--data", "nothing=.", "--out", "x"], "--data nothing=."),
+        (["--data", "gone.jsonl", "--out", "x"], "gone.jsonl: "),
+        (["--data", "nothing=.", "--out", "x"], "nothing=.: "),
         (["diff", "gone", "lost"], "gone holds no predictions"),
     ],
 )

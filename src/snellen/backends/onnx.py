@@ -284,7 +284,7 @@ class Snellen1Backend(Backend):
         return float(intercept + slope * self.photo_rating_head(features).mean()), components
 
     def rating_inputs(self, view: View) -> RatingInputs:
-        """What an adaptation learns from: the shipped ratings of a view of the whole picture, and what they rest on."""
+        """Return the shipped ratings of a view of the whole picture and the numbers behind them, to adapt from."""
         seen = self.view_features(view)
         reads = [(read.imagenet, read.fragments) for read in self._reads[view]]
         rating, components = self._unadapted(reads)

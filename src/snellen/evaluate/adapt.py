@@ -54,7 +54,7 @@ FEWEST_FAULTY = 10
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """What the shipped model says of N pictures, in order. paths (N). rating, std, score_only, score_only_std (N,);
+    """The shipped model's numbers of N pictures, in order. paths (N). rating, std, score_only, score_only_std (N,);
     components (N, C); probability (N, K) of PHOTO_KINDS; group (N,) of near-duplicates."""
 
     paths: list[str]
@@ -142,17 +142,16 @@ def from_ratings(pictures: Pictures, rated: DataSet) -> tuple[Adaptation | None,
     ]
     if not gain.low > 0:
         return None, {}, lines
-    final = adapt(own)
-    changed: dict[str, Any] = {}
-    for field, rating, std in (
-        ("calibration", own.rating, pictures.std),
-        ("score_calibration", pictures.score_only, pictures.score_only_std),
-    ):
-        found = fit_calibration(cross_adapt(replace(own, rating=rating)), std, mos, 0.9)
-        changed[field] = {key: round(value, 5) for key, value in asdict(found).items()}
-    width = 2 * np.mean(Calibration(**changed["calibration"]).q * np.maximum(pictures.std, found.floor))
+    calibration = fit_calibration(adapted, pictures.std, mos, 0.9)
+    score_only = cross_adapt(replace(own, rating=pictures.score_only))
+    score_calibration = fit_calibration(score_only, pictures.score_only_std, mos, 0.9)
+    width = 2 * calibration.q * float(np.maximum(pictures.std, calibration.floor).mean())
     lines.append(f"  90 % interval from ratings that were not learned from: {width:.2f} MOS wide in the mean")
-    return final, changed, lines
+    return adapt(own), {"calibration": _rounded(calibration), "score_calibration": _rounded(score_calibration)}, lines
+
+
+def _rounded(calibration: Calibration) -> dict[str, float]:
+    return {key: round(value, 5) for key, value in asdict(calibration).items()}
 
 
 def learning_curve(own: Rated) -> list[str]:
@@ -182,7 +181,10 @@ def from_choices(pictures: Pictures, rated: DataSet) -> tuple[Adaptation | None,
         np.array([pair[:2] for pair in known]),
         np.array([pair[2] for pair in known]),
     )
-    shipped, adapted = cross_adapt_to_choices(choices)
+    try:
+        shipped, adapted = cross_adapt_to_choices(choices)
+    except ValueError as error:
+        raise UsageError(f"{error}; compare more pictures with each other") from error
     gain = mean_interval(list(adapted - shipped))
     lines = [
         f"{len(known)} choices between {len(pictures.paths)} pictures, nested cross-validation",

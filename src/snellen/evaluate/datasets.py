@@ -76,7 +76,7 @@ def open_data(text: str) -> DataSet:
     """Read the data set that one --data option names: NAME=ROOT of a known set, FILE, or NAME=FILE.
 
     A table is a table of pairs or of ratings by its header. A table of ratings without a split is one test split.
-    Raises UsageError naming the option.
+    Raises UsageError naming `text`.
     """
     name, _, place = text.partition("=")
     if not place or Path(text).is_file():  # no name: the path itself may hold a "="
@@ -95,7 +95,7 @@ def open_data(text: str) -> DataSet:
             samples = [replace(sample, split="test") for sample in samples]
         return data_set(name or path.stem, samples)
     except (ManifestError, SourceError, OSError) as error:
-        raise UsageError(f"--data {text}: {error}") from error
+        raise UsageError(f"{text}: {error}") from error
 
 
 def _header(path: Path) -> list[str]:

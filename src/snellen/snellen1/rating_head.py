@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from snellen.vocabulary import KINDS
 
 CROP_VARIANCE = 0.3
-"""How much more the rating of a crop errs than that of the whole picture, see `crop_weight`; chosen on held-out
+"""Factor by which the rating of a crop errs more than that of the whole picture, see `crop_weight`; chosen on held-out
 photographs."""
 LEAST_STD = 0.1
 """Smallest standard deviation of a rating, MOS: people do not agree on less."""

@@ -149,7 +149,7 @@ def adapt_to_choices(choices: Choices) -> Adaptation:
 
 
 def cross_adapt_to_choices(choices: Choices, seed: int = 1) -> tuple[Floats, Floats]:
-    """Whether each choice is predicted by the shipped rating and by an adaptation that saw neither of its pictures:
+    """Return how each choice is predicted by the shipped rating and by an adaptation that saw neither of its pictures:
     (P,), (P,), 1 right, 0 wrong, 0.5 for a tie (nested cross-validation)."""
     shipped = choices.rating[choices.pairs[:, 0]] - choices.rating[choices.pairs[:, 1]]
     return _right(choices, shipped), _right(choices, _choices_out_of_fold(choices, seed, adapt_to_choices))
@@ -169,7 +169,7 @@ def _choices_out_of_fold(choices: Choices, seed: int, learn: Callable[[Choices],
     for one in np.unique(of_pair[:, 0]):
         held, apart = of_pair[:, 0] == one, ~(of_pair == one).any(axis=1)
         if not apart.any():
-            raise ValueError("too few choices for cross-validation: every one touches the same pictures")
+            raise ValueError("too few choices for cross-validation")
         adapted = learn(choices.take(apart))(choices.rating, choices.components)
         out[held] = (adapted[choices.pairs[:, 0]] - adapted[choices.pairs[:, 1]])[held]
     return out

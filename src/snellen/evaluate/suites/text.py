@@ -27,7 +27,7 @@ MEASURES = {
     "severities": "stated severities equal to the listed one",
     "place": "single issues whose place in the text fits their box",
 }
-"""What each field of `TextAgreement` counts."""
+"""The claims that each field of `TextAgreement` counts."""
 
 
 def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
