@@ -26,11 +26,11 @@ from typing import Any
 import httpx
 from hostile_requests import FORM, encoded, hostile
 
+from snellen.apps.serve.assess import score_dict
 from snellen.assessor import Assessor
 from snellen.image import load
 
 ROOT = Path(__file__).resolve().parents[1]
-KEYS = ("name", "score", "interval", "label", "issues", "error")
 DIFFERENT = 60
 """Pictures that the requests are drawn from."""
 REPLY = (
@@ -100,8 +100,7 @@ def offline(pictures: Sequence[bytes], model: str = "snellen-1") -> list[dict[st
     found = Assessor(model, score_only=True).assess(
         [load(data, name=f"{index}") for index, data in enumerate(pictures)]
     )
-    whole = [json.loads(json.dumps(one.to_dict())) for one in found]
-    return [{key: one[key] for key in KEYS} for one in whole]
+    return [json.loads(json.dumps(score_dict(one))) for one in found]
 
 
 async def ask(client: httpx.AsyncClient, pictures: Sequence[bytes], index: int) -> Any:
@@ -151,7 +150,7 @@ async def offend(address: str, seed: int, seen: Counter[str]) -> None:
     async with httpx.AsyncClient(base_url=address, timeout=300) as client:
         try:
             answer = await client.post(
-                "/v1/score", content=body, headers={k: v.encode("latin-1") for k, v in headers.items()}
+                "/v1/score", content=body, headers={k.encode(): v.encode("latin-1") for k, v in headers.items()}
             )
         except httpx.TransportError:  # the server closes the connection while a huge header comes
             seen[f"{name}: connection closed"] += 1
@@ -160,7 +159,8 @@ async def offend(address: str, seed: int, seen: Counter[str]) -> None:
         if answer.status_code == 200:
             error = answer.json()["scores"][0]["error"]
             status += f" {error['code']}" if error else " scored"
-        check(f"{name} fails the server: {answer.text[:200]}", False) if answer.status_code >= 500 else None
+        if answer.status_code >= 500:
+            check(f"{name} fails the server: {answer.text[:200]}", False)
         seen[f"{name}: {status}"] += 1
 
 
@@ -336,7 +336,7 @@ def half_a_head(server: Server) -> None:
         return time.monotonic() - began
 
     async def both() -> list[float]:
-        return await asyncio.gather(half(b""), half(b"GET /healthz HTTP/1.1\r\nHost: loc"))
+        return list(await asyncio.gather(half(b""), half(b"GET /healthz HTTP/1.1\r\nHost: loc")))
 
     times = asyncio.run(both())
     check(f"connections without a whole head are closed after {max(times):.0f} s", min(times) > 15 and max(times) < 60)

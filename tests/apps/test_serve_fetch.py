@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import threading
 from collections.abc import Callable, Mapping, Sequence
 
 import httpx
@@ -25,6 +26,7 @@ PUBLIC = "93.184.216.34"
         ("172.16.0.1", False), ("169.254.169.254", False), ("100.64.0.1", False), ("0.0.0.0", False),
         ("224.0.0.1", False), ("255.255.255.255", False), ("::1", False), ("::", False), ("fe80::1", False),
         ("fc00::1", False), ("::ffff:127.0.0.1", False), ("64:ff9b::7f00:1", False), ("2002:7f00:1::", False),
+        ("::7f00:1", False), ("fec0::1", False), ("2001:0:7f00:1::", False), ("ff0e::1", False),
     ],
 )  # fmt: skip
 def test_only_public_addresses_are_connected_to(address: str, public: bool) -> None:
@@ -103,6 +105,23 @@ def test_a_large_file_and_an_error_page_are_refused() -> None:
     for internet, reason in ((large, "larger"), (missing, "404")):
         found = internet.fetch("http://a.example/a.jpg")
         assert isinstance(found, ImageError) and reason in found.problem
+
+
+def test_a_name_server_that_does_not_answer_takes_time_of_the_file() -> None:
+    answered = threading.Event()
+
+    def resolve(host: str, port: int) -> list[Address]:
+        assert answered.wait(60), "nobody went on without the name server"
+        return [ipaddress.ip_address(PUBLIC)]
+
+    async def fetch() -> Upload | ImageError:
+        try:
+            return await Fetcher(1000, seconds=0.05, resolve=resolve).fetch("http://a.example/a.jpg")
+        finally:
+            answered.set()
+
+    found = asyncio.run(fetch())
+    assert isinstance(found, ImageError) and found.problem == "no complete file within 0.05 s"
 
 
 def test_urls_are_pictures_of_a_request_where_they_are_allowed() -> None:

@@ -30,7 +30,7 @@ class QueueFull(Exception):
 
 
 class Work(Protocol):
-    """What is done with jobs; hashable: jobs with equal work share a batch."""
+    """Work that is done with jobs, such as assessing pictures; jobs whose work is equal share a batch."""
 
     def run(self, backend: Backend, jobs: Sequence[Job]) -> Iterator[Any]:
         """Yield the result of each job, in order. Raises BackendError where the model does not answer."""
@@ -79,7 +79,7 @@ class Batcher:
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
         self._closing = False
-        self._seconds = 0.3
+        self._seconds = 0.3  # for a picture; a guess before the first batch
         self._threads = [
             threading.Thread(target=self._work, args=(backend,), name=f"judge {number}", daemon=True)
             for number, backend in enumerate(backends, start=1)

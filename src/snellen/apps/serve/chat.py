@@ -27,16 +27,13 @@ from snellen.backend import Backend, Conversation, Reply, Sampling, Turn
 from snellen.image import ImageError, View, load
 from snellen.reply import RATING_PREFIX, ReplyError, parse_reply
 
-IGNORED_IF = {"n": (None, 1), "stream": (None, False), "tools": (None, []), "response_format": (None, {"type": "text"})}
+HARMLESS = {"n": (None, 1), "stream": (None, False), "tools": (None, []), "response_format": (None, {"type": "text"})}
 """Fields that change the form of an answer, and the values with which they change nothing."""
 MOST_TURNS = 64
 
 
 class ChatError(WebError):
     """An error in the dialect: {"error": {"message", "type", "code", ...}}."""
-
-    def __init__(self, status: int, code: str, problem: str, remedy: str) -> None:
-        super().__init__(status, code, problem, remedy)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of the response."""
@@ -117,7 +114,7 @@ async def complete(request: Request, service: Service) -> Response:
     if body.get("model") != service.backend.name:
         problem = f"there is no model {str(body.get('model'))[:80]!r}"
         raise ChatError(404, "model_not_found", problem, f"ask for {service.backend.name}")
-    for name, harmless in IGNORED_IF.items():
+    for name, harmless in HARMLESS.items():
         if body.get(name) not in harmless:
             problem = f"{service.backend.name} does not support {name}"
             raise ChatError(400, "unsupported", problem, f"leave {name} out")

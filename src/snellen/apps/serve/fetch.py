@@ -6,6 +6,7 @@ answer of the name server changes nothing. Redirects are followed by hand, each 
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Callable, Sequence
@@ -21,8 +22,10 @@ MOST_REDIRECTS = 3
 PORTS = (80, 443)
 """Ports that are connected to: other services of a host are none of a client's business."""
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_TRANSLATED = tuple(ipaddress.ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
-"""IPv6 networks that lead to IPv4 addresses: NAT64, 6to4, Teredo."""
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""The IPv6 addresses of the public internet; NAT64, site-local and the like lie outside it."""
+_TRANSLATED = tuple(ipaddress.ip_network(one) for one in ("2002::/16", "2001::/32"))
+"""Networks in it that lead to IPv4 addresses: 6to4, Teredo."""
 
 
 class RefusedUrl(ValueError):
@@ -40,7 +43,7 @@ def is_public(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(address.ipv4_mapped)
-        if any(address in network for network in _TRANSLATED):
+        if address not in _UNICAST or any(address in network for network in _TRANSLATED):
             return False
     return address.is_global and not address.is_multicast
 
@@ -107,7 +110,8 @@ class Fetcher:
             raise RefusedUrl("it holds a user or a password")
         if port not in PORTS:
             raise RefusedUrl("its port is not 80 or 443")
-        addresses = await anyio.to_thread.run_sync(self.resolve, url.host, port)
+        # not anyio's threads: they would be waited for when the time for the file is over
+        addresses = await asyncio.to_thread(self.resolve, url.host, port)
         if not addresses or not all(is_public(address) for address in addresses):
             raise RefusedUrl("its host is not on the public internet")
         return addresses[0]

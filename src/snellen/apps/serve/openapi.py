@@ -6,7 +6,7 @@ from typing import Any
 
 import snellen
 from snellen.apps.serve.reward import SCALES
-from snellen.apps.serve.settings import MOST_ROUNDS, MOST_TOKENS
+from snellen.apps.serve.settings import RANGES
 from snellen.vocabulary import KINDS, VERDICTS
 
 Json = dict[str, Any]
@@ -30,6 +30,12 @@ def many(items: Json) -> Json:
 def or_null(schema: Json) -> Json:
     """Return the schema of a value that may be null."""
     return {"anyOf": [schema, {"type": "null"}]}
+
+
+def option(name: str) -> Json:
+    """Return the schema of an option that is a number."""
+    kind, low, high = RANGES[name]
+    return {"type": "integer" if kind is int else "number", "minimum": low, "maximum": high}
 
 
 def named(name: str) -> Json:
@@ -68,9 +74,7 @@ STEP = thing(
         "rating": or_null(RATING),
         "rating_source": or_null({"enum": ["distribution", "written"]}),
         "rating_mass": or_null(NUMBER),
-        "distribution": or_null(
-            thing({"mean": RATING, "std": NUMBER, "entropy": NUMBER, "quantiles": {"type": "object"}})
-        ),
+        "distribution": or_null(DISTRIBUTION),
         "tool": or_null({"enum": ["crop", "final"]}),
         "asked": or_null(REGION),
         "zoom": or_null(REGION),
@@ -94,19 +98,15 @@ ASSESSMENT = thing(
     }
 )
 OPTIONS: Json = {
-    "max_rounds": {"type": "integer", "minimum": 1, "maximum": MOST_ROUNDS},
+    "max_rounds": option("max_rounds"),
     "score_only": {"type": "boolean"},
     "allow_damaged": {"type": "boolean"},
-    "max_megapixels": {"type": "number", "minimum": 0.001, "maximum": 100_000},
+    "max_megapixels": option("max_megapixels"),
 }
 PROMPT_OPTIONS: Json = {
     "protocol": {"enum": ["snellen", "zoom-iqa", "levels"]},
     "question": {"type": "string", "pattern": "[^ ]"},
-    "max_tokens": {"type": "integer", "minimum": 1, "maximum": MOST_TOKENS},
-    "temperature": {"type": "number", "minimum": 0, "maximum": 10},
-    "top_p": {"type": "number", "minimum": 0.001, "maximum": 1},
-    "top_k": {"type": "integer", "minimum": 0, "maximum": 1_000_000},
-    "seed": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+    **{name: option(name) for name in ("max_tokens", "temperature", "top_p", "top_k", "seed")},
 }
 """Options of a model that reads prompts; others refuse them."""
 FILES: Json = {

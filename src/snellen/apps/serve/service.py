@@ -16,7 +16,7 @@ from snellen.apps.serve.batcher import Batcher, Job, QueueFull
 from snellen.apps.serve.fetch import Fetcher, fetch_all
 from snellen.apps.serve.metrics import Metrics
 from snellen.apps.serve.settings import Settings
-from snellen.apps.web.error import WebError
+from snellen.apps.web.error import WebError, internal_error
 from snellen.apps.web.events import BEAT, Event
 from snellen.apps.web.gone import unless_gone
 from snellen.apps.web.upload import Upload, read_form, too_many_pictures
@@ -119,8 +119,8 @@ class Service:
                 return [await asyncio.wrap_future(job.done) for job in jobs]
         except TimeoutError as error:
             raise self._late() from error
-        except BackendError as error:
-            raise _no_answer(error) from error
+        except Exception as error:
+            raise _failure(error) from error
         finally:
             drop(jobs)
 
@@ -146,9 +146,8 @@ class Service:
         self, jobs: Sequence[Job], happened: asyncio.Queue[Event | int]
     ) -> AsyncGenerator[Event | None, None]:
         ends = anyio.current_time() + self.seconds
-        failed = left = 0
+        failed, left = 0, len(jobs)
         try:
-            left = len(jobs)
             while left:
                 event: Event | int | None = None
                 with anyio.move_on_after(min(BEAT, ends - anyio.current_time())):
@@ -190,11 +189,12 @@ def _result(job: Job) -> Assessment:
     try:
         result: Assessment = job.done.result(timeout=0)
         return result
-    except BackendError as error:
-        raise _no_answer(error) from error
-    except Exception as error:  # the log has it; the client gets it as the last event
-        raise WebError(500, "internal", "the server failed at this request", "see its log") from error
+    except Exception as error:
+        raise _failure(error) from error
 
 
-def _no_answer(error: BackendError) -> WebError:
-    return WebError(503, "model_unavailable", str(error), "try again when the model answers")
+def _failure(error: Exception) -> WebError:
+    """Return the error of a request for the error of one of its jobs, which the batcher has logged."""
+    if isinstance(error, BackendError):
+        return WebError(503, "model_unavailable", str(error), "try again when the model answers")
+    return internal_error()

@@ -14,15 +14,21 @@ from snellen.backend import Backend
 from snellen.image import ImageError, Picture, load
 from snellen.options import SAMPLING_FLAGS
 
-MOST_ROUNDS = 8
-"""Most rounds that a client may ask for."""
-MOST_TOKENS = 4096
-"""Most tokens of a reply that a client may ask for."""
+RANGES: Mapping[str, tuple[type, float, float]] = {
+    "max_rounds": (int, 1, 8),
+    "max_megapixels": (float, 0.001, 100_000),
+    "max_tokens": (int, 1, 4096),
+    "temperature": (float, 0, 10),
+    "top_p": (float, 0.001, 1),
+    "top_k": (int, 0, 1_000_000),
+    "seed": (int, 0, 2**31 - 1),
+}
+"""Options that are numbers: their type, smallest and largest value that a client may ask for."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How pictures are assessed; equal settings share a batch. The fields are arguments of `Assessor`.
+    """Settings that pictures are assessed with; equal ones share a batch. The fields are arguments of `Assessor`.
 
     sampling: names and values of what is set of `snellen.options.Sampling`.
     """
@@ -137,16 +143,10 @@ def _text(text: str) -> str:
 
 OPTIONS: dict[str, Callable[[str], Any]] = {
     "protocol": _text,
-    "max_rounds": _number(int, 1, MOST_ROUNDS),
+    "question": _text,
     "score_only": _boolean,
     "allow_damaged": _boolean,
-    "max_megapixels": _number(float, 0.001, 100_000),
-    "question": _text,
-    "max_tokens": _number(int, 1, MOST_TOKENS),
-    "temperature": _number(float, 0, 10),
-    "top_p": _number(float, 0.001, 1),
-    "top_k": _number(int, 0, 1_000_000),
-    "seed": _number(int, 0, 2**31 - 1),
+    **{name: _number(*limits) for name, limits in RANGES.items()},
 }
 """Options of a request and the parsers of their values."""
 

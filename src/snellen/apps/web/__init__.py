@@ -1,1 +1,1 @@
-"""What the web applications share: limits, guards, uploads, events, pages, running. No other app imports another."""
+"""Parts that web applications share: limits, guards, uploads, events, pages, running. No other app imports another."""

@@ -45,6 +45,11 @@ def client_gone() -> WebError:
     return WebError(499, "client_gone", "the client closed the connection", "keep it open until the response")
 
 
+def internal_error() -> WebError:
+    """Return the error of a request that the server failed at; its reason is for the log, not for the client."""
+    return WebError(500, "internal", "the server failed at this request", "see its log")
+
+
 async def respond_web_error(request: Request, error: Exception) -> Response:
     """Return the response of a WebError."""
     assert isinstance(error, WebError)
@@ -62,14 +67,12 @@ async def respond_http_error(request: Request, error: Exception) -> Response:
 
 async def respond_internal_error(request: Request, error: Exception) -> Response:
     """Return the response of a fault of the server's own; the log has the traceback, the client does not get it."""
-    return WebError(500, "internal", "the server failed at this request", "see its log").response()
+    return internal_error().response()
 
 
 async def respond_gone(request: Request, error: Exception) -> Response:
     """Return a response for a client that went away while it sent its request; nobody receives it."""
-    return WebError(
-        499, "client_gone", "the client closed the connection", "keep it open until the response"
-    ).response()
+    return client_gone().response()
 
 
 HANDLERS: dict[Any, Any] = {

@@ -1,4 +1,4 @@
-"""Who may ask: names of the host, origins, bearer tokens; and the headers that keep a page to itself."""
+"""Checks of who may ask (names of the host, origins, bearer tokens), and the headers that keep a page to itself."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ RESPONSE_HEADERS = {
 }
 """Headers of every response. Cache-Control is `no-store` unless the response has its own."""
 
+OPEN_PATHS = ("/", "/healthz")
+"""Paths that need no token, beside all below /static/."""
+
 
 class Guard:
     """ASGI middleware: refuses foreign hosts, foreign origins and missing tokens, and adds `RESPONSE_HEADERS`.
@@ -47,7 +50,6 @@ class Guard:
         hosts: names in the header Host that are served; empty for any.
         tokens: bearer tokens; empty where none is needed.
         origins: other origins that may ask, as with CORS.
-        open_paths: paths that need no token; one that ends with "/" stands for all below it.
     """
 
     def __init__(
@@ -56,13 +58,11 @@ class Guard:
         hosts: Collection[str] = (),
         tokens: Iterable[str] = (),
         origins: Collection[str] = (),
-        open_paths: Collection[str] = ("/", "/healthz", "/static/"),
     ) -> None:
         self.app = app
         self.hosts = frozenset(host.lower() for host in hosts)
         self.origins = frozenset(origins)
         self._tokens = [_digest(token) for token in tokens]
-        self._open = frozenset(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, or answer with the refusal."""
@@ -91,14 +91,9 @@ class Guard:
         if not own and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
             remedy = "send the request from a page of this server, or start it with --cors-origin"
             return WebError(403, "wrong_origin", "the request comes from a page of another site", remedy)
-        if self._tokens and scope["method"] != "OPTIONS" and not self._is_open(scope["path"]):
+        if self._tokens and scope["method"] != "OPTIONS" and not _is_open(scope["path"]):
             return self._token_refusal(headers.get("authorization", ""))
         return None
-
-    def _is_open(self, path: str) -> bool:
-        return path in self._open or any(
-            one != "/" and one.endswith("/") and path.startswith(one) for one in self._open
-        )
 
     def _token_refusal(self, authorization: str) -> WebError | None:
         kind, _, token = authorization.partition(" ")
@@ -110,6 +105,10 @@ class Guard:
         return WebError(
             401, "wrong_token", "no valid token came with the request", remedy, {"WWW-Authenticate": "Bearer"}
         )
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith("/static/")
 
 
 def _digest(token: str) -> bytes:

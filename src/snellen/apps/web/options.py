@@ -31,7 +31,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class WebOptions:
-    """How a web application is reached.
+    """Address, guards and limits of a web application.
 
     Attributes:
         host, port: address to listen on; port 0 takes a free one.
@@ -40,7 +40,6 @@ class WebOptions:
         origins: pages of other sites that may ask (CORS).
         limits: of bodies.
         drain: seconds that running requests have to end after SIGTERM.
-        connections: most connections at a time; further ones get 503.
     """
 
     host: str = "127.0.0.1"
@@ -50,7 +49,6 @@ class WebOptions:
     origins: tuple[str, ...] = ()
     limits: Limits = Limits()
     drain: int = 60
-    connections: int = 512
 
 
 def add_web_options(parser: argparse.ArgumentParser, port: int) -> None:

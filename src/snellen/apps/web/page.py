@@ -21,12 +21,11 @@ TYPES = {
 """Suffixes of the files that a page consists of, and their content types."""
 
 
-def page_routes(package: str, path: str = "/", marks: Mapping[str, str] | None = None) -> list[Route]:
-    """Return the routes of a page: its index.html at `path`, the other files of its folder and theme.css in /static/.
+def page_routes(package: str, marks: Mapping[str, str] | None = None) -> list[Route]:
+    """Return the routes of a page: its index.html at /, the other files of its folder and theme.css in /static/.
 
     Args:
-        package: dotted name of the folder in the package, such as "snellen.apps.web.page".
-        path: where the page is.
+        package: dotted name of the folder in the package, such as "snellen.apps.web.viewer".
         marks: texts of index.html that are replaced, for a page that several applications have.
     """
     content: dict[str, bytes] = {"theme.css": (files("snellen.apps.web") / "theme.css").read_bytes()}
@@ -46,7 +45,7 @@ def page_routes(package: str, path: str = "/", marks: Mapping[str, str] | None =
             raise WebError(404, "not_found", f"no file {name}", "reload the page")
         return _file(request, name, content[name])
 
-    return [Route(path, index), Route("/static/{name}", static)]
+    return [Route("/", index), Route("/static/{name}", static)]
 
 
 def _file(request: Request, name: str, data: bytes) -> Response:

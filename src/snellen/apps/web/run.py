@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
@@ -23,24 +23,20 @@ from snellen.usage import OK, UsageError
 
 HEADER_BYTES = 32 * 1024
 """Most bytes of a request's head."""
+CONNECTIONS = 512
+"""Most connections at a time; further ones get 503."""
 
 
-def web_app(
-    routes: Sequence[BaseRoute],
-    options: WebOptions,
-    lifespan: Any = None,
-    open_paths: Collection[str] = ("/", "/healthz", "/static/"),
-) -> Starlette:
+def web_app(routes: Sequence[BaseRoute], options: WebOptions, lifespan: Any = None) -> Starlette:
     """Return an application with the limits, the guard and the form of errors that all web applications have.
 
     Args:
         routes: its routes.
         options: how it is reached.
         lifespan: what runs around it, as Starlette takes it.
-        open_paths: paths that need no token, see `Guard`.
     """
     middleware = [
-        Middleware(Guard, hosts=options.hosts, tokens=options.tokens, origins=options.origins, open_paths=open_paths),
+        Middleware(Guard, hosts=options.hosts, tokens=options.tokens, origins=options.origins),
         Middleware(LimitBodies, limits=options.limits),
     ]
     if options.origins:
@@ -82,7 +78,7 @@ def run_app(app: Starlette, options: WebOptions, what: str) -> int:
         server_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=options.drain,
-        limit_concurrency=options.connections,
+        limit_concurrency=CONNECTIONS,
         h11_max_incomplete_event_size=HEADER_BYTES,
         http=HastyProtocol,
         ws="none",
