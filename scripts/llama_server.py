@@ -1,4 +1,4 @@
-"""Run llama.cpp's server on this machine until it is killed: python scripts/llama_server.py PORT MODEL [PROJECTOR].
+"""Run llama.cpp's server at 127.0.0.1 until it is killed: python scripts/llama_server.py PORT MODEL [PROJECTOR].
 
 For an environment with xllamacpp, a wheel that holds llama.cpp's own server. MODEL and PROJECTOR are GGUF files;
 without the projector of pictures the model takes text only.

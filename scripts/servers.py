@@ -30,6 +30,16 @@ from PIL import Image
 
 WORK = Path("build/servers")
 PICTURES = 4
+SURROUNDINGS = {
+    "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+}  # fmt: skip
+"""Environment of the servers."""
+SETTINGS = (
+    "--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "4096", "--generation-config", "vllm",
+    "--enforce-eager", "--max-num-seqs", "8",
+)  # fmt: skip
+"""Options of vLLM, as a server and for files."""
 STARTING = 900
 """Seconds that a server may take to start."""
 
@@ -52,10 +62,10 @@ def free_port() -> int:
 @contextmanager
 def server(command: list[str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends; give its process once it answers."""
-    surroundings = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
-                                 "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}  # fmt: skip
     with log.open("ab") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env=surroundings, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=out, stderr=out, env=os.environ | SURROUNDINGS, start_new_session=True
+        )
     try:
         until = time.monotonic() + STARTING
         while True:
@@ -82,9 +92,8 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 def vllm(python: str, model: Path, port: int) -> list[str]:
     """Return the command of a vLLM server."""
     return [
-        python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--served-model-name", "tiny",
-        "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--max-model-len", "4096",
-        "--generation-config", "vllm", "--enforce-eager", "--max-num-seqs", "8",
+        python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model),
+        "--host", "127.0.0.1", "--port", str(port), *SETTINGS,
     ]  # fmt: skip
 
 
@@ -148,7 +157,7 @@ def two_rounds(address: str, name: str, *more: str) -> list[dict[str, Any]]:
 
 
 def online(address: str, name: str) -> None:
-    """The probe, two rounds, log-probabilities."""
+    """Check the probe, two rounds and log-probabilities."""
     results = two_rounds(address, name)
     found = results[0]["provenance"]["backend"]["server"]
     print("     the probe found", json.dumps(found))
@@ -192,7 +201,7 @@ def folder(address: str, name: str) -> None:
 
 
 def by_words(address: str, name: str) -> None:
-    """Protocol levels: one word, read from log-probabilities; a picture that the server refuses amid others."""
+    """Score a folder by the protocol levels: one word, read from log-probabilities."""
     out = WORK / f"{name}-levels.csv"
     snellen("score", str(WORK / "pictures"), "--out", str(out), "--overwrite", "--model", address,
             "--protocol", "levels", "--quiet")  # fmt: skip
@@ -203,11 +212,11 @@ def by_words(address: str, name: str) -> None:
 
 
 def refusal(address: str, name: str) -> None:
-    """Score a folder with a picture that the server refuses."""
+    """Score a folder that holds a picture which the server refuses."""
     out = WORK / f"{name}-mixed.csv"
     snellen("score", str(WORK / "mixed"), "--out", str(out), "--overwrite", "--model", address, "--max-tokens", "400",
             "--concurrency", "1", "--quiet", code=1)  # fmt: skip
-    rows = {Path(name).name: row for name, row in table(out).items()}
+    rows = {Path(path).name: row for path, row in table(out).items()}
     refused = rows["02 narrow.png"]
     print("     ", refused["error"], refused.get("problem", "")[:150])
     check("a picture that the server refuses (400) between two others: its row has the error, theirs have scores",
@@ -249,10 +258,10 @@ def killed(address: str, name: str, command: list[str], port: int, process: subp
 
 
 def in_files(python: str, model: Path) -> None:
-    """Both rounds through `vllm run-batch`."""
+    """Score a folder in both rounds through `vllm run-batch`."""
     job = WORK / "job"
     shutil.rmtree(job, ignore_errors=True)
-    (job).mkdir()
+    job.mkdir()
     (job / "server.json").write_text(json.dumps({"schema": True}))
     out = WORK / "batch.csv"
     out.unlink(missing_ok=True)
@@ -267,12 +276,9 @@ def in_files(python: str, model: Path) -> None:
         if said.returncode == 0:
             break
         run = [python, "-m", "vllm.entrypoints.openai.run_batch", "-i", str(job / f"requests-{number:03d}.jsonl"),
-               "-o", str(job / f"replies-{number:03d}.jsonl"), "--model", str(model), "--served-model-name", "tiny",
-               "--dtype", "float32", "--max-model-len", "4096", "--generation-config", "vllm", "--enforce-eager",
-               "--max-num-seqs", "8"]  # fmt: skip
-        surroundings = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+               "-o", str(job / f"replies-{number:03d}.jsonl"), "--model", str(model), *SETTINGS]  # fmt: skip
         with (WORK / "run_batch.log").open("ab") as log:
-            subprocess.run(run, stdout=log, stderr=log, env=surroundings, check=True)
+            subprocess.run(run, stdout=log, stderr=log, env=os.environ | SURROUNDINGS, check=True)
     names = [json.loads(line)["custom_id"] for path in sorted(job.glob("requests-*")) for line in path.open()]
     check(f"vllm run-batch: {len(names)} requests, each once", len(names) == len({*names}) == 2 * PICTURES)
     gap = np.abs(scores(out) - scores(WORK / "vllm.csv"))

@@ -27,9 +27,10 @@ from transformers import (
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes" / "toy"))
 from tiny_qwen import SPECIAL, TEMPLATE, write_processor
 
+from snellen.backend import Turn
 from snellen.backends.completion import ANSWER_KEYS
 from snellen.image import Picture, View
-from snellen.protocol import LevelsProtocol, Turn, first_prompt, later_prompt, open_protocol
+from snellen.protocol import LevelsProtocol, first_prompt, later_prompt, open_protocol
 from snellen.region import Region
 from snellen.reply import FIRST_LABELS, LATER_LABELS, Answer, Issue, Rationale, parse_reply, render_reply
 

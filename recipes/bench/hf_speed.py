@@ -1,6 +1,6 @@
 """Measure pictures per second of the hf: backend in batches, against the state before on the same model.
 
-    git worktree add build/v0.14 v0.14.0
+    git worktree add --detach build/v0.14 803bb1f
     python recipes/bench/hf_speed.py --model build/tiny-llava --before build/v0.14/src
 
 Both versions are open at the same time and take turns, so that they see the same load; two rounds, ratings read. Times

@@ -1,10 +1,10 @@
 """Train a tiny vision-language model on a toy task, SFT then GRPO, and measure it before and after.
 
     python recipes/toy/vlm.py --seeds 0 1 2 --regularisers kl_coverage none
-    python recipes/toy/vlm.py --seeds 0 1 2 --family qwen3
+    python recipes/toy/vlm.py --seeds 0 --family qwen3
 
-Nothing is downloaded: the model is made here, and pretrained on other pictures until it replies in form and rates them
-roughly, as a stand-in for a pretrained one. A run that was killed goes on where it was. The task is in `vlm_pictures`.
+Nothing is downloaded: the model is made here, and pretrained on other pictures until it replies in form and rates what
+a view shows. A run that was killed goes on where it was. The task is in `vlm_pictures`.
 """
 
 from __future__ import annotations
@@ -84,22 +84,22 @@ def run(seed: int, family: str, regulariser: str, size: Size, out: Path = OUT) -
     if not (sft.out / "adapter_config.json").exists():
         run_sft(sft)
     rl = read_config(HERE / "vlm_rl.toml", RlConfig)
-    rl = replace(rl, model=f"hf:{base}", start=sft.out, out=folder / regulariser)
+    rl = replace(rl, model=f"hf:{base}", start=sft.out, out=folder / regulariser, regulariser=regulariser)
     rl = replace(rl, options=replace(rl.options, seed=seed, steps=size.rl, checkpoint_every=size.every))
-    reinforce(rl, regulariser, samples, held_out, size.every)
+    reinforce(rl, samples, held_out)
 
 
-def reinforce(config: RlConfig, regulariser: str, samples: list[Sample], held_out: list[Sample], every: int) -> None:
-    """Train by GRPO, and write held-out-STEP.json, what `measure` returns, at the start and after every so many steps.
+def reinforce(config: RlConfig, samples: list[Sample], held_out: list[Sample]) -> None:
+    """Train by GRPO, and write held-out-STEP.json, what `measure` returns, at the start and at every checkpoint.
     Training stops there and resumes."""
     policy, options = open_policy(config, seed=config.options.seed), config.options
     config.out.mkdir(parents=True, exist_ok=True)
-    for step in range(0, options.steps + 1, every):
+    for step in range(0, options.steps + 1, options.checkpoint_every):
         file = config.out / f"held-out-{step:03d}.json"
         if file.exists():
             continue
         if step:
-            chosen = open_regulariser(regulariser)
+            chosen = open_regulariser(config.regulariser)
             train_grpo(options, policy, samples, [], config.out, regulariser=chosen, stop=step)
         numbers = measure(policy, held_out, options, 1_000 + options.seed)
         file.write_text(json.dumps(numbers), encoding="utf8")
@@ -121,7 +121,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=number)
     args = parser.parse_args()
     torch.set_num_threads(1)  # more are slower for a model this small
-    size = Size(args.train, args.test, args.pretraining, args.sft, args.rl, args.every)
+    size = Size(**{name: getattr(args, name) for name in asdict(Size())})
     for seed in args.seeds:
         for regulariser in args.regularisers:
             run(seed, args.family, regulariser, size)

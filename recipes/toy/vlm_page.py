@@ -122,8 +122,10 @@ def draw(curves: Curves, title: str, file: Path) -> None:
 
 
 def main(folder: Path, out: Path) -> None:
-    """Write the plots to `out` and print the table."""
+    """Write the plots of the first model family to `out`, and print the table of all runs."""
     runs = sorted(file.parent for file in folder.glob("*/seed*/*/held-out-000.json"))
+    if not runs:
+        sys.exit(f"{folder}: no run of recipes/toy/vlm.py is there")
     chosen = [run for run in runs if run.parent.parent.name == runs[0].parent.parent.name]
     covered = [run for run in chosen if run.name == "kl_coverage"]
     out.mkdir(parents=True, exist_ok=True)

@@ -369,6 +369,22 @@ def test_levels_are_read_behind_the_stem() -> None:
     assert result.steps[0].reply.rating_mass == pytest.approx(0.8)
 
 
+def letters(asked: Asked) -> Answer:
+    """The beginning "ex" comes as one token (0.4), or as " e" (0.2) and "x"."""
+    listed = {"is": {" ex": 0.4, " e": 0.2, " good": 0.3}, "is e": {"x": 1.0}, "is ex": {"cellent": 0.5}}
+    here = listed[asked.forced.removeprefix("The quality of the image ")]
+    alternatives = [token(text, probability) for text, probability in here.items()]
+    return chat(next(iter(here)), {"content": [{**alternatives[0], "top_logprobs": alternatives}]}, "length")
+
+
+def test_a_beginning_of_a_level_that_is_reached_in_two_ways_is_asked_for_once() -> None:
+    with serve(letters) as server:
+        (result,) = Assessor(client(server, Abilities(continues=True)), "levels")(pictures(1))
+    assert [one.forced.rpartition("image ")[2] for one in server.asked] == ["is", "is e", "is ex"]
+    assert result.steps[0].reply.rating_mass == pytest.approx(0.3 + 0.6 * 0.5)
+    assert result.score == pytest.approx((0.3 * 4.0 + 0.3 * 5.0) / 0.6)
+
+
 @pytest.mark.parametrize("abilities", [Abilities(continues=False), Abilities(continues=True, top_logprobs=0)])
 def test_levels_need_log_probabilities_of_a_begun_reply(abilities: Abilities) -> None:
     with serve(words) as server, pytest.raises(BackendError, match="use another protocol"):

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from scripted_server import token, tokens_of
 
+from snellen.backend import RatingDistribution
 from snellen.backends.rating_logprobs import (
     Choice,
     TokenTextError,
     choices_of,
-    rating_from_choices,
     recover,
     spells,
 )
 from snellen.backends.rating_tokens import distribution
+
+
+def distribution_of(prefix: str, choices: Sequence[Choice]) -> RatingDistribution | None:
+    """The distribution that one reply shows, without asking for its branches."""
+    found = recover(prefix, choices)
+    return None if found is None else distribution(found.mass)
 
 
 def choice(text: str, **alternatives: float) -> Choice:
@@ -47,10 +54,10 @@ def test_mass_and_branches_worked_by_hand() -> None:
 
 def test_a_branch_is_not_spread_over_what_it_could_become() -> None:
     """0.8 is recovered: just enough. The mean is that of 3.47 and 3.49; spreading 4 evenly gave 3.683."""
-    d = rating_from_choices("", UNSURE)
+    d = distribution_of("", UNSURE)
     assert d is not None and d.mean == pytest.approx(3.48)
     less = [UNSURE[0], choice("3", d3=0.79, d4=0.21), *UNSURE[2:]]
-    assert rating_from_choices("", less) is None
+    assert distribution_of("", less) is None
 
 
 def test_a_branch_that_was_followed_counts_with_its_probability() -> None:
@@ -94,18 +101,18 @@ def test_tokens_may_straddle_the_rating() -> None:
 
 def test_the_last_rating_counts_and_none_is_none() -> None:
     sure = [Choice(text, {text: 0.0}) for text in ('"rating": ', "2.00", ', "rating": ', "4.00")]
-    d = rating_from_choices("", sure)
+    d = distribution_of("", sure)
     assert d is not None and (d.mean, d.std) == (4.0, 0.0)
     quoted = [Choice(text, {text: 0.0}) for text in ('"rating": "', "2.5", '0"}')]
-    d = rating_from_choices("", quoted)
+    d = distribution_of("", quoted)
     assert d is not None and d.mean == 2.5
-    assert rating_from_choices("", sure[:1]) is None
-    assert rating_from_choices("", []) is None
-    assert rating_from_choices('"rating": ', [Choice("9.00", {"9.00": 0.0})]) is None
-    assert rating_from_choices('"rating": ', [Choice("3.475", {"3.475": 0.0})]) is None
+    assert distribution_of("", sure[:1]) is None
+    assert distribution_of("", []) is None
+    assert distribution_of('"rating": ', [Choice("9.00", {"9.00": 0.0})]) is None
+    assert distribution_of('"rating": ', [Choice("3.475", {"3.475": 0.0})]) is None
     unlisted = [Choice('"rating": ', {}), Choice("3.47", {"5": math.log(0.3)})]
-    assert rating_from_choices("", unlisted) is None
-    assert rating_from_choices("", [Choice('"rating": ', {}), Choice("3.47", {"3.47": math.log(0.79)})]) is None
+    assert distribution_of("", unlisted) is None
+    assert distribution_of("", [Choice('"rating": ', {}), Choice("3.47", {"3.47": math.log(0.79)})]) is None
 
 
 def listed(*tokens: dict[str, Any]) -> list[Choice]:
@@ -125,7 +132,7 @@ def test_a_point_shown_as_bytes_is_a_point() -> None:
     shown = [{"token": "bytes:\\x2e", "logprob": 0.0}, {"token": "?", "bytes": [0x2E], "logprob": 0.0}]
     for point in shown:
         pieces = listed(token('"rating": '), token("3"), point, token("4"), token("7"), token("}"))
-        d = rating_from_choices("", pieces)
+        d = distribution_of("", pieces)
         assert d is not None and d.mean == pytest.approx(3.47)
 
 
@@ -133,7 +140,7 @@ def test_half_a_character_is_no_number() -> None:
     halves = [{"token": "\ufffd", "bytes": [byte], "logprob": 0.0} for byte in "é".encode()]
     choices = listed(*halves, token('"rating": '), token("2.00"))
     assert spells(choices, 'é"rating": 2.00')
-    d = rating_from_choices("", choices)
+    d = distribution_of("", choices)
     assert d is not None and d.mean == 2.0
 
 

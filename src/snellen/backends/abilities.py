@@ -191,7 +191,7 @@ async def _holds_to_schema(server: ChatServer, model: str, values: dict[str, Any
     body = _body(model, "Is the sky blue?", values, replace(abilities, top_logprobs=0)) | response_format(schema)
     try:
         answer = await server.post("/chat/completions", lambda: body)
-        # a schema permits any white space, so that a small model may not reach the end; the key was not asked for
+        # white space is free, so a small model may not reach the end; only the schema names the key
         return re.match(r'\s*\{\s*"reply"\s*:', answer["choices"][0]["message"]["content"]) is not None
     except (RequestError, KeyError, IndexError, TypeError) as error:
         _raise_if_hopeless(error)
@@ -201,9 +201,9 @@ async def _holds_to_schema(server: ChatServer, model: str, values: dict[str, Any
 async def _continues(server: ChatServer, model: str, values: dict[str, Any], abilities: Abilities) -> bool:
     """Return whether a begun reply is continued.
 
-    It is where a number follows, which nothing but the beginning asks for, or where the reply repeats the beginning
-    (llama.cpp). A small model may write something else than a number; then the count of prompt tokens tells it, which
-    are fewer where the last turn is left open.
+    True where a number follows, which nothing but the beginning asks for, or where the reply repeats the beginning
+    (llama.cpp). A small model may write something else than a number; then True where the prompt has fewer tokens than
+    with the last turn closed.
     """
     body = _body(model, "Describe this picture in a sentence.", values, abilities, picture=True)
     body["messages"].append({"role": "assistant", "content": RATING_PREFIX})

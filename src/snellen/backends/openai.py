@@ -158,19 +158,22 @@ class OpenAIBackend(Backend):
             return await self._failed(error)
 
     async def _levels(self, conversation: Conversation, stem: str, levels: Mapping[str, float]) -> Reply:
+        """Return the distribution over level words; words of several tokens are followed, one request a beginning."""
         mass: dict[str, float] = {}
         waiting = {"": 1.0}
         try:
             while waiting:
-                known, weight = waiting.popitem()
+                known = min(waiting, key=len)  # the shorter first: a longer one may gain from it
+                weight = waiting.pop(known)
                 beginning = f"{stem} {known}" if known else stem
                 done = await self._complete(conversation, 0, Sampling(max_tokens=1), beginning)
                 found, begun = level_mass(done.choices, known, levels)
                 mass |= {word: mass.get(word, 0.0) + weight * found[word] for word in levels if word in found}
-                waiting |= {text: weight * found[text] for text in begun}
+                waiting |= {text: waiting.get(text, 0.0) + weight * found[text] for text in begun}
         except (RequestError, CompletionError, Waiting) as error:
             return await self._failed(error)
-        return Reply("", rating=level_distribution(mass, levels), finish="rating", rating_mass=sum(mass.values()))
+        rating, recovered = level_distribution(mass, levels), min(1.0, sum(mass.values()))
+        return Reply("", rating=rating, finish="rating", rating_mass=recovered)
 
     async def _ask(self, conversation: Conversation, seed: int, sampling: Sampling, labels: Sequence[str]) -> Reply:
         """Return one reply, held to the schema of these section labels if there are any."""

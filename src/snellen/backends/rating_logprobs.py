@@ -14,8 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snellen.backend import RatingDistribution
-from snellen.backends.rating_tokens import RATING_KEY, consistent, distribution
+from snellen.backends.rating_tokens import RATING_KEY, consistent
 
 SAME = 10
 """A text that fixes the rating up to this many neighbours (3.40 to 3.49) is spread evenly over them."""
@@ -193,9 +192,3 @@ def level_mass(choices: Sequence[Choice], known: str, levels: Collection[str]) -
             mass[text] = mass.get(text, 0.0) + math.exp(logprob)
     begun = [text for text, weight in mass.items() if text not in levels and weight >= LEAST_BRANCH]
     return mass, begun
-
-
-def rating_from_choices(prefix: str, choices: Sequence[Choice]) -> RatingDistribution | None:
-    """Return the distribution that one reply shows; None without a rating, or where it recovers less than MIN_MASS."""
-    found = recover(prefix, choices)
-    return None if found is None else distribution(found.mass)

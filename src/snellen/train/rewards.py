@@ -141,16 +141,15 @@ def refinement(last_score: npt.ArrayLike, first_score: npt.ArrayLike) -> Floats:
 
     All rollouts of a group see the same first view, so that mean estimates what the picture would get without a crop.
     The rollout's own first rating estimates it too, but one drawn rating is so noisy that a crop's gain drowns in it.
-    Where ratings are expectations, as those of snellen-1, both are the same. NaN where either score is missing.
+    Where ratings are expectations, as those of snellen-1, both are the same. NaN without a last score, or where no
+    rollout of the group has a first one.
 
     Alone it pays for a bad first rating; the reward `first` must weigh more, as it does in `WEIGHTS`.
     """
     first = np.asarray(first_score, np.float64)
-    known = ~np.isnan(first)
-    without = np.full(len(first), np.nan)
-    rated = known.any(axis=1)
-    without[rated] = np.nansum(first[rated], axis=1) / known[rated].sum(axis=1)
-    out: Floats = np.asarray(last_score, np.float64) - without[:, None]
+    count = (~np.isnan(first)).sum(axis=1)
+    mean = np.where(count > 0, np.nansum(first, axis=1) / np.maximum(count, 1), np.nan)
+    out: Floats = np.asarray(last_score, np.float64) - mean[:, None]
     return out
 
 
