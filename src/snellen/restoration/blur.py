@@ -19,9 +19,10 @@ GAUSSIAN, DISK, LINE = 0, 1, 2
 
 
 def blur_deviation(job: Job) -> float:
-    """Return the standard deviation of a job's blur, px, from the steepness of its edges: 0.4 / s for an edge of s px.
+    """Return the standard deviation of a job's blur, px, 0.4 to 4: 1 where it has no edges.
 
-    What sharp edges have anyhow, `SHARP`, is taken off in squares; 0.4 to 4.
+    A step blurred by a Gaussian of s px has a steepness of 0.4 / s (`features.edge_steepness`). The square of `SHARP`,
+    which sharp edges have anyhow, is taken off the square of s.
     """
     tiles = luminance(cut_tiles(job.faulty))
     noise = np.nan_to_num(noise_level(tiles))

