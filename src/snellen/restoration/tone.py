@@ -39,7 +39,7 @@ def stretch(job: Job, tail: float, share: float) -> Pixels:
     light = luma(job.faulty)
     low, high = np.percentile(light, (tail, 100 - tail))
     if high - low < 8:
-        return job.pixels.copy()
+        return np.array(job.pixels)
     values = job.pixels.astype(np.float64)
     full = 5 + (values - low) * (245 / (high - low))
     return to_pixels(values + share * (full - values))
