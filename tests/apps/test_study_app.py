@@ -200,6 +200,31 @@ def test_pairs_come_block_by_block_and_never_twice(tmp_path: Path) -> None:
     assert count == len(pairs) == 10 and made.wins().sum() == 10
 
 
+def test_a_rater_gets_no_more_pairs_than_there_are_and_repeats_come_last(tmp_path: Path) -> None:
+    made = study(tmp_path, 3, method="pairs", block=2, repeats=2)  # items: twice the pictures, but there are 3 pairs
+    [(code, token)] = made.store.invite(1)
+    enter(made, code, token)
+    totals = []
+    while (state := made.state(code))["stage"] == "items":
+        totals.append(state["total"])
+        made.answer(code, reply(state["position"], preferred="first"))
+    assert [task.kind for task in made.store.tasks(code)] == ["rated"] * 3 + ["repeat"] * 2
+    assert totals == [3, 3, 5, 5, 5]
+
+
+def test_two_studies_of_one_host_keep_their_raters_apart(tmp_path: Path) -> None:
+    studies = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        studies.append(study(tmp_path / name))
+    first, second = map(browser, studies)
+    second.cookies = first.cookies  # a browser sends the cookies of a host to each of its ports
+    for made, client in zip(studies, (first, second), strict=True):
+        [(_, token)] = made.store.invite(1)
+        assert client.post("/api/open", json={"token": token}).status_code == 200
+    assert first.get("/api/state").status_code == second.get("/api/state").status_code == 200
+
+
 def test_training_gives_a_hint_after_a_wrong_answer(tmp_path: Path) -> None:
     made = study(tmp_path, training=[{"image": "p1.png", "low": 4, "high": 5, "hint": "This one is sharp."}])
     [(code, token)] = made.store.invite(1)
@@ -223,6 +248,25 @@ def test_dcr_shows_the_reference_beside_and_hidden_references_are_rated(tmp_path
     table.write_text("image\np1.png\np2.png\n")
     with pytest.raises(UsageError, match="references"):
         create_study(tmp_path / "none", find_sources([table]), rubric_of({"method": "dcr"}), folder)
+
+
+def test_a_picture_that_is_also_a_reference_is_rated_wherever_its_line_stands(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "files", 3)
+    table = folder / "list.csv"
+    for name, lines in (("first", "p0.png,,b\np1.png,p0.png,a\n"), ("last", "p1.png,p0.png,a\np0.png,p0.png,b\n")):
+        table.write_text("image,reference,group\n" + lines)
+        plan = create_study(tmp_path / name, find_sources([table]), rubric_of({}), folder)
+        by_name = {Path(picture.path).name: picture for picture in plan.rated}
+        assert sorted(by_name) == ["p0.png", "p1.png"] and by_name["p0.png"].group == "b"
+        assert by_name["p1.png"].reference == by_name["p0.png"].key and not by_name["p0.png"].reference
+    table.write_text("image,reference\np0.png,p1.png\np1.png,p0.png\n")
+    with pytest.raises(UsageError, match="has a reference itself"):
+        create_study(tmp_path / "none", find_sources([table]), rubric_of({}), folder)
+    table.write_text("image,reference\np0.png,p1.png\np2.png,p1.png\n")
+    dcr = rubric_of({"method": "dcr", "golden": [{"image": "p1.png", "low": 5}]})
+    with pytest.raises(UsageError, match=r"p1\.png, a known item, has no reference"):
+        create_study(tmp_path / "none", find_sources([table]), dcr, folder)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_small_window_is_noted_or_refused(tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ def test_each_rule_names_its_reason() -> None:
     assert all(one.kept for one in report_raters(["a", "b", "c"], ratings[:5], extras, Rules(golden=0.0)))
 
 
-def test_a_simulated_rater_calls_close_pictures_a_tie() -> None:
+def test_a_simulated_rater_prefers_the_better_picture_and_a_reversed_one_the_worse() -> None:
     rng = np.random.default_rng(0)
-    assert SimulatedRater(noise=0.0, tie=0.5).choose(3.0, 3.2, rng) == 0.5
-    assert SimulatedRater(noise=0.0).choose(3.0, 3.2, rng) == 0.0
+    assert not SimulatedRater(noise=0.0).chooses_first(3.0, 3.2, rng)
+    assert SimulatedRater(noise=0.0, cheat="reversed").chooses_first(3.0, 3.2, rng)

@@ -9,13 +9,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from snellen.evaluate.stats.bootstrap import Estimate, bootstrap_interval
+from snellen.evaluate.stats.bootstrap import UNDEFINED, Estimate, bootstrap_interval
 from snellen.region import Region
 from snellen.study.opinions import Opinions, difference_ratings, mean_opinions
 from snellen.study.order_effects import Course, OrderEffects, order_effects
 from snellen.study.pair_scale import Floats, PairScale, count_wins, fit_pairs
 from snellen.study.plan import Plan
-from snellen.study.rater_agreement import intraclass_correlation, krippendorff_alpha, matched_iou, mean_kappa
+from snellen.study.rater_agreement import (
+    Intraclass,
+    intraclass_correlation,
+    krippendorff_alpha,
+    matched_iou,
+    mean_kappa,
+)
 from snellen.study.rater_model import RaterModel, fit_rater_model
 from snellen.study.raters import Extras, Rater, judge_pair_rater, report_raters
 from snellen.study.session import CHOICES, Study, is_right, known_of
@@ -67,7 +73,7 @@ class Analysis:
     wins: Floats
     scale: PairScale | None
     alpha: Estimate
-    icc: tuple[float, float]
+    icc: Intraclass
     effects: OrderEffects | None
     faults: FaultAgreement | None
     simulated: bool
@@ -101,20 +107,19 @@ def analyse(study: Study, *, keep_all: bool = False) -> Analysis:
     differences = None
     if plan.rubric.method == "acr-hr":
         differences = mean_opinions(difference_ratings(counted, _references(plan)))
-    icc = intraclass_correlation(counted)
+    counting = [code for code, keep in zip(codes, kept, strict=True) if keep]
     return Analysis(
-        plan, answers, raters, ratings, questions, kept, mean_opinions(counted), mean_opinions(ratings), model,
-        differences, np.zeros((0, 0)), None,
-        bootstrap_interval(lambda table: krippendorff_alpha(table), counted, n=200), (icc.single, icc.mean),
-        order_effects(_courses(plan, rated, [c for c, k in zip(codes, kept, strict=True) if k], model)),
-        fault_agreement(plan, rated, [c for c, k in zip(codes, kept, strict=True) if k]) if plan.rubric.boxes else None,
-        simulated,
+        plan=plan, answers=answers, raters=raters, ratings=ratings, questions=questions, kept=kept,
+        opinions=mean_opinions(counted), everybody=mean_opinions(ratings), model=model, differences=differences,
+        wins=np.zeros((0, 0)), scale=None, alpha=bootstrap_interval(krippendorff_alpha, counted, n=200),
+        icc=intraclass_correlation(counted), effects=order_effects(_courses(plan, rated, counting, model)),
+        faults=fault_agreement(plan, rated, counting) if plan.rubric.boxes else None, simulated=simulated,
     )  # fmt: skip
 
 
 def table_of(plan: Plan, rated: Sequence[Answer], codes: Sequence[str], name: str) -> Floats:
     """Return the answers to a scale (P, R), NaN where there is none."""
-    row = {picture.key: at for at, picture in enumerate(plan.rated)}
+    row = plan.rows
     column = {code: at for at, code in enumerate(codes)}
     table = np.full((len(row), len(codes)), np.nan)
     for answer in rated:
@@ -125,8 +130,7 @@ def table_of(plan: Plan, rated: Sequence[Answer], codes: Sequence[str], name: st
 
 
 def _references(plan: Plan) -> list[int]:
-    row = {picture.key: at for at, picture in enumerate(plan.rated)}
-    return [row.get(picture.reference, -1) for picture in plan.rated]
+    return [plan.rows.get(picture.reference, -1) for picture in plan.rated]
 
 
 def _extras(plan: Plan, answers: Sequence[Answer], code: str) -> Extras:
@@ -149,11 +153,10 @@ def _extras(plan: Plan, answers: Sequence[Answer], code: str) -> Extras:
 
 
 def _courses(plan: Plan, rated: Sequence[Answer], codes: Sequence[str], model: RaterModel) -> list[Course]:
-    row = {picture.key: at for at, picture in enumerate(plan.rated)}
     courses = []
     for column, code in enumerate(codes):
         own = [answer for answer in rated if answer.rater == code]
-        quality = model.quality[[row[answer.task.picture] for answer in own]]
+        quality = model.quality[[plan.rows[answer.task.picture] for answer in own]]
         given = np.array([answer.answers["overall"] for answer in own], np.float64)
         seconds = np.array([answer.seconds for answer in own])
         courses.append(Course(given - quality - model.bias[column], quality, seconds))
@@ -193,16 +196,16 @@ def _analyse_pairs(plan: Plan, answers: list[Answer], codes: list[str], keep_all
     wins = wins_of(plan, [answer for answer in rated if answer.rater in counting])
     nothing = np.full((len(plan.rated), 0), np.nan)
     empty = mean_opinions(nothing)
-    undefined = Estimate(math.nan, math.nan, math.nan)
     return Analysis(
-        plan, answers, raters, nothing, {}, kept, empty, empty, None, None, wins, fit_pairs(wins), undefined,
-        (math.nan, math.nan), None, None, simulated,
+        plan=plan, answers=answers, raters=raters, ratings=nothing, questions={}, kept=kept, opinions=empty,
+        everybody=empty, model=None, differences=None, wins=wins, scale=fit_pairs(wins), alpha=UNDEFINED,
+        icc=Intraclass(math.nan, math.nan), effects=None, faults=None, simulated=simulated,
     )  # fmt: skip
 
 
 def wins_of(plan: Plan, rated: Sequence[Answer]) -> Floats:
     """Return the choices (P, P) of answers about pairs; a tie counts half for both."""
-    row = {picture.key: at for at, picture in enumerate(plan.rated)}
+    row = plan.rows
     first = [row[answer.task.picture] for answer in rated]
     second = [row[answer.task.other] for answer in rated]
     return count_wins(first, second, [CHOICES[answer.answers["preferred"]] for answer in rated], len(row))

@@ -1,4 +1,4 @@
-"""Mean opinion scores with confidence intervals, difference scores, and how many raters an interval needs.
+"""Mean opinion scores with confidence intervals, difference scores, and numbers of raters that intervals need.
 
 Ratings are arrays (pictures, raters) in rating steps, NaN where a rater did not rate a picture.
 """

@@ -6,15 +6,16 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from snellen.data.sample import ManifestError
 from snellen.data.sets.csv_table import csv_rows
+from snellen.fileformat import PICTURE_SUFFIXES
 from snellen.image import ImageError, load
 from snellen.output import replacing
 from snellen.study.rubric import Known, Rubric, rubric_of
@@ -23,9 +24,6 @@ from snellen.usage import UsageError
 PLAN, ANSWERS, PICTURES = "plan.json", "answers.sqlite", "pictures"
 SHOWN = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif"}
 """Formats, as Pillow calls them, that browsers show; other files are converted to PNG."""
-FILES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".jp2", ".dng",
-         ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")  # fmt: skip
-"""Suffixes of the files of a folder that are taken as pictures."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +58,26 @@ class Plan:
     pictures: tuple[StudyPicture, ...]
     id: str
 
-    @property
+    @cached_property
     def rated(self) -> tuple[StudyPicture, ...]:
         """The pictures that get a MOS, in order."""
         return tuple(picture for picture in self.pictures if picture.rated)
 
-    def picture(self, key: str) -> StudyPicture:
-        """Return the picture of a key. Raises KeyError."""
-        return {picture.key: picture for picture in self.pictures}[key]
+    @cached_property
+    def by_key(self) -> dict[str, StudyPicture]:
+        """All pictures by key."""
+        return {picture.key: picture for picture in self.pictures}
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Places in `rated` by key: the rows of all tables of ratings."""
+        return {picture.key: at for at, picture in enumerate(self.rated)}
+
+    @property
+    def pairs_of_rater(self) -> int:
+        """Number of different pairs that one rater gets; no more than there are."""
+        count = len(self.rated)
+        return min(self.rubric.items or 2 * count, count * (count - 1) // 2)
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,11 @@ def find_sources(names: Sequence[Path]) -> list[Source]:
     found: list[Source] = []
     for name in names:
         if name.is_dir():
-            inside = [Source(one) for one in sorted(name.iterdir()) if one.suffix.lower() in FILES]
+            inside = [
+                Source(one)
+                for one in sorted(name.iterdir())
+                if one.suffix.lower() in PICTURE_SUFFIXES and not one.name.startswith(".")
+            ]
             if not inside:
                 raise UsageError(f"{name}: no pictures in this folder; name files, another folder or a table")
             found += inside
@@ -97,10 +111,11 @@ def find_sources(names: Sequence[Path]) -> list[Source]:
             found.append(Source(name))
         else:
             raise UsageError(f"{name} is not there; check the path")
-    paths = [source.path.resolve() for source in found]
-    for path in paths:
-        if paths.count(path) > 1:
+    seen: set[Path] = set()
+    for path in (source.path.resolve() for source in found):
+        if path in seen:
             raise UsageError(f"{path} is named twice; remove one")
+        seen.add(path)
     return found
 
 
@@ -120,6 +135,8 @@ def _table(file: Path) -> list[Source]:
             for one in (path, reference):
                 if one is not None and not one.is_file():
                     raise ManifestError(f"{file}: line {line}: {one} is not there; correct or remove the line")
+            if reference is not None and reference.resolve() == path.resolve():
+                reference = None  # a pristine picture
             found.append(Source(path, reference, row.get("group", "")))
         return found
     except ManifestError as error:
@@ -133,47 +150,64 @@ def create_study(folder: Path, sources: Sequence[Source], rubric: Rubric, base: 
     """
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty; name a new folder")
-    if len(sources) < 2:
-        raise UsageError("a study needs two pictures or more")
-    if rubric.method in ("acr-hr", "dcr") and not any(source.reference for source in sources):
-        raise UsageError(f"{rubric.method} needs references: name a table with the columns image,reference")
-    bare = next((source.path for source in sources if source.reference is None), None)
-    if rubric.method == "dcr" and bare is not None:
-        raise UsageError(f"{bare} has no reference, which dcr needs for each picture; add it to the table")
+    named = {source.path.resolve(): source for source in sources}
+    _check_sources(named, rubric.method)
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     made: dict[Path, StudyPicture] = {}
 
-    def add(path: Path, rated: bool, reference: Path | None = None, group: str = "") -> str:
+    def add(path: Path, rated: bool, group: str = "") -> str:
         full = path.resolve()
         if full not in made:
-            key = add(reference, rubric.method == "acr-hr", group=group) if reference is not None else ""
-            made[full] = _copy(folder, full, key, group, rated)
+            source = named.get(full) or Source(full, None, group)
+            key = add(source.reference, rubric.method == "acr-hr", source.group) if source.reference else ""
+            made[full] = _copy(folder, full, key, source.group or group, rated or full in named)
         return made[full].key
 
     try:
         for source in sources:
-            add(source.path, True, source.reference, source.group)
+            add(source.path, True)
         known = [[_keyed(one, base, add) for one in those] for those in (rubric.training, rubric.golden)]
+        pictures = {picture.key: picture for picture in made.values()}
+        alone = [one.image for those in known for one in those if not pictures[one.image].reference]
+        if rubric.method == "dcr" and alone:
+            file = pictures[alone[0]].path
+            raise UsageError(f"{file}, a known item, has no reference, which dcr needs; add it to the table")
     except (ImageError, OSError) as error:
         shutil.rmtree(folder)
         raise UsageError(f"{error}; leave the picture out") from error
     except UsageError:
         shutil.rmtree(folder)
         raise
-    rubric = Rubric(**{**rubric.__dict__, "training": tuple(known[0]), "golden": tuple(known[1])})
+    rubric = replace(rubric, training=tuple(known[0]), golden=tuple(known[1]))
     plan = Plan(rubric, tuple(made.values()), secrets.token_hex(8))
     with replacing(folder / PLAN) as unfinished:
         unfinished.write_text(json.dumps(asdict(plan), indent=1), encoding="utf-8", errors="surrogateescape")
     return plan
 
 
-def _keyed(known: Known, base: Path, add: Any) -> Known:
+def _check_sources(named: Mapping[Path, Source], method: str) -> None:
+    """Raise UsageError for sources, by resolved path, that are too few or lack the references of the method."""
+    if len(named) < 2:
+        raise UsageError("a study needs two pictures or more")
+    if method in ("acr-hr", "dcr") and not any(source.reference for source in named.values()):
+        raise UsageError(f"{method} needs references: name a table with the columns image,reference")
+    for source in named.values():
+        if source.reference is None:
+            if method == "dcr":
+                raise UsageError(f"{source.path} has no reference, which dcr needs for each picture; add it")
+            continue
+        pristine = named.get(source.reference.resolve())
+        if pristine is not None and pristine.reference is not None:
+            raise UsageError(f"{pristine.path}, a reference, has a reference itself; name pristine files")
+
+
+def _keyed(known: Known, base: Path, add: Callable[[Path, bool], str]) -> Known:
     files = [base / known.image, *([base / known.worse] if known.worse else [])]
     for file in files:
         if not file.is_file():
             raise UsageError(f"{file}, a known item of the rubric, is not there; correct the rubric")
     keys = [add(file, False) for file in files]
-    return Known(keys[0], known.low, known.high, keys[1] if known.worse else "", known.hint)
+    return replace(known, image=keys[0], worse=keys[1] if known.worse else "")
 
 
 def _copy(folder: Path, path: Path, reference: str, group: str, rated: bool) -> StudyPicture:

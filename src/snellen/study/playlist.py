@@ -77,10 +77,9 @@ def pair_block(plan: Plan, had: list[Task], wins: Floats, rng: np.random.Generat
     had: the rater's items so far. wins: (P, P) choices of all raters, in the order of `plan.rated`. Known pairs lie at
     random places of the first block; repeats, sides swapped, at the end of the last.
     """
-    keys = [picture.key for picture in plan.rated]
-    row = {key: at for at, key in enumerate(keys)}
+    row, keys = plan.rows, list(plan.rows)
     real = [task for task in had if task.kind == "rated"]
-    wanted = plan.rubric.items or 2 * len(keys)
+    wanted = plan.pairs_of_rater
     if len(real) >= wanted:
         return []
     seen = np.zeros((len(keys), len(keys)), bool)
@@ -89,17 +88,14 @@ def pair_block(plan: Plan, had: list[Task], wins: Floats, rng: np.random.Generat
     number = min(plan.rubric.block, wanted - len(real))
     block = 1 + max((task.block for task in had), default=0)
     tasks = [Task("rated", keys[i], keys[j], block) for i, j in next_pairs(wins, number, rng, seen)]
-    if not tasks:
-        return []
+    early = real or tasks[: len(tasks) // 2]
     if not real:
         for one in plan.rubric.golden:
             task = _known("golden", one, plan, rng)
             tasks.insert(int(rng.integers(0, len(tasks) + 1)), Task(task.kind, task.picture, task.other, block))
     if len(real) + number >= wanted:
-        early = real or tasks[: len(tasks) // 2]
         for at in rng.permutation(len(early))[: plan.rubric.repeats]:
-            if early[at].kind == "rated":
-                tasks.append(Task("repeat", early[at].other, early[at].picture, block))
+            tasks.append(Task("repeat", early[at].other, early[at].picture, block))
     return tasks
 
 
@@ -111,4 +107,4 @@ def _known(kind: str, known: Known, plan: Plan, rng: np.random.Generator) -> Tas
 
 
 def _reference(plan: Plan, key: str) -> str:
-    return plan.picture(key).reference if plan.rubric.method == "dcr" else ""
+    return plan.by_key[key].reference if plan.rubric.method == "dcr" else ""

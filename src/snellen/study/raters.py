@@ -1,9 +1,9 @@
-"""Report on each rater, and the rules by which one is left out."""
+"""Report on each rater, and the rules for leaving one out."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Rules:
-    """Limits beyond which a rater is left out, and `bt500` to apply that screening too.
+    """Limits beyond which a rater is left out.
 
     Attributes:
         correlation: least correlation with the mean of the other raters, over pictures.
@@ -38,12 +38,11 @@ class Rules:
     hurried: float = 0.3
     seconds: float = 0.5
     least: int = 10
-    bt500: bool = True
 
 
 @dataclass(frozen=True)
 class Extras:
-    """What is known of a rater beside the ratings. golden: share right, NaN without any; golden_count: items.
+    """Evidence on a rater beside the ratings. golden: share right, NaN without any; golden_count: items.
 
     repeats: (M, 2) both ratings of repeated pictures. seconds: (N,) of each answer.
     """
@@ -114,21 +113,19 @@ def _report(
             reasons.append(f"repeats differ {found.repeat:.2f} times as much as unrelated ratings")
         if found.hurried > rules.hurried:
             reasons.append(f"{100 * found.hurried:.0f} % of the answers in under {rules.seconds:g} s")
-        if rules.bt500 and screening.rejected[at]:
+        if screening.rejected[at]:
             reasons.append(f"BT.500: {100 * screening.share[at]:.0f} % of the ratings far from the others")
-    return Rater(**{**found.__dict__, "reasons": tuple(reasons)})
+    return replace(found, reasons=tuple(reasons))
 
 
-def judge_pair_rater(
-    code: str, wins: npt.ArrayLike, others: PairScale, extra: Extras, rules: Rules | None = None
-) -> Rater:
+def judge_pair_rater(code: str, wins: npt.ArrayLike, others: PairScale, extra: Extras) -> Rater:
     """Return the report on a rater of pairs.
 
     wins: (P, P) of this rater. others: scale of all other raters. `correlation` holds the agreement with them: 2 h - 1
     with h the share of choices for the better picture among pairs of which the others are sure (0.75 or more choose
     it); 0 is chance, and a rater who chooses as the others do is expected at 0.5 or more. NaN for fewer than five.
     """
-    limits, table = rules or Rules(), np.asarray(wins, np.float64)
+    limits, table = Rules(), np.asarray(wins, np.float64)
     sure = np.where(others.chosen() >= 0.75, 1.0, 0.0)
     right, wrong = float((table * sure).sum()), float((table * sure.T).sum())
     agreement = 2 * right / (right + wrong) - 1 if right + wrong >= 5 else math.nan

@@ -1,4 +1,4 @@
-"""HTML report of a study: pictures, raters, agreement, order, how many raters more."""
+"""HTML report of a study: pictures, raters, agreement, effects of order, raters needed."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def write_analysis(analysis: Analysis, out: Path, half_width: float) -> list[str
     body = header(rubric.title, facts, []) + "".join(suite_html(n, parts) for n, parts in sections.items() if parts)
     style = resources.files("snellen.evaluate.report").joinpath("page.css").read_text(encoding="utf-8")
     write_page(page(rubric.title, body, style), out / "report.html")
-    left_out = [rater.code for rater, keep in zip(analysis.raters, analysis.kept, strict=True) if not keep]
-    lines = [f"{len(analysis.plan.rated)} pictures, {len(analysis.raters)} raters, {len(left_out)} left out"]
-    return lines + [" ".join(f"{row[0]}: {row[1]}" for row in (line,)) for line in _overview(analysis).rows]
+    left_out = int((~analysis.kept).sum())
+    lines = [f"{len(analysis.plan.rated)} pictures, {len(analysis.raters)} raters, {left_out} left out"]
+    return lines + [f"{name}: {value}" for name, value in _overview(analysis).rows]
 
 
 def _overview(analysis: Analysis) -> Table:
@@ -55,17 +55,22 @@ def _overview(analysis: Analysis) -> Table:
             ["Krippendorff's alpha (interval)", estimate(analysis.alpha, 2)],
             [
                 "ICC(2,1), one rater; ICC(2,k), their mean",
-                f"{number(analysis.icc[0], 2)}; {number(analysis.icc[1], 2)}",
+                f"{number(analysis.icc.single, 2)}; {number(analysis.icc.mean, 2)}",
             ],
         ]
     else:
-        rows.append(["mean half width of the 95 % intervals, JOD", number(1.96 * _mean(analysis.scale.std), 2)])
+        rows.append(
+            [
+                "mean half width of the 95 % intervals, JOD",
+                number(_mean(analysis.scale.high - analysis.scale.quality), 2),
+            ]
+        )
     note = "Raters were simulated: these are no opinions of people." if analysis.simulated else ""
     return Table("Study", ["", ""], rows, note)
 
 
 def _power(analysis: Analysis, half_width: float) -> list[Table]:
-    """Return how many raters make the intervals narrow enough."""
+    """Return the table of the numbers of raters that make the intervals narrow enough."""
     if analysis.scale is not None:
         return []
     rows = []

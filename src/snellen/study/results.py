@@ -59,8 +59,8 @@ def answer_rows(analysis: Analysis) -> Sequence[Row]:
     questions = [question.name for question in analysis.plan.rubric.questions] or ["preferred"]
     rows = []
     for answer in analysis.answers:
-        picture = analysis.plan.picture(answer.task.picture)
-        other = analysis.plan.picture(answer.task.other).path if answer.task.other else ""
+        picture = analysis.plan.by_key[answer.task.picture]
+        other = analysis.plan.by_key[answer.task.other].path if answer.task.other else ""
         rows.append({
             "rater": answer.rater, "position": answer.position, "block": answer.task.block, "item": answer.task.kind,
             "image": picture.path, "other": other, **{name: answer.answers.get(name) for name in questions},
@@ -155,7 +155,7 @@ def fault_labels(analysis: Analysis) -> Sequence[Row]:
         worst = sorted(answer.boxes, key=lambda box: -int(box["severity"]))[:3]
         places = ["whole" if Region(*b["box"]) == FULL else b["box"] for b in worst]
         rows.append({
-            "picture": analysis.plan.picture(answer.task.picture).path, "rater": number[answer.rater], "part": "train",
+            "picture": analysis.plan.by_key[answer.task.picture].path, "rater": number[answer.rater], "part": "train",
             "overall": answer.answers["overall"],
             "faults": [
                 {"kind": b["kind"], "severity": b["severity"], "box": place}

@@ -1,4 +1,4 @@
-"""What raters are asked and how: a TOML file."""
+"""Rubric of a study, read from TOML: method, questions, training and golden items, checks of the screen."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Screen:
-    """What the page checks before the first picture.
+    """Checks of the page before the first picture.
 
     Attributes:
         width, height: least size of the window, CSS px; a smaller one is noted, or refused with `required`.
@@ -85,9 +85,8 @@ class Screen:
     distance: str = "Sit about an arm's length from the screen, and keep the room and the screen as they are."
 
 
-SHARE = "How good is the quality of this picture?"
 RUBRIC = (
-    Question("overall", SHARE),
+    Question("overall", "How good is the quality of this picture?"),
     Question("sharpness", "Sharpness"),
     Question("noise", "Noise", words=("very strong", "strong", "moderate", "slight", "none")),
     Question("exposure", "Exposure"),
@@ -111,7 +110,7 @@ class Rubric:
         boxes: raters may draw boxes around faults, with kind and severity.
         consent: shown first; raters agree or leave.
         fit: scale pictures down to the window; otherwise one pixel of a picture is one of the screen.
-        items: pictures, or pairs, of one rater; 0 for all pictures (pairs: twice the pictures).
+        items: pictures, or pairs, of one rater; 0 for all pictures (pairs: twice the pictures, or all pairs if fewer).
         block: items between two breaks.
         repeats: items that a rater gets twice.
         training, golden: items with known answers; training comes first and does not count.

@@ -1,4 +1,4 @@
-"""Screening of raters after ITU-R BT.500: who is too often far from the others, on both sides."""
+"""Screening after ITU-R BT.500 of raters who are too often far from the others, on both sides."""
 
 from __future__ import annotations
 

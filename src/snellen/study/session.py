@@ -1,4 +1,4 @@
-"""One rater's way through a study: what comes next, and which answers are taken."""
+"""One rater's way through a study: the next items, and checks of the answers."""
 
 from __future__ import annotations
 
@@ -52,8 +52,7 @@ class Study:
             return {"stage": "done", "title": plan.rubric.title}
         total = len(tasks)
         if plan.rubric.is_pairs:
-            left = (plan.rubric.items or 2 * len(plan.rated)) - sum(task.kind == "rated" for task in tasks)
-            total += max(0, left)
+            total += max(0, plan.pairs_of_rater - sum(task.kind == "rated" for task in tasks))
         return {
             "stage": "items", "title": plan.rubric.title, "position": at, "total": total,
             "after_break": at > 0 and tasks[at].block != tasks[at - 1].block,
@@ -69,7 +68,7 @@ class Study:
         }  # fmt: skip
 
     def _item(self, task: Task) -> dict[str, Any]:
-        pictures = [self.plan.picture(key) for key in (task.picture, task.other) if key]
+        pictures = [self.plan.by_key[key] for key in (task.picture, task.other) if key]
         return {
             "training": task.kind == "training",
             "block": task.block,
@@ -94,7 +93,7 @@ class Study:
 
     def wins(self) -> Floats:
         """Return the choices of all raters so far (P, P), in the order of `plan.rated`."""
-        row = {picture.key: at for at, picture in enumerate(self.plan.rated)}
+        row = self.plan.rows
         found = [(row[a], row[b], CHOICES[c]) for a, b, c in self.store.choices() if a in row and b in row]
         first, second, share = zip(*found, strict=True) if found else ((), (), ())
         return count_wins(first, second, share, len(row))

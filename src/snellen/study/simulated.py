@@ -11,21 +11,17 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Cheat = Literal["", "random", "constant", "middle", "reversed", "half"]
 CHEATS: tuple[Cheat, ...] = ("random", "constant", "middle", "reversed", "half")
-"""Ways not to do the task: any answer; the same always; 3 with some 2 and 4; the scale upside down; honest for half of
+"""Cheats: any answer; the same always; 3 with some 2 and 4; the scale upside down; honest for half of
 the session, then any answer."""
 
 
 @dataclass(frozen=True)
 class SimulatedRater:
-    """bias, noise: in rating steps, see `snellen.study.rater_model`. cheat: "" for an honest rater.
-
-    tie: differences in quality below which the rater calls a pair a tie, steps.
-    """
+    """A rater. bias, noise: in rating steps, see `snellen.study.rater_model`. cheat: "" for an honest rater."""
 
     bias: float = 0.0
     noise: float = 0.6
     cheat: Cheat = ""
-    tie: float = 0.0
 
     def rate(self, quality: float, place: float, rng: np.random.Generator) -> int:
         """Return a rating 1..5 of a picture of that quality. place: 0..1, how far the session is."""
@@ -39,16 +35,14 @@ class SimulatedRater:
         level = int(np.clip(np.floor(felt + 0.5), 1, 5))
         return 6 - level if self.cheat == "reversed" else level
 
-    def choose(self, first: float, second: float, rng: np.random.Generator) -> float:
-        """Return 1 where the first of two pictures is chosen, 0 the second, 0.5 a tie."""
+    def chooses_first(self, first: float, second: float, rng: np.random.Generator) -> bool:
+        """Return True where the rater prefers the first of two pictures of these qualities; never a tie."""
         if self.cheat in ("random", "half", "middle"):
-            return float(rng.integers(0, 2))
+            return bool(rng.integers(0, 2))
         if self.cheat == "constant":
-            return 1.0
+            return True
         apart = first - second + self.noise * np.sqrt(2.0) * rng.standard_normal()
-        if abs(apart) < self.tie:
-            return 0.5
-        return float((apart > 0) != (self.cheat == "reversed"))
+        return bool((apart > 0) != (self.cheat == "reversed"))
 
 
 def draw_raters(count: int, rng: np.random.Generator, cheaters: int = 0) -> list[SimulatedRater]:

@@ -67,9 +67,7 @@ def _answers(
     study: Study, rater: SimulatedRater, qualities: list[float], place: float, rng: np.random.Generator
 ) -> dict[str, Any]:
     if study.plan.rubric.is_pairs:
-        share = rater.choose(qualities[0], qualities[1], rng)
-        words = {1.0: "first", 0.0: "second", 0.5: "tie"}
-        return {"preferred": words[share if study.plan.rubric.ties else float(share >= 0.5)]}
+        return {"preferred": "first" if rater.chooses_first(qualities[0], qualities[1], rng) else "second"}
     found: dict[str, Any] = {}
     for question in study.plan.rubric.questions:
         if question.kind == "scale":

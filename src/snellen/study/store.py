@@ -44,7 +44,7 @@ class UnknownLink(Exception):
 
 @dataclass(frozen=True)
 class RaterState:
-    """What is stored of a rater; times in s since 1970, None where it has not happened."""
+    """Stored state of a rater; times in s since 1970, None where it has not happened."""
 
     code: str
     opened: float | None

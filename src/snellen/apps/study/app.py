@@ -20,9 +20,9 @@ from snellen.study.plan import PICTURES
 from snellen.study.session import AnswerError, Study
 from snellen.study.store import UnknownLink, UsedLink
 
-COOKIE, DAYS = "snellen_study", 90
-"""Name of the cookie that holds a rater's session, and how long it is kept."""
-SENTENCE = "ask the person who invited you for a new link"
+DAYS = 90
+"""Lifetime of the cookie that holds a rater's session."""
+NEW_LINK = "ask the person who invited you for a new link"
 
 
 def study_app(study: Study, options: WebOptions) -> Starlette:
@@ -51,7 +51,7 @@ def routes(study: Study) -> list[BaseRoute]:
 
     async def picture(request: Request) -> Response:
         await _rater(request, study)
-        found = next((one for one in study.plan.pictures if one.key == request.path_params["key"]), None)
+        found = study.plan.by_key.get(request.path_params["key"])
         if found is None:
             raise WebError(404, "not_found", "there is no such picture", "reload the page")
         headers = {"Cache-Control": "private, max-age=86400, immutable"}
@@ -78,9 +78,14 @@ async def _body(request: Request) -> dict[str, Any]:
     return found
 
 
+def _cookie(study: Study) -> str:
+    """Return the name of the cookie: of this study, because cookies do not tell the ports of one host apart."""
+    return f"snellen_study_{study.plan.id}"
+
+
 async def _rater(request: Request, study: Study) -> str:
     """Return the code of the rater whose session the cookie holds."""
-    session = request.cookies.get(COOKIE, "")
+    session = request.cookies.get(_cookie(study), "")
     code = await run_sync(study.store.rater_of, session) if session else None
     if code is None:
         raise WebError(401, "no_session", "this browser has opened no invitation", "open your invitation link")
@@ -92,15 +97,15 @@ async def _open_link(request: Request, study: Study) -> Response:
     if not isinstance(token, str):
         raise WebError(400, "bad_token", "no token came with the request", "open your invitation link")
     try:
-        code, session = await run_sync(study.store.open_link, token, request.cookies.get(COOKIE))
+        code, session = await run_sync(study.store.open_link, token, request.cookies.get(_cookie(study)))
     except UnknownLink as error:
-        raise WebError(404, "unknown_link", "this invitation does not exist", SENTENCE) from error
+        raise WebError(404, "unknown_link", "this invitation does not exist", NEW_LINK) from error
     except UsedLink as error:
         problem = "this invitation has been opened in another browser"
-        raise WebError(409, "used_link", problem, f"go on there, or {SENTENCE}") from error
+        raise WebError(409, "used_link", problem, f"go on there, or {NEW_LINK}") from error
     response = JSONResponse({"rubric": study.rubric(), "state": await run_sync(study.state, code)})
     secure = request.url.scheme == "https"
-    response.set_cookie(COOKIE, session, DAYS * 86400, httponly=True, samesite="strict", secure=secure)
+    response.set_cookie(_cookie(study), session, DAYS * 86400, httponly=True, samesite="strict", secure=secure)
     return response
 
 

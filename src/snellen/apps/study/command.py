@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from snellen.apps.web.options import LOOPBACK, MEGABYTE, Limits, WebOptions
+from snellen.study.rubric import METHODS
 from snellen.usage import OK, UsageError, complain, positive
 
 
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="files, folders, or a table with the columns image[,reference][,group] (.csv)",
     )  # fmt: skip
     init.add_argument("--rubric", metavar="FILE", type=Path, help="questions and course of the study, TOML")
-    init.add_argument("--method", choices=("acr", "acr-hr", "dcr", "pairs", "rubric"), help="without --rubric (acr)")
+    init.add_argument("--method", choices=METHODS, help="without --rubric (acr)")
     init.set_defaults(task=_init)
 
     invite = commands.add_parser("invite", help="print invitation links, each for one rater")
