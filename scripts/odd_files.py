@@ -128,7 +128,7 @@ def append(data: bytes, random: Random) -> bytes:
 def parts(data: bytes) -> list[bytes]:
     """Return the parts of a file's structure: PNG chunks, JPEG segments, boxes or RIFF chunks; else equal pieces."""
     if data.startswith(b"\x89PNG"):
-        return _sized(data, 8, 4, ">I", 12)
+        return _sized(data, 8, 0, ">I", 12)
     if data[4:8] == b"ftyp" or data.startswith(b"\0\0\0\x0cjP  "):
         return _sized(data, 0, 0, ">I", 0)
     if data.startswith(b"RIFF"):
@@ -141,12 +141,11 @@ def parts(data: bytes) -> list[bytes]:
     return [data[at : at + step] for at in range(0, len(data), step)]
 
 
-def _sized(data: bytes, start: int, name: int, order: str, extra: int) -> list[bytes]:
-    """Return the head of a file, then its parts with a length each: the length field lies before or behind a name."""
+def _sized(data: bytes, start: int, field: int, order: str, extra: int) -> list[bytes]:
+    """Return the head of a file, then its parts: `field` bytes into each is its length, without `extra` bytes."""
     found, at = [data[:start]], start
     while at + 8 <= len(data):
-        field = at + name if order == "<I" else at
-        size = max(8, struct.unpack(order, data[field : field + 4])[0] + extra)
+        size = max(8, struct.unpack_from(order, data, at + field)[0] + extra)
         found.append(data[at : at + size])
         at += size
     return [part for part in found if part]

@@ -74,7 +74,7 @@ def cluster(python: str) -> Iterator[None]:
             if "Ray runtime started" in text:
                 break
         else:
-            raise RuntimeError("Ray does not start, perhaps for a loaded machine; see /tmp/ray/session_latest/logs")
+            raise RuntimeError("Ray does not start, perhaps for a loaded machine; see Ray's logs")
         try:
             yield
         finally:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from snellen.fileformat import PICTURE_SUFFIXES, is_picture
+from snellen.usage import UsageError
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,12 @@ class Found:
 
 
 def find_pictures(folder: Path) -> Found:
-    """Return the content of `folder` and its subfolders, without hidden ones and without links to folders."""
+    """Return the content of `folder` and its subfolders, without hidden ones and without links to folders.
+
+    Raises UsageError where there is no such folder.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; name one that holds pictures")
     names: list[str] = []
     skipped: list[str] = []
     problems: dict[str, str] = {}

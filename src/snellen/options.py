@@ -1,4 +1,4 @@
-"""Options of vision-language models: how replies are drawn, how a model is opened, what it is shown."""
+"""Options of an assessment, most of them for vision-language models: how one is opened, shown views, and replies."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Any
+
+from snellen.usage import add_allow_damaged, add_max_megapixels, add_max_rounds, add_model_options
 
 
 @dataclass(frozen=True)
@@ -140,3 +142,22 @@ def assessor_options(args: argparse.Namespace) -> dict[str, Any]:
     sampling = {name: getattr(args, name) for name in SAMPLING_FLAGS if getattr(args, name) is not None}
     options = ModelOptions(**{name: getattr(args, name) for name in MODEL_FLAGS})
     return {"question": args.question, "sampling": sampling or None, "options": options}
+
+
+def add_assessor_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add all options of an assessment: model and protocol, rounds, limits of the picture, and `add_vlm_options`."""
+    add_model_options(parser)
+    add_max_rounds(parser)
+    add_max_megapixels(parser)
+    add_allow_damaged(parser)
+    add_vlm_options(parser)
+
+
+def assessor_arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what `add_assessor_arguments` read, as arguments of `Assessor`: all but the first, the model.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+    names = ("protocol", "max_rounds", "batch_size", "score_only", "max_megapixels", "allow_damaged")
+    return {name: getattr(args, name) for name in names} | assessor_options(args)

@@ -70,6 +70,14 @@ def megapixels(text: str) -> float:
     return number
 
 
+def one_to_five(text: str) -> float:
+    """Parse a score, 1 to 5, for argparse."""
+    number = float(text)
+    if not 1.0 <= number <= 5.0:
+        raise argparse.ArgumentTypeError(f"scores are between 1 and 5, not {text}")
+    return number
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add --model, --protocol, --score-only and --batch-size."""
     parser.add_argument("--model", default="snellen-1", help=f"{MODELS} (default: snellen-1)")

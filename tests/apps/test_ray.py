@@ -86,6 +86,19 @@ def test_files_of_one_name_in_two_folders_are_two_shards_and_two_paths(tmp_path:
     assert find_shards([str(tmp_path)], 9, names, set()) == []
 
 
+def test_files_that_spark_writes_are_shards_each_once(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures.parquet"
+    folder.mkdir()
+    file = folder / "part-00000-5f3a.parquet"
+    pq.write_table(pa.table({"bytes": [encoded(0)]}), file)
+    (shard,) = find_shards([str(tmp_path), str(file)], 9, set(), set())
+    assert shard.source == str(file)
+    save_noise(tmp_path / "a.png", 40, 40)
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/a.png\n")
+    (listed,) = find_shards([str(folder), str(tmp_path / "list.txt")], 9, {shard.name, "part-000003"}, set())
+    assert listed.name == "part-000004"
+
+
 @pytest.mark.parametrize("name", ["missing", "text.csv"])
 def test_other_inputs_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "text.csv").touch()

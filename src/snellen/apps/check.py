@@ -13,19 +13,16 @@ from xml.etree import ElementTree
 from snellen.assessment import Assessment
 from snellen.assessor import Assessor
 from snellen.folder import find_pictures
-from snellen.options import add_vlm_options, assessor_options
+from snellen.options import add_assessor_arguments, assessor_arguments
 from snellen.output import replacing
 from snellen.terminal import Progress
 from snellen.usage import (
     FAILED,
     OK,
     UsageError,
-    add_allow_damaged,
-    add_max_megapixels,
-    add_max_rounds,
-    add_model_options,
     add_quiet,
     check_writable,
+    one_to_five,
     visible,
 )
 from snellen.vocabulary import KINDS
@@ -44,7 +41,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is wrong with one picture.
+    """Decision about one picture.
 
     Attributes:
         name: the picture.
@@ -60,7 +57,7 @@ class Verdict:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen check`."""
     parser.add_argument("paths", metavar="PATH", nargs="+", help="a picture, or a folder of pictures")
-    parser.add_argument("--min-score", metavar="S", type=_score, help="least score, 1 to 5")
+    parser.add_argument("--min-score", metavar="S", type=one_to_five, help="least score, 1 to 5")
     parser.add_argument(
         "--forbid",
         metavar="RULE",
@@ -71,19 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--junit", metavar="FILE", type=Path, help="also write the results as JUnit XML")
     parser.add_argument("--github", action="store_true", help="print annotations of GitHub Actions instead of lines")
-    add_model_options(parser)
-    add_max_rounds(parser)
-    add_max_megapixels(parser)
-    add_allow_damaged(parser)
+    add_assessor_arguments(parser)
     add_quiet(parser)
-    add_vlm_options(parser)
-
-
-def _score(text: str) -> float:
-    value = float(text)
-    if not 1.0 <= value <= 5.0:
-        raise argparse.ArgumentTypeError(f"between 1 and 5, not {text}")
-    return value
 
 
 def parse_rule(text: str) -> Rule:
@@ -144,10 +130,7 @@ def _verdicts(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Verdic
     if not names:
         return
     try:
-        assessor = Assessor(
-            args.model, args.protocol, args.max_rounds, args.batch_size, args.score_only,
-            max_megapixels=args.max_megapixels, allow_damaged=args.allow_damaged, **assessor_options(args),
-        )  # fmt: skip
+        assessor = Assessor(args.model, **assessor_arguments(args))
     except ValueError as error:
         raise UsageError(str(error)) from error
     for assessment in assessor.stream(names):
@@ -155,7 +138,7 @@ def _verdicts(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Verdic
 
 
 def judge(assessment: Assessment, min_score: float | None, rules: Sequence[Rule]) -> Verdict:
-    """Return what is wrong with a picture: a score below `min_score`, issues that a rule forbids, no score at all."""
+    """Return the decision: a picture fails for a score below `min_score`, an issue that a rule forbids, or no score."""
     name = assessment.name
     if assessment.error is not None:
         return Verdict(name, (f"{assessment.error.problem}; {assessment.error.remedy}",), unreadable=True)

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from snellen.usage import OK
+from snellen.usage import OK, one_to_five
 from snellen.vocabulary import LIKED, VERDICTS, verdict
 
 MEANINGS = {
@@ -20,13 +20,15 @@ MEANINGS = {
     "good": "faults are small, if there are any",
     "excellent": "nothing disturbs",
 }
+HALF_STEP = 0.05 + 1e-4
+"""Opinions are known for scores in steps of 0.1; they hold for a score up to half a step away."""
 KEEP, DROP = LIKED, VERDICTS[1][0]
 """Scores from which a picture is kept, and below which it is dropped; it is reviewed between them."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a score of snellen-1 means.
+    """Meaning of a score of snellen-1.
 
     Attributes:
         score: 1..5.
@@ -48,7 +50,7 @@ class Explanation:
 
 @cache
 def numbers() -> dict[str, Any]:
-    """Return what `recipes/bench/score_scale.py` wrote."""
+    """Return the content of explain.json, which `recipes/bench/score_scale.py` writes."""
     found: dict[str, Any] = json.loads(files("snellen.apps").joinpath("explain.json").read_text(encoding="utf-8"))
     return found
 
@@ -61,9 +63,9 @@ def explain(score: float) -> Explanation:
     at = [word for _, word in VERDICTS].index(label)
     low, high = 1.0 if at == 0 else VERDICTS[at - 1][0], min(5.0, VERDICTS[at][0])
     action = "keep" if score >= KEEP else "drop" if score < DROP else "review"
-    near = [row for row in numbers()["opinions"] if abs(row[0] - score) <= 0.0501]
-    nearest = min(near, key=lambda row: abs(row[0] - score), default=None)
-    opinions = None if nearest is None else dict(zip(("pictures", "mean", "low", "high"), nearest[1:], strict=True))
+    nearest = min(numbers()["opinions"], key=lambda row: abs(row[0] - score))
+    stated = abs(nearest[0] - score) <= HALF_STEP
+    opinions = dict(zip(("pictures", "mean", "low", "high"), nearest[1:], strict=True)) if stated else None
     percentiles = {name: percentile(score, one["percentiles"]) for name, one in numbers()["sets"].items()}
     return Explanation(score, label, low, high, action, percentiles, opinions)
 
@@ -84,15 +86,8 @@ def percentile(score: float, percentiles: list[float]) -> float:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen explain`."""
-    parser.add_argument("scores", metavar="SCORE", nargs="+", type=_score, help="a score of snellen-1, 1 to 5")
+    parser.add_argument("scores", metavar="SCORE", nargs="+", type=one_to_five, help="a score of snellen-1, 1 to 5")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each score and line")
-
-
-def _score(text: str) -> float:
-    value = float(text)
-    if not 1.0 <= value <= 5.0:
-        raise argparse.ArgumentTypeError(f"scores are between 1 and 5, not {text}")
-    return value
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from itertools import chain
@@ -21,7 +21,7 @@ from snellen.assessor import Assessor
 from snellen.backend import BackendError, open_backend
 from snellen.folder import Found, find_pictures
 from snellen.lock import lock
-from snellen.options import ModelOptions, add_vlm_options, assessor_options
+from snellen.options import ModelOptions, add_assessor_arguments, assessor_arguments
 from snellen.output import OutputError
 from snellen.rows import score_rows, settings_of
 from snellen.table import SETTINGS, ScoreRow, check_table, read_table, write_table
@@ -30,10 +30,6 @@ from snellen.usage import (
     FAILED,
     OK,
     UsageError,
-    add_allow_damaged,
-    add_max_megapixels,
-    add_max_rounds,
-    add_model_options,
     add_quiet,
     complain,
     positive,
@@ -59,12 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--features", action="store_true", help="also measure sharpness, noise, ...: a column more")
     parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes (default: 1)")
-    add_model_options(parser)
-    add_max_rounds(parser)
-    add_max_megapixels(parser)
-    add_allow_damaged(parser)
+    add_assessor_arguments(parser)
     add_quiet(parser)
-    add_vlm_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.retry_errors and not args.resume:
         raise UsageError("--retry-errors continues a table; add --resume")
     try:
-        options = assessor_options(args)
+        options = assessor_arguments(args)
     except ValueError as error:
         raise UsageError(str(error)) from error
     shown: set[str] = set()
@@ -104,12 +96,6 @@ def run(args: argparse.Namespace) -> int:
                 features=args.features,
                 workers=args.workers,
                 watch=watch,
-                protocol=args.protocol,
-                max_rounds=args.max_rounds,
-                batch_size=args.batch_size,
-                score_only=args.score_only,
-                max_megapixels=args.max_megapixels,
-                allow_damaged=args.allow_damaged,
                 **options,
             )
     except (BackendError, OutputError) as error:
@@ -162,36 +148,27 @@ def score_folder(
     """
     check_table(out)
     check_workers(model, workers)
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder; name one that holds pictures")
     found = found or find_pictures(folder)
-    names, problems = found.pictures, found.problems
     with lock(out):
         _check_existing(out, resume, overwrite)
         assessor = _open(model, options)
         same = settings_of(assessor)
         with _journal(out, resume, same, features) as (rows, write):
             if retry_errors:
-                _drop_listed_folders(rows, folder, problems)
+                _drop_listed_folders(rows, folder, found.problems)
             known = {path for path, row in rows.items() if row.error is None or not retry_errors}
-            todo = [name for name in names if name not in known]
-            waiting: list[ScoreRow] = []
-            done, total = len(known), len(known.union(names, problems))
+            done, total = len(known), len(known.union(found.pictures, found.problems))
             watch(done, total, None)
-            unlisted = [
-                ScoreRow(name, error="permission", problem=problem)
-                for name, problem in problems.items()
-                if name not in known
-            ]
+            todo = [name for name in found.pictures if name not in known]
             batches = [todo[i : i + assessor.batch_size] for i in range(0, len(todo), assessor.batch_size)]
             if workers > 1:  # each has a model of its own
                 del assessor
                 results = run_batches(_work, batches, workers, _start_worker, (model, options, folder, features))
             else:
                 results = run_batches(_work, batches, 1, _use, (assessor, folder, features))
-            named = (zip(batch, made, strict=True) for batch, made in results)
-            scored = (replace(row, path=name) for pairs in named for name, row in pairs)
-            for row in (replace(one, **same) for one in chain(unlisted, scored)):
+            scored = chain.from_iterable(made for _, made in results)
+            waiting: list[ScoreRow] = []
+            for row in (replace(one, **same) for one in chain(_unlisted_rows(found, known), scored)):
                 if row.error == "waiting":
                     waiting.append(row)
                     continue
@@ -202,6 +179,13 @@ def score_folder(
             table = [rows[name] for name in sorted(rows)]
             write_table(table, out)
     return table
+
+
+def _unlisted_rows(found: Found, known: Collection[str]) -> Iterator[ScoreRow]:
+    """Yield a row with an error for each folder that cannot be listed and has no row yet."""
+    for name, problem in found.problems.items():
+        if name not in known:
+            yield ScoreRow(name, error="permission", problem=problem)
 
 
 def _check_replies(waiting: Sequence[ScoreRow], total: int) -> None:
@@ -256,8 +240,10 @@ def _start_worker(model: str, options: dict[str, Any], folder: Path, features: b
 
 
 def _work(names: Sequence[str]) -> list[ScoreRow]:
+    """Return the rows of pictures, which are named inside the folder."""
     assessor, folder, features = _worker
-    return list(score_rows(assessor, (str(folder / name) for name in names), features))
+    rows = score_rows(assessor, (str(folder / name) for name in names), features)
+    return [replace(row, path=name) for name, row in zip(names, rows, strict=True)]
 
 
 @contextmanager

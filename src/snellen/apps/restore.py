@@ -14,17 +14,13 @@ from PIL import Image
 
 from snellen.assessor import Assessor
 from snellen.image import load
-from snellen.options import add_vlm_options, assessor_options
+from snellen.options import add_assessor_arguments, assessor_arguments
 from snellen.output import replacing, writing
 from snellen.report import write_page
 from snellen.usage import (
     OK,
     MissingExtra,
     UsageError,
-    add_allow_damaged,
-    add_max_megapixels,
-    add_max_rounds,
-    add_model_options,
     add_quiet,
     check_writable,
     positive,
@@ -58,12 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--list-tools", action="store_true", help="print the tools, and how to get those that are missing"
     )
     parser.add_argument("--server", metavar="URL", help="also try a text-guided restorer behind this address")
-    add_model_options(parser)
-    add_max_rounds(parser)
-    add_max_megapixels(parser)
-    add_allow_damaged(parser)
+    add_assessor_arguments(parser)
     add_quiet(parser)
-    add_vlm_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -90,15 +82,7 @@ def run(args: argparse.Namespace) -> int:
         tools = (*tools, server_tool(args.server))
     picture = load(args.path, max_megapixels=args.max_megapixels, allow_damaged=args.allow_damaged)
     try:
-        assessor = Assessor(
-            args.model,
-            args.protocol,
-            args.max_rounds,
-            args.batch_size,
-            max_megapixels=args.max_megapixels,
-            allow_damaged=args.allow_damaged,
-            **assessor_options(args),
-        )
+        assessor = Assessor(args.model, **assessor_arguments(args))
         restoration = restore(picture, assessor, tools, args.max_steps, args.candidates)
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -9,15 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snellen.apps.web.options import WebOptions
-from snellen.options import add_vlm_options, assessor_options
+from snellen.options import add_assessor_arguments, assessor_arguments
 from snellen.usage import (
     FAILED,
     OK,
     UsageError,
-    add_allow_damaged,
-    add_max_megapixels,
-    add_max_rounds,
-    add_model_options,
     check_writable,
     complain,
     positive,
@@ -52,11 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--thumbnail-mb", metavar="N", type=positive, default=256, help="most MB of thumbnails in memory (256)"
     )
     parser.add_argument("--port", metavar="N", type=int, default=8010, help="port on this machine, 0 for a free one")
-    add_model_options(parser)
-    add_max_rounds(parser)
-    add_max_megapixels(parser)
-    add_allow_damaged(parser)
-    add_vlm_options(parser)
+    add_assessor_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,8 +61,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--apply writes the decisions of a file; name it with --decisions")
     if not 0 <= args.port <= 65535:
         raise UsageError(f"--port is from 0 to 65535, not {args.port}")
-    if not args.folder.is_dir():
-        raise UsageError(f"{args.folder}: no such folder; name one that holds pictures")
     found = find_pictures(args.folder)
     for path, problem in found.problems.items():
         complain(f"{args.folder / path}: {problem}")
@@ -135,10 +125,7 @@ def _serve(args: argparse.Namespace, names: Sequence[str]) -> int:
 def _open(args: argparse.Namespace) -> Assessor:
     from snellen.assessor import Assessor
 
-    return Assessor(
-        args.model, args.protocol, args.max_rounds, args.batch_size, args.score_only,
-        max_megapixels=args.max_megapixels, allow_damaged=args.allow_damaged, **assessor_options(args),
-    )  # fmt: skip
+    return Assessor(args.model, **assessor_arguments(args))
 
 
 def _scores(table: Path | None, names: Sequence[str]) -> dict[str, ScoreRow]:

@@ -18,20 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from snellen import __version__
 from snellen.apps.ray.judge import Judge
-from snellen.apps.ray.shards import Shard, find_shards, read_shard
+from snellen.apps.ray.shards import PART, Shard, find_shards, read_shard
 from snellen.backend import BackendError
 from snellen.lock import lock
-from snellen.options import add_vlm_options, assessor_options
+from snellen.options import add_assessor_arguments, assessor_arguments
 from snellen.output import OutputError, replacing, writing
 from snellen.table import unescape
 from snellen.usage import (
     FAILED,
     OK,
     UsageError,
-    add_allow_damaged,
-    add_max_megapixels,
-    add_max_rounds,
-    add_model_options,
     add_quiet,
     complain,
     positive,
@@ -66,12 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="COLUMN", help="Parquet: column of encoded pictures")
     parser.add_argument("--key", metavar="COLUMN", help="Parquet: column of keys")
     parser.add_argument("--features", action="store_true", help="also measure sharpness, noise, ...: a column more")
-    add_model_options(parser)
-    add_max_rounds(parser)
-    add_max_megapixels(parser)
-    add_allow_damaged(parser)
+    add_assessor_arguments(parser)
     add_quiet(parser)
-    add_vlm_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -120,13 +112,7 @@ def judge_options(args: argparse.Namespace) -> dict[str, Any]:
         "model": args.model,
         "threads": args.cpus,
         "features": args.features,
-        "protocol": args.protocol,
-        "max_rounds": args.max_rounds,
-        "batch_size": args.batch_size,
-        "score_only": args.score_only,
-        "max_megapixels": args.max_megapixels,
-        "allow_damaged": args.allow_damaged,
-        **assessor_options(args),
+        **assessor_arguments(args),
     }
 
 
@@ -156,7 +142,7 @@ def _begin(out: Path, settings: dict[str, Any], resume: bool) -> tuple[set[str],
         unfinished.write_text(json.dumps(settings, indent=1), encoding="utf-8")
     paths: set[str] = set()
     for table in tables:
-        rows = pyarrow.parquet.read_table(table, columns=["path"]).to_pylist() if table.stem.startswith("part-") else []
+        rows = pyarrow.parquet.read_table(table, columns=["path"]).to_pylist() if PART.fullmatch(table.stem) else []
         paths.update(unescape(row)["path"] for row in rows)
     return {table.stem for table in tables}, paths
 

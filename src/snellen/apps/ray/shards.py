@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tarfile
 import zlib
 from collections.abc import Collection, Iterator, Sequence
@@ -17,6 +18,8 @@ from snellen.usage import UsageError
 IMAGE_COLUMNS = ("bytes", "image", "jpg", "png", "webp")
 KEY_COLUMNS = ("key", "__key__", "id", "path", "url")
 """Columns of a Parquet file that hold encoded pictures and their keys, the first that is there."""
+PART = re.compile(r"part-(\d{6,})")
+"""Name of a shard of a folder or a list, with its number. Names of the others end in eight hexadecimal digits."""
 PACKED = (".tar", ".parquet")
 ROWS = 16
 """Records that are read from a Parquet file at a time."""
@@ -73,7 +76,8 @@ def find_shards(inputs: Sequence[str], size: int, done: Collection[str], scored:
     loose: list[tuple[str, str]] = []
     for text in inputs:
         path = Path(text)
-        files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.suffix in PACKED)
+        inside = sorted(one for one in path.rglob("*") if one.suffix in PACKED and one.is_file())
+        files = [path] if path.is_file() else inside
         if path.is_dir() and not files:
             names = find_pictures(path).pictures
             loose += (
@@ -89,13 +93,13 @@ def find_shards(inputs: Sequence[str], size: int, done: Collection[str], scored:
         if Path(shard.source).suffix not in PACKED:
             raise UsageError(f"{shard.source}: give a folder, a list (.txt), .parquet or .tar (WebDataset)")
     todo = [(source, name) for source, name in dict.fromkeys(loose) if name not in scored]
-    first = 1 + max((int(name[5:]) for name in done if name.startswith("part-")), default=-1)
+    first = 1 + max((int(found[1]) for found in map(PART.fullmatch, done) if found), default=-1)
     for source in dict.fromkeys(source for source, _ in todo):
         own = [name for other, name in todo if other == source]
         for start in range(0, len(own), size):
             shards.append(Shard(f"part-{first:06d}", source, tuple(own[start : start + size])))
             first += 1
-    return [shard for shard in shards if shard.name not in done]
+    return [shard for shard in dict.fromkeys(shards) if shard.name not in done]
 
 
 def _name(file: Path) -> str:
