@@ -83,6 +83,8 @@ class RatingInputs(NamedTuple):
     score_only_std: float
 
 
+RatingRead = tuple[Floats, Floats]
+"""One read of a view: the ImageNet network's features of the overview and the cell features of the fragments."""
 Cells = tuple[Floats, Floats]
 """Cell features of a view's two small pictures, (1, 2, C, GRID, GRID), and the view's region, (1, 4)."""
 
@@ -265,32 +267,31 @@ class Snellen1Backend(Backend):
         _, std = self._mean_and_std(no_fault, no_fault, 1.0, 1.0, 1.0, rating, rating)
         return normal_distribution(rating, std)
 
-    def _rated(self, reads: Sequence[tuple[Floats, Floats]]) -> float:
+    def _rated(self, reads: Sequence[RatingRead]) -> float:
         """The plain rating of a view, 1..5, adapted where the model is."""
-        rating, components = self._unadapted(reads)
+        features = _stacked(reads)
+        rating = self._shipped_rating(features)
         if self.adaptation is not None:
-            rating = float(self.adaptation(rating, components))
+            rating = float(self.adaptation(rating, self._components(features)))
         return float(np.clip(rating, 1.0, 5.0))
 
-    def _unadapted(self, reads: Sequence[tuple[Floats, Floats]]) -> tuple[float, npt.NDArray[np.float64]]:
-        """The shipped plain rating, not clipped, and the photo rating head's components (C,), each the mean over the
-        reads: the ImageNet network's features of the overview and the cell features of the fragments.
-
-        The rating is the head's on the card's line, intercept and slope.
-        """
-        features = np.stack([np.concatenate(rating_features(*read)) for read in reads])
+    def _shipped_rating(self, features: npt.NDArray[np.float64]) -> float:
+        """The photo rating head's mean over the reads (R, D) on the card's line, intercept and slope; not clipped."""
         intercept, slope = self.rating_line
-        components = self.photo_rating_head.kernel.project(features).mean(axis=0)
-        return float(intercept + slope * self.photo_rating_head(features).mean()), components
+        return float(intercept + slope * self.photo_rating_head(features).mean())
+
+    def _components(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The photo rating head's components, (C,), the mean over the reads (R, D)."""
+        out: npt.NDArray[np.float64] = self.photo_rating_head.kernel.project(features).mean(axis=0)
+        return out
 
     def rating_inputs(self, view: View) -> RatingInputs:
         """Return the shipped ratings of a view of the whole picture and the numbers behind them, to adapt from."""
         seen = self.view_features(view)
-        reads = [(read.imagenet, read.fragments) for read in self._reads[view]]
-        rating, components = self._unadapted(reads)
-        score_only, _ = self._unadapted(reads[:1])
+        features = _stacked([(read.imagenet, read.fragments) for read in self._reads[view]])
+        rating, score_only = self._shipped_rating(features), self._shipped_rating(features[:1])
         stds = self.distribution(seen, seen).std, self._plain_distribution(view).std
-        return RatingInputs(rating, components, stds[0], score_only, stds[1])
+        return RatingInputs(rating, self._components(features), stds[0], score_only, stds[1])
 
     def _apply_heads(self, region: Region, cells: Cells, rating: float, detail: Cells) -> ViewFeatures:
         feed = {
@@ -376,6 +377,11 @@ def normal_distribution(mean: float, std: float) -> RatingDistribution:
 def _cells(view: View, reads: Sequence[Read]) -> Cells:
     cells = np.array([[read.overview, read.fragments] for read in reads], np.float32).mean(axis=0)
     return cells[None], np.array([view.region.to_list()], np.float32)
+
+
+def _stacked(reads: Sequence[RatingRead]) -> npt.NDArray[np.float64]:
+    """Features that the photo rating head reads, (R, D)."""
+    return np.stack([np.concatenate(rating_features(*read)) for read in reads])
 
 
 def _flipped(picture: npt.NDArray[np.uint8], flip: bool) -> npt.NDArray[np.uint8]:
