@@ -10,30 +10,31 @@ preference follows from both distributions as in `snellen compare` without share
 one line a picture; a run that was killed goes on from there.
 ladders: photographs at --side px, each in several qualities of JPEG, WebP and AVIF; the higher quality is right.
 repaired: photographs at --side px with a made fault, repaired by the tool that the original likes best; pairs are kept
-where the repair gains 1 dB or more, and the repaired picture is right. Needs the extra restore.
+where the repair gains 1 dB or more, and the repaired picture is right. Needs the extras restore and reference.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from snellen.assessor import Assessor
 from snellen.comparison.judge import compare, mixture
 from snellen.comparison.preference import SURE, Floats, accuracy, accuracy_by_share, prob_better, triples
 from snellen.data.distort import DISTORTIONS, distort
+from snellen.data.distort.codec import encoded
 from snellen.image import Picture, load, resample
 from snellen.region import FULL
 
 SHARES = (1.0, 0.75, 0.5, 0.25)
 QUALITIES = {"JPEG": (90, 50, 25, 12, 6), "WEBP": (90, 60, 30, 10, 1), "AVIF": (85, 60, 40, 20, 5)}
+FEATURES = {"JPEG": "jpg", "WEBP": "webp", "AVIF": "avif"}
+"""Pillow's name of each codec."""
 FAULTS = ("white_noise", "impulse_noise", "gaussian_blur", "lens_blur", "jpeg", "darken", "low_light", "haze")
 LEAST_GAIN = 1.0
 """Least gain of a repair in PSNR, dB."""
@@ -140,7 +141,10 @@ def ladders(assessor: Assessor, pictures: list[Picture]) -> None:
     for codec, qualities in QUALITIES.items():
         preferences, steps = [], []
         for picture in pictures:
-            levels = [encoded(picture, codec, quality) for quality in qualities]
+            levels = [
+                Picture(encoded(picture.pixels, codec, FEATURES[codec], quality=quality), f"{codec} {quality}")
+                for quality in qualities
+            ]
             for pair in compare(assessor, levels).pairs:
                 assert pair.probability is not None
                 lower, higher = sorted((pair.first, pair.second))
@@ -157,13 +161,6 @@ def _numbers(right: Floats) -> str:
     sure = np.maximum(right, 1 - right) >= SURE
     decided = f"{accuracy(right[sure], np.ones(sure.sum())):.3f}" if sure.any() else ""
     return f"{len(right)} | {accuracy(right, np.ones(len(right))):.3f} | {sure.mean():.0%} | {decided}"
-
-
-def encoded(picture: Picture, codec: str, quality: int) -> Picture:
-    """Return the picture after a codec."""
-    file = io.BytesIO()
-    Image.fromarray(picture.pixels).save(file, codec, quality=quality)
-    return load(file, name=f"{codec} {quality}")
 
 
 def repaired(assessor: Assessor, pictures: list[Picture]) -> None:
@@ -190,19 +187,18 @@ def repaired(assessor: Assessor, pictures: list[Picture]) -> None:
 
 def best_repair(faulty: Picture, original: Picture, fault: str, level: int) -> Picture | None:
     """Return the repair of the whole picture that is nearest to the original; None below LEAST_GAIN."""
+    from snellen.comparison.measures import psnr
     from snellen.restoration.tool import repair
     from snellen.restoration.toolbox import tools_for
-
-    def psnr(pixels: np.ndarray) -> float:
-        return float(10 * np.log10(255**2 / max(0.1, ((pixels.astype(float) - original.pixels) ** 2).mean())))
 
     made = [
         repair(faulty.pixels, FULL, tool, setting)
         for tool in tools_for(DISTORTIONS[fault].kind_at(level) or "")
         for setting in tool.settings
     ]
-    best = max(made, key=psnr)
-    return Picture(best, "repaired") if psnr(best) - psnr(faulty.pixels) >= LEAST_GAIN else None
+    gains = [psnr(original.pixels, pixels) - psnr(original.pixels, faulty.pixels) for pixels in made]
+    best = int(np.argmax(gains))
+    return Picture(made[best], "repaired") if gains[best] >= LEAST_GAIN else None
 
 
 if __name__ == "__main__":

@@ -11,14 +11,13 @@ faults: every distortion at one level everywhere and at another in a box, and pi
 ladders: every measure along the five levels of distortions.
 generated: each fault everywhere; the true original and the pseudo-reference judge the same picture.
 The rows hold measurements; `summary` names the faults, so limits can be changed without measuring again.
-A fault counts if it is visible: a root mean square change of LEAST_CHANGE levels in its region or more. All files
+A fault counts if it is visible: a root mean square change of 2.5 levels in its region or more. All files
 continue where a run was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -26,18 +25,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from reference_summary import summary
 
 from snellen.comparison.diagnosis import measure_regions
 from snellen.comparison.measures import measure_all
 from snellen.data.distort import DISTORTIONS, distort
+from snellen.data.distort.codec import encoded
 from snellen.data.levels import level_severity
 from snellen.image import Picture, load, resample
 from snellen.region import FULL, Region
 
-LEAST_CHANGE = 2.5
-SAVED = {"PNG": {}, "JPEG q95": {"quality": 95}, "JPEG q95, 4:4:4": {"quality": 95, "subsampling": 0}}
+SAVED: dict[str, tuple[str, str, dict[str, int]]] = {
+    "PNG": ("PNG", "zlib", {}),
+    "JPEG q95": ("JPEG", "jpg", {"quality": 95}),
+    "JPEG q95, 4:4:4": ("JPEG", "jpg", {"quality": 95, "subsampling": 0}),
+}
+"""Codec, feature of Pillow and options of each way to save a picture again."""
 LADDERS = (
     "gaussian_blur",
     "white_noise",
@@ -87,14 +90,8 @@ def faults(pictures: list[Picture], args: argparse.Namespace) -> Iterator[tuple[
     """Yield a function and the row's head for each faulty and each saved picture."""
     for number, picture in enumerate(pictures):
         for name in SAVED:
-            job: dict[str, Any] = {
-                "part": "faults",
-                "picture": picture.name,
-                "distortion": name,
-                "kind": None,
-                "level": None,
-                "box": None,
-            }
+            job: Row = {"part": "faults", "picture": picture.name, "distortion": name}
+            job |= dict.fromkeys(("kind", "level", "box"))
             yield lambda picture=picture, name=name: _found(picture.pixels, saved(picture.pixels, name), FULL), job
         for turn, name in enumerate(DISTORTIONS):
             rng = np.random.default_rng([number, turn])
@@ -128,9 +125,8 @@ def _box(rng: np.random.Generator) -> Region:
 
 def saved(pixels: np.ndarray, name: str) -> np.ndarray:
     """Return pixels after they were saved in a format of SAVED."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, name.split()[0], **SAVED[name])
-    return np.asarray(Image.open(file))
+    codec, feature, options = SAVED[name]
+    return encoded(pixels, codec, feature, **options)
 
 
 def _found(reference: np.ndarray, picture: np.ndarray, box: Region) -> Row:

@@ -13,12 +13,13 @@ from snellen.comparison.diagnosis import name_differences
 from snellen.comparison.measured_difference import MeasuredDifference
 from snellen.comparison.measures import MEASURES
 from snellen.comparison.tone_difference import ColourDifference, ToneDifference
+from snellen.evaluate.stats.correlation import srcc
 from snellen.region import FULL, Region
 from snellen.vocabulary import KINDS
 
 LEAST_CHANGE = 2.5
+"""Root mean square change of a region from which a fault counts as visible, levels."""
 Row = dict[str, Any]
-
 
 FOUND: tuple[Callable[[Row], Any], ...] = (
     lambda row: row["pseudo"]["found"],
@@ -172,8 +173,8 @@ def _generated(rows: list[Row]) -> str:
         known = [row for row in changed if row["true"]["measures"][measure.name] is not None]
         true = [row["true"]["measures"][measure.name] for row in known]
         sign = 1 if measure.higher else -1
-        pseudo = _ranks_agree(true, [row["pseudo"]["measures"][measure.name] for row in known])
-        judge = _ranks_agree(true, [sign * row["scores"][1] for row in known])
+        pseudo = srcc(true, [row["pseudo"]["measures"][measure.name] for row in known])
+        judge = srcc([sign * row["scores"][1] for row in known], true)
         lines.append(f"| {measure.name}, {len(known)} pictures | {pseudo:.2f} | {judge:.2f} |")
     lines += [
         "",
@@ -193,9 +194,3 @@ def _generated(rows: list[Row]) -> str:
         inside = [row["interval"][0] <= row["scores"][0] - row["scores"][1] <= row["interval"][1] for row in changed]
         lines.append(f"distance to the original inside the interval: {_share(inside)}")
     return "\n".join(lines)
-
-
-def _ranks_agree(first: list[float], second: list[float]) -> float:
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(first, second).statistic) if len(first) > 2 else float("nan")

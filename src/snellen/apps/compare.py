@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -37,6 +38,8 @@ from snellen.usage import (
 
 if TYPE_CHECKING:
     from snellen.comparison.reference import ReferenceComparison
+
+Result = TypeVar("Result", Comparison, "ReferenceComparison")
 
 MARKS = {"appeared": "+", "vanished": "-", "grew": ">", "shrank": "<", "same": "="}
 """Sign of each change, from the first picture to the second."""
@@ -83,14 +86,7 @@ def run(args: argparse.Namespace) -> int:
     for one in failed:
         assert one.error is not None
         complain(f"{one.name}: {one.error.problem}; {one.error.remedy}")
-    if args.json:
-        print(json.dumps(comparison.to_dict()))
-    else:
-        _show(comparison, open_console())
-        print(f"{assessor.backend.name} {assessor.backend.version}, protocol {assessor.protocol.name}")
-    if args.report:
-        write_page(comparison_page(comparison), args.report)
-        print(f"report: {args.report.resolve().as_uri()}", file=sys.stderr)
+    _put(args, assessor, comparison, _show, comparison_page)
     return FAILED if failed or any(pair.problem for pair in comparison.pairs) else OK
 
 
@@ -114,15 +110,23 @@ def _with_reference(args: argparse.Namespace) -> int:
     for one in comparison.pictures:
         if one.problem is not None:
             complain(f"{one.name}: {one.problem}; {one.remedy}")
+    _put(args, assessor, comparison, _show_against, reference_page)
+    return FAILED if any(one.problem is not None for one in comparison.pictures) else OK
+
+
+def _put(
+    args: argparse.Namespace, assessor: Assessor, result: Result, show: Callable[[Result, Console], None],
+    page: Callable[[Result], str],
+) -> None:  # fmt: skip
+    """Print a result as JSON or by `show`, and write its page if one is asked for."""
     if args.json:
-        print(json.dumps(comparison.to_dict()))
+        print(json.dumps(result.to_dict()))
     else:
-        _show_against(comparison, open_console())
+        show(result, open_console())
         print(f"{assessor.backend.name} {assessor.backend.version}, protocol {assessor.protocol.name}")
     if args.report:
-        write_page(reference_page(comparison), args.report)
+        write_page(page(result), args.report)
         print(f"report: {args.report.resolve().as_uri()}", file=sys.stderr)
-    return FAILED if any(one.problem is not None for one in comparison.pictures) else OK
 
 
 def _show_against(comparison: ReferenceComparison, console: Console) -> None:

@@ -6,18 +6,20 @@ Colour profiles and the orientation tag of a file are applied when it is read; s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
-from skimage.registration import phase_cross_correlation as skimage_correlation
+from skimage.registration import phase_cross_correlation
 
 from snellen.comparison.tone_difference import Floats, Pixels
 from snellen.image import Picture
 
-phase_cross_correlation: Any = skimage_correlation  # scikit-image has no types
+_correlation: Any = phase_cross_correlation  # scikit-image has no types
+
+Number = TypeVar("Number", bound=np.generic)
 
 LEAST_SIDE = 64
 """Smallest side of what both pictures show, px."""
@@ -141,8 +143,8 @@ def _one_size(reference: Pixels, picture: Pixels) -> tuple[Pixels, Pixels, tuple
     made = []
     if abs(_shape(picture) / _shape(reference) - 1.0) <= SAME_SHAPE:
         made.append(_reduced(reference, picture))
-    if max(_ratios(reference, picture)) <= 2.0:
-        made.append(_cropped(reference, picture))
+    if max(_ratios(reference, picture)) <= 2.0 and (crops := _cropped(reference, picture)) is not None:
+        made.append(crops)
     if not made:
         ours, theirs = (f"{pixels.shape[1]}x{pixels.shape[0]} px" for pixels in (picture, reference))
         problem = f"the picture has {ours}, the reference {theirs}"
@@ -166,22 +168,27 @@ def _reduced(reference: Pixels, picture: Pixels) -> tuple[Pixels, Pixels, tuple[
     return (small, picture, (note,)) if name == "reference" else (reference, small, (note,))
 
 
-def _cropped(reference: Pixels, picture: Pixels) -> tuple[Pixels, Pixels, tuple[str, ...]]:
-    """Return the overlap of two pictures of one scale, by the peak of their cross correlation."""
+def _cropped(reference: Pixels, picture: Pixels) -> tuple[Pixels, Pixels, tuple[str, ...]] | None:
+    """Return the overlap of two pictures of one scale, by the peak of their cross correlation.
+
+    None where the overlap has a side below LEAST_SIDE.
+    """
     height, width = (max(sides) for sides in zip(reference.shape[:2], picture.shape[:2], strict=True))
     padded = [
         np.pad(luma, ((0, height - luma.shape[0]), (0, width - luma.shape[1])))
         for luma in (_detail(reference), _detail(picture))
     ]
-    down, right = (int(move) for move in phase_cross_correlation(*padded, normalization=None)[0])
-    theirs, ours = _overlap(reference, picture, down, right)
+    down, right = correlation_peak(padded[0], padded[1])
+    theirs, ours = overlap(reference, picture, int(down), int(right))
     if min(theirs.shape[:2]) < LEAST_SIDE:
-        return reference[:LEAST_SIDE, :LEAST_SIDE], picture[:LEAST_SIDE, :LEAST_SIDE], ()
+        return None
     note = f"both were cropped to the {ours.shape[1]}x{ours.shape[0]} px that both show"
     return theirs, ours, (note,)
 
 
-def _overlap(reference: Pixels, picture: Pixels, down: int, right: int) -> tuple[Pixels, Pixels]:
+def overlap(
+    reference: npt.NDArray[Number], picture: npt.NDArray[Number], down: int, right: int
+) -> tuple[npt.NDArray[Number], npt.NDArray[Number]]:
     """Return what both show where the pixel (y, x) of the picture is (y + down, x + right) of the reference."""
     top, left = max(0, down), max(0, right)
     bottom = min(reference.shape[0], picture.shape[0] + down)
@@ -199,14 +206,27 @@ def _detail(pixels: Pixels) -> Floats:
 def shift_between(reference: Pixels, picture: Pixels) -> tuple[float, float]:
     """Return (down, right), px: the pixel (y, x) of the picture shows what (y + down, x + right) of the reference does.
 
-    Peak of the cross correlation of fine luma under a Hann window, to 1/20 px (M. Guizar-Sicairos et al., Optics
-    Letters 33, 2008). Both of one size.
+    Peak of the cross correlation of fine luma under a Hann window, to 1/20 px. Both of one size.
     """
-    window = np.multiply.outer(np.hanning(reference.shape[0]), np.hanning(reference.shape[1]))
-    moved = phase_cross_correlation(
-        _detail(reference) * window, _detail(picture) * window, upsample_factor=20, normalization=None
-    )[0]
-    return float(moved[0]), float(moved[1])
+    window = hann_window(reference.shape)
+    return correlation_peak(_detail(reference) * window, _detail(picture) * window, 20)
+
+
+def hann_window(shape: tuple[int, ...]) -> Floats:
+    """Return a Hann window over the first two axes, (H, W), 0..1."""
+    return np.multiply.outer(np.hanning(shape[0]), np.hanning(shape[1]))
+
+
+def correlation_peak(reference: Floats, picture: Floats, parts: int = 1) -> tuple[float, float]:
+    """Return (down, right) of the peak of the cross correlation of two arrays (H, W), to 1 / `parts` px.
+
+    Zeros where one of them is empty: a flat picture can be anywhere. Source: M. Guizar-Sicairos et al., Optics
+    Letters 33, 2008 (scikit-image).
+    """
+    if not (reference.any() and picture.any()):
+        return 0.0, 0.0
+    down, right = _correlation(reference, picture, upsample_factor=parts, normalization=None)[0]
+    return float(down), float(right)
 
 
 def _unshifted(reference: Pixels, picture: Pixels) -> tuple[Pixels, Pixels, tuple[str, ...]]:
@@ -214,11 +234,11 @@ def _unshifted(reference: Pixels, picture: Pixels) -> tuple[Pixels, Pixels, tupl
     if max(abs(down), abs(right)) > MOST_SHIFT * min(reference.shape[:2]) or (down == 0 and right == 0):
         return reference, picture, ()
     whole = round(down), round(right)
-    theirs, ours = _overlap(reference, picture, *whole)
+    theirs, ours = overlap(reference, picture, *whole)
     parts = down - whole[0], right - whole[1]
     if max(map(abs, parts)) >= 0.05:
         theirs = moved(theirs, *parts)
-    if min(theirs.shape[:2]) < LEAST_SIDE or _rms(theirs, ours) > (1.0 - LEAST_GAIN) * _rms(reference, picture):
+    if min(theirs.shape[:2]) < LEAST_SIDE or rms(theirs, ours) > (1.0 - LEAST_GAIN) * rms(reference, picture):
         return reference, picture, ()
     return theirs, ours, (f"the reference was moved by {-right:.2f} px to the right and {-down:.2f} px down",)
 
@@ -231,5 +251,6 @@ def moved(pixels: Pixels, down: float, right: float) -> Pixels:
     return rounded
 
 
-def _rms(reference: Pixels, picture: Pixels) -> float:
+def rms(reference: npt.NDArray[Number], picture: npt.NDArray[Number]) -> float:
+    """Return the root mean square difference of two arrays of one shape."""
     return float(np.sqrt(((reference.astype(np.float32) - picture) ** 2).mean()))

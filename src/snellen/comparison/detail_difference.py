@@ -33,7 +33,7 @@ _SECTORS = tuple(range(0, 180, 30))
 
 @dataclass(frozen=True)
 class DetailDifference:
-    """What became of the reference's detail.
+    """Change of the reference's detail in the picture.
 
     Attributes:
         lost: root mean square of detail that a filter took away, levels.
@@ -45,7 +45,6 @@ class DetailDifference:
         direction: largest difference of H between directions, in the bands MIDDLE and HIGH.
         roll_off: ratio of the frequencies at which H falls to 0.2 and to 0.9; 3.9 for a Gaussian, less for a steeper
             filter; infinite where it does not fall so far.
-        kept: power of the picture over that of the reference above 0.2 cycles a px.
         roughness: strange power a frequency above 0.33 cycles a px over that below 0.2; 1 for white noise.
     """
 
@@ -57,7 +56,6 @@ class DetailDifference:
     transfer: tuple[float, ...]
     direction: float
     roll_off: float
-    kept: float
     roughness: float
 
 
@@ -73,13 +71,11 @@ def detail_difference(reference: Floats, picture: Floats) -> DetailDifference:
         _gain(own, cross, (low <= _FREQUENCY) & (high > _FREQUENCY))
         for low, high in zip(_EDGES, _EDGES[1:], strict=False)
     )
-    quiet, busy = activity_split(reference, picture - reference)
+    quiet, busy = _activity_split(reference, picture - reference)
     high, low = _FREQUENCY >= 0.33, detail & (_FREQUENCY < 0.2)
-    fine = _FREQUENCY >= 0.2
     return DetailDifference(
         float(np.sqrt(lost)), float(np.sqrt(gained)), float(np.sqrt(rest[detail].sum())), quiet, busy, transfer,
         max(_direction(own, cross, band) for band in (MIDDLE, HIGH)), roll_off(transfer),
-        float(other[fine].sum() / max(own[fine].sum(), 1e-9)),
         float((rest / _COUNTS)[high].mean() / max((rest / _COUNTS)[low].mean(), 1e-9)),
     )  # fmt: skip
 
@@ -121,15 +117,15 @@ def _direction(own: Floats, cross: np.ndarray, band: tuple[float, float]) -> flo
     return max(gains) - min(gains)
 
 
-def roll_off(transfer: tuple[float, ...], pass_at: float = 0.9, stop_at: float = 0.2) -> float:
-    """Return the ratio of the frequencies at which a transfer function falls to `stop_at` and to `pass_at`.
+def roll_off(transfer: tuple[float, ...]) -> float:
+    """Return the ratio of the frequencies at which a transfer function falls to 0.2 and to 0.9.
 
     transfer: gains in the bands between the edges of `DetailDifference.transfer`. Frequencies are interpolated between
     the middles of the bands. Infinite where it does not fall so far.
     """
     at = (_EDGES[:-1] + _EDGES[1:]) / 2
     found = []
-    for level in (pass_at, stop_at):
+    for level in (0.9, 0.2):
         below = np.flatnonzero(np.array(transfer) < level)
         if not len(below):
             return float("inf")
@@ -142,14 +138,14 @@ def roll_off(transfer: tuple[float, ...], pass_at: float = 0.9, stop_at: float =
     return found[1] / found[0]
 
 
-def activity_split(reference: Floats, difference: Floats, calm: float = 0.3) -> tuple[float, float]:
-    """Return the root mean square of the fine difference in the calmest blocks of the reference and in the others.
+def _activity_split(reference: Floats, difference: Floats) -> tuple[float, float]:
+    """Return the root mean square of the fine difference in the calmest 30 % of the reference's blocks and elsewhere.
 
-    Fine: less a Gaussian of 2 px. calm: share of the blocks of BLOCK px that count as calm. Levels.
+    Fine: less a Gaussian of 2 px. Blocks of BLOCK px. Levels.
     """
     fine = block_means(_fine(difference) ** 2)
     activity = block_means(_fine(reference) ** 2)
-    quiet = activity <= np.quantile(activity, calm)
+    quiet = activity <= np.quantile(activity, 0.3)
     rest = fine[~quiet]
     return float(np.sqrt(fine[quiet].mean())), float(np.sqrt(rest.mean())) if rest.size else 0.0
 
@@ -187,13 +183,13 @@ def repeated_lines(reference: Pixels, picture: Pixels) -> float:
     return min(shares)
 
 
-def replaced_share(reference: Floats, picture: Floats, side: int = 16) -> float:
+def replaced_share(reference: Floats, picture: Floats) -> float:
     """Return the share of blocks whose coarse content is another one, 0..1.
 
-    Means of 4 x 4 px hardly change by noise, blur and coding. A block of `side` px counts where they differ by more
+    Means of 4 x 4 px hardly change by noise, blur and coding. A block of 16 px counts where they differ by more
     than 12 levels on average and by more than 5 times the median block.
     """
-    blocks = block_means(np.abs(block_means(picture - reference, 4)), side // 4)
+    blocks = block_means(np.abs(block_means(picture - reference, 4)), 4)
     return float((blocks > max(12.0, 5.0 * float(np.median(blocks)))).mean())
 
 

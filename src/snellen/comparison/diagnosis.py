@@ -1,4 +1,4 @@
-"""What a difference is: measurements of a region to kinds of fault with a severity.
+"""Kinds of difference: from the measurements of a region to faults with a severity.
 
 A tree of comparisons, no fitted mixture. Its limits were chosen on half of the photographs of
 `recipes/bench/reference.py`, which reports on the other half.
@@ -192,6 +192,11 @@ def name_differences(regions: Sequence[tuple[Region, MeasuredDifference]]) -> tu
         for region, measured in regions
         for one in diagnose(measured)
     ]
+    return most_severe_first(found)
+
+
+def most_severe_first(found: Sequence[Difference]) -> tuple[Difference, ...]:
+    """Return differences by severity, of equal ones that of the largest region first."""
     return tuple(sorted(found, key=lambda one: (-one.issue.severity, -one.issue.region.area)))
 
 

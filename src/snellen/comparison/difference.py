@@ -1,4 +1,4 @@
-"""Where two aligned pictures differ visibly: the difference map and the regions of it."""
+"""Visible differences of two aligned pictures: the difference map and its regions."""
 
 from __future__ import annotations
 

@@ -1,17 +1,14 @@
-"""Displacement of parts: what is left where a picture is rotated, scaled or warped against its reference."""
+"""Displacement of the parts of a picture that is rotated, scaled or warped against its reference."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from skimage.registration import phase_cross_correlation as skimage_correlation
 
+from snellen.comparison.align import correlation_peak, hann_window, overlap, rms
 from snellen.comparison.tone_difference import Floats
 from snellen.region import Region
-
-phase_cross_correlation: Any = skimage_correlation  # scikit-image has no types
 
 TILE = 64
 """Side of a tile, px."""
@@ -60,16 +57,13 @@ def find_warp(reference: Floats, picture: Floats) -> Warp | None:
 
 
 def tile_displacement(reference: Floats, picture: Floats) -> float:
-    """Return by how many px a tile, both (h, w), is displaced; 0 where moving it back leaves the difference."""
+    """Return the displacement of a tile, both (h, w), in px; 0 where moving it back leaves the difference."""
     theirs, ours = reference - reference.mean(), picture - picture.mean()
-    window = np.multiply.outer(np.hanning(theirs.shape[0]), np.hanning(theirs.shape[1]))
-    down, right = (int(move) for move in phase_cross_correlation(theirs * window, ours * window, normalization=None)[0])
+    window = hann_window(theirs.shape)
+    down, right = (int(move) for move in correlation_peak(theirs * window, ours * window))
     if not (down or right) or max(abs(down), abs(right)) > min(theirs.shape) // 4:
         return 0.0
-    height, width = theirs.shape
-    there = theirs[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)]
-    here = ours[max(0, -down) : height + min(0, -down), max(0, -right) : width + min(0, -right)]
-    after, before = float(np.sqrt(((there - here) ** 2).mean())), float(np.sqrt(((theirs - ours) ** 2).mean()))
+    after, before = rms(*overlap(theirs, ours, down, right)), rms(theirs, ours)
     return float(np.hypot(down, right)) if after < (1.0 - LEAST_GAIN) * before else 0.0
 
 

@@ -24,25 +24,28 @@ class Generated:
     """A pseudo-reference.
 
     Attributes:
-        reference: the restored picture.
-        restoration: how it was made: assessments before and after, and every step.
+        restoration: its making: assessments before and after, and every step.
         scores: the judge's scores of the picture and of the pseudo-reference, 1..5.
         stds: standard deviations of both ratings, MOS points; 0 where the model gives none.
     """
 
-    reference: Picture
     restoration: Restoration
     scores: tuple[float, float]
     stds: tuple[float, float]
 
     @property
+    def reference(self) -> Picture:
+        """The restored picture."""
+        return self.restoration.picture
+
+    @property
     def repaired(self) -> bool:
-        """Whether anything was repaired; otherwise the pseudo-reference is the picture and says nothing."""
+        """True where anything was repaired; otherwise the pseudo-reference is the picture and says nothing."""
         return bool(self.restoration.accepted)
 
     @property
     def distance(self) -> float:
-        """How much better the judge rates the pseudo-reference than the picture, MOS points."""
+        """The judge's score of the pseudo-reference less that of the picture, MOS points."""
         return self.scores[1] - self.scores[0]
 
     @property
@@ -67,17 +70,17 @@ class Generated:
         }
 
 
-def generate_reference(picture: Picture, assessor: Assessor, max_steps: int = 4) -> Generated:
+def generate_reference(picture: Picture, assessor: Assessor) -> Generated:
     """Restore a picture and return the result as its pseudo-reference.
 
     Raises:
         ValueError: the judge gives no score for the picture; the text holds the reason.
         BackendError: the model does not answer.
     """
-    restoration = restore(picture, assessor, max_steps=max_steps)
+    restoration = restore(picture, assessor)
     scores, stds = [], []
     for one in (restoration.first, restoration.last):
         assert one.score is not None  # restore raises without
         scores.append(one.score)
         stds.append(Judged(one, (), *mixture(assessor, one.steps[-1:])).std)
-    return Generated(restoration.picture, restoration, (scores[0], scores[1]), (stds[0], stds[1]))
+    return Generated(restoration, (scores[0], scores[1]), (stds[0], stds[1]))

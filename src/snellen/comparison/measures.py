@@ -27,7 +27,6 @@ class Measure:
         same: its value for two equal pictures.
         least_side: smallest side that it is defined for, px.
         apply: function of reference and picture, both (H, W, 3) uint8 sRGB.
-        source: package and publication.
     """
 
     name: str
@@ -36,7 +35,6 @@ class Measure:
     same: float
     least_side: int
     apply: Callable[[Pixels, Pixels], float]
-    source: str
 
 
 def psnr(reference: Pixels, picture: Pixels) -> float:
@@ -49,7 +47,10 @@ def psnr(reference: Pixels, picture: Pixels) -> float:
 
 
 def ssim(reference: Pixels, picture: Pixels) -> float:
-    """Return the structural similarity of luma, -1..1, with the settings of its paper (scikit-image)."""
+    """Return the structural similarity of luma, -1..1, with the settings of its paper (scikit-image).
+
+    Source: Z. Wang et al., IEEE Transactions on Image Processing 13, 2004.
+    """
     from skimage.metrics import structural_similarity
 
     theirs, ours = (np.asarray(Image.fromarray(pixels).convert("L")) for pixels in (reference, picture))
@@ -61,14 +62,20 @@ def ssim(reference: Pixels, picture: Pixels) -> float:
 
 
 def ssimulacra2(reference: Pixels, picture: Pixels) -> float:
-    """Return SSIMULACRA 2: 100 the same, 90 not to be told, 70 high, 50 medium, 30 low quality, below 0 ruined."""
+    """Return SSIMULACRA 2: 100 the same, 90 not to be told, 70 high, 50 medium, 30 low quality, below 0 ruined.
+
+    Source: J. Sneyers, Cloudinary, 2023 (package ssimulacra2).
+    """
     from ssimulacra2 import compute_ssimulacra2
 
     return float(compute_ssimulacra2(_png(reference), _png(picture)))
 
 
 def flip(reference: Pixels, picture: Pixels) -> float:
-    """Return the mean FLIP error of alternating pictures, 0 the same to 1, at 67 pixels a degree of view."""
+    """Return the mean FLIP error of alternating pictures, 0 the same to 1, at 67 pixels a degree of view.
+
+    Source: P. Andersson et al., High-Performance Graphics 2020 (package flip-evaluator).
+    """
     from flip_evaluator import evaluate
 
     theirs, ours = (pixels.astype(np.float32) / np.float32(255) for pixels in (reference, picture))
@@ -84,12 +91,10 @@ def _png(pixels: Pixels) -> io.BytesIO:
 
 
 MEASURES = (
-    Measure("PSNR", "dB", True, float("inf"), 1, psnr, "scikit-image"),
-    Measure("SSIM", "-1 to 1", True, 1.0, 11, ssim, "scikit-image; Z. Wang et al., IEEE TIP 2004"),
-    Measure(
-        "SSIMULACRA 2", "below 0 to 100", True, 100.0, 256, ssimulacra2, "ssimulacra2; J. Sneyers, Cloudinary, 2023"
-    ),
-    Measure("FLIP", "0 to 1, lower is better", False, 0.0, 8, flip, "flip-evaluator; P. Andersson et al., HPG 2020"),
+    Measure("PSNR", "dB", True, float("inf"), 1, psnr),
+    Measure("SSIM", "-1 to 1", True, 1.0, 11, ssim),
+    Measure("SSIMULACRA 2", "below 0 to 100", True, 100.0, 256, ssimulacra2),
+    Measure("FLIP", "0 to 1, lower is better", False, 0.0, 8, flip),
 )
 """The measures, in the order in which they are shown."""
 

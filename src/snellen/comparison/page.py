@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 
 import numpy as np
 import numpy.typing as npt
 
+from snellen.assessment import Assessment
 from snellen.comparison.judge import Comparison, Judged, Pair
 from snellen.draw import place
 from snellen.region import FULL, Region
+from snellen.reply import Issue
 from snellen.report import header, image_tag, page
 
 MOST_PAIRS = 40
@@ -23,12 +26,16 @@ def comparison_page(comparison: Comparison) -> str:
     facts = [f"{len(comparison.pictures)} pictures", f"better from a probability of {comparison.sure:.2f}"]
     if comparison.bias is not None:
         facts.append(f"position bias {comparison.bias:+.2f}")
-    known = next((one.assessment.provenance for one in scored if one.assessment.provenance), None)
-    models = [f"{known['model']} {known['model_version']}, snellen {known['snellen']}"] if known else []
-    body = header("Comparison", facts, models)
-    body += slider([(one.name, _shown(one), _boxes(one, comparison.regions)) for one in scored])
+    body = header("Comparison", facts, models([one.assessment for one in scored]))
+    body += slider([(one.name, _shown(one), boxes(_shown(one), one.issues, comparison.regions)) for one in scored])
     body += _ranking(comparison) + _pairs(comparison) + _failures(comparison)
     return page("Comparison", f"{body}<script>\n{page_resource('compare.js')}</script>\n", page_resource("compare.css"))
+
+
+def models(assessments: Sequence[Assessment]) -> list[str]:
+    """Return name and version of the model of the first assessment that states them; nothing where none does."""
+    known = next((one.provenance for one in assessments if one.provenance), None)
+    return [f"{known['model']} {known['model_version']}, snellen {known['snellen']}"] if known else []
 
 
 def slider(layers: list[tuple[str, npt.NDArray[np.uint8], str]]) -> str:
@@ -61,16 +68,16 @@ def _shown(one: Judged) -> npt.NDArray[np.uint8]:
     return one.assessment.picture.pixels
 
 
-def _boxes(one: Judged, regions: tuple[Region, ...]) -> str:
-    """Return the faults and the regions looked at (dashed) as SVG over the picture."""
-    height, width = _shown(one).shape[:2]
-    shapes = [box_tag(issue.region, width, height, f"over s{issue.severity}", f"{issue.kind} {issue.severity}")
-              for issue in one.issues]  # fmt: skip
-    shapes += [box_tag(region, width, height, "crop", "region looked at in all pictures") for region in regions]
+def boxes(pixels: npt.NDArray[np.uint8], issues: Sequence[Issue], regions: Sequence[Region] = ()) -> str:
+    """Return faults and regions that were looked at (dashed) as SVG over a picture."""
+    height, width = pixels.shape[:2]
+    shapes = [_box(issue.region, width, height, f"over s{issue.severity}", f"{issue.kind} {issue.severity}")
+              for issue in issues]  # fmt: skip
+    shapes += [_box(region, width, height, "crop", "region looked at in all pictures") for region in regions]
     return f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{"".join(shapes)}</svg>'
 
 
-def box_tag(region: Region, width: int, height: int, kind: str, title: str) -> str:
+def _box(region: Region, width: int, height: int, kind: str, title: str) -> str:
     """Return a box as an SVG group with a title. kind: its CSS classes."""
     left, top, right, bottom = region.to_pixels(width, height)
     size = f'x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"'

@@ -1,4 +1,4 @@
-"""`compare --reference`: a picture against its reference: alignment, measures, what the difference is, the judge."""
+"""Comparison of pictures with a reference: alignment, measures, kinds of difference, the judge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from snellen.assessment import Assessment
 from snellen.assessor import KEPT_SIDE, Assessor
 from snellen.comparison.align import AlignmentError, align
 from snellen.comparison.contrast import against_reference
-from snellen.comparison.diagnosis import Difference, measure_regions, name_differences
+from snellen.comparison.diagnosis import Difference, measure_regions, most_severe_first, name_differences
 from snellen.comparison.displacement import find_warp
 from snellen.comparison.generated import Generated, generate_reference
 from snellen.comparison.judge import Judged, mixture
@@ -42,8 +42,8 @@ class Against:
         likeness: correlation of structure after alignment.
         measures: name -> value, see `MEASURES`; None where a side is too short for it.
         differences: faults of the picture that the reference has not, most severe first.
-        distance: how much better the judge rates the reference, MOS points, with its 90 % interval; None without a
-            score or distribution.
+        distance: the judge's score of the reference less that of the picture, MOS points, with its 90 % interval; None
+            without a score or distribution.
         shown: reference, picture, difference map, (h, w, 3) uint8 of at most `KEPT_SIDE` px.
         problem, remedy: why it was not compared, and what to do.
     """
@@ -161,33 +161,30 @@ def compare_with_generated(assessor: Assessor, sources: Sequence[str | Path | Pi
 
     Where nothing was repaired there is no pseudo-reference, and the result says so.
     """
-    results: list[Against] = []
-    made: list[Generated | None] = []
-    for source in sources:
-        try:
-            picture = _loaded(assessor, source)
-            pseudo = generate_reference(picture, assessor)
-        except ImageError as error:
-            results.append(Against(error.name, problem=error.problem, remedy=error.remedy))
-            made.append(None)
-            continue
-        except ValueError as error:
-            results.append(Against(str(source), problem=str(error), remedy="try another picture or model"))
-            made.append(None)
-            continue
-        first, last = pseudo.restoration.first, pseudo.restoration.last
-        made.append(pseudo)
-        if not pseudo.repaired:
-            problem = f"there is no pseudo-reference: no repair was accepted ({pseudo.restoration.stopped})"
-            remedy = "name a true one with --reference, or judge the picture alone with snellen assess"
-            results.append(Against(picture.name, first, problem=problem, remedy=remedy))
-            continue
-        one = _against(assessor, pseudo.reference, last, picture, first)
-        results.append(replace(one, distance=(pseudo.distance, pseudo.interval), differences=undone(pseudo)))
-    return ReferenceComparison(None, tuple(results), tuple(made))
+    results = [_with_generated(assessor, source) for source in sources]
+    return ReferenceComparison(None, tuple(one for one, _ in results), tuple(pseudo for _, pseudo in results))
 
 
-def undone(pseudo: Generated) -> tuple[Difference, ...]:
+def _with_generated(assessor: Assessor, source: str | Path | Picture) -> tuple[Against, Generated | None]:
+    try:
+        picture = _loaded(assessor, source)
+    except ImageError as error:
+        return Against(error.name, problem=error.problem, remedy=error.remedy), None
+    try:
+        pseudo = generate_reference(picture, assessor)
+    except ValueError as error:
+        problem = str(error).removeprefix(f"{picture.name}: ")
+        return Against(picture.name, problem=problem, remedy="try another picture or model"), None
+    first, last = pseudo.restoration.first, pseudo.restoration.last
+    if not pseudo.repaired:
+        problem = f"there is no pseudo-reference: no repair was accepted ({pseudo.restoration.stopped})"
+        remedy = "name a true one with --reference, or judge the picture alone with snellen assess"
+        return Against(picture.name, first, problem=problem, remedy=remedy), pseudo
+    one = _against(assessor, pseudo.reference, last, picture, first)
+    return replace(one, distance=(pseudo.distance, pseudo.interval), differences=_undone(pseudo)), pseudo
+
+
+def _undone(pseudo: Generated) -> tuple[Difference, ...]:
     """Return the faults that a pseudo-reference lacks: those that were repaired, most severe first.
 
     They are not measured as against a true reference: a restored picture is made of the picture, so its smoothing of
@@ -202,7 +199,7 @@ def undone(pseudo: Generated) -> tuple[Difference, ...]:
         for one in pseudo.restoration.accepted
         if one.after is not None
     ]
-    return tuple(sorted(found, key=lambda one: (-one.issue.severity, -one.issue.region.area)))
+    return most_severe_first(found)
 
 
 def _loaded(assessor: Assessor, source: str | Path | Picture) -> Picture:

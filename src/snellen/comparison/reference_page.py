@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snellen.comparison.measures import MEASURES
-from snellen.comparison.page import box_tag, page_resource, slider
+from snellen.comparison.page import boxes, models, page_resource, slider
 from snellen.comparison.reference import MAP_TOP, Against, ReferenceComparison
 from snellen.draw import place
 from snellen.report import header, page
@@ -22,9 +22,8 @@ def reference_page(comparison: ReferenceComparison) -> str:
     facts.append(
         f"reference {true.name}" if true is not None else "no true reference: pseudo-references were generated"
     )
-    known = next((one.assessment.provenance for one in shown if one.assessment is not None), None)
-    models = [f"{known['model']} {known['model_version']}, snellen {known['snellen']}"] if known else []
-    body = header("Comparison with a reference", facts, models) + slider(_layers(comparison, shown))
+    known = models([one.assessment for one in shown if one.assessment is not None])
+    body = header("Comparison with a reference", facts, known) + slider(_layers(comparison, shown))
     if shown:
         body += (
             f'<p class="facts legend"><i class="ramp"></i> difference map: black is the same, white '
@@ -45,24 +44,9 @@ def _layers(comparison: ReferenceComparison, shown: list[Against]) -> list[tuple
             layers.append((f"pseudo-reference of {one.name}", reference, ""))
         elif not layers:
             layers.append(("reference", reference, ""))
-        boxes = _boxes(one, picture)
-        layers += [(one.name, picture, boxes), (f"difference map of {one.name}", differences, boxes)]
+        over = boxes(picture, [found.issue for found in one.differences])
+        layers += [(one.name, picture, over), (f"difference map of {one.name}", differences, over)]
     return layers
-
-
-def _boxes(one: Against, pixels: npt.NDArray[np.uint8]) -> str:
-    height, width = pixels.shape[:2]
-    shapes = "".join(
-        box_tag(
-            found.issue.region,
-            width,
-            height,
-            f"over s{found.issue.severity}",
-            f"{found.issue.kind} {found.issue.severity}",
-        )
-        for found in one.differences
-    )
-    return f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{shapes}</svg>'
 
 
 def _article(comparison: ReferenceComparison, number: int) -> str:
@@ -120,7 +104,7 @@ def _judge(comparison: ReferenceComparison, one: Against) -> str:
 
 
 def judge_words(comparison: ReferenceComparison, one: Against) -> str:
-    """Return what the judge says, who sees each picture alone: scores, distance with interval, faults."""
+    """Return the judge's words; it sees each picture alone: score, faults, distance with its interval."""
     assert one.assessment is not None
     if one.assessment.score is None:
         return "the judge gives no score"

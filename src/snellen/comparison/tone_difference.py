@@ -23,7 +23,7 @@ _LEAST_SPREAD = 2.0
 
 @dataclass(frozen=True)
 class ToneDifference:
-    """How the tones of the picture follow from those of the reference.
+    """Fit of the picture's tones to those of the reference.
 
     Attributes:
         gain, offset: of the line P = gain R + offset through block means that are not clipped; offset in levels.
@@ -51,21 +51,17 @@ class ToneDifference:
 
 @dataclass(frozen=True)
 class ColourDifference:
-    """How the chroma of the picture follows from that of the reference.
+    """Fit of the picture's chroma to that of the reference.
 
     Attributes:
         gain: least squares gain of chroma, P = gain R + offset: below 1 paler, above 1 stronger.
         cast: length of the offset of Cb and Cr, levels.
-        hue: direction of the offset, degrees: 0 towards blue (Cb), 90 towards red (Cr).
-        strength: root mean square chroma of the reference, levels.
         rest: root mean square difference of chroma that gain and offset leave, levels.
         size: root mean square difference of chroma, levels.
     """
 
     gain: float
     cast: float
-    hue: float
-    strength: float
     rest: float
     size: float
 
@@ -116,8 +112,8 @@ def colour_difference(reference: Floats, picture: Floats) -> ColourDifference:
     offset = y.mean(axis=0) - gain * x.mean(axis=0)
     rest = y - gain * x - offset
     return ColourDifference(
-        gain, float(np.hypot(*offset)), float(np.degrees(np.arctan2(offset[1], offset[0])) % 360.0), strength,
-        float(np.sqrt((rest**2).sum(axis=1).mean())), float(np.sqrt(((y - x) ** 2).sum(axis=1).mean())),
+        gain, float(np.hypot(*offset)), float(np.sqrt((rest**2).sum(axis=1).mean())),
+        float(np.sqrt(((y - x) ** 2).sum(axis=1).mean())),
     )  # fmt: skip
 
 
@@ -131,11 +127,11 @@ def grey_share(difference: Floats) -> float:
     return 1.0 if total == 0 else float((difference.astype(np.float64).sum(axis=2) ** 2).sum() / 3.0 / total)
 
 
-def tone_steps(reference: Floats, difference: Floats, smooth: float = 6.0) -> tuple[float, float]:
+def tone_steps(reference: Floats, difference: Floats) -> tuple[float, float]:
     """Return the difference that is a fine function of the reference's tone: root mean square, levels, and its share.
 
     A picture with too few tones differs from the reference by a sawtooth of the tone. The mean difference at each of
-    256 tones is taken, less what a Gaussian of `smooth` levels keeps of it (a tone curve) and less the part that is
+    256 tones is taken, less what a Gaussian of 6 levels keeps of it (a tone curve) and less the part that is
     expected by chance. Both arguments (H, W), levels.
     """
     tone = np.rint(np.clip(reference, 0, 255)).astype(np.intp).ravel()
@@ -143,7 +139,7 @@ def tone_steps(reference: Floats, difference: Floats, smooth: float = 6.0) -> tu
     count = np.bincount(tone, minlength=256).astype(np.float64)
     mean = np.bincount(tone, values, 256) / np.maximum(count, 1)
     reach = np.arange(-24, 25)
-    kernel = np.exp(-0.5 * (reach / smooth) ** 2)
+    kernel = np.exp(-0.5 * (reach / 6.0) ** 2)
     weight = np.convolve(count, kernel, "same")
     coarse = np.convolve(count * mean, kernel, "same") / np.maximum(weight, 1e-9)
     fine = np.where(count > 0, mean - coarse, 0.0)
