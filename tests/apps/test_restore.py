@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
+import inspect
 import io
 import json
 from pathlib import Path
@@ -15,6 +17,7 @@ from scipy import ndimage
 from scripted_server import Answer, Asked, refuse, serve
 
 from snellen import Assessor, Picture, Region
+from snellen.apps.restore import add_arguments
 from snellen.backend import Conversation
 from snellen.backends.scripted import ScriptedBackend
 from snellen.cli import main
@@ -389,6 +392,14 @@ def test_existing_files_are_kept_without_overwrite_and_the_picture_always(
     assert "lossless" in capsys.readouterr().err
     assert main([*command, str(out), "--overwrite"]) == 0
     assert Image.open(out).size == (256, 256)
+
+
+def test_the_options_have_the_defaults_of_the_loop() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args, defaults = parser.parse_args([]), inspect.signature(restore).parameters
+    assert args.max_steps == defaults["max_steps"].default
+    assert args.candidates == defaults["candidates"].default
 
 
 def test_the_tools_are_listed_with_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,16 +109,18 @@ def _list_tools() -> int:
     from snellen.restoration.toolbox import TOOLS
 
     for tool in TOOLS:
-        print(f"{tool.name:14} {', '.join(tool.kinds)}; {len(tool.settings)} settings")
+        print(_about(tool))
     for one in LEARNED:
         folder = one.folder()
         for tool in one.make(folder) if folder else ():
-            print(
-                f"{tool.name:14} {', '.join(tool.kinds)}; {len(tool.settings)} settings; {one.package}, {one.licence}"
-            )
+            print(f"{_about(tool)}; {one.package}, {one.licence}")
         if folder is None:
             print(f"{one.name:14} not installed; {one.licence}; {one.source}; to get it: {one.remedy}")
     return OK
+
+
+def _about(tool: Tool) -> str:
+    return f"{tool.name:14} {', '.join(tool.kinds)}; settings: {len(tool.settings)}"
 
 
 def _lossless(out: Path) -> dict[str, bool]:
