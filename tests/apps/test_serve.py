@@ -17,6 +17,7 @@ from pictures import noise
 from PIL import Image
 from serving import CROP, FINAL, Gate, client, errors, events, files, service
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Message, Receive
 
 from snellen.apps.serve.app import service_app
 from snellen.apps.web.options import Limits, WebOptions
@@ -41,6 +42,19 @@ def form(pictures: list[bytes]) -> tuple[bytes, dict[str, str]]:
     head = b'--b\r\nContent-Disposition: form-data; name="picture"; filename="a"\r\n\r\n'
     body = b"".join(head + data + b"\r\n" for data in pictures) + b"--b--\r\n"
     return body, {"host": "127.0.0.1", "content-type": "multipart/form-data; boundary=b"}
+
+
+async def ask(app: ASGIApp, path: str, headers: dict[str, str], receive: Receive) -> list[Message]:
+    """Ask an application without a server; return what it sends. receive: gives the messages of the client."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": raw, "query_string": b""}
+    await app(scope, receive, send)  # a fault of the application would be raised again here
+    return sent
 
 
 PICTURE = encoded()
@@ -225,29 +239,20 @@ def test_what_a_vanished_client_asked_for_is_dropped(accept: str) -> None:
         app = service_app(one, WebOptions())
         body, headers = form([SMALL] * 3)
 
-        async def ask() -> None:
-            messages = [{"type": "http.request", "body": body, "more_body": False}]
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
 
-            async def receive() -> dict[str, Any]:
-                if messages:
-                    return messages.pop()
-                await asyncio.to_thread(gate.entered.wait, 60)  # the first picture is on its way
-                return {"type": "http.disconnect"}
+        async def receive() -> dict[str, Any]:
+            if messages:
+                return messages.pop()
+            await asyncio.to_thread(gate.entered.wait, 60)  # the first picture is on its way
+            return {"type": "http.disconnect"}
 
-            async def send(message: Any) -> None:
-                pass
-
-            raw = [(name.encode(), value.encode()) for name, value in (headers | {"accept": accept}).items()]
-            scope = {"type": "http", "method": "POST", "path": "/v1/assess", "headers": raw, "query_string": b""}
-            await app(scope, receive, send)
-
-        asyncio.run(ask())
+        asyncio.run(ask(app, "/v1/assess", headers | {"accept": accept}, receive))
         assert one.batcher.waiting == 0
         gate.open.set()
 
 
 def test_a_client_that_goes_away_while_it_sends_is_no_fault_of_the_server() -> None:
-    sent: list[Any] = []
     with service(ScriptedBackend([FINAL])) as one:
         app = service_app(one, WebOptions())
         body, headers = form([SMALL])
@@ -256,40 +261,23 @@ def test_a_client_that_goes_away_while_it_sends_is_no_fault_of_the_server() -> N
             {"type": "http.request", "body": body[:100], "more_body": True},
         ]
 
-        async def ask() -> None:
-            async def send(message: Any) -> None:
-                sent.append(message)
+        async def receive() -> dict[str, Any]:
+            return messages.pop()
 
-            async def receive() -> dict[str, Any]:
-                return messages.pop()
-
-            raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-            scope = {"type": "http", "method": "POST", "path": "/v1/score", "headers": raw, "query_string": b""}
-            await app(scope, receive, send)  # a fault would be raised again here
-
-        asyncio.run(ask())
+        sent = asyncio.run(ask(app, "/v1/score", headers, receive))
     assert sent[0]["status"] == 499
 
 
 def test_a_body_that_does_not_come_is_given_up() -> None:
-    sent: list[Any] = []
     with service(ScriptedBackend([FINAL])) as one:
         app = service_app(one, WebOptions(limits=Limits(seconds=0.05)))
         _, headers = form([])
 
-        async def ask() -> None:
-            async def send(message: Any) -> None:
-                sent.append(message)
+        async def receive() -> dict[str, Any]:
+            await asyncio.Event().wait()  # for ever
+            raise AssertionError
 
-            async def receive() -> dict[str, Any]:
-                await asyncio.Event().wait()  # for ever
-                raise AssertionError
-
-            raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-            scope = {"type": "http", "method": "POST", "path": "/v1/score", "headers": raw, "query_string": b""}
-            await app(scope, receive, send)
-
-        asyncio.run(ask())
+        sent = asyncio.run(ask(app, "/v1/score", headers, receive))
     assert sent[0]["status"] == 408
 
 

@@ -67,6 +67,17 @@ def test_a_file_is_fetched_from_the_address_that_was_checked() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://a.example/", "a.example"), ("http://a.example/?x=/b", "a.example"), ("http://a.example/b/", "b"),
+        (f"http://a.example/{'folder/' * 50}b.jpg", "b.jpg"), ("", "picture 1"),
+    ],
+)  # fmt: skip
+def test_a_picture_has_the_last_name_in_its_url(url: str, name: str) -> None:
+    assert Internet({}, lambda _: httpx.Response(404)).fetch(url).name == name
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "http://inside.example/a", "http://both.example/a", "http://127.0.0.1/a", "http://[::1]/a", "http://2130706433/a",

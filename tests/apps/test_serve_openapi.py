@@ -8,8 +8,7 @@ import pytest
 from serving import CROP, FINAL, client, files
 from test_serve import PICTURE
 
-from snellen.apps.serve.openapi import OPTIONS as PLAIN_OPTIONS
-from snellen.apps.serve.openapi import PROMPT_OPTIONS, description
+from snellen.apps.serve.openapi import PLAIN_OPTIONS, PROMPT_OPTIONS, description
 from snellen.apps.serve.settings import OPTIONS
 from snellen.backends.scripted import ScriptedBackend
 

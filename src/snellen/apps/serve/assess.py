@@ -7,7 +7,6 @@ from starlette.responses import JSONResponse, Response
 
 from snellen.apps.serve.service import Service
 from snellen.apps.web.events import EventResponse
-from snellen.apps.web.gone import unless_gone
 from snellen.assessment import Assessment
 
 
@@ -17,16 +16,14 @@ async def assess(request: Request, service: Service) -> Response:
     settings = service.settings.changed(fields)
     if "text/event-stream" in request.headers.get("accept", ""):
         return EventResponse(await service.follow(pictures, settings))
-    jobs = service.queue(pictures, settings)
-    assessments = await unless_gone(request, service.finish(jobs))
+    assessments = await service.assess(request, pictures, settings)
     return JSONResponse({"assessments": [one.to_dict() for one in assessments]})
 
 
 async def score(request: Request, service: Service) -> Response:
     """POST /v1/score: score, interval and issues of each picture."""
     pictures, fields = await service.read(request)
-    jobs = service.queue(pictures, service.settings.changed(fields))
-    assessments = await unless_gone(request, service.finish(jobs))
+    assessments = await service.assess(request, pictures, service.settings.changed(fields))
     return JSONResponse({"scores": [score_dict(one) for one in assessments]})
 
 

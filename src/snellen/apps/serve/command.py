@@ -65,13 +65,13 @@ def open_service(args: argparse.Namespace) -> Service:
     try:
         vlm = assessor_options(args)
         settings = Settings(
-            args.protocol,
-            args.max_rounds,
-            args.score_only,
-            args.allow_damaged,
-            args.max_megapixels,
-            vlm["question"],
-            tuple(sorted((vlm["sampling"] or {}).items())),
+            protocol=args.protocol,
+            max_rounds=args.max_rounds,
+            score_only=args.score_only,
+            allow_damaged=args.allow_damaged,
+            max_megapixels=args.max_megapixels,
+            question=vlm["question"],
+            sampling=tuple(sorted((vlm["sampling"] or {}).items())),
         )
         small = model_folder(args.model) is not None
         if args.judges and not small:

@@ -66,17 +66,17 @@ class Fetcher:
 
     async def fetch(self, url: str) -> Upload | ImageError:
         """Return the file at a URL, or the error of that picture."""
-        name = url.partition("?")[0].partition("#")[0][:200]
+        name = shown_name(url.partition("?")[0].partition("#")[0].rstrip("/"), 0)
         try:
             with anyio.fail_after(self.seconds):
                 data = await self._follow(httpx.URL(url))
         except TimeoutError:
             problem = f"no complete file within {self.seconds:g} s"
-            return ImageError("missing", shown_name(name, 0), problem, "send the file itself")
+            return ImageError("missing", name, problem, "send the file itself")
         except (RefusedUrl, httpx.InvalidURL, httpx.HTTPError, OSError, UnicodeError) as error:
             problem = f"the URL cannot be fetched ({str(error) or type(error).__name__})"
-            return ImageError("missing", shown_name(name, 0), problem, "correct it, or send the file itself")
-        return Upload(shown_name(name, 0), data)
+            return ImageError("missing", name, problem, "correct it, or send the file itself")
+        return Upload(name, data)
 
     async def _follow(self, url: httpx.URL) -> bytes:
         # no proxies of the environment: they would resolve the name again

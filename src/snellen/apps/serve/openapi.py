@@ -97,7 +97,7 @@ ASSESSMENT = thing(
         "provenance": or_null({"type": "object"}),
     }
 )
-OPTIONS: Json = {
+PLAIN_OPTIONS: Json = {
     "max_rounds": option("max_rounds"),
     "score_only": {"type": "boolean"},
     "allow_damaged": {"type": "boolean"},
@@ -217,7 +217,7 @@ def description(model: str, reads_prompts: bool, urls: bool) -> Json:
         urls: it fetches pictures from URLs.
     """
     state = {"status": {"enum": ["ok"]}, "model": TEXT, "version": TEXT, "waiting": {"type": "integer"}}
-    options = OPTIONS | (PROMPT_OPTIONS if reads_prompts else {})
+    options = PLAIN_OPTIONS | (PROMPT_OPTIONS if reads_prompts else {})
     posts = _posts({"picture": FILES} | ({"url": URLS} if urls else {}) | options)
     gets = {
         "/healthz": operation("State", {"application/json": thing(state)}),

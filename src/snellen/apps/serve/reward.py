@@ -10,7 +10,6 @@ from starlette.responses import JSONResponse, Response
 
 from snellen.apps.serve.service import Service
 from snellen.apps.web.error import WebError
-from snellen.apps.web.gone import unless_gone
 
 SCALES: Mapping[str, Callable[[float], float]] = {"mos": lambda score: score, "unit": lambda score: (score - 1.0) / 4.0}
 """Scales of a reward: "mos" is the score, 1 (bad) to 5 (excellent); "unit" is (score - 1) / 4, 0 to 1."""
@@ -23,7 +22,7 @@ async def reward(request: Request, service: Service) -> Response:
     if scale not in SCALES or more:
         raise WebError(422, "bad_option", f"scale is {scale[:40]!r}", f"give one of {', '.join(SCALES)}")
     settings = replace(service.settings.changed(fields), score_only=True)
-    assessments = await unless_gone(request, service.finish(service.queue(pictures, settings)))
+    assessments = await service.assess(request, pictures, settings)
     rewards = [None if one.score is None else round(SCALES[scale](one.score), 4) for one in assessments]
     errors = [
         {"index": index, "code": one.error.code, "problem": one.error.problem, "remedy": one.error.remedy}

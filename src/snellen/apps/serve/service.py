@@ -108,6 +108,14 @@ class Service:
             raise WebError(429, "busy", str(full), remedy, {"Retry-After": str(full.after)}) from full
         return jobs
 
+    async def assess(self, request: Request, uploads: Pictures, settings: Settings) -> list[Assessment]:
+        """Return the assessments of pictures, in order; they are dropped when the client goes away.
+
+        Raises:
+            WebError: see `queue` and `finish`.
+        """
+        return await unless_gone(request, self.finish(self.queue(uploads, settings)))
+
     async def finish(self, jobs: Sequence[Job]) -> list[Any]:
         """Return the results of jobs, in order; cancelled or late, the rest of the jobs is dropped.
 
