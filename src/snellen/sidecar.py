@@ -39,7 +39,7 @@ _FLAGS: dict[Pick, dict[Name, str]] = {
 
 @dataclass(frozen=True)
 class Decision:
-    """What somebody decided about a picture. pick: None where nothing; stars: 1..5, 0 for none or for a reject."""
+    """Decision about a picture. pick: None for neither; stars: 1..5, 0 for none, and of a rejected picture."""
 
     pick: Pick | None = None
     stars: int = 0
@@ -62,7 +62,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Change:
-    """What is to be done with the sidecar of one picture.
+    """Planned, or made, change of the sidecar of one picture.
 
     Attributes:
         picture, sidecar: the files.
@@ -71,6 +71,7 @@ class Change:
         after: the decision to write.
         problem: why it is refused, with the remedy.
         data: the whole sidecar to write, b"" where nothing is written.
+        old: the sidecar as it was read, b"" where there was none.
     """
 
     picture: Path

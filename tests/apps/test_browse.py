@@ -28,7 +28,7 @@ from snellen.assessor import Assessor
 from snellen.backends.scripted import ScriptedBackend
 from snellen.cli import main
 from snellen.draw import CROP_COLOR, SEVERITY_COLORS
-from snellen.sidecar import Decision, read_decision
+from snellen.sidecar import Decision, plan, read_decision, write
 from snellen.table import ScoreRow, write_table
 from snellen.usage import UsageError
 
@@ -157,7 +157,22 @@ def test_decisions_and_sidecars_first_a_dry_run_then_written(client: TestClient,
     assert all(path in sorted(folder.rglob("*")) for path in before), "no picture is moved"
 
 
-@pytest.mark.parametrize("body", ["{", "[1]", '[{"id": 0, "pick": "maybe", "stars": 0}]', '[{"id": 0, "pick": null}]'])
+def test_a_rating_that_another_program_made_in_the_meantime_stays(client: TestClient, folder: Path) -> None:
+    write(plan({folder / NAMES[0]: Decision("accept", 5)}, "full"))  # after the folder was opened
+    client.post("/api/sidecars", json={"naming": "full", "write": True})
+    assert read_decision(folder / NAMES[0]) == Decision("accept", 5)
+    client.put("/api/decisions", json=[{"id": 0, "pick": None, "stars": 0}])
+    client.post("/api/sidecars", json={"naming": "full", "write": True})
+    assert read_decision(folder / NAMES[0]) == Decision(), "a decision that is undone here is undone there"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{", "[1]", '[{"id": 0, "pick": "maybe", "stars": 0}]', '[{"id": 0, "pick": null}]',
+        '[{"id": 0.5, "pick": "accept", "stars": 0}]', '[{"id": 0, "pick": "accept", "stars": 2.5}]',
+    ],
+)  # fmt: skip
 def test_what_is_no_decision_changes_nothing(client: TestClient, body: str) -> None:
     response = client.put("/api/decisions", content=body)
     assert response.json()["error"]["code"] == "bad_decision"
@@ -225,8 +240,17 @@ def test_thumbnails_stay_within_their_bytes_and_on_disk_only_where_asked(folder:
     again = Thumbnails(files, 10**6, tmp_path / "kept").make(0)
     assert (again.jpeg, again.bits, again.taken) == (first.jpeg, first.bits, first.taken)
     (kept,) = (tmp_path / "kept").iterdir()
-    kept.write_bytes(b"damaged")
-    assert Thumbnails(files, 10**6, tmp_path / "kept").make(0).jpeg == first.jpeg
+    for damaged in (b"damaged", kept.read_bytes()[:-30]):
+        kept.write_bytes(damaged)
+        assert Thumbnails(files, 10**6, tmp_path / "kept").make(0).jpeg == first.jpeg
+
+
+def test_without_a_folder_that_can_be_written_thumbnails_stay_in_memory(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    thumbnails = Thumbnails([folder / name for name in NAMES[:3]], 10**6, tmp_path / "gone")
+    assert len({thumbnails.jpeg(place) for place in range(3)}) == 3
+    assert capsys.readouterr().err.count("kept in memory only") == 1
 
 
 def test_apply_writes_sidecars_without_a_page(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -248,6 +272,7 @@ def test_apply_writes_sidecars_without_a_page(folder: Path, tmp_path: Path, caps
         (["--dry-run"], "--dry-run is for --apply"),
         (["--apply"], "name it with --decisions"),
         (["--port", "70000"], "--port is from 0 to 65535"),
+        (["--timeout", "-1"], "timeout is more than 0"),
         (["--scores", "SCORES"], "has no picture of this folder"),
     ],
 )

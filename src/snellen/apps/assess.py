@@ -17,21 +17,10 @@ from rich.text import Text
 from snellen.assessment import Assessment, Step
 from snellen.assessor import Assessor
 from snellen.draw import place
-from snellen.options import add_vlm_options, assessor_options
+from snellen.options import add_assessor_arguments, assessor_arguments
 from snellen.report import Report
 from snellen.terminal import Progress, is_ascii, open_console
-from snellen.usage import (
-    FAILED,
-    OK,
-    UsageError,
-    add_allow_damaged,
-    add_max_megapixels,
-    add_max_rounds,
-    add_model_options,
-    check_writable,
-    complain,
-    visible,
-)
+from snellen.usage import FAILED, OK, UsageError, check_writable, complain, visible
 
 if TYPE_CHECKING:
     from snellen.reply import Issue
@@ -49,12 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", metavar="PATH", nargs="+", help="a picture")
     parser.add_argument("--json", action="store_true", help="print one JSON object per picture and line")
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write a report to open in a browser")
-    add_model_options(parser)
-    add_max_rounds(parser)
-    add_max_megapixels(parser)
-    add_allow_damaged(parser)
     parser.add_argument("--quiet", action="store_true", help="one line per picture, no progress bar")
-    add_vlm_options(parser)
+    add_assessor_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -85,16 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _assessor(args: argparse.Namespace) -> Assessor:
     try:
-        return Assessor(
-            args.model,
-            args.protocol,
-            args.max_rounds,
-            args.batch_size,
-            args.score_only,
-            max_megapixels=args.max_megapixels,
-            allow_damaged=args.allow_damaged,
-            **assessor_options(args),
-        )
+        return Assessor(args.model, **assessor_arguments(args))
     except ValueError as error:
         raise UsageError(str(error)) from error
 

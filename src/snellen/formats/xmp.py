@@ -51,7 +51,15 @@ class _Property:
 
 @dataclass
 class _Packet:
-    """What a packet holds: see `_Reader`. head: (start, stop) of the first rdf:Description's start tag."""
+    """Places in a packet that `_Reader` found.
+
+    Attributes:
+        properties: the properties of the picture, in order.
+        head: (start, stop) of the first rdf:Description's start tag.
+        rdf: the same of rdf:RDF.
+        scope: namespaces by prefix that are declared at `head`.
+        rdf_prefix: prefix of rdf:RDF, "" for none.
+    """
 
     properties: list[_Property] = field(default_factory=list)
     head: tuple[int, int] | None = None
@@ -62,7 +70,7 @@ class _Packet:
 
 def read_properties(data: bytes) -> dict[Name, str]:
     """Return the simple properties of a packet. Raises XmpError."""
-    packet = _read(_utf8(data)[0])
+    packet = _Reader(_utf8(data)[0]).packet
     return {one.name: one.value.strip() for one in packet.properties if one.simple}
 
 
@@ -73,7 +81,7 @@ def with_properties(data: bytes, values: Mapping[Name, str | None]) -> bytes:
     rdf:Description. Raises XmpError.
     """
     text, codec, mark = _utf8(data)
-    packet = _read(text)
+    packet = _Reader(text).packet
     edits: list[tuple[int, int, bytes]] = []
     missing = {name: value for name, value in values.items() if value is not None}
     for one in packet.properties:
@@ -122,10 +130,6 @@ def _utf8(data: bytes) -> tuple[bytes, str, bytes]:
         return text.encode("utf-8"), codec, mark
     except (LookupError, UnicodeError) as error:
         raise XmpError(f"it is no text in {codec}") from error
-
-
-def _read(text: bytes) -> _Packet:
-    return _Reader(text).packet
 
 
 class _Reader:
@@ -249,7 +253,8 @@ def _insertion(text: bytes, packet: _Packet, values: Mapping[Name, str]) -> tupl
         assert packet.rdf is not None
         prefix = f"{packet.rdf_prefix}:" if packet.rdf_prefix else ""
         at = packet.rdf[1]
-        element = f'\n  <{prefix}Description {packet.rdf_prefix or "rdf"}:about=""{_written(values, {}, chr(32))}/>'
+        attributes = _written(values, {}, " ")
+        element = f'\n  <{prefix}Description {packet.rdf_prefix or "rdf"}:about=""{attributes}/>'
         if text[at - 2 : at] == b"/>":
             return at - 2, at, f">{element}\n </{prefix}RDF>".encode()
         return at, at, element.encode()

@@ -1,4 +1,4 @@
-"""An album: the pictures of a folder, their scores, groups and decisions, and who is told of changes."""
+"""An album: the pictures of a folder, their scores, groups and decisions; it tells listeners of changes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from snellen.sidecar import Change, Decision, Naming, plan, write
 from snellen.table import ScoreRow
 
 Listener = Callable[[str, Any], None]
-"""Is called with the name and the data of an event, in any thread."""
+"""A function of the name and the data of an event; called in any thread."""
 
 
 class Album:
-    """Safe to use from several threads.
+    """The pictures of a folder with scores, groups and decisions. Safe to use from several threads.
 
     Args:
         folder: the folder.
@@ -45,6 +45,7 @@ class Album:
         self.taken: list[float | None] = [None] * len(self.names)
         self.groups: list[dict[str, Any]] = []
         self.version = 0  # counts the events
+        self._decided: set[int] = set()  # places that `decide` has set
         self._labels: list[int] | None = None
         self._listeners: list[Listener] = []
         self._lock = threading.RLock()
@@ -68,7 +69,7 @@ class Album:
                 listener(name, data)
 
     def picture(self, place: int) -> dict[str, Any]:
-        """Return what the page shows of a picture."""
+        """Return path, capture time, decision, score and issues, or the error, of a picture, for the page."""
         row, decision = self.rows[place], self.decisions[place]
         known: dict[str, Any] = {"path": self.names[place], "taken": self.taken[place], "state": "unscored"}
         known |= {"pick": decision.pick, "stars": decision.stars}
@@ -137,11 +138,20 @@ class Album:
             if self.file is not None:
                 write_decisions(dict(zip(self.names, changed, strict=True)), self.file)
             self.decisions = changed
+            self._decided |= decisions.keys()
 
     def sidecars(self, naming: Naming, save: bool) -> list[Change]:
-        """Return what saving the decisions as sidecars would do; with `save`, what it did."""
+        """Return what saving the decisions as sidecars would do; with `save`, what it did.
+
+        A picture that nobody decided about is left out: another program may have rated it in the meantime.
+        """
         with self._lock:
-            changes = plan(dict(zip(self.files, self.decisions, strict=True)), naming)
+            own = {
+                file: decision
+                for place, (file, decision) in enumerate(zip(self.files, self.decisions, strict=True))
+                if decision or place in self._decided
+            }
+            changes = plan(own, naming)
             return write(changes) if save else changes
 
 

@@ -10,18 +10,10 @@ from typing import TYPE_CHECKING
 
 from snellen.apps.web.options import WebOptions
 from snellen.options import add_assessor_arguments, assessor_arguments
-from snellen.usage import (
-    FAILED,
-    OK,
-    UsageError,
-    check_writable,
-    complain,
-    positive,
-    visible,
-)
+from snellen.output import writing
+from snellen.usage import FAILED, OK, UsageError, check_writable, complain, positive, visible
 
 if TYPE_CHECKING:
-    from snellen.assessor import Assessor
     from snellen.sidecar import Decision, Naming
     from snellen.table import ScoreRow
 
@@ -104,14 +96,20 @@ def _serve(args: argparse.Namespace, names: Sequence[str]) -> int:
     from snellen.apps.browse.thumbnails import Thumbnails
     from snellen.apps.browse.work import Judge, Work
     from snellen.apps.web.run import run_app
+    from snellen.assessor import Assessor
 
+    try:
+        arguments = assessor_arguments(args)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     rows = _scores(args.scores, names)
     decisions = _decisions(args.folder, names, args.decisions, args.sidecars)
     if args.thumbnails is not None:
-        args.thumbnails.mkdir(parents=True, exist_ok=True)
+        with writing(args.thumbnails):
+            args.thumbnails.mkdir(parents=True, exist_ok=True)
     album = Album(args.folder, names, rows, decisions, args.decisions)
     thumbnails = Thumbnails(album.files, args.thumbnail_mb * 10**6, args.thumbnails, args.max_megapixels)
-    judge = Judge(lambda: _open(args))
+    judge = Judge(lambda: Assessor(args.model, **arguments))
     work = Work(album, thumbnails, None if args.no_scoring else judge)
     model = next((row.model for row in rows.values()), "" if args.no_scoring else args.model)
     # the page's connection for changes never ends by itself: it is cut after a second
@@ -120,12 +118,6 @@ def _serve(args: argparse.Namespace, names: Sequence[str]) -> int:
     return run_app(
         browse_app(Browser(album, thumbnails, judge, work, args.sidecars, model), options), options, "browse"
     )
-
-
-def _open(args: argparse.Namespace) -> Assessor:
-    from snellen.assessor import Assessor
-
-    return Assessor(args.model, **assessor_arguments(args))
 
 
 def _scores(table: Path | None, names: Sequence[str]) -> dict[str, ScoreRow]:

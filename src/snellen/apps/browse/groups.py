@@ -52,7 +52,7 @@ def _alike(
 
 @dataclass(frozen=True)
 class Scored:
-    """What is known of a picture's quality. faults: {kind: severity 1..5}; half: half its 90 % interval, or None."""
+    """Score of a picture, 1..5. half: half of its 90 % interval, or None; faults: {kind: severity 1..5}."""
 
     score: float
     half: float | None

@@ -7,6 +7,7 @@ import io
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import anyio
@@ -40,7 +41,7 @@ SIDES = (64, 4096)
 
 @dataclass(frozen=True)
 class Browser:
-    """All that the routes share. judge: assesses pictures on request. work: goes on in the background."""
+    """State that the routes share. judge: assesses pictures on request; work: runs in the background."""
 
     album: Album
     thumbnails: Thumbnails
@@ -200,7 +201,7 @@ async def decide(request: Request, browser: Browser) -> Response:
     """PUT /api/decisions with [{id, pick, stars}, ...]: set decisions."""
     try:
         given = {
-            one["id"]: Decision(one["pick"], one["stars"])
+            index(one["id"]): Decision(one["pick"], index(one["stars"]))
             for one in await request.json()
             if 0 <= one["id"] < len(browser.album.names)
         }
@@ -215,7 +216,7 @@ async def decide(request: Request, browser: Browser) -> Response:
 
 
 async def sidecars(request: Request, browser: Browser) -> Response:
-    """POST /api/sidecars with {naming, write}: what saving would change; with write true, what it changed."""
+    """POST /api/sidecars with {naming, write}: the changes that saving would make; with write true, those it made."""
     try:
         given = await request.json()
         naming, save = given["naming"], given.get("write", False)
@@ -228,7 +229,7 @@ async def sidecars(request: Request, browser: Browser) -> Response:
 
 
 def change_dict(change: Change, album: Album) -> dict[str, str]:
-    """Return what the page shows of a change."""
+    """Return a change as the page shows it: sidecar, what, before, after, problem."""
     return {
         "sidecar": change.sidecar.relative_to(album.folder).as_posix(),
         "what": change.what,

@@ -1,4 +1,4 @@
-"""A small copy of a picture, and what groups need to know of it: time, hash, gray levels. Decoded once for all."""
+"""Thumbnail of a picture with capture time, hash and gray levels, by which pictures are grouped; decoded once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Thumbnail:
     Attributes:
         jpeg: the file of the copy, upright, sRGB, at most SIDE px.
         taken: capture time in seconds, by the camera's clock read as UTC; None where the file states none.
-        bits: difference hash, see `dhash`.
+        bits: 64-bit difference hash, see `hash_of`.
         gray: (GRAY * GRAY,) float32, mean 0 and length 1, so that a product of two is their correlation; all zeros for
             a picture of one tone.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import zipfile
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from snellen.apps.browse.thumbnail import Thumbnail, make_thumbnail
-from snellen.output import writing
+from snellen.output import OutputError, writing
+from snellen.usage import complain
 
 
 class Thumbnails:
@@ -53,18 +55,30 @@ class Thumbnails:
     def make(self, place: int) -> Thumbnail:
         """Return the whole thumbnail of a picture, from disk or from the picture, and keep its JPEG.
 
+        Where the folder for thumbnails cannot be written, a line says so once, and they are kept in memory only.
+
         Raises:
             ImageError: the picture cannot be read.
         """
         file = self.files[place]
-        stored = None if self.folder is None else self.folder / _key(file)
+        folder = self.folder
+        stored = None if folder is None else folder / _key(file)
         made = None if stored is None else _read(stored)
         if made is None:
             made = make_thumbnail(file, self.max_megapixels)
             if stored is not None:
-                _write(stored, made)
+                self._store(stored, made)
         self._keep(place, made.jpeg)
         return made
+
+    def _store(self, path: Path, made: Thumbnail) -> None:
+        try:
+            _write(path, made)
+        except OutputError as error:
+            with self._lock:
+                kept_on_disk, self.folder = self.folder is not None, None
+            if kept_on_disk:
+                complain(f"{error}; thumbnails are kept in memory only from now on")
 
     def _keep(self, place: int, jpeg: bytes) -> None:
         with self._lock:
@@ -92,7 +106,13 @@ def _read(path: Path) -> Thumbnail | None:
             return Thumbnail(
                 file["jpeg"].tobytes(), None if np.isnan(taken) else taken, int(file["bits"]), file["gray"]
             )
-    except (OSError, ValueError, KeyError, EOFError):  # none, or one that is damaged: it is made again
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        zipfile.BadZipFile,
+    ):  # none, or one that is damaged: it is made again
         return None
 
 

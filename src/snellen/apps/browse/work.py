@@ -1,4 +1,4 @@
-"""Work on an album that goes on while it is looked at: thumbnails for the groups, scores of pictures without one."""
+"""Background work on an album: thumbnails for the groups, and scores of pictures without one."""
 
 from __future__ import annotations
 
