@@ -1,4 +1,4 @@
-"""What scripts/browser.py asks of a page, in JavaScript."""
+"""JavaScript by which scripts/browser.py measures a page: contrast of texts, time of scroll steps."""
 
 # Contrast of all visible text with the nearest opaque background (WCAG 2.2, 1.4.3): [[ratio, text], ...], least first.
 CONTRAST = """() => {

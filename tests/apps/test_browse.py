@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
@@ -19,18 +20,22 @@ from starlette.testclient import TestClient
 
 from snellen.apps.browse.album import Album
 from snellen.apps.browse.decisions import read_decisions, write_decisions
-from snellen.apps.browse.server import Browser, browse_app
+from snellen.apps.browse.server import Browser, browse_app, changes
 from snellen.apps.browse.thumbnails import Thumbnails
 from snellen.apps.browse.work import Judge, Work
 from snellen.apps.web import viewer
+from snellen.apps.web.events import Event
 from snellen.apps.web.options import WebOptions
 from snellen.assessor import Assessor
+from snellen.backend import BackendError
 from snellen.backends.scripted import ScriptedBackend
 from snellen.cli import main
+from snellen.comparison.preference import NORMAL_95, SURE
 from snellen.draw import CROP_COLOR, SEVERITY_COLORS
 from snellen.sidecar import Decision, plan, read_decision, write
 from snellen.table import ScoreRow, write_table
 from snellen.usage import UsageError
+from snellen.vocabulary import VERDICTS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = ["a/cat.jpg", "a/cat2.jpg", "coffee.jpg", "note.jpg"]
@@ -108,6 +113,21 @@ def test_listeners_hear_of_scores_and_of_a_new_best_of_a_group(folder: Path) -> 
     end()
     album.tell("progress", {})
     assert len(heard) == 2
+
+
+def test_a_page_that_is_opened_later_hears_why_there_are_no_scores(folder: Path) -> None:
+    def refuse() -> Assessor:
+        raise BackendError("the model does not answer")
+
+    album, browser = open_album(folder)
+    work = Work(album, browser.thumbnails, Judge(refuse))
+    work.start()
+    work.join()
+
+    async def first_event() -> Event | None:
+        return await anext(changes(album, str(album.version)))
+
+    assert asyncio.run(first_event()) == Event("progress", {"text": "No more scores: the model does not answer"})
 
 
 def test_pictures_come_as_jpeg_of_the_size_that_is_asked_for(client: TestClient) -> None:
@@ -203,6 +223,14 @@ def test_the_page_has_the_colours_of_drawn_pictures() -> None:
     styles = (Path(viewer.__file__).parent / "page.css").read_text(encoding="utf-8")
     found = [re.search(rf"--{name}: (#\w+)", styles) for name in ("s1", "s2", "s3", "s4", "s5", "crop")]
     assert [one[1] for one in found if one] == [*SEVERITY_COLORS, CROP_COLOR]
+
+
+def test_the_page_has_the_limits_of_verdicts_and_ties() -> None:
+    folder = Path(viewer.__file__).parent
+    limits = re.findall(r"\[([\d.]+|Infinity), \"(\w+)\"\]", (folder / "element.js").read_text(encoding="utf-8"))
+    assert [(float(limit), word) for limit, word in limits] == list(VERDICTS)
+    assert f"const SURE = {SURE};" in (folder / "compare.js").read_text(encoding="utf-8")
+    assert f"/ {NORMAL_95};" in (folder / "items.js").read_text(encoding="utf-8")
 
 
 def test_decisions_go_to_their_file_at_once(folder: Path, tmp_path: Path) -> None:

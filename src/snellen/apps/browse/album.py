@@ -45,6 +45,7 @@ class Album:
         self.taken: list[float | None] = [None] * len(self.names)
         self.groups: list[dict[str, Any]] = []
         self.version = 0  # counts the events
+        self.progress = ""  # state of the background work, in words; empty when it is done
         self._decided: set[int] = set()  # places that `decide` has set
         self._labels: list[int] | None = None
         self._listeners: list[Listener] = []
@@ -67,6 +68,12 @@ class Album:
             self.version += 1
             for listener in self._listeners:
                 listener(name, data)
+
+    def set_progress(self, text: str) -> None:
+        """Set the state of the background work, and tell."""
+        with self._lock:
+            self.progress = text
+            self.tell("progress", {"text": text})
 
     def picture(self, place: int) -> dict[str, Any]:
         """Return path, capture time, decision, score and issues, or the error, of a picture, for the page."""

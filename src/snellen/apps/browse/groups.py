@@ -61,10 +61,9 @@ class Scored:
 
 @dataclass(frozen=True)
 class Proposal:
-    """The best of a group. best: its place; ties: places of those that the judge cannot tell from it; why: reason."""
+    """The best of a group. best: its place in the group; why: the reason."""
 
     best: int
-    ties: tuple[int, ...]
     why: str
 
 
@@ -82,17 +81,17 @@ def propose(pictures: Sequence[Scored | None]) -> Proposal | None:
     if len(ties) == 1:
         others = [better(scored[top], one) for place, one in scored.items() if place != top]
         sure = f", better than the others with a probability of {min(0.99, *others):.2f} or more" if others else ""
-        return Proposal(top, (), f"the highest score, {scored[top].score:.2f}{sure}")
+        return Proposal(top, f"the highest score, {scored[top].score:.2f}{sure}")
     best = min(ties, key=lambda place: (_worst(scored[place]), -scored[place].score))
-    rest = tuple(place for place in ties if place != best)
+    rest = [place for place in ties if place != best]
     low = min(scored[place].score for place in ties)
     many = f"{len(ties)} scores tie, {low:.2f} to {scored[top].score:.2f}"
     worst = min(_worst(scored[place]) for place in rest)
     if _worst(scored[best]) < worst:
         other = next(place for place in rest if _worst(scored[place]) == worst)
-        return Proposal(best, rest, f"{many}; this one has the least faults: {_named(scored[best])}, "
+        return Proposal(best, f"{many}; this one has the least faults: {_named(scored[best])}, "
                                     f"the next {_named(scored[other])}")  # fmt: skip
-    return Proposal(best, rest, f"{many}, and their faults are as severe; this one has the higher score")
+    return Proposal(best, f"{many}, and their faults are as severe; this one has the higher score")
 
 
 def better(first: Scored, second: Scored) -> float:

@@ -105,10 +105,11 @@ async def album(request: Request, browser: Browser) -> Response:
 
 async def follow(request: Request, browser: Browser) -> Response:
     """GET /api/changes?since=VERSION: events rows, groups and progress, as they happen."""
-    return EventResponse(_changes(browser.album, request.query_params.get("since", "")))
+    return EventResponse(changes(browser.album, request.query_params.get("since", "")))
 
 
-async def _changes(album: Album, since: str) -> AsyncGenerator[Event | None, None]:
+async def changes(album: Album, since: str) -> AsyncGenerator[Event | None, None]:
+    """Yield the events of an album after version `since`; where that is not its last, first all rows and groups."""
     loop = asyncio.get_running_loop()
     happened: asyncio.Queue[Event] = asyncio.Queue()
 
@@ -121,6 +122,8 @@ async def _changes(album: Album, since: str) -> AsyncGenerator[Event | None, Non
         if since != str(album.version):  # something happened between the page's reading of the album and now
             yield Event("rows", [{"id": place, **album.picture(place)} for place in range(len(album.names))])
             yield Event("groups", album.groups)
+        if album.progress:
+            yield Event("progress", {"text": album.progress})
         while True:
             event = None
             with anyio.move_on_after(BEAT):
@@ -224,8 +227,8 @@ async def sidecars(request: Request, browser: Browser) -> Response:
         raise WebError(422, "bad_request", "this is no request for sidecars", "send {naming, write}") from error
     if naming not in ("base", "full") or not isinstance(save, bool):
         raise WebError(422, "bad_option", "naming is base or full, write true or false", "correct it")
-    changes = await anyio.to_thread.run_sync(browser.album.sidecars, naming, save)
-    return JSONResponse([change_dict(change, browser.album) for change in changes])
+    made = await anyio.to_thread.run_sync(browser.album.sidecars, naming, save)
+    return JSONResponse([change_dict(change, browser.album) for change in made])
 
 
 def change_dict(change: Change, album: Album) -> dict[str, str]:

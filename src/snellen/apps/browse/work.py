@@ -55,6 +55,7 @@ class Work:
     def __init__(self, album: Album, thumbnails: Thumbnails, judge: Judge | None) -> None:
         """judge: scores the pictures that have no score; None leaves them."""
         self.album, self.thumbnails, self.judge = album, thumbnails, judge
+        self._failure = ""  # the reason why there are no more scores
         self._ended = threading.Event()
         jobs = [self._survey, *([self._score] if judge is not None else [])]
         self._threads = [threading.Thread(target=job, daemon=True, name=job.__name__) for job in jobs]
@@ -110,7 +111,8 @@ class Work:
                 self.album.set_rows({place: to_row(one) for place, one in zip(places, found, strict=True)})
         except (BackendError, ValueError) as error:
             complain(str(error))
-            self._progress(f"No more scores: {error}")
+            self._failure = f"No more scores: {error}"
+            self._progress("")
 
     def _progress(self, text: str) -> None:
-        self.album.tell("progress", {"text": text})
+        self.album.set_progress(text or self._failure)

@@ -1,4 +1,4 @@
-// Two pictures side by side, and what the difference is.
+// Two pictures side by side, and their difference.
 
 import { photo } from "./detail.js";
 import { el, number, signed, verdict } from "./element.js";
@@ -34,7 +34,7 @@ function difference(first, second) {
       el("code", {}, "snellen compare"), " looks at the same regions of both."));
 }
 
-export function verdictText(first, second, probability) {
+function verdictText(first, second, probability) {
   if (probability === null) return first.score === second.score ? "Equal scores." : "No intervals, so only the scores differ.";
   const sure = Math.max(probability, 1 - probability);
   const name = probability >= 0.5 ? first.name : second.name;

@@ -2,7 +2,7 @@
 
 import { boxShape } from "./grid.js";
 import {
-  decisionText, el, number, SEVERITIES, share, signed, stars, svg, taken, verdict, zones,
+  decisionText, el, number, SEVERITIES, signed, stars, svg, taken, verdict, zones,
 } from "./element.js";
 
 const PLOT = { width: 420, height: 118, margin: 14, axis: 88 };
@@ -175,13 +175,3 @@ export function light(root) {
     part.addEventListener("mouseleave", () => show(false));
   }
 }
-
-// A strip of the scale with score and interval, for lists.
-export function strip(item) {
-  const low = item.low ?? item.score;
-  const high = item.high ?? item.score;
-  return el("span", { class: "strip" },
-    el("i", { style: { left: `${share(low)}%`, width: `${share(high) - share(low)}%` } }),
-    el("b", { style: { left: `${share(item.score)}%` } }));
-}
-

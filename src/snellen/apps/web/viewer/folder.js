@@ -10,7 +10,7 @@ export class Folder {
   constructor(items, token) {
     this.items = items;
     this.token = token;
-    this.waiting = new Map();
+    this.waiting = new Map(); // decisions that the server has not confirmed: id -> item
     items.addEventListener("decided", (event) => this.#decided(event.detail));
   }
 
@@ -31,20 +31,26 @@ export class Folder {
 
   // Assess a picture with its reasoning; rounds come one by one.
   async assess(item) {
-    item.state = item.score === null ? "working" : item.state;
+    const before = item.state;
+    item.state = item.score === null ? "working" : before;
     item.steps = [];
     item.assessment = null;
     this.items.changed(item);
-    const response = await this.#ask(`/api/assess/${item.id}`, { method: "POST" });
-    for await (const [name, data] of events(response)) {
-      if (name === "round") item.steps[data.round - 1] = data.step;
-      if (name === "assessment") take(item, data.assessment);
-      if (name === "error") throw new Error(data.error.problem);
+    try {
+      const response = await this.#ask(`/api/assess/${item.id}`, { method: "POST" });
+      for await (const [name, data] of events(response)) {
+        if (name === "round") item.steps[data.round - 1] = data.step;
+        if (name === "assessment") take(item, data.assessment);
+        if (name === "error") throw new Error(data.error.problem);
+        this.items.changed(item);
+      }
+    } finally {
+      if (item.state === "working") item.state = before; // it failed: r asks again
       this.items.changed(item);
     }
   }
 
-  // What saving would write, or with write: what was written.
+  // The changes of sidecars that saving would make; with write, those that it made.
   async sidecars(naming, write) {
     await this.#send();
     const body = JSON.stringify({ naming, write });
@@ -117,13 +123,15 @@ export class Folder {
   async #send() {
     clearTimeout(this.timer);
     if (!this.waiting.size) return;
-    const sent = [...this.waiting.values()];
-    this.waiting.clear();
-    const body = JSON.stringify(sent.map(({ id, pick, stars }) => ({ id, pick, stars })));
+    const sent = [...this.waiting.values()].map(({ id, pick, stars }) => ({ id, pick, stars }));
+    const body = JSON.stringify(sent);
     try {
       await this.#ask("/api/decisions", { method: "PUT", body, headers: { "Content-Type": "application/json" } });
+      for (const { id, pick, stars } of sent) { // one that was decided again meanwhile still waits
+        const item = this.items.all[id];
+        if (item.pick === pick && item.stars === stars) this.waiting.delete(id);
+      }
     } catch (error) {
-      for (const item of sent) this.waiting.set(item.id, item);
       this.#say(`Not saved: ${error.message}`);
     }
   }

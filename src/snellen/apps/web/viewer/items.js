@@ -1,4 +1,4 @@
-// The pictures and what is known of them; sorting and filtering. Nothing here touches the page.
+// The pictures with scores, faults and decisions; sorting and filtering. Nothing here touches the page.
 
 // A picture. id: its place in `all`; thumb: address of a small copy; steps: the rounds so far; taken: seconds, or null.
 export function newItem(id, name, given = {}) {
@@ -79,8 +79,8 @@ export function selected(all, wanted, group) {
   return all.filter(passes).sort(ORDERS[wanted.sort]);
 }
 
-// What became of the faults of `first` in `second`: [what, before, after]. As snellen compare: faults of one kind that
-// overlap are the same fault.
+// Changes of the faults from `first` to `second`: [change, before, after] each. As in snellen compare, faults of one kind
+// that overlap are the same fault.
 export function changes(first, second) {
   const left = [...first];
   const found = second.map((after) => {

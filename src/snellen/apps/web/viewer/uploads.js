@@ -1,4 +1,4 @@
-// Pictures that are dropped, pasted or picked: each is sent once, and what the server answers is read as it comes.
+// Pictures that are dropped, pasted or picked: each is sent once, and the events of the answer are read as they come.
 
 import { captureTime } from "./exif.js";
 import { newItem } from "./items.js";
