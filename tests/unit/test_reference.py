@@ -163,7 +163,7 @@ def test_replaced_and_unchanged_blocks() -> None:
     assert list(unchanged(*pixels)) == pytest.approx([60 / 64, 4 / 64])
 
 
-# where
+# regions
 
 
 def test_equal_pictures_differ_nowhere() -> None:
@@ -184,7 +184,7 @@ def test_changed_cells_make_a_box_and_scattered_ones_the_whole_picture() -> None
     assert changed_regions(differences / 10, same) == (), "too little to be seen"
 
 
-# what
+# kinds
 
 CASES = [
     ("gaussian_blur", 4, "blur"), ("motion_blur", 4, "motion blur"), ("white_noise", 3, "noise"),

@@ -251,6 +251,6 @@ def moved(pixels: Pixels, down: float, right: float) -> Pixels:
     return rounded
 
 
-def rms(reference: npt.NDArray[Number], picture: npt.NDArray[Number]) -> float:
+def rms(reference: Pixels | Floats, picture: Pixels | Floats) -> float:
     """Return the root mean square difference of two arrays of one shape."""
-    return float(np.sqrt(((reference.astype(np.float32) - picture) ** 2).mean()))
+    return float(np.sqrt((np.subtract(reference, picture, dtype=np.float32) ** 2).mean()))
