@@ -1,6 +1,6 @@
 """Precision and recall of "contradicted" (`snellen.checks`) on replies with planted lies.
 
-    python recipes/bench/lies.py [--pictures FOLDER] [--show N]
+    python recipes/bench/lies.py [--pictures FOLDER] [--count N] [--show N]
 
 Each picture of the folder (default: examples) is shown as it is, darkened, brightened, blurred and with noise. Its
 issues are the fault that was made and random ones that measurements do not see. The writer and hand-written paraphrases

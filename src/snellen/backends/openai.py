@@ -105,7 +105,7 @@ class OpenAIBackend(Backend):
         if not (self.abilities.continues and self.abilities.top_logprobs):
             raise BackendError(
                 f"{self.version} gives no log-probabilities of a reply that was begun, which the protocol levels reads;"
-                " use another protocol, or a server that does (vLLM)"
+                " use another protocol, or a server that does (vLLM, llama.cpp)"
             )
         return self._all([self._levels(conversation, stem, levels) for conversation in conversations])
 

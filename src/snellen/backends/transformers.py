@@ -95,7 +95,7 @@ class HfBackend(Backend):
         return [
             Reply(
                 "", rating=level_distribution(masses[row], levels), finish="rating",
-                rating_mass=sum(masses[row].values()),
+                rating_mass=min(1.0, sum(masses[row].values())),
             )
             for row in rows
         ]  # fmt: skip
