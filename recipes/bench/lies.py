@@ -245,7 +245,7 @@ WRITERS = {
         lies_held_out.SENTENCES, lies_held_out.TRAPS, lies_held_out.DENIALS, lies_held_out.UNTRUE
     ),
 }
-"""How replies are worded; the first by `snellen.rationale`, with denials and properties of this file."""
+"""Wordings of the replies; the writer is `snellen.rationale`, with denials and properties of this file."""
 
 
 def false_property(shown: Shown) -> list[str]:

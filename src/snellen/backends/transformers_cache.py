@@ -50,7 +50,7 @@ class BranchReader:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.works = True
-        """Whether the cache of this model can be continued, as far as is known."""
+        """False once a cache of this model could not be continued."""
         names = inspect.signature(model.forward).parameters
         self.cache_name = "cache" if "cache" in names else "past_key_values"
 
