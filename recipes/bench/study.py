@@ -14,6 +14,7 @@ import importlib
 import io
 import math
 from collections.abc import Callable, Sequence
+from importlib import metadata
 
 import numpy as np
 import numpy.typing as npt
@@ -167,7 +168,10 @@ def scale_of_pairs() -> None:
                 inside[how].append(float(np.mean((np.abs(off) <= 1.96 * std)[np.triu_indices(count, 1)])))
         rows.append([f"{spread:g} JOD, {number} comparisons", *(f"{np.mean(errors[how]):.2f}" for how in errors),
                      *(f"{100 * np.mean(inside[how]):.1f} %" for how in inside)])  # fmt: skip
-    note = "16 pictures, normal qualities; root mean square error in JOD. Coverage of differences: 95 % is wanted."
+    note = (
+        f"{STUDIES // 2} studies a row, 16 pictures, normal qualities; root mean square error in JOD. Coverage of "
+        "differences: 95 % is wanted."
+    )
     head = ["spread", "error, adaptive", "error, random pairs", "coverage, adaptive", "coverage, random"]
     table("Pairs (Thurstone, Case V)", note, head, rows)
 
@@ -240,13 +244,13 @@ def second_opinions() -> None:
         ("choix", _choix),
     ):
         try:
-            module = importlib.import_module(name)
+            importlib.import_module(name)
         except ImportError:
             rows.append([name, "not installed", ""])
             continue
         with contextlib.redirect_stdout(io.StringIO()):
             what, apart = differ(wins.astype(float) if name == "choix" else ratings)
-        rows.append([f"{name} {getattr(module, '__version__', '')}", what, f"{apart:.1e}"])
+        rows.append([f"{name} {metadata.version(name)}", what, f"{apart:.1e}"])
     note = "Largest difference between ours and another package's; 50 pictures and 20 raters (choix: 8 pictures)."
     table("Second opinions", note, ["package", "compared", "difference"], rows)
 

@@ -99,9 +99,7 @@ def analyse(study: Study, *, keep_all: bool = False) -> Analysis:
     scales = [question.name for question in plan.rubric.questions if question.kind == "scale"]
     questions = {name: table_of(plan, rated, codes, name) for name in scales[1:]}
     raters = report_raters(codes, ratings, [_extras(plan, answers, code) for code in codes])
-    kept = np.array([keep_all or rater.kept for rater in raters])
-    if not kept.any():
-        raise UsageError("no rater is left; see the reasons with --keep-all")
+    kept = _kept(raters, keep_all)
     counted = ratings[:, kept]
     model = fit_rater_model(counted)
     differences = None
@@ -115,6 +113,13 @@ def analyse(study: Study, *, keep_all: bool = False) -> Analysis:
         icc=intraclass_correlation(counted), effects=order_effects(_courses(plan, rated, counting, model)),
         faults=fault_agreement(plan, rated, counting) if plan.rubric.boxes else None, simulated=simulated,
     )  # fmt: skip
+
+
+def _kept(raters: Sequence[Rater], keep_all: bool) -> npt.NDArray[np.bool_]:
+    kept = np.array([keep_all or rater.kept for rater in raters])
+    if not kept.any():
+        raise UsageError("no rater is left; see the reasons with --keep-all")
+    return kept
 
 
 def table_of(plan: Plan, rated: Sequence[Answer], codes: Sequence[str], name: str) -> Floats:
@@ -189,9 +194,7 @@ def _analyse_pairs(plan: Plan, answers: list[Answer], codes: list[str], keep_all
         others = wins_of(plan, [answer for answer in rated if answer.rater != code])
         own = wins_of(plan, [answer for answer in rated if answer.rater == code])
         raters.append(judge_pair_rater(code, own, fit_pairs(others), _pair_extras(plan, answers, code)))
-    kept = np.array([keep_all or rater.kept for rater in raters])
-    if not kept.any():
-        raise UsageError("no rater is left; see the reasons with --keep-all")
+    kept = _kept(raters, keep_all)
     counting = {code for code, keep in zip(codes, kept, strict=True) if keep}
     wins = wins_of(plan, [answer for answer in rated if answer.rater in counting])
     nothing = np.full((len(plan.rated), 0), np.nan)

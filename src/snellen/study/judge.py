@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snellen.evaluate.stats.bootstrap import UNDEFINED, Estimate, bootstrap_interval
+from snellen.evaluate.stats.bootstrap import Estimate, bootstrap_interval, mean_interval
 from snellen.evaluate.stats.correlation import pair_agreement
 from snellen.study.analysis import Analysis
 from snellen.study.opinions import mean_opinions
@@ -125,7 +125,7 @@ def judge_agreement(analysis: Analysis, scores: Scores) -> JudgeAgreement:
         sure_pairs=_sure(score, people.mos, apart),
         sure_share=float(apart[np.triu_indices(len(score), 1)].mean()),
         people_sure_pairs=_over_raters([one[2] for one in singles]),
-        one_step=bootstrap_interval(lambda hits: float(np.mean(hits)), near),
+        one_step=mean_interval(near.tolist()),
         people_one_step=_over_raters([one[3] for one in singles]),
         constant_one_step=float(np.mean(np.abs(people.mos - people.mos.mean()) <= 1.0)),
     )
@@ -172,11 +172,9 @@ def _sure(score: Floats, mos: Floats, apart: Bools) -> Estimate:
 
 
 def _over_raters(values: list[float]) -> Estimate:
-    defined = [value for value in values if not math.isnan(value)]
-    if not defined:
-        return UNDEFINED
-    found = bootstrap_interval(lambda those: float(np.mean(those)), defined)
-    return found if len(defined) > 2 else Estimate(found.value, math.nan, math.nan)
+    """Return the mean with its interval over raters; three or more are needed for an interval."""
+    found = mean_interval(values)
+    return found if np.isfinite(values).sum() > 2 else Estimate(found.value, math.nan, math.nan)
 
 
 def read_scores(file: Path, plan: Plan) -> Scores:

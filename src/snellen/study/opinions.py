@@ -15,6 +15,8 @@ from scipy.special import stdtrit
 Floats = npt.NDArray[np.float64]
 LEVEL = 0.95
 """Level of all intervals."""
+NORMAL = 1.959964
+"""Standard deviations to each side of the mean within which LEVEL of a normal distribution lies."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def raters_needed(std: npt.ArrayLike, half_width: float, most: int = 10_000) -> 
     for at, spread in np.ndenumerate(np.asarray(std, np.float64)):
         if math.isnan(spread):
             continue
-        n = min(most, max(2, math.ceil((1.959964 * spread / half_width) ** 2)))
+        n = min(most, max(2, math.ceil((NORMAL * spread / half_width) ** 2)))
         while n < most and float(quantile(n - 1)) * spread / math.sqrt(n) > half_width:
             n += 1
         found[at] = n

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, log_expit, log_ndtr, ndtr, ndtri
 
+from snellen.study.opinions import NORMAL
+
 Floats = npt.NDArray[np.float64]
 Link = Literal["bradley-terry", "thurstone"]
 UNIT = {"bradley-terry": np.log(3.0), "thurstone": float(ndtri(0.75))}
@@ -42,12 +44,12 @@ class PairScale:
     @property
     def low(self) -> Floats:
         """Lower ends of the 95 % intervals, JOD."""
-        return self.quality - 1.959964 * self.std
+        return self.quality - NORMAL * self.std
 
     @property
     def high(self) -> Floats:
         """Upper ends of the 95 % intervals, JOD."""
-        return self.quality + 1.959964 * self.std
+        return self.quality + NORMAL * self.std
 
     def chosen(self) -> Floats:
         """Return (P, P): the share of people who choose picture i over picture j."""

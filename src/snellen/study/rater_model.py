@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from snellen.study.opinions import NORMAL
+
 Floats = npt.NDArray[np.float64]
 ROUNDING = 1 / math.sqrt(12)
 """Standard deviation that rounding to whole steps alone causes; no rater counts as more consistent than that."""
@@ -66,7 +68,7 @@ def fit_rater_model(ratings: npt.ArrayLike, least: float = ROUNDING, most_rounds
         if np.sqrt(np.nansum((quality - before) ** 2)) < 1e-8:
             break
     level = float(np.nanmean(bias)) if by_rater.any() else 0.0
-    half = 1.959964 / np.sqrt(_positive(np.where(given, 1.0 / spread**2, 0.0).sum(axis=1)))
+    half = NORMAL / np.sqrt(_positive(np.where(given, 1.0 / spread**2, 0.0).sum(axis=1)))
     quality, bias = quality + level, bias - level
     return RaterModel(quality, quality - half, quality + half, bias, spread)
 

@@ -53,18 +53,12 @@ def _overview(analysis: Analysis) -> Table:
         rows += [
             ["mean half width of the 95 % intervals, steps", number(_mean(half), 2)],
             ["Krippendorff's alpha (interval)", estimate(analysis.alpha, 2)],
-            [
-                "ICC(2,1), one rater; ICC(2,k), their mean",
-                f"{number(analysis.icc.single, 2)}; {number(analysis.icc.mean, 2)}",
-            ],
+            ["ICC(2,1), one rater", number(analysis.icc.single, 2)],
+            ["ICC(2,k), mean of the raters", number(analysis.icc.mean, 2)],
         ]
     else:
-        rows.append(
-            [
-                "mean half width of the 95 % intervals, JOD",
-                number(_mean(analysis.scale.high - analysis.scale.quality), 2),
-            ]
-        )
+        half = analysis.scale.high - analysis.scale.quality
+        rows.append(["mean half width of the 95 % intervals, JOD", number(_mean(half), 2)])
     note = "Raters were simulated: these are no opinions of people." if analysis.simulated else ""
     return Table("Study", ["", ""], rows, note)
 

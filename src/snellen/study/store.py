@@ -113,16 +113,14 @@ class Store:
 
     def invite(self, number: int, *, simulated: bool = False) -> list[tuple[str, str]]:
         """Add raters; return (code, token) of each. Tokens are stored as digests only: print them now or never."""
-        made = [(secrets.token_hex(4), secrets.token_urlsafe(18)) for _ in range(number)]
+        prefix = "sim-" if simulated else ""
+        made = [(prefix + secrets.token_hex(4), secrets.token_urlsafe(18)) for _ in range(number)]
         with self._open(write=True) as connection:
             connection.executemany(
                 "INSERT INTO rater (code, token, invited, simulated) VALUES (?, ?, ?, ?)",
-                [
-                    (f"sim-{code}" if simulated else code, _digest(token), time.time(), simulated)
-                    for code, token in made
-                ],
+                [(code, _digest(token), time.time(), simulated) for code, token in made],
             )
-        return [(f"sim-{code}" if simulated else code, token) for code, token in made]
+        return made
 
     def renew(self, code: str) -> str:
         """Return a new token for a rater whose link was lost or opened elsewhere; answers stay, the old browser is out.
@@ -233,17 +231,9 @@ class Store:
                 raise ValueError(f"item {position} comes after item {count}")
             connection.execute(
                 "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    code,
-                    position,
-                    json.dumps(answers),
-                    json.dumps(boxes),
-                    seconds,
-                    *times,
-                    time.time(),
-                    json.dumps(view),
-                ),
-            )
+                (code, position, json.dumps(answers), json.dumps(boxes), seconds, *times, time.time(),
+                 json.dumps(view)),
+            )  # fmt: skip
         return True
 
     def answers(self) -> list[Answer]:
@@ -255,20 +245,10 @@ class Store:
                 "JOIN task t USING (rater, position) ORDER BY 1, 2"
             ).fetchall()
         return [
-            Answer(
-                r[0],
-                r[1],
-                Task(*r[2:6]),
-                json.loads(r[6]),
-                json.loads(r[7]),
-                r[8],
-                r[9],
-                r[10],
-                r[11],
-                json.loads(r[12]),
-            )
-            for r in rows
-        ]
+            Answer(rater, position, Task(*task), json.loads(answers), json.loads(boxes), seconds,
+                   shown, answered, received, json.loads(view))
+            for rater, position, *task, answers, boxes, seconds, shown, answered, received, view in rows
+        ]  # fmt: skip
 
     def choices(self) -> list[tuple[str, str, str]]:
         """Return (picture, other, preferred: first, second or tie) of all answered rated pairs."""

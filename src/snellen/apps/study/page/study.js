@@ -10,6 +10,7 @@ const make = (name, properties = {}, ...children) => {
 let rubric = null;
 let state = null;
 let current = null; // {answers, boxes, shown, began, seen, views, active}
+const LOOK = "Look at both pictures first.";
 const loaded = new Map(); // key -> image element, decoded or on its way
 
 async function ask(path, body) {
@@ -268,7 +269,8 @@ function update() {
   const named = current.boxes.every((box) => box.kind);
   const all = current.seen.size === current.views.length;
   $("next").disabled = !(current.ready && answered && named && all);
-  if (current.ready && answered && !all) $("note").textContent = "Look at both pictures first.";
+  if (current.ready && answered && !all) $("note").textContent = LOOK;
+  else if ($("note").textContent === LOOK) $("note").textContent = "";
 }
 
 $("panel").addEventListener("submit", async (event) => {
