@@ -113,6 +113,7 @@ def enter(page: Page, chart: bool) -> None:
     if chart:
         page.get_by_label("all twelve").check()
     page.get_by_role("button", name="Begin").click()
+    page.locator("#item").wait_for()
 
 
 def ready(page: Page) -> str:
@@ -199,6 +200,7 @@ def acr(browser: Browser, folder: Path, files: Path, shots: Path) -> None:
         page.screenshot(path=shots / "screen.png")
         page.get_by_label("all twelve").check()
         page.get_by_role("button", name="Begin").click()
+        page.locator("#item").wait_for()
         check("practice" in ready(page), "the first item is practice")
         page.screenshot(path=shots / "acr.png")
         sizes = page.evaluate(SIZES)
