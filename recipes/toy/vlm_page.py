@@ -113,6 +113,18 @@ def log_curves(runs: list[Path], name: str) -> Curves:
     return {label: (np.arange(1.0, len(values) + 1), values) for label, values in found.items()}
 
 
+def write_numbers(plots: dict[str, Curves], file: Path) -> None:
+    """Write curves as JSON: {plot: {run: [[step, value], ...]}}."""
+    rounded = {
+        plot: {
+            run: [[int(step), round(float(value), 4)] for step, value in zip(*curve, strict=True)]
+            for run, curve in curves.items()
+        }
+        for plot, curves in plots.items()
+    }
+    file.write_text(json.dumps(rounded) + "\n", encoding="utf8")
+
+
 def draw(curves: Curves, title: str, file: Path) -> None:
     """Write a plot of at most six curves."""
     everything = np.concatenate([values for _, values in curves.values()])
@@ -122,7 +134,7 @@ def draw(curves: Curves, title: str, file: Path) -> None:
 
 
 def main(folder: Path, out: Path) -> None:
-    """Write the plots of the first model family to `out`, and print the table of all runs."""
+    """Write plots of the first model family and the curves of all runs to `out`, and print the table of all runs."""
     runs = sorted(file.parent for file in folder.glob("*/seed*/*/held-out-000.json"))
     if not runs:
         sys.exit(f"{folder}: no run of recipes/toy/vlm.py is there")
@@ -134,6 +146,7 @@ def main(folder: Path, out: Path) -> None:
     held_out = held_out_curves(covered)
     draw(held_out["agreement"], "SRCC on held-out pictures", out / "agreement.svg")
     draw(held_out["crops"], "crop rate on held-out pictures", out / "crops.svg")
+    write_numbers(held_out_curves(runs), out / "held_out.json")
     print(table(runs))
 
 
