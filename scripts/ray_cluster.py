@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -65,7 +66,8 @@ def command(python: str, source: Path, out: Path, *options: str) -> list[str]:
 
 @contextmanager
 def cluster(python: str) -> Iterator[None]:
-    """Run a Ray node with two CPUs while the block runs."""
+    """Run a Ray node with two CPUs while the block runs. It takes commands with a token that is made here."""
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # inherited by all commands
     line = [str(Path(python).parent / "ray"), "start", "--head", "--block", f"--port={PORT}", "--num-cpus=2"]
     line += ["--include-dashboard=false", "--disable-usage-stats", "--object-store-memory=400000000"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as node:
@@ -82,10 +84,15 @@ def cluster(python: str) -> Iterator[None]:
 
 
 def timed(line: list[str]) -> float:
-    """Run a command to its end; return the seconds. Exit code 1 is right: two files are no pictures."""
+    """Run a command to its end; return the seconds. Exit code 1 is right: two files are no pictures.
+
+    Raises RuntimeError where Ray did not do the work, which has the same code.
+    """
     began = time.monotonic()
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
+    if "no connection" in done.stderr or "continue with --resume" in done.stderr:
+        raise RuntimeError(done.stderr[-1000:])
     return time.monotonic() - began
 
 

@@ -151,7 +151,11 @@ def _score(
     ray: Any, args: argparse.Namespace, options: dict[str, Any], shards: Sequence[Shard]
 ) -> Iterator[tuple[Shard, pa.Table]]:
     """Yield each shard with its rows, as soon as all are there."""
-    ray.init(args.address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    try:
+        ray.init(args.address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    except ConnectionError as error:
+        problem = f"no connection to a Ray cluster at {args.address} ({error})"
+        raise BackendError(f"{problem}; check --address, and RAY_AUTH_TOKEN where it asks for a token") from error
     ray.data.DataContext.get_current().enable_progress_bars = False
     cpus = ray.cluster_resources().get("CPU", 1)
     actors = args.actors or max(1, int(cpus / args.cpus))
