@@ -97,12 +97,13 @@ def timed(line: list[str]) -> float:
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
-    """Return all rows of a run, by picture, without what differs by the kind of input."""
-    found = [row for path in sorted(out.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+    """Return all rows of a run, by key, without what differs by the kind of input."""
+    found = [row for path in out.glob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    found.sort(key=lambda row: str(row["key"]))
     for row in found:
         row.pop("key")
         row["path"] = Path(row["path"].rpartition(":")[2]).name
-    return sorted(found, key=lambda row: str(row["path"]))
+    return found
 
 
 def rounded(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
