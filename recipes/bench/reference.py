@@ -3,13 +3,14 @@
     python recipes/bench/reference.py faults PHOTOGRAPH... --half 0 --out chosen.jsonl
     python recipes/bench/reference.py faults PHOTOGRAPH... --half 1 --out reported.jsonl
     python recipes/bench/reference.py ladders PHOTOGRAPH... --out ladders.jsonl
-    python recipes/bench/reference.py generated PHOTOGRAPH... --out generated.jsonl
+    python recipes/bench/reference.py generated PHOTOGRAPH... --half 0 --out generated.jsonl
     python recipes/bench/reference.py summary FILE
 
 Photographs are reduced to --side px. --half takes every other one: limits were chosen on half 0, half 1 is reported.
 faults: every distortion at one level everywhere and at another in a box, and pictures that were only saved again.
 ladders: every measure along the five levels of distortions.
-generated: each fault everywhere; the true original and the pseudo-reference judge the same picture.
+generated: each fault everywhere; the true original and the pseudo-reference judge the same picture. Half 0 settled
+REFERENCE_STD, half 1 is reported. --rows ends after so many rows; the first N have N different pictures or faults.
 The rows hold measurements; `summary` names the faults, so limits can be changed without measuring again.
 A fault counts if it is visible: a root mean square change of 2.5 levels in its region or more. All files
 continue where a run was stopped.
@@ -21,6 +22,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,7 @@ def main() -> None:
         command.add_argument("--side", type=int, default=640)
         command.add_argument("--out", type=Path, required=True)
         command.add_argument("--model", default="snellen-1")
+        command.add_argument("--rows", type=int, help="end after so many rows of the file")
     commands.add_parser("summary").add_argument("file", type=Path)
     args = parser.parse_args()
     if args.command == "summary":
@@ -81,7 +84,7 @@ def main() -> None:
     jobs = {"faults": faults, "ladders": ladders, "generated": generated}[args.command](pictures, args)
     done = args.out.read_text(encoding="utf-8").splitlines() if args.out.exists() else []
     with args.out.open("a", encoding="utf-8") as file:
-        for number, (make, job) in enumerate(jobs):
+        for number, (make, job) in enumerate(islice(jobs, args.rows)):
             if number >= len(done):
                 print(json.dumps(job | make()), file=file, flush=True)
 
@@ -173,7 +176,7 @@ def generated(pictures: list[Picture], args: argparse.Namespace) -> Iterator[tup
                 "pseudo": guess | {"measures": measure_all(pseudo.reference.pixels, pixels)},
                 "judge": [[one.kind, one.severity, one.region.to_list()] for one in pseudo.restoration.first.issues],
                 "scores": [originals[seed], *pseudo.scores],
-                "interval": pseudo.interval,
+                "stds": pseudo.stds,
                 "undone": [[one.issue.kind, one.issue.severity, one.tool] for one in pseudo.restoration.accepted],
                 "steps": len(pseudo.restoration.accepted),
             }

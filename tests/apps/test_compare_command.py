@@ -57,3 +57,12 @@ def test_pictures_that_cannot_be_read_are_named_and_nothing_is_ranked(
     assert main(["compare", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--model", model]) == 1
     shown = capsys.readouterr()
     assert "a.png" in shown.err and "b.png" in shown.err and "1-2" not in shown.out
+
+
+@pytest.mark.parametrize("known", [["--reference", "original.png"], ["--generate-reference"]])
+def test_a_limit_for_ties_is_refused_where_there_is_a_reference(
+    known: list[str], model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["compare", save_noise(tmp_path / "a.png"), *known, "--sure", "0.9", "--model", model])
+    shown = capsys.readouterr()
+    assert code == 2 and "leave --sure out" in shown.err and shown.out == ""

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     known.add_argument(
         "--generate-reference", action="store_true", help="without an original: compare with the restored picture"
     )
-    parser.add_argument("--sure", metavar="P", type=_sure, default=SURE, help=f"probability of no tie ({SURE})")
+    parser.add_argument("--sure", metavar="P", type=_sure, help=f"probability of no tie ({SURE}); without a reference")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write a page with a slider")
     add_model_options(parser)
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     if len(args.paths) < 2:
         raise UsageError("a comparison needs two pictures or more")
     assessor = _assessor(args)
-    comparison = compare(assessor, args.paths, args.sure)
+    comparison = compare(assessor, args.paths, SURE if args.sure is None else args.sure)
     failed = [one.assessment for one in comparison.pictures if one.assessment.error is not None]
     for one in failed:
         assert one.error is not None
@@ -92,6 +92,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _with_reference(args: argparse.Namespace) -> int:
     """Compare with a true or a generated reference and print; return the exit code."""
+    if args.sure is not None:
+        raise UsageError(
+            "--sure decides ties between pictures, and with a reference each picture is compared with it alone; "
+            "leave --sure out, or compare the pictures without a reference"
+        )
     if args.generate_reference and args.score_only:
         raise UsageError("--generate-reference acts on issues, which --score-only does not list; leave it out")
     try:

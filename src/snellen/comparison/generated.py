@@ -12,7 +12,9 @@ from snellen.assessor import Assessor
 from snellen.comparison.judge import Judged, mixture
 from snellen.comparison.preference import difference_interval
 from snellen.image import Picture
+from snellen.restoration.learned.packages import learned_tools
 from snellen.restoration.loop import Restoration, restore
+from snellen.restoration.toolbox import TOOLS
 
 REFERENCE_STD = 0.6
 """Standard deviation of the judge's score of a pseudo-reference around that of the true original, MOS points. Assumed:
@@ -71,13 +73,13 @@ class Generated:
 
 
 def generate_reference(picture: Picture, assessor: Assessor) -> Generated:
-    """Restore a picture and return the result as its pseudo-reference.
+    """Restore a picture with all tools that are installed and return the result as its pseudo-reference.
 
     Raises:
         ValueError: the judge gives no score for the picture; the text holds the reason.
         BackendError: the model does not answer.
     """
-    restoration = restore(picture, assessor)
+    restoration = restore(picture, assessor, (*learned_tools(), *TOOLS))
     scores, stds = [], []
     for one in (restoration.first, restoration.last):
         assert one.score is not None  # restore raises without
