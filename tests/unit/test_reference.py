@@ -227,12 +227,15 @@ def picture(pixels: np.ndarray, name: str = "picture") -> Picture:
 
 def test_a_turned_picture_is_turned_back() -> None:
     aligned = align(picture(SCENE), picture(np.rot90(SCENE)))
-    assert np.array_equal(aligned.reference, aligned.picture) and "turned by" in aligned.notes[0]
+    assert (
+        np.array_equal(aligned.reference, aligned.picture)
+        and aligned.notes[0] == "the picture was turned back by 90 degrees to the right"
+    )
 
 
 def test_a_mirrored_picture_is_mirrored_back() -> None:
     aligned = align(picture(SCENE), picture(SCENE[:, ::-1]))
-    assert np.array_equal(aligned.reference, aligned.picture) and aligned.notes == ("the picture was mirrored",)
+    assert np.array_equal(aligned.reference, aligned.picture) and aligned.notes == ("the picture was mirrored back",)
 
 
 def test_the_larger_of_two_sizes_is_reduced() -> None:

@@ -145,7 +145,7 @@ def _show_against(comparison: ReferenceComparison, console: Console) -> None:
             console.print("  no true reference: compared with the restored picture, which is not the original")
         for note in one.notes:
             console.print(Text(f"  {note}", style="dim"))
-        measures = [f"{name} {value}" for name, value, _ in measure_words(one)]
+        measures = [f"{name} {value}{' dB' if unit == 'dB' else ''}" for name, value, unit in measure_words(one)]
         console.print(f"  {', '.join(measures)}")
         console.print(f"  {one.text}")
         for found in one.differences:
@@ -179,9 +179,9 @@ def _show(comparison: Comparison, console: Console) -> None:
         console.print(Text(f"looked at in all: {places}", style="dim"))
     if comparison.bias is not None:
         console.print(f"position bias: {comparison.bias:+.2f} for the picture shown first")
-    if comparison.triples[1]:
-        consistent, decided = comparison.triples
-        console.print(f"consistent triples: {consistent} of {decided} decided")
+    consistent, decided = comparison.triples
+    if consistent < decided:
+        console.print(f"contradictions: in {decided - consistent} of {decided} triples A beats B, B beats C, C beats A")
 
 
 def _show_ranking(comparison: Comparison, console: Console) -> None:

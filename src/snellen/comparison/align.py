@@ -33,13 +33,13 @@ LEAST_CORRELATION = 0.3
 """Correlation of structure (see `likeness`) below which two pictures are not of one scene."""
 _THUMBNAIL, _COARSE = 96, 6.0
 _TURNS = {
-    "turned by 90 degrees": Image.Transpose.ROTATE_90,
-    "turned by 180 degrees": Image.Transpose.ROTATE_180,
-    "turned by 270 degrees": Image.Transpose.ROTATE_270,
-    "mirrored": Image.Transpose.FLIP_LEFT_RIGHT,
-    "mirrored upside down": Image.Transpose.FLIP_TOP_BOTTOM,
-    "mirrored along the diagonal": Image.Transpose.TRANSPOSE,
-    "mirrored along the other diagonal": Image.Transpose.TRANSVERSE,
+    "turned back by 90 degrees to the left": Image.Transpose.ROTATE_90,
+    "turned back by 180 degrees": Image.Transpose.ROTATE_180,
+    "turned back by 90 degrees to the right": Image.Transpose.ROTATE_270,
+    "mirrored back": Image.Transpose.FLIP_LEFT_RIGHT,
+    "mirrored back, upside down": Image.Transpose.FLIP_TOP_BOTTOM,
+    "mirrored back along the diagonal": Image.Transpose.TRANSPOSE,
+    "mirrored back along the other diagonal": Image.Transpose.TRANSVERSE,
 }
 
 

@@ -78,7 +78,8 @@ def _tone(measured: MeasuredDifference) -> Finding | None:
     fine = math.sqrt(detail.lost**2 + detail.gained**2 + detail.strange**2)
     if tone.size < 0.6 * fine or (_coarse_tones(measured) and tone.size < 15):
         return None
-    evidence = f"tones {tone.gain:.2f} times {tone.offset:+.0f} levels, {tone.shift:+.0f} on average"
+    moved = f"{abs(tone.shift):.0f} levels {'brighter' if tone.shift > 0 else 'darker'} on average"
+    evidence = f"{moved}, contrast {tone.gain:.2f} times the reference's"
     inside = 40 <= tone.fixed_tone <= 240
     if inside and tone.gain < 0.95:
         return Finding("low contrast", tone.size, evidence)
@@ -91,15 +92,15 @@ def _colour(measured: MeasuredDifference) -> Finding | None:
     colour, detail, tone = measured.colour, measured.detail, measured.tone
     fine = math.hypot(detail.lost, detail.strange)
     if measured.chroma_detail < 0.7 and colour.rest > 1.05 * fine:
-        return Finding("color cast", colour.rest, f"colours spread over edges, {colour.rest:.1f} levels")
+        return Finding("color cast", colour.rest, f"colours bleed over edges, by {colour.rest:.1f} levels")
     pale = colour.gain < 0.75 * min(1.0, tone.gain) and tone.size < 2 * colour.size
     strong = colour.gain > 1.3 * max(1.0, tone.gain)
     if (pale or strong) and colour.size > 0.6 * fine:
-        return Finding("saturation", colour.size, f"chroma {colour.gain:.2f} times the reference's")
+        return Finding("saturation", colour.size, f"colours {colour.gain:.2f} times as strong as the reference's")
     if _displaced_channel(measured):
-        return Finding("color cast", math.hypot(colour.rest, fine), "one channel is displaced: coloured edges")
+        return Finding("color cast", math.hypot(colour.rest, fine), "one colour channel is displaced: coloured fringes")
     if colour.cast > 3 and colour.cast > colour.rest and colour.cast > 0.15 * tone.size:
-        return Finding("color cast", colour.cast, f"chroma shifted by {colour.cast:.1f} levels")
+        return Finding("color cast", colour.cast, f"all colours shifted by {colour.cast:.1f} levels")
     return None
 
 
@@ -130,11 +131,15 @@ def _detail(measured: MeasuredDifference, colours: Finding | None) -> Finding | 
     if measured.repeated >= 0.05 and measured.grid < 0.5:
         return Finding("pixelation", fine, f"{measured.repeated:.0%} of the lines repeat the one before")
     if detail.gained > max(0.7 * detail.lost, 0.5 * detail.strange) and max(detail.transfer) > 1.25:
-        return Finding("oversharpening", detail.gained, f"detail up to {max(detail.transfer):.1f} times as strong")
+        return Finding(
+            "oversharpening",
+            detail.gained,
+            f"detail up to {max(detail.transfer):.1f} times as strong as the reference's",
+        )
     white = 0.7 < detail.roughness < 1.5
     everywhere = detail.quiet > 0.6 * detail.busy and detail.lost < 0.4 * detail.strange
     if white and (detail.lost < 0.1 * detail.strange or everywhere):
-        return Finding("noise", detail.strange, f"white noise of {detail.strange:.1f} levels")
+        return Finding("noise", detail.strange, f"noise of {detail.strange:.1f} levels")
     if detail.strange < CALM * detail.lost:
         return _filtered(measured)
     if detail.roughness > 0.75 and detail.lost > 0.25 * detail.strange and measured.chroma_detail > 0.8:
@@ -142,15 +147,17 @@ def _detail(measured: MeasuredDifference, colours: Finding | None) -> Finding | 
     if colour.size > 1.5 * fine or (measured.grey < 0.4 and detail.lost < 0.25 * detail.strange):
         return None  # fine luma that comes with a change of colours
     grid = f", a grid of 8 px {measured.grid:.1f} times stronger" if measured.grid > 0.2 else ""
-    return Finding("compression", detail.strange, f"detail replaced, {detail.strange:.1f} levels{grid}")
+    return Finding("compression", detail.strange, f"detail is wrong by {detail.strange:.1f} levels{grid}")
 
 
 def _filtered(measured: MeasuredDifference) -> Finding:
     detail = measured.detail
     if detail.direction > 0.35:
-        return Finding("motion blur", detail.lost, f"loss differs by {detail.direction:.2f} between directions")
+        return Finding(
+            "motion blur", detail.lost, f"{detail.lost:.1f} levels of detail lost, most of it in one direction"
+        )
     if detail.transfer[0] > 0.9 and detail.roll_off < 2.55:
-        evidence = f"detail ends within a factor of {detail.roll_off:.1f} in frequency: enlarged"
+        evidence = f"enlarged: {detail.lost:.1f} levels of the finest detail are missing"
         return Finding("pixelation", detail.lost, evidence)
     return Finding("blur", detail.lost, f"{detail.lost:.1f} levels of detail lost")
 

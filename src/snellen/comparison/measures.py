@@ -23,6 +23,7 @@ class Measure:
     Attributes:
         name: its name.
         unit: unit or range, in words.
+        decimals: digits after the point that are shown.
         higher: whether higher is better.
         same: its value for two equal pictures.
         least_side: smallest side that it is defined for, px.
@@ -31,6 +32,7 @@ class Measure:
 
     name: str
     unit: str
+    decimals: int
     higher: bool
     same: float
     least_side: int
@@ -91,10 +93,10 @@ def _png(pixels: Pixels) -> io.BytesIO:
 
 
 MEASURES = (
-    Measure("PSNR", "dB", True, float("inf"), 1, psnr),
-    Measure("SSIM", "-1 to 1", True, 1.0, 11, ssim),
-    Measure("SSIMULACRA 2", "below 0 to 100", True, 100.0, 256, ssimulacra2),
-    Measure("FLIP", "0 to 1, lower is better", False, 0.0, 8, flip),
+    Measure("PSNR", "dB", 1, True, float("inf"), 1, psnr),
+    Measure("SSIM", "-1 to 1", 3, True, 1.0, 11, ssim),
+    Measure("SSIMULACRA 2", "below 0 to 100", 1, True, 100.0, 256, ssimulacra2),
+    Measure("FLIP", "0 to 1, lower is better", 3, False, 0.0, 8, flip),
 )
 """The measures, in the order in which they are shown."""
 

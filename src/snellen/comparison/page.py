@@ -12,7 +12,7 @@ import numpy.typing as npt
 from snellen.assessment import Assessment
 from snellen.comparison.judge import Comparison, Judged, Pair
 from snellen.draw import place
-from snellen.region import FULL, Region
+from snellen.region import Region
 from snellen.reply import Issue
 from snellen.report import header, image_tag, page
 
@@ -124,11 +124,12 @@ def _pair(comparison: Comparison, pair: Pair) -> str:
         f"<tr><td>{escape(change.what)}</td><td>{escape(change.issue.kind)}</td>"
         f"<td>{change.before.severity if change.before else '–'}</td>"
         f"<td>{change.after.severity if change.after else '–'}</td>"
-        f"<td>{escape('the whole picture' if change.issue.region == FULL else place(change.issue.region))}</td></tr>"
+        f"<td>{escape(place(change.issue.region, fractions=False))}</td></tr>"
         for change in pair.changes
     )
     head = "<tr><th>From first to second</th><th>Fault</th><th>First</th><th>Second</th><th>Where</th></tr>"
-    faults = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>" if rows else ""
+    table = f'<div class="wide"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+    faults = table if rows else ""
     said = "".join(
         f"<blockquote>{escape(why)}</blockquote>" for why in (pair.preference.why if pair.preference else ())
     )

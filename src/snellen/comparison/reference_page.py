@@ -27,7 +27,8 @@ def reference_page(comparison: ReferenceComparison) -> str:
     if shown:
         body += (
             f'<p class="facts legend"><i class="ramp"></i> difference map: black is the same, white '
-            f"{MAP_TOP:.0f} CIELAB units or more; 2.3 are just noticeable</p>\n"
+            f"{MAP_TOP:.0f} CIELAB units or more; 2.3 are just noticeable. Levels below are those "
+            "of 8 bits, 0 to 255</p>\n"
         )
     body += "".join(_article(comparison, number) for number in range(len(comparison.pictures)))
     script = f"<script>\n{page_resource('compare.js')}</script>\n"
@@ -76,7 +77,7 @@ def measure_words(one: Against) -> list[tuple[str, str, str]]:
         if value is None:
             text = f"needs {measure.least_side} px a side"
         else:
-            text = "the same" if value == float("inf") else f"{value:.3f}" if abs(value) < 2 else f"{value:.1f}"
+            text = "the same" if value == float("inf") else f"{value:.{measure.decimals}f}"
         rows.append((measure.name, text, measure.unit))
     return rows
 
@@ -92,7 +93,7 @@ def _measures(one: Against) -> str:
 def _differences(one: Against) -> str:
     rows = "".join(
         f"<tr><td>{escape(found.issue.kind)}</td><td>{found.issue.severity}</td>"
-        f"<td>{escape(place(found.issue.region))}</td><td>{escape(found.evidence)}</td></tr>"
+        f"<td>{escape(place(found.issue.region, fractions=False))}</td><td>{escape(found.evidence)}</td></tr>"
         for found in one.differences
     )
     head = "<tr><th>Fault</th><th>Severity</th><th>Where</th><th>Measured</th></tr>"
@@ -109,9 +110,10 @@ def judge_words(comparison: ReferenceComparison, one: Against) -> str:
     if one.assessment.score is None:
         return "the judge gives no score"
     listed = ", ".join(f"{issue.kind} {issue.severity}" for issue in one.assessment.issues) or "no fault"
-    text = f"the judge, without the reference: {one.assessment.score:.2f}, {listed}"
+    text = f"the judge, shown the picture alone: {one.assessment.score:.2f}, {listed}"
     if one.distance is not None:
         named = "reference" if comparison.reference is not None else "pseudo-reference"
         (low, high), distance = one.distance[1], one.distance[0]
-        text += f"; the {named} is rated {distance:+.2f} MOS (90 %: {low:+.2f} to {high:+.2f})"
+        side = "higher" if distance >= 0 else "lower"
+        text += f"; it rates the {named} {abs(distance):.2f} MOS {side} (90 %: {low:+.2f} to {high:+.2f})"
     return text
