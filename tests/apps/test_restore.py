@@ -414,3 +414,9 @@ def test_a_reply_that_cannot_be_read_ends_with_its_reason(source: Path, capsys: 
     path.write_text(json.dumps("no answer at all") + "\n")
     assert main(["restore", str(source), "--model", f"scripted:{path}"]) == 2
     assert "grainy.png" in capsys.readouterr().err and not source.with_name("grainy_restored.png").exists()
+
+
+def test_each_candidate_is_shown_when_it_is_decided() -> None:
+    seen: list[str] = []
+    result = restore(Picture(noisy(), "grainy"), judge(FULL, by_noise), watch=lambda attempt: seen.append(attempt.tool))
+    assert seen == [attempt.tool for attempt in result.attempts] and "nl-means" in seen

@@ -385,3 +385,10 @@ def test_the_map_is_black_where_equal_and_white_at_the_top() -> None:
 
 def test_nothing_is_shown_of_no_pictures() -> None:
     assert "<article" not in reference_page(ReferenceComparison(None, ()))
+
+
+def test_each_compared_picture_is_counted_also_one_that_does_not_fit() -> None:
+    seen: list[int] = []
+    sources = [picture(SCENE, "copy"), picture(scene(seed=9), "other")]
+    compare_with_reference(rated(), picture(SCENE), sources, lambda: seen.append(1))
+    assert len(seen) == 2

@@ -21,7 +21,7 @@ from snellen.comparison.preference import SURE
 from snellen.draw import place
 from snellen.options import add_vlm_options, assessor_options
 from snellen.report import write_page
-from snellen.terminal import open_console
+from snellen.terminal import Progress, open_console
 from snellen.usage import (
     FAILED,
     OK,
@@ -81,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
     if len(args.paths) < 2:
         raise UsageError("a comparison needs two pictures or more")
     assessor = _assessor(args)
-    comparison = compare(assessor, args.paths, SURE if args.sure is None else args.sure)
+    with Progress(len(args.paths)) as progress:
+        comparison = compare(assessor, args.paths, SURE if args.sure is None else args.sure, progress.advance)
     failed = [one.assessment for one in comparison.pictures if one.assessment.error is not None]
     for one in failed:
         assert one.error is not None
@@ -108,10 +109,11 @@ def _with_reference(args: argparse.Namespace) -> int:
     from snellen.comparison.reference_page import reference_page
 
     assessor = _assessor(args)
-    if args.generate_reference:
-        comparison = compare_with_generated(assessor, args.paths)
-    else:
-        comparison = compare_with_reference(assessor, args.reference, args.paths)
+    with Progress(len(args.paths)) as progress:
+        if args.generate_reference:
+            comparison = compare_with_generated(assessor, args.paths, progress.advance)
+        else:
+            comparison = compare_with_reference(assessor, args.reference, args.paths, progress.advance)
     for one in comparison.pictures:
         if one.problem is not None:
             complain(f"{one.name}: {one.problem}; {one.remedy}")

@@ -28,6 +28,7 @@ from snellen.usage import (
 )
 
 if TYPE_CHECKING:
+    from snellen.restoration.loop import Attempt
     from snellen.restoration.tool import Tool
 
 FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WebP", ".bmp": "BMP"}
@@ -83,7 +84,8 @@ def run(args: argparse.Namespace) -> int:
     picture = load(args.path, max_megapixels=args.max_megapixels, allow_damaged=args.allow_damaged)
     try:
         assessor = Assessor(args.model, **assessor_arguments(args))
-        restoration = restore(picture, assessor, tools, args.max_steps, args.candidates)
+        shown = (lambda attempt: None) if args.json or args.quiet else _show
+        restoration = restore(picture, assessor, tools, args.max_steps, args.candidates, shown)
     except ValueError as error:
         raise UsageError(str(error)) from error
     with writing(out), replacing(out) as unfinished:
@@ -94,13 +96,15 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({**restoration.to_dict(), "output": str(out)}))
     elif not args.quiet:
-        for attempt in restoration.attempts:
-            mark = "kept    " if attempt.accepted else "not kept"
-            print(visible(f"{mark} {attempt.issue.kind}, {attempt.tool}: {attempt.reason}"))
         print(f"score {restoration.first.score:.2f} before, {restoration.last.score:.2f} after; {restoration.stopped}")
     if not args.quiet:
         print(f"written: {visible(str(out))}", file=sys.stderr)
     return OK
+
+
+def _show(attempt: Attempt) -> None:
+    mark = "kept    " if attempt.accepted else "not kept"
+    print(visible(f"{mark} {attempt.issue.kind}, {attempt.tool}: {attempt.reason}"), flush=True)
 
 
 def _list_tools() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,12 @@ def _ends(interval: tuple[float, float] | None) -> list[float] | None:
     return None if interval is None else [round(end, 4) for end in interval]
 
 
-def compare(assessor: Assessor, sources: Sequence[str | Path | Picture], sure: float = SURE) -> Comparison:
+def compare(
+    assessor: Assessor,
+    sources: Sequence[str | Path | Picture],
+    sure: float = SURE,
+    assessed: Callable[[], None] = lambda: None,
+) -> Comparison:
     """Compare two or more pictures.
 
     Each is assessed; then every region that one of them was zoomed into is looked at in all of them, so that all are
@@ -201,6 +206,7 @@ def compare(assessor: Assessor, sources: Sequence[str | Path | Picture], sure: f
         assessor: the model with its settings.
         sources: paths or Pictures.
         sure: probability from which one picture counts as better, above 0.5.
+        assessed: called after the assessment of each picture.
 
     Raises:
         ValueError: fewer than two pictures, or `sure` out of range.
@@ -210,7 +216,10 @@ def compare(assessor: Assessor, sources: Sequence[str | Path | Picture], sure: f
         raise ValueError("a comparison needs two pictures or more")
     if not 0.5 < sure <= 1.0:
         raise ValueError(f"sure is above 0.5 and at most 1, not {sure}")
-    assessments = list(assessor.stream(sources))
+    assessments = []
+    for assessment in assessor.stream(sources):
+        assessments.append(assessment)
+        assessed()
     regions = shared_regions(assessments)
     asks = assessor.backend.reads_prompts and assessor.protocol.name == "snellen"
     judged, kept = [], []

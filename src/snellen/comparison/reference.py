@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -134,9 +134,14 @@ class ReferenceComparison:
 
 
 def compare_with_reference(
-    assessor: Assessor, reference: str | Path | Picture, sources: Sequence[str | Path | Picture]
+    assessor: Assessor,
+    reference: str | Path | Picture,
+    sources: Sequence[str | Path | Picture],
+    compared: Callable[[], None] = lambda: None,
 ) -> ReferenceComparison:
     """Compare pictures with their reference. A picture that cannot be read or aligned has a `problem`.
+
+    `compared` is called after each picture.
 
     Raises:
         ImageError: the reference cannot be read.
@@ -146,22 +151,32 @@ def compare_with_reference(
     (judged,) = assessor.assess([true])
     results = []
     for source in sources:
-        try:
-            picture = _loaded(assessor, source)
-        except ImageError as error:
-            results.append(Against(error.name, problem=error.problem, remedy=error.remedy))
-            continue
-        (assessment,) = assessor.assess([picture])
-        results.append(_against(assessor, true, judged, picture, assessment))
+        results.append(_with_true(assessor, true, judged, source))
+        compared()
     return ReferenceComparison(judged, tuple(results))
 
 
-def compare_with_generated(assessor: Assessor, sources: Sequence[str | Path | Picture]) -> ReferenceComparison:
+def _with_true(assessor: Assessor, true: Picture, judged: Assessment, source: str | Path | Picture) -> Against:
+    try:
+        picture = _loaded(assessor, source)
+    except ImageError as error:
+        return Against(error.name, problem=error.problem, remedy=error.remedy)
+    (assessment,) = assessor.assess([picture])
+    return _against(assessor, true, judged, picture, assessment)
+
+
+def compare_with_generated(
+    assessor: Assessor, sources: Sequence[str | Path | Picture], compared: Callable[[], None] = lambda: None
+) -> ReferenceComparison:
     """Compare each picture with a pseudo-reference: itself, restored. See `generated`.
 
-    Where nothing was repaired there is no pseudo-reference, and the result says so.
+    Where nothing was repaired there is no pseudo-reference, and the result says so. `compared` is called after each
+    picture.
     """
-    results = [_with_generated(assessor, source) for source in sources]
+    results = []
+    for source in sources:
+        results.append(_with_generated(assessor, source))
+        compared()
     return ReferenceComparison(None, tuple(one for one, _ in results), tuple(pseudo for _, pseudo in results))
 
 

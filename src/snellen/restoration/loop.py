@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -126,6 +126,7 @@ def restore(
     tools: Sequence[Tool] = TOOLS,
     max_steps: int = 4,
     candidates: int = CANDIDATES,
+    watch: Callable[[Attempt], None] = lambda attempt: None,
 ) -> Restoration:
     """Repair a picture under the guidance of a judge.
 
@@ -134,7 +135,7 @@ def restore(
     its own repeatability, or where it finds the issue gone or less severe and the score does not fall; never where a
     new kind of issue appears that is as severe. Of several, the one with the largest gain is kept, and the picture is
     assessed again. Pixels outside the box of an issue and its margin stay the same; an issue of the whole picture
-    changes all.
+    changes all. `watch` is called with each candidate when it is decided.
 
     Raises:
         ValueError: the judge gives no score for the source; the text holds the reason.
@@ -152,7 +153,9 @@ def restore(
                 continue
             done.append(issue)
             tried = _try(now, last, issue, tools, judge, candidates)
-            attempts += [attempt for attempt, _, _ in tried]
+            for attempt, _, _ in tried:
+                attempts.append(attempt)
+                watch(attempt)
             kept = [candidate for candidate in tried if candidate[0].accepted]
             if kept:
                 _, now, better = kept[0]
