@@ -73,7 +73,12 @@ def test_logprobs_are_those_of_the_model_without_the_settings_of_its_checkpoint(
     assert reply.logprobs == pytest.approx(expected.tolist(), abs=NOISE)
 
 
-def test_branches_read_from_the_cache_are_those_of_a_whole_pass(backend: HfBackend) -> None:
+@pytest.mark.parametrize("lines", [True, False])
+def test_branches_read_from_the_cache_are_those_of_a_whole_pass(
+    backend: HfBackend, lines: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert backend.reader.lines, "the branches of a row share a line"
+    monkeypatch.setattr(backend.reader, "lines", lines)
     kept = sorted(backend.number_texts)
     made = backend._generate(batch(), Sampling(max_tokens=6), "", kept)
     starts = {0: 2, 1: 0, 2: 4, 3: 3}

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -24,6 +25,7 @@ RATING_TOKENS = 8
 RATING_KEY = re.compile(r'"rating"\s*:\s*')
 
 
+@lru_cache(maxsize=2**14)  # a vocabulary with tokens of several digits asks for the same few thousand texts again
 def consistent(text: str) -> tuple[str, ...]:
     """Return the ratings that a text can begin, or, where something follows the number, the one that it is.
 

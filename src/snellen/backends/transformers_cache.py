@@ -13,8 +13,8 @@ from torch import Tensor
 
 from snellen.backends.rating_tokens import Branch
 
-BRANCH_BYTES = 2**31
-"""Memory for copies of the cache: the branches of one pass at most."""
+PASS_BYTES = 2**31
+"""Memory of one pass over branches: copies of the cache, and logits."""
 TOLERANCE = 0.05
 """Largest difference between a probability read from the cache and the one that generation saw. Rounding
 stays below it; more means that the cache of this model cannot be continued."""
@@ -44,15 +44,22 @@ class Generated:
 class BranchReader:
     """Reader of the probabilities after branches of replies, without a second pass over prompt and pictures.
 
-    Every reading of a branch that generation itself took is compared with what generation saw.
+    The branches of a row follow each other in one line of the batch, and a mask hides them from each other, so the
+    cache of a row is copied once. Implementations of attention that take no such mask read each branch in a line of its
+    own. Every reading of a branch that generation itself took is compared with what generation saw.
+
+    Attributes:
+        works: False once a cache of this model could not be continued.
+        lines: whether the branches of a row share a line.
     """
 
     def __init__(self, model: Any) -> None:
         self.model = model
         self.works = True
-        """False once a cache of this model could not be continued."""
+        self.lines = getattr(model.config, "_attn_implementation", None) in ("sdpa", "eager")
         names = inspect.signature(model.forward).parameters
         self.cache_name = "cache" if "cache" in names else "past_key_values"
+        self.chooses_logits = "logits_to_keep" in names
 
     def read(self, made: Generated, starts: Mapping[int, int], branches: Sequence[Branch]) -> Tensor | None:
         """Return the probabilities of the kept tokens after each branch, (N, K); None if the model's cache forbids it.
@@ -63,10 +70,11 @@ class BranchReader:
             branches: tokens that follow instead of those that were generated.
         """
         found = torch.zeros(len(branches), len(made.kept))
-        by_length: dict[int, list[int]] = {}
+        by_length: dict[int, dict[int, list[int]]] = {}
         for place, branch in enumerate(branches):
-            by_length.setdefault(len(branch.ids), []).append(place)
-        for place in by_length.pop(0, []):  # where generation itself stood
+            line = branch.row if self.lines else place
+            by_length.setdefault(len(branch.ids), {}).setdefault(line, []).append(place)
+        for place in sum(by_length.pop(0, {}).values(), []):  # where generation itself stood
             row = branches[place].row
             found[place] = made.kept_probs[row, starts[row]]
         if not by_length:
@@ -74,27 +82,56 @@ class BranchReader:
         if not self.works or not _is_whole(made):
             return None
         prefix = _Prefix(self.model, made, starts)
-        for length, places in by_length.items():
-            for first in range(0, len(places), prefix.most_branches):
-                part = places[first : first + prefix.most_branches]
-                found[part] = self._pass(prefix, made, [branches[place] for place in part], length)
+        for lines in by_length.values():
+            places = list(lines.values())
+            most = prefix.most_lines(max(map(len, places)))
+            for part in (places[first : first + most] for first in range(0, len(places), most)):
+                read = self._pass(prefix, made, [[branches[place] for place in line] for line in part])
+                for line, probabilities in zip(part, read, strict=True):
+                    found[line] = probabilities[: len(line)]
         self.works = _agrees(found, made, starts, branches)
         return found if self.works else None
 
-    def _pass(self, prefix: _Prefix, made: Generated, branches: Sequence[Branch], length: int) -> Tensor:
+    def _pass(self, prefix: _Prefix, made: Generated, lines: Sequence[Sequence[Branch]]) -> Tensor:
+        """Return the probabilities after the branches of each line, (lines, most branches in a line, K).
+
+        The branches of a line are of one row, and all are equally long. Shorter lines are filled up.
+        """
         device = self.model.device
-        rows = torch.tensor([branch.row for branch in branches], device=device)
-        ids = torch.tensor([branch.ids for branch in branches], device=device)
-        positions = prefix.positions[rows][:, None] + torch.arange(length, device=device)
+        most, length = max(map(len, lines)), len(lines[0][0].ids)
+        filled = [[*line, *[line[0]] * (most - len(line))] for line in lines]
+        rows = torch.tensor([line[0].row for line in lines], device=device)
+        ids = torch.tensor([[token for branch in line for token in branch.ids] for line in filled], device=device)
+        positions = prefix.positions[rows][:, None] + torch.arange(length, device=device).repeat(most)
+        ends = torch.arange(1, most + 1, device=device) * length - 1
         inputs: dict[str, Any] = {
             "input_ids": ids,
-            "attention_mask": torch.cat([prefix.mask[rows], torch.ones_like(ids)], dim=1),
+            "attention_mask": self._mask(prefix.mask[rows], most, length),
             "position_ids": positions.expand(3, *positions.shape) if prefix.three_axes else positions,
             self.cache_name: prefix.cache(rows),
         }
+        if self.chooses_logits:
+            inputs["logits_to_keep"] = ends
         with torch.inference_mode():
-            logits = self.model(**inputs, use_cache=True).logits[:, -1].float()
-        return torch.softmax(logits, dim=-1)[:, list(made.kept)].cpu()
+            logits = self.model(**inputs, use_cache=True).logits
+        if logits.shape[1] != most:
+            logits = logits[:, ends]
+        return torch.softmax(logits.float(), dim=-1)[..., list(made.kept)].cpu()
+
+    def _mask(self, prefix: Tensor, most: int, length: int) -> Tensor:
+        """Return the attention mask of lines of `most` branches of `length` tokens behind a prefix (N, L) of 1 and 0.
+
+        Of one branch a line it is (N, L + length), else (N, 1, T, L + T) with T = most * length, added to the logits of
+        attention: 0 for what a token sees, the prefix and its own branch up to itself, and the lowest number for the
+        rest.
+        """
+        if most == 1:
+            return torch.cat([prefix, prefix.new_ones(len(prefix), length)], dim=1)
+        own = torch.block_diag(*[torch.ones(length, length, device=prefix.device).tril()] * most).bool()
+        before = prefix.bool()[:, None, None].expand(-1, 1, len(own), -1)
+        seen = torch.cat([before, own.expand(len(prefix), 1, -1, -1)], dim=-1)
+        dtype = self.model.dtype
+        return torch.zeros(seen.shape, dtype=dtype, device=prefix.device).masked_fill(~seen, torch.finfo(dtype).min)
 
 
 class _Prefix:
@@ -104,7 +141,6 @@ class _Prefix:
         mask: (B, L) 1 where a key counts.
         positions: (B,) position of the first token of a branch.
         three_axes: whether positions have three axes (time, height, width), as in the Qwen-VL family.
-        most_branches: how many copies of the cache fit in `BRANCH_BYTES`.
     """
 
     def __init__(self, model: Any, made: Generated, starts: Mapping[int, int]) -> None:
@@ -117,8 +153,12 @@ class _Prefix:
         axes = _image_positions(model, made.inputs)
         self.three_axes = axes is not None
         self.positions = (prompt.sum(dim=1) if axes is None else axes) + steps
-        size = sum(keys[0, :, 0].numel() * keys.element_size() for keys, _ in self.layers) * 2 * (self.length + 1)
-        self.most_branches = max(1, BRANCH_BYTES // size)
+        self.words = int(model.config.get_text_config().vocab_size)
+
+    def most_lines(self, branches: int) -> int:
+        """Return how many lines with that many branches each fit in `PASS_BYTES`, at least 1."""
+        row = sum(keys[0, :, 0].numel() * keys.element_size() for keys, _ in self.layers) * 2 * (self.length + 1)
+        return max(1, PASS_BYTES // (row + branches * self.words * 8))  # logits and probabilities in float32
 
     def cache(self, rows: Tensor) -> Any:
         """Return a new cache that holds the prefix of some rows, in their order."""
