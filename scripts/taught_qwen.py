@@ -55,7 +55,8 @@ def as_json(reply: str, number: int) -> str:
     labels = FIRST_LABELS if number == 1 else LATER_LABELS
     answer = json.loads(reply[reply.index("<answer>") + len("<answer>") : reply.index("</answer>")])
     sections = dict(zip(labels, parsed.rationale.sections, strict=True))
-    return json.dumps(sections | {key: answer[key] for key in ANSWER_KEYS})
+    # without white space: servers are told to permit none, since a small model may write nothing else
+    return json.dumps(sections | {key: answer[key] for key in ANSWER_KEYS}, separators=(",", ":"))
 
 
 def in_levels(rating: float) -> str:

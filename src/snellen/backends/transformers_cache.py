@@ -72,8 +72,8 @@ class BranchReader:
         found = torch.zeros(len(branches), len(made.kept))
         by_length: dict[int, dict[int, list[int]]] = {}
         for place, branch in enumerate(branches):
-            line = branch.row if self.lines else place
-            by_length.setdefault(len(branch.ids), {}).setdefault(line, []).append(place)
+            own = branch.row if self.lines else place
+            by_length.setdefault(len(branch.ids), {}).setdefault(own, []).append(place)
         for place in sum(by_length.pop(0, {}).values(), []):  # where generation itself stood
             row = branches[place].row
             found[place] = made.kept_probs[row, starts[row]]
@@ -127,7 +127,8 @@ class BranchReader:
         """
         if most == 1:
             return torch.cat([prefix, prefix.new_ones(len(prefix), length)], dim=1)
-        own = torch.block_diag(*[torch.ones(length, length, device=prefix.device).tril()] * most).bool()
+        one = torch.ones(length, length, device=prefix.device).tril()
+        own = torch.kron(torch.eye(most, device=prefix.device), one).bool()
         before = prefix.bool()[:, None, None].expand(-1, 1, len(own), -1)
         seen = torch.cat([before, own.expand(len(prefix), 1, -1, -1)], dim=-1)
         dtype = self.model.dtype
@@ -158,7 +159,7 @@ class _Prefix:
     def most_lines(self, branches: int) -> int:
         """Return how many lines with that many branches each fit in `PASS_BYTES`, at least 1."""
         row = sum(keys[0, :, 0].numel() * keys.element_size() for keys, _ in self.layers) * 2 * (self.length + 1)
-        return max(1, PASS_BYTES // (row + branches * self.words * 8))  # logits and probabilities in float32
+        return max(1, int(PASS_BYTES // (row + branches * self.words * 8)))  # logits and probabilities in float32
 
     def cache(self, rows: Tensor) -> Any:
         """Return a new cache that holds the prefix of some rows, in their order."""
