@@ -1,0 +1,161 @@
+"""Prove a trained adapter on vLLM: python scripts/served_adapter.py SERVER_PYTHON MODEL_FOLDER [PART ...].
+
+`snellen train sft` teaches the tiny Qwen2.5-VL of taught_qwen.py other words, `snellen train merge` writes a checkpoint.
+Parts: train; merged (greedy replies of the merged weights in hf: and at a vLLM server; where two part, the server's two
+best tokens are near-ties); rollouts (two steps of `snellen train rl` whose rollouts a vLLM server samples, which loads
+the adapter anew before each). See servers.py for SERVER_PYTHON.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from servers import WORK, check, free_port, server, snellen, vllm
+from taught_qwen import BOX, QUESTION, picture
+
+from snellen.backend import Conversation, Reply, Sampling, open_backend
+from snellen.backends.openai import PATH, OpenAIBackend
+from snellen.image import load
+from snellen.options import ModelOptions
+from snellen.protocol import open_protocol
+from snellen.reply import Answer, Issue, Rationale, render_reply
+
+ADAPTER, MERGED = WORK / "adapter", WORK / "merged"
+LORA = "[lora]\nrank = 8\nalpha = 16\n"
+WORDS = Rationale("It is very noisy.", "A crisp sky.", "Noise in the sky.", "Look at the sky.")
+"""Other words than the model was taught."""
+REPLIES = 20
+"""Greedy replies that are compared."""
+TOKENS = 160
+NEAR = 0.05
+"""Largest difference of two log-probabilities that counts as a near-tie."""
+
+
+def toml(name: str, text: str) -> str:
+    """Write a configuration and return its path."""
+    file = WORK / name
+    file.write_text(text, encoding="utf8")
+    return str(file)
+
+
+def train(model: Path, steps: int = 40) -> None:
+    """Teach the words by SFT with LoRA and merge the adapter."""
+    rng, lines = np.random.default_rng(2), []
+    for folder in (WORK / "demonstrations", ADAPTER, MERGED):
+        shutil.rmtree(folder, ignore_errors=True)
+    (WORK / "demonstrations").mkdir(parents=True)
+    for number in range(10):
+        shown, rating = picture(rng)
+        path = (WORK / "demonstrations" / f"{number}.png").resolve()
+        Image.fromarray(shown.pixels).save(path)
+        reply = render_reply(WORDS, Answer(BOX, rating, "crop", (Issue("noise", 4, BOX),)), 1)
+        rounds = [{"region": [0.0, 0.0, 1.0, 1.0], "rating": rating, "issues": 1, "reply": reply}]
+        split = "train" if number < 8 else "val"
+        lines.append(
+            {"path": str(path), "split": split, "mos": rating, "first": rating, "first_std": 0.5, "rounds": rounds}
+        )
+    conversations = WORK / "demonstrations.jsonl"
+    conversations.write_text("".join(json.dumps(one) + "\n" for one in lines), encoding="utf8")
+    config = toml(
+        "sft.toml",
+        f'model = "hf:{model}"\nconversations = "{conversations}"\nout = "{ADAPTER}"\n{LORA}[options]\nsteps = {steps}\n'
+        f"batch = 4\nmicrobatch = 4\nrate = 5e-3\nwarmup = 2\nweight_decay = 0.0\n",
+    )
+    snellen("train", "sft", "--config", config)
+    snellen("train", "merge", "--model", f"hf:{ADAPTER}", "--out", str(MERGED))
+    check(f"{steps} steps of SFT with LoRA, merged", (MERGED / "model.safetensors").is_file())
+
+
+def conversations() -> list[Conversation]:
+    """Return first rounds about pictures of coloured blocks, unlike those that were taught, so that replies differ."""
+    rng, protocol, asked = np.random.default_rng(3), open_protocol("snellen"), []
+    for _ in range(REPLIES):
+        blocks = rng.integers(0, 256, (*rng.integers(2, 12, 2), 3), dtype=np.uint8)
+        shown = load(Image.fromarray(blocks).resize((440, 330), Image.Resampling.NEAREST))
+        asked.append(protocol.conversation(QUESTION, [shown.view()], []))
+    return asked
+
+
+def near_tie(backend: OpenAIBackend, asked: Conversation, here: Reply, there: Reply, greedy: Sampling) -> bool:
+    """Print where two replies part, and return whether the server's two best tokens there are nearly as probable."""
+    answer: Any = backend.server.run(backend.server.post(PATH, lambda: backend.request(asked, greedy)))
+    at = next(i for i, pair in enumerate(zip(here.text + "\0", there.text + "\1", strict=False)) if pair[0] != pair[1])
+    written = 0
+    for token in answer["choices"][0]["logprobs"]["content"]:
+        written += len(token["token"])
+        if written > at:
+            break
+    first, second = (one["logprob"] for one in token["top_logprobs"][:2])
+    print(f"     part at character {at}: {here.text[at - 20 : at + 8]!r} and {there.text[at - 20 : at + 8]!r};"
+          f" log-probabilities of the two best {first:.4f} and {second:.4f}")  # fmt: skip
+    return bool(first - second < NEAR)
+
+
+def merged(python: str) -> None:
+    """Compare greedy replies of the merged weights in hf: and at a server."""
+    asked, greedy, port = conversations(), Sampling(max_tokens=TOKENS), free_port()
+    here = open_backend(f"hf:{MERGED}", options=ModelOptions(device="cpu")).reply(asked, greedy)
+    words = sum("Noise in the sky" in one.text for one in here)
+    check(f"hf: {words} of {REPLIES} replies have words of the adapter; {len({one.text for one in here})} are different",
+          words > REPLIES // 2)  # fmt: skip
+    with server(vllm(python, MERGED, port), port, WORK / "merged.log"):
+        backend = OpenAIBackend(f"http://127.0.0.1:{port}/v1#tiny", timeout=600)
+        there = backend.reply(asked, greedy)
+        parted = [one for one in zip(asked, here, there, strict=True) if one[1].text.strip() != one[2].text.strip()]
+        ties = sum(near_tie(backend, *one, greedy) for one in parted)
+    equal = REPLIES - len(parted)
+    lengths = sorted(len(one.token_ids) for one in here)
+    check(f"greedy replies of hf: and vLLM, {lengths[0]} to {lengths[-1]} tokens: {equal} of {REPLIES} equal;"
+          f" of the others {ties} part at a near-tie", equal + ties == REPLIES and equal >= 0.95 * REPLIES)  # fmt: skip
+
+
+def rollouts(python: str, model: Path) -> None:
+    """Take two steps of GRPO whose rollouts a vLLM server samples."""
+    manifest, out, port = WORK / "rollouts.jsonl", WORK / "rl", free_port()
+    shutil.rmtree(out, ignore_errors=True)
+    paths = sorted((WORK / "demonstrations").resolve().glob("*.png"))[:4]
+    lines = [json.dumps({"path": str(path), "mos": 3.0, "split": "train"}) + "\n" for path in paths]
+    manifest.write_text("".join(lines), encoding="utf8")
+    config = toml(
+        "rl.toml",
+        f'model = "hf:{model}"\nstart = "{ADAPTER}"\nout = "{out}"\nmanifest = "{manifest}"\nheld_out = 0\n'
+        f'server = "http://127.0.0.1:{port}/v1#tiny"\n{LORA}[options]\nsteps = 2\nreal = 2\nsynthetic = 0\n'
+        f"rollouts = 2\nmax_tokens = {TOKENS}\nwarmup = 1\nmicrobatch = 2\n",
+    )
+    command = [*vllm(python, model, port), "--enable-lora", "--max-lora-rank", "8", "--max-loras", "2",
+               "--logprobs-mode", "processed_logprobs"]  # fmt: skip
+    with server(command, port, WORK / "rollouts.log", VLLM_ALLOW_RUNTIME_LORA_UPDATING="True"):
+        snellen("train", "rl", "--config", config)
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf8").splitlines()]
+    for row in rows:
+        print("     ", {name: row.get(name) for name in ("step", "reward", "crop_rate", "gap", "gap_largest")})
+    said = (WORK / "rollouts.log").read_text(encoding="utf8", errors="replace")
+    check(
+        f"{len(rows)} steps of GRPO; the server loaded an adapter for each",
+        len(rows) == 2 <= said.count("Loaded new LoRA"),
+    )
+    gap = max(row["gap_largest"] for row in rows)
+    check(f"log-probabilities of sampling and training differ by at most {gap:.1e}", gap < 1e-2)
+
+
+def main() -> None:
+    """Run the parts in order."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that servers end too
+    python, model, parts = sys.argv[1], Path(sys.argv[2]), sys.argv[3:] or ["train", "merged", "rollouts"]
+    if "train" in parts:
+        train(model)
+    if "merged" in parts:
+        merged(python)
+    if "rollouts" in parts:
+        rollouts(python, model)
+
+
+if __name__ == "__main__":
+    main()
