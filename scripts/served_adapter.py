@@ -1,9 +1,9 @@
 """Prove a trained adapter on vLLM: python scripts/served_adapter.py SERVER_PYTHON MODEL_FOLDER [PART ...].
 
-`snellen train sft` teaches the tiny Qwen2.5-VL of taught_qwen.py other words, `snellen train merge` writes a checkpoint.
-Parts: train; merged (greedy replies of the merged weights in hf: and at a vLLM server; where two part, the server's two
-best tokens are near-ties); rollouts (two steps of `snellen train rl` whose rollouts a vLLM server samples, which loads
-the adapter anew before each). See servers.py for SERVER_PYTHON.
+`snellen train sft` teaches the tiny Qwen2.5-VL of taught_qwen.py other words; `snellen train merge` writes a
+checkpoint. Parts: train; merged (greedy replies of the merged weights in hf: and at a vLLM server; where two part, the
+server's two best tokens are near-ties); rollouts (two steps of `snellen train rl` whose rollouts a vLLM server samples,
+which loads the adapter anew before each). See servers.py for SERVER_PYTHON.
 """
 
 from __future__ import annotations
@@ -58,15 +58,14 @@ def train(model: Path, steps: int = 40) -> None:
         reply = render_reply(WORDS, Answer(BOX, rating, "crop", (Issue("noise", 4, BOX),)), 1)
         rounds = [{"region": [0.0, 0.0, 1.0, 1.0], "rating": rating, "issues": 1, "reply": reply}]
         split = "train" if number < 8 else "val"
-        lines.append(
-            {"path": str(path), "split": split, "mos": rating, "first": rating, "first_std": 0.5, "rounds": rounds}
-        )
+        line = {"path": str(path), "split": split, "mos": rating, "first": rating, "first_std": 0.5, "rounds": rounds}
+        lines.append(line)
     conversations = WORK / "demonstrations.jsonl"
     conversations.write_text("".join(json.dumps(one) + "\n" for one in lines), encoding="utf8")
     config = toml(
         "sft.toml",
-        f'model = "hf:{model}"\nconversations = "{conversations}"\nout = "{ADAPTER}"\n{LORA}[options]\nsteps = {steps}\n'
-        f"batch = 4\nmicrobatch = 4\nrate = 5e-3\nwarmup = 2\nweight_decay = 0.0\n",
+        f'model = "hf:{model}"\nconversations = "{conversations}"\nout = "{ADAPTER}"\n{LORA}[options]\n'
+        f"steps = {steps}\nbatch = 4\nmicrobatch = 4\nrate = 5e-3\nwarmup = 2\nweight_decay = 0.0\n",
     )
     snellen("train", "sft", "--config", config)
     snellen("train", "merge", "--model", f"hf:{ADAPTER}", "--out", str(MERGED))
@@ -102,8 +101,8 @@ def merged(python: str) -> None:
     """Compare greedy replies of the merged weights in hf: and at a server."""
     asked, greedy, port = conversations(), Sampling(max_tokens=TOKENS), free_port()
     here = open_backend(f"hf:{MERGED}", options=ModelOptions(device="cpu")).reply(asked, greedy)
-    words = sum("Noise in the sky" in one.text for one in here)
-    check(f"hf: {words} of {REPLIES} replies have words of the adapter; {len({one.text for one in here})} are different",
+    words, different = sum("Noise in the sky" in one.text for one in here), len({one.text for one in here})
+    check(f"hf: {words} of {REPLIES} replies have words of the adapter; {different} are different",
           words > REPLIES // 2)  # fmt: skip
     with server(vllm(python, MERGED, port), port, WORK / "merged.log"):
         backend = OpenAIBackend(f"http://127.0.0.1:{port}/v1#tiny", timeout=600)

@@ -45,8 +45,8 @@ def without_torchvision(_: Path) -> str:
     for family in ("qwen2.5", "qwen3"):
         with tempfile.TemporaryDirectory() as folder:
             model = make_model(Path(folder) / family, family)
-            code, said = run("-c", BLOCKED, "score", "examples/cat_compressed.jpg", "--out", f"{folder}/out.csv",
-                             "--model", f"hf:{model}", "--protocol", "levels", "--device", "cpu", "--quiet")  # fmt: skip
+            code, said = run("-c", BLOCKED, "score", "examples/cat_compressed.jpg", "--quiet", "--out", f"{folder}/out.csv",
+                             "--model", f"hf:{model}", "--protocol", "levels", "--device", "cpu")  # fmt: skip
             assert code == 0, said
         seen.append(family)
     return f"{' and '.join(seen)} open and score"
@@ -76,8 +76,8 @@ def passes(model: Path) -> str:
 
 def options(_: Path) -> str:
     """Look for the options in the help, and try what is refused."""
-    wanted = ("max-tokens", "temperature", "top-p", "top-k", "seed", "question", "long-side", "min-pixels", "max-pixels",
-              "device", "device-map", "dtype", "attention", "revision", "concurrency", "timeout")  # fmt: skip
+    wanted = ("max-tokens", "temperature", "top-p", "top-k", "seed", "question", "long-side", "min-pixels",
+              "max-pixels", "device", "device-map", "dtype", "attention", "revision", "concurrency", "timeout")  # fmt: skip
     _, said = run("-m", "snellen", "assess", "--help")
     missing = [name for name in wanted if f"--{name}" not in said]
     assert not missing, missing
