@@ -45,7 +45,8 @@ def without_torchvision(_: Path) -> str:
     for family in ("qwen2.5", "qwen3"):
         with tempfile.TemporaryDirectory() as folder:
             model = make_model(Path(folder) / family, family)
-            code, said = run("-c", BLOCKED, "score", "examples/cat_compressed.jpg", "--quiet", "--out", f"{folder}/out.csv",
+            out = ("--out", f"{folder}/out.csv")
+            code, said = run("-c", BLOCKED, "score", "examples/cat_compressed.jpg", "--quiet", *out,
                              "--model", f"hf:{model}", "--protocol", "levels", "--device", "cpu")  # fmt: skip
             assert code == 0, said
         seen.append(family)
@@ -77,7 +78,8 @@ def passes(model: Path) -> str:
 def options(_: Path) -> str:
     """Look for the options in the help, and try what is refused."""
     wanted = ("max-tokens", "temperature", "top-p", "top-k", "seed", "question", "long-side", "min-pixels",
-              "max-pixels", "device", "device-map", "dtype", "attention", "revision", "concurrency", "timeout")  # fmt: skip
+              "max-pixels", "device", "device-map", "dtype", "attention", "revision", "concurrency",
+              "timeout")  # fmt: skip
     _, said = run("-m", "snellen", "assess", "--help")
     missing = [name for name in wanted if f"--{name}" not in said]
     assert not missing, missing
@@ -128,9 +130,7 @@ def tested(tests: tuple[tuple[str, str], ...]) -> tuple[bool, str]:
     """Run tests and return whether they pass, and how many."""
     counts: dict[str, int] = {}
     for file, chosen in tests:
-        code, said = run(
-            "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/{file}", *(["-k", chosen] if chosen else [])
-        )
+        code, said = run("-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/{file}", "-k", chosen)
         for number, outcome in re.findall(r"(\d+) (passed|failed|error|skipped)", said.splitlines()[-1]):
             counts[outcome] = counts.get(outcome, 0) + int(number)
         if code:
