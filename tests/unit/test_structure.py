@@ -42,8 +42,8 @@ UPHILL = {
 }
 """The imports that run uphill, all inside functions, and the reason for each."""
 
-TORCH = ("snellen1.", "train.", "backends.transformers")
-"""Where torch is imported; the last is what the extra hf is for."""
+TORCH = ("snellen1.", "train.", "backends.transformers", "apps.metric.pyiqa")
+"""Where torch is imported; backends.transformers is what the extra hf is for."""
 
 
 def modules() -> dict[str, Path]:

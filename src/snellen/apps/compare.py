@@ -19,7 +19,7 @@ from snellen.comparison.judge import Comparison, Pair, compare
 from snellen.comparison.page import comparison_page, pair_numbers, verdict_words
 from snellen.comparison.preference import SURE
 from snellen.draw import place
-from snellen.options import add_vlm_options, assessor_options
+from snellen.options import add_assessor_arguments, assessor_arguments
 from snellen.report import write_page
 from snellen.terminal import Progress, open_console
 from snellen.usage import (
@@ -27,10 +27,6 @@ from snellen.usage import (
     OK,
     MissingExtra,
     UsageError,
-    add_allow_damaged,
-    add_max_megapixels,
-    add_max_rounds,
-    add_model_options,
     check_writable,
     complain,
     visible,
@@ -58,11 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sure", metavar="P", type=_sure, help=f"probability of no tie ({SURE}); without a reference")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write a page with a slider")
-    add_model_options(parser)
-    add_max_rounds(parser)
-    add_max_megapixels(parser)
-    add_allow_damaged(parser)
-    add_vlm_options(parser)
+    add_assessor_arguments(parser)
 
 
 def _sure(text: str) -> float:
@@ -161,10 +153,7 @@ def _show_against(comparison: ReferenceComparison, console: Console) -> None:
 
 def _assessor(args: argparse.Namespace) -> Assessor:
     try:
-        return Assessor(
-            args.model, args.protocol, args.max_rounds, args.batch_size, args.score_only,
-            max_megapixels=args.max_megapixels, allow_damaged=args.allow_damaged, **assessor_options(args),
-        )  # fmt: skip
+        return Assessor(args.model, **assessor_arguments(args))
     except ValueError as error:
         raise UsageError(str(error)) from error
 

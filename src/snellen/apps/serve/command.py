@@ -7,15 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from snellen.apps.web.options import MEGABYTE, add_web_options, web_options
-from snellen.options import add_vlm_options, assessor_options
-from snellen.usage import (
-    UsageError,
-    add_allow_damaged,
-    add_max_megapixels,
-    add_max_rounds,
-    add_model_options,
-    positive,
-)
+from snellen.options import add_assessor_arguments, assessor_arguments
+from snellen.usage import UsageError, positive
 
 if TYPE_CHECKING:
     from snellen.apps.serve.service import Service
@@ -24,10 +17,6 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen serve`."""
     add_web_options(parser, 8000)
-    add_model_options(parser)
-    add_max_rounds(parser)
-    add_max_megapixels(parser)
-    add_allow_damaged(parser)
     group = parser.add_argument_group("load")
     group.add_argument("--judges", metavar="N", type=positive, help="copies of snellen-1 (default: one per processor)")
     group.add_argument("--max-wait-ms", metavar="N", type=int, default=10, help="a batch waits for more pictures (10)")
@@ -35,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--max-pictures", metavar="N", type=positive, default=128, help="pictures of a request (128)")
     group.add_argument("--timeout-request", metavar="S", type=positive, default=120, help="time of a request (120)")
     group.add_argument("--allow-urls", action="store_true", help="fetch pictures from public URLs that clients name")
-    add_vlm_options(parser)
+    add_assessor_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,28 +52,21 @@ def open_service(args: argparse.Namespace) -> Service:
     from snellen.backend import model_folder, open_backend
 
     try:
-        vlm = assessor_options(args)
-        settings = Settings(
-            protocol=args.protocol,
-            max_rounds=args.max_rounds,
-            score_only=args.score_only,
-            allow_damaged=args.allow_damaged,
-            max_megapixels=args.max_megapixels,
-            question=vlm["question"],
-            sampling=tuple(sorted((vlm["sampling"] or {}).items())),
-        )
+        given = assessor_arguments(args)
+        batch_size, options = given.pop("batch_size"), given.pop("options")
+        settings = Settings(sampling=tuple(sorted((given.pop("sampling") or {}).items())), **given)
         small = model_folder(args.model) is not None
         if args.judges and not small:
             raise UsageError(f"--judges is for models of snellen-1's format; leave it out for {args.model}")
         count = (args.judges or os.cpu_count() or 1) if small else 1
         # each judge has a processor of its own; models that gain from batches have one judge
         threads = max(1, (os.cpu_count() or 1) // count)
-        backends = [open_backend(args.model, threads=threads, options=vlm["options"]) for _ in range(count)]
+        backends = [open_backend(args.model, threads=threads, options=options) for _ in range(count)]
         settings.assessor(backends[0])
     except ValueError as error:
         raise UsageError(str(error)) from error
     # snellen-1 reads one picture at a time: in a batch pictures would only wait for each other
-    most = args.batch_size or (backends[0].batch_size if backends[0].reads_prompts else 1)
+    most = batch_size or (backends[0].batch_size if backends[0].reads_prompts else 1)
     metrics = Metrics()
     wait = 0.0 if most == 1 else args.max_wait_ms / 1000
     batcher = Batcher(backends, most, wait, args.queue, metrics.batches.observe)
