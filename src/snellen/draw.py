@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,16 +89,35 @@ def _photo(pixels: npt.NDArray[np.uint8], issues: Sequence[Issue], crops: Sequen
     font = ImageFont.load_default(TEXT_PX)
     for crop in crops:
         _dashed(pen, crop.to_pixels(photo.width, photo.height))
-    for number, issue in enumerate(issues, start=1):
+    boxes = [issue.region.to_pixels(photo.width, photo.height) for issue in issues]
+    tags = tag_corners(boxes, 12 * len(str(len(boxes))) + 8, LINE_PX - 2)
+    for number, (issue, (left, top, right, bottom), tag) in enumerate(zip(issues, boxes, tags, strict=True), start=1):
         color = SEVERITY_COLORS[issue.severity - 1]
-        left, top, right, bottom = issue.region.to_pixels(photo.width, photo.height)
         pen.rectangle((left, top, right - 1, bottom - 1), outline="black", width=5)
         pen.rectangle((left + 1, top + 1, max(left + 1, right - 2), max(top + 1, bottom - 2)), outline=color, width=3)
-        tag = (left, top, left + 12 * len(str(number)) + 8, top + LINE_PX - 2)
-        pen.rectangle(tag, fill=color, outline="black")
+        corner = (tag[0], tag[1], tag[0] + 12 * len(str(number)) + 8, tag[1] + LINE_PX - 2)
+        pen.rectangle(corner, fill=color, outline="black")
         dark = issue.severity >= 4
-        pen.text((left + 5, top + 1), str(number), fill="white" if dark else "black", font=font)
+        pen.text((tag[0] + 5, tag[1] + 1), str(number), fill="white" if dark else "black", font=font)
     return photo
+
+
+def tag_corners(boxes: Iterable[tuple[int, int, int, int]], width: float, height: float) -> list[tuple[float, float]]:
+    """Return where the number of each box (x0, y0, x1, y1) is drawn: left and top, in px.
+
+    That is the box's corner, or further right where it would cover the number of a box before it.
+
+    Args:
+        boxes: the boxes, in px.
+        width, height: size of a number, px.
+    """
+    corners: list[tuple[float, float]] = []
+    for box in boxes:
+        x: float = box[0]
+        while any(abs(x - left) < width and abs(box[1] - top) < height for left, top in corners):
+            x += width
+        corners.append((x, box[1]))
+    return corners
 
 
 def _dashed(pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int], dash: int = 10) -> None:

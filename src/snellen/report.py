@@ -15,7 +15,7 @@ from PIL import Image
 
 from snellen.assessment import HISTOGRAM_BIN, histogram
 from snellen.checks import VERDICTS as VERDICTS_OF_CHECKS
-from snellen.draw import CROP_COLOR, SEVERITY_COLORS, place
+from snellen.draw import CROP_COLOR, SEVERITY_COLORS, place, tag_corners
 from snellen.output import replacing
 from snellen.reply import labels
 from snellen.vocabulary import VERDICTS
@@ -181,15 +181,16 @@ def _photo(assessment: Assessment) -> str:
     width, height = assessment.picture.width, assessment.picture.height
     shapes = []
     tag = max(width, height) / 48
-    for number, issue in enumerate(assessment.issues, start=1):
-        box = issue.region.to_pixels(width, height)
+    boxes = [issue.region.to_pixels(width, height) for issue in assessment.issues]
+    corners = tag_corners(boxes, 1.6 * tag, 1.6 * tag)
+    for number, (issue, (x, y)) in enumerate(zip(assessment.issues, corners, strict=True), start=1):
         title = f"{issue.kind}, severity {issue.severity}"
         dark = " dark" if issue.severity >= 4 else ""
         shapes.append(
             f'<g class="issue s{issue.severity}{dark}" data-issue="{number}"><title>{escape(title)}</title>'
             f"{_box(issue.region, width, height, 'under')}{_box(issue.region, width, height, 'over')}"
-            f'<rect class="tag" x="{box[0]}" y="{box[1]}" width="{1.6 * tag:.1f}" height="{1.6 * tag:.1f}"/>'
-            f'<text x="{box[0] + 0.8 * tag:.1f}" y="{box[1] + 1.2 * tag:.1f}" font-size="{1.15 * tag:.1f}">{number}'
+            f'<rect class="tag" x="{x:.1f}" y="{y:.1f}" width="{1.6 * tag:.1f}" height="{1.6 * tag:.1f}"/>'
+            f'<text x="{x + 0.8 * tag:.1f}" y="{y + 1.2 * tag:.1f}" font-size="{1.15 * tag:.1f}">{number}'
             "</text></g>"
         )
     shapes += [_box(step.region, width, height, "crop") for step in assessment.steps[1:]]

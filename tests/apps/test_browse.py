@@ -91,6 +91,7 @@ def test_the_album_has_scores_groups_with_their_best_and_decisions(client: TestC
     album = client.get("/api/album").json()
     assert [picture["path"] for picture in album["pictures"]] == NAMES
     assert [picture["state"] for picture in album["pictures"]] == ["done", "done", "done", "failed"]
+    assert album["pictures"][1]["issues"][0] == {**rows()["a/cat2.jpg"].issues[0], "place": "whole picture"}
     assert album["pictures"][2]["score"] == 2.5, "it had no row, and was scored"
     assert (album["pictures"][2]["pick"], album["pictures"][2]["stars"]) == ("accept", 4)
     assert album["pictures"][3]["error"]["problem"] == "contains text"

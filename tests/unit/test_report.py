@@ -17,6 +17,7 @@ from snellen.assessment import Assessment
 from snellen.assessor import Assessor
 from snellen.backend import Calibration, RatingDistribution, Reply
 from snellen.backends.scripted import ScriptedBackend
+from snellen.draw import tag_corners
 from snellen.image import Picture
 from snellen.region import FULL, Region
 from snellen.reply import Answer, Issue, Rationale, render_reply
@@ -205,3 +206,8 @@ def test_writing_replaces_the_file_at_once(tmp_path: Path) -> None:
     report.write(tmp_path / "report.html")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     assert r"caf\udce9.png" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_numbers_of_boxes_do_not_cover_one_another() -> None:
+    boxes = [(0, 0, 100, 100), (0, 0, 100, 100), (5, 3, 60, 60), (200, 0, 300, 90)]
+    assert tag_corners(boxes, 20, 10) == [(0, 0), (20, 0), (45, 3), (200, 0)]

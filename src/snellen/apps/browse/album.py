@@ -12,6 +12,7 @@ import numpy as np
 from snellen.apps.browse.decisions import write_decisions
 from snellen.apps.browse.groups import Scored, group_pictures, propose
 from snellen.apps.browse.thumbnail import Thumbnail
+from snellen.region import Region
 from snellen.sidecar import Change, Decision, Naming, plan, write
 from snellen.table import ScoreRow
 
@@ -86,7 +87,7 @@ class Album:
             known |= {"state": "failed", "error": {"code": row.error, "problem": row.problem or "", "remedy": ""}}
         else:
             known |= {"state": "done", "score": row.score, "low": row.low, "high": row.high, "label": row.label}
-            known |= {"issues": row.issues or []}
+            known |= {"issues": [{**issue, "place": Region(*issue["region"]).place} for issue in row.issues or []]}
         return known | {"width": row.width, "height": row.height}
 
     def set_rows(self, rows: Mapping[int, ScoreRow]) -> None:

@@ -1,10 +1,15 @@
 // Two pictures side by side, and their difference.
 
-import { photo } from "./detail.js";
-import { el, number, signed, verdict } from "./element.js";
+import { photo, scoreLine } from "./detail.js";
+import { el, number, severityDots } from "./element.js";
 import { better, changes } from "./items.js";
 
 const SURE = 0.75; // as snellen compare: below it two pictures are a tie
+
+const WORDS = {
+  appeared: "only in the second", vanished: "only in the first", grew: "more in the second", shrank: "less in the second",
+  same: "alike in both",
+};
 
 export function comparison(pair, addresses) {
   const [first, second] = pair;
@@ -12,23 +17,19 @@ export function comparison(pair, addresses) {
     el("div", { class: "sides" }, pair.map((item, n) => el("div", {},
       photo(item, addresses[n], item.assessment?.steps ?? item.steps),
       el("h3", {}, item.path),
-      item.score === null ? el("p", { class: "dim" }, "no score") : el("p", { class: "big" }, number(item.score), " ",
-        el("span", { class: `verdict ${item.label ?? verdict(item.score)}` }, item.label ?? verdict(item.score)))))),
+      item.score === null ? el("p", { class: "dim" }, "no score") : scoreLine(item)))),
     difference(first, second));
 }
 
 function difference(first, second) {
   if (first.score === null || second.score === null) return el("p", { class: "dim" }, "Both need a score.");
-  const probability = better(first, second);
-  const move = second.score - first.score;
   const rows = changes(first.issues, second.issues).map(([what, before, after]) => el("tr", {},
-    el("td", {}, what), el("td", {}, (after ?? before).kind), el("td", {}, before?.severity ?? "–"),
-    el("td", {}, after?.severity ?? "–")));
+    el("td", {}, (after ?? before).kind), el("td", {}, severityDots(before?.severity)),
+    el("td", {}, severityDots(after?.severity)), el("td", { class: "dim" }, WORDS[what])));
   return el("div", { class: "difference" },
-    el("p", {}, el("b", {}, verdictText(first, second, probability)),
-      ` The second scores ${signed(move)} against the first.`),
+    el("p", {}, el("b", {}, verdictText(first, second, better(first, second)))),
     rows.length ? el("table", {},
-      el("thead", {}, el("tr", {}, ["From first to second", "Fault", "First", "Second"].map((head) => el("th", { scope: "col" }, head)))),
+      el("thead", {}, el("tr", {}, ["Fault", "First", "Second", "Difference"].map((head) => el("th", { scope: "col" }, head)))),
       el("tbody", {}, rows)) : el("p", { class: "dim" }, "No faults in either."),
     el("p", { class: "dim" }, "By the intervals of two separate assessments, as if they erred independently. ",
       el("code", {}, "snellen compare"), " looks at the same regions of both."));
@@ -39,5 +40,6 @@ function verdictText(first, second, probability) {
   const sure = Math.max(probability, 1 - probability);
   const name = probability >= 0.5 ? first.name : second.name;
   if (sure < SURE) return `A tie: ${name} is better with a probability of ${number(sure)} only.`;
-  return `${name} is better, with a probability of ${sure > 0.995 ? "more than 0.99" : number(sure)}.`;
+  const by = number(Math.abs(first.score - second.score));
+  return `${name} is better by ${by}, with a probability of ${sure > 0.995 ? "more than 0.99" : number(sure)}.`;
 }

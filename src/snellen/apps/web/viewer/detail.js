@@ -2,7 +2,7 @@
 
 import { boxShape } from "./grid.js";
 import {
-  decisionText, el, number, SEVERITIES, signed, stars, svg, taken, verdict, zones,
+  decisionText, el, isWhole, number, severityDots, signed, stars, svg, taken, verdict, zones,
 } from "./element.js";
 
 const PLOT = { width: 420, height: 118, margin: 14, axis: 88 };
@@ -24,20 +24,27 @@ export function article(item, address, more = []) {
 // The picture with the issues (solid, numbered) and the crops of later rounds (dashed).
 export function photo(item, address, rounds = []) {
   const figure = el("figure", { class: "photo" });
-  const image = el("img", { src: address, alt: item.name });
-  figure.append(image);
-  if (!address) image.replaceWith(el("p", { class: "blank" }, "This browser shows no picture of this format."));
+  const blank = (why) => figure.replaceChildren(el("p", { class: "blank" }, why));
+  if (!address) {
+    blank(item.state === "failed" ? "no preview" : "This browser shows no picture of this format.");
+    return figure;
+  }
+  figure.append(el("img", { src: address, alt: item.name, onerror: () => blank("no preview") }));
   if (!item.width) return figure;
   figure.style.setProperty("--ratio", item.width / item.height);
   const unit = Math.max(item.width, item.height) / 48;
+  const side = 1.7 * unit;
+  const tags = []; // corners of the numbers; one that would cover another moves to its right
   const overlay = svg("svg", { viewBox: `0 0 ${item.width} ${item.height}`, "aria-hidden": "true" });
   item.issues.forEach((issue, n) => {
-    const [left, top] = [Math.round(issue.region[0] * item.width), Math.round(issue.region[1] * item.height)];
+    let [left, top] = [Math.round(issue.region[0] * item.width), Math.round(issue.region[1] * item.height)];
+    while (tags.some(([x, y]) => Math.abs(left - x) < side && Math.abs(top - y) < side)) left += side;
+    tags.push([left, top]);
     overlay.append(svg("g", { class: `issue s${issue.severity}`, "data-issue": n + 1 },
       svg("title", {}, `${issue.kind}, severity ${issue.severity}`),
-      boxShape(issue.region, item, "under"), boxShape(issue.region, item, "over"),
-      svg("rect", { class: "tag", x: left, y: top, width: 1.7 * unit, height: 1.7 * unit }),
-      svg("text", { x: left + 0.85 * unit, y: top + 1.27 * unit, "font-size": 1.2 * unit }, n + 1)));
+      isWhole(issue.region) ? null : [boxShape(issue.region, item, "under"), boxShape(issue.region, item, "over")],
+      svg("rect", { class: "tag", x: left, y: top, width: side, height: side }),
+      svg("text", { x: left + 0.5 * side, y: top + 1.27 * unit, "font-size": 1.2 * unit }, n + 1)));
   });
   overlay.append(...rounds.slice(1).map((step) => boxShape(step.region, item, "crop")));
   figure.append(overlay);
@@ -50,8 +57,7 @@ function result(item) {
     const { problem = "", remedy = "" } = item.error ?? {};
     return [el("p", { class: "noscore" }, "no score"), el("p", {}, problem), el("p", { class: "dim" }, remedy)];
   }
-  const word = item.label ?? verdict(item.score);
-  const parts = [el("p", { class: "big" }, number(item.score), " ", el("span", { class: `verdict ${word}` }, word))];
+  const parts = [scoreLine(item)];
   if (item.low !== null) {
     parts.push(el("p", { class: "dim" }, `90 % interval: ${number(item.low)} to ${number(item.high)}`));
   }
@@ -65,6 +71,13 @@ function result(item) {
   return parts;
 }
 
+// The score, large, with its scale and the verdict.
+export function scoreLine(item) {
+  const word = item.label ?? verdict(item.score);
+  return el("p", { class: "big" }, number(item.score), el("span", { class: "of" }, " of 5 "),
+    el("span", { class: `verdict ${word}` }, word));
+}
+
 // The crops of later rounds, beside the whole picture.
 function crops(item, address, rounds) {
   if (rounds.length < 2) return null;
@@ -76,8 +89,7 @@ function issueList(item) {
   if (!item.issues.length) return el("p", { class: "dim" }, "none found");
   return el("ul", { class: "issues" }, item.issues.map((issue, n) => el("li", { "data-issue": n + 1, class: `s${issue.severity}` },
     el("span", { class: "n" }, n + 1), el("b", {}, issue.kind),
-    el("span", { class: "severity", role: "img", "aria-label": `severity ${issue.severity} of 5` },
-      SEVERITIES.map((level) => el("i", { class: level <= issue.severity ? "on" : null }))),
+    severityDots(issue.severity),
     issue.place ? el("span", { class: "place" }, issue.place) : null)));
 }
 
@@ -85,7 +97,7 @@ function round(item, address, rounds, n) {
   const step = rounds[n];
   const score = step.distribution?.mean ?? step.rating;
   const before = n ? rounds[n - 1].distribution?.mean ?? rounds[n - 1].rating : null;
-  const whole = step.region.every((side, at) => side === (at < 2 ? 0 : 1));
+  const whole = isWhole(step.region);
   const last = n === rounds.length - 1;
   const move = before === null || score === null ? null : el("span", { class: "dim" }, ` ${signed(score - before)}`);
   const text = step.rationale
@@ -95,7 +107,7 @@ function round(item, address, rounds, n) {
     el("h3", {}, `Round ${n + 1} `, el("span", { class: "dim" }, whole ? "the whole picture" : placeText(step.region)),
       score === null ? null : el("span", { class: "rating" }, number(score), move)),
     el("div", { class: "body" },
-      el("div", { class: "view" }, view(item, address, step.region), el("p", { class: "dim" }, whole ? "whole" : "crop")),
+      el("div", { class: "view" }, address ? [view(item, address, step.region), el("p", { class: "dim" }, whole ? "whole" : "crop")] : null),
       el("div", { class: "text" }, text, notes(step)),
       score === null ? el("div") : plot(step, score, before, last ? item : null)));
 }
@@ -157,7 +169,7 @@ function plot(step, score, before, item) {
   parts.push(svg("path", { class: "mark", d: `M${x(score)} 4V${axis}` }), svg("circle", { class: "mark", cx: x(score), cy: 5, r: 4 }));
   const spread = step.distribution ? `, standard deviation ${number(step.distribution.std)}` : "";
   const caption = `${step.distribution ? "expected rating" : "rating"} ${number(score)}${spread}`
-    + (before === null ? "" : "; dotted: the round before") + (item && item.low !== null ? "; bracket: 90 % interval" : "");
+    + (before === null ? "" : "; dotted: the round before") + (item && item.low !== null ? "; bracket: 90 % interval" : "");
   return el("figure", { class: "plot" },
     svg("svg", { viewBox: `0 0 ${PLOT.width} ${PLOT.height}`, role: "img", "aria-label": caption }, parts),
     el("figcaption", {}, caption));

@@ -26,7 +26,7 @@ export function byId(id) {
   return document.getElementById(id);
 }
 
-export const SEVERITIES = [1, 2, 3, 4, 5];
+const SEVERITIES = [1, 2, 3, 4, 5];
 const VERDICTS = [[1.8, "bad"], [2.6, "poor"], [3.4, "fair"], [4.2, "good"], [Infinity, "excellent"]];
 
 export function verdict(score) {
@@ -61,6 +61,17 @@ export function stars(item) {
 export function decisionText(item) {
   const parts = [item.pick ? `${item.pick}ed` : "", item.stars ? plural(item.stars, "star") : ""];
   return parts.filter(Boolean).join(", ");
+}
+
+export function isWhole(region) {
+  return region.every((side, at) => side === (at < 2 ? 0 : 1));
+}
+
+// Dots for a severity, 1 to 5; "–" for none.
+export function severityDots(severity) {
+  if (!severity) return "–";
+  return el("span", { class: `severity s${severity}`, role: "img", "aria-label": `severity ${severity} of 5` },
+    SEVERITIES.map((level) => el("i", { class: level <= severity ? "on" : null })));
 }
 
 export function faultText(issues) {

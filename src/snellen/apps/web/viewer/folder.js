@@ -100,7 +100,7 @@ export class Folder {
         delete row.pick;
         delete row.stars;
       }
-      Object.assign(item, row);
+      Object.assign(item, row, { shown: null }); // a thumbnail that could not be had is asked for again
       if (rows.length < 100) this.items.changed(item);
     }
     if (rows.length >= 100) this.items.changed(null);

@@ -1,6 +1,6 @@
 // A grid of cards of which only those in sight exist: 20,000 pictures scroll like 200.
 
-import { decisionText, el, faultText, number, plural, share, stars, svg, verdict } from "./element.js";
+import { decisionText, el, faultText, isWhole, number, plural, share, stars, svg, verdict } from "./element.js";
 
 const OVERSCAN = 2; // rows above and below the sight
 const SETTLE = 90; // ms without scrolling until pictures are asked for
@@ -46,7 +46,7 @@ export class Grid {
     const width = this.root.clientWidth - 2 * gap;
     this.columns = Math.max(2, Math.floor((width + gap) / (least + gap)));
     this.width = Math.floor((width + gap) / this.columns - gap);
-    this.height = Math.round(this.width * 0.75) + 66;
+    this.height = Math.round(this.width * 0.75) + 88;
     this.gap = gap;
     this.#resize();
     for (const card of this.cards.values()) this.#free(card);
@@ -145,10 +145,18 @@ export class Grid {
     this.spare.push(card);
   }
 
+  // The thumbnail of a card cannot be had; the card may show another picture by now.
+  #lost({ item, image }) {
+    if (!item || !image.complete) return;
+    item.shown = false;
+    this.refresh(item);
+  }
+
   #card() {
     const card = el("div", { class: "card", role: "option", hidden: true });
-    card.image = el("img", { alt: "", decoding: "async", draggable: "false" });
+    card.image = el("img", { alt: "", decoding: "async", draggable: "false", onerror: () => this.#lost(card) });
     card.boxes = svg("svg", { "aria-hidden": "true" });
+    card.blank = el("span", { class: "blank" });
     card.badge = el("span", { class: "badge" });
     card.name = el("span", { class: "name" });
     card.score = el("span", { class: "number" });
@@ -156,10 +164,12 @@ export class Grid {
     card.decision = el("span", { class: "decision" });
     card.strip = el("span", { class: "strip" }, el("i"), el("b"));
     card.state = el("span", { class: "state" });
+    card.faults = el("div", { class: "faults" });
     card.append(
-      el("div", { class: "picture" }, card.image, card.boxes, card.badge, card.decision),
+      el("div", { class: "picture" }, card.blank, card.image, card.boxes, card.badge, card.decision),
       el("div", { class: "line" }, card.name, card.score),
       el("div", { class: "line" }, card.verdict, card.strip, card.state),
+      card.faults,
     );
     for (const part of card.querySelectorAll("*")) part.setAttribute("aria-hidden", "true");
     card.addEventListener("click", () => {
@@ -177,7 +187,9 @@ export class Grid {
     card.item = item;
     card.late = hurry;
     if (fresh) card.image.removeAttribute("src");
-    if (!hurry && item.thumb && card.image.getAttribute("src") !== item.thumb) card.image.src = item.thumb;
+    if (item.shown === false) card.image.removeAttribute("src");
+    else if (!hurry && item.thumb && card.image.getAttribute("src") !== item.thumb) card.image.src = item.thumb;
+    card.blank.textContent = item.shown === false ? "no preview" : "";
     card.name.textContent = item.name;
     card.score.textContent = item.score === null ? "" : number(item.score);
     card.verdict.textContent = item.score === null ? "" : item.label ?? verdict(item.score);
@@ -187,6 +199,8 @@ export class Grid {
     card.badge.title = item.why;
     card.state.textContent = item.score !== null ? "" : stateText(item);
     card.state.classList.toggle("failed", item.state === "failed");
+    card.faults.textContent = faultLine(item);
+    card.faults.className = `faults s${Math.max(0, ...item.issues.map((issue) => issue.severity))}`;
     card.strip.hidden = item.score === null;
     if (item.score !== null) {
       const [bar, mark] = card.strip.children;
@@ -195,9 +209,10 @@ export class Grid {
       mark.style.left = `${share(item.score)}%`;
     }
     card.boxes.replaceChildren();
-    if (item.width && item.issues.length) {
+    const local = item.issues.filter((issue) => !isWhole(issue.region));
+    if (item.width && local.length) {
       card.boxes.setAttribute("viewBox", `0 0 ${item.width} ${item.height}`);
-      card.boxes.append(...item.issues.map((issue) => boxShape(issue.region, item, `over s${issue.severity}`)));
+      card.boxes.append(...local.map((issue) => boxShape(issue.region, item, `over s${issue.severity}`)));
     }
     card.classList.toggle("rejected", item.pick === "reject");
     card.classList.toggle("accepted", item.pick === "accept");
@@ -216,8 +231,15 @@ export function boxShape([x0, y0, x1, y1], { width, height }, kind) {
   return svg("rect", { class: kind, x: left, y: top, width: Math.max(1, right - left), height: Math.max(1, bottom - top) });
 }
 
+// The last line of a card: the kinds of its faults, or why it has no score.
+function faultLine(item) {
+  if (item.state === "failed") return item.error?.problem ?? "";
+  if (item.score === null) return "";
+  return item.issues.map((issue) => issue.kind).join(", ") || "no faults";
+}
+
 function stateText(item) {
-  if (item.state === "failed") return item.error?.problem ?? "failed";
+  if (item.state === "failed") return "no score";
   const last = item.steps.at(-1);
   const rating = last?.distribution?.mean ?? last?.rating;
   if (item.state === "working") return last ? `round ${item.steps.length}: ${number(rating)} …` : "looking …";
@@ -226,7 +248,7 @@ function stateText(item) {
 
 function spoken(item) {
   const parts = [item.name];
-  if (item.score === null) parts.push(stateText(item));
+  if (item.score === null) parts.push([stateText(item), faultLine(item)].filter(Boolean).join(": "));
   else {
     parts.push(`score ${number(item.score)}, ${item.label ?? verdict(item.score)}`);
     if (item.low !== null) parts.push(`from ${number(item.low)} to ${number(item.high)}`);

@@ -1,11 +1,12 @@
 // The pictures with scores, faults and decisions; sorting and filtering. Nothing here touches the page.
 
-// A picture. id: its place in `all`; thumb: address of a small copy; steps: the rounds so far; taken: seconds, or null.
+// A picture. id: its place in `all`; thumb: address of a small copy; shown: false where that cannot be shown; steps: the
+// rounds so far; taken: seconds, or null.
 export function newItem(id, name, given = {}) {
   return {
-    id, name, path: name, file: null, thumb: null, state: "waiting", score: null, low: null, high: null, label: null,
-    issues: [], width: null, height: null, taken: null, error: null, steps: [], assessment: null, pick: null, stars: 0,
-    group: null, best: false, why: "", size: 1, marked: false, ...given,
+    id, name, path: name, file: null, thumb: null, shown: null, state: "waiting", score: null, low: null, high: null,
+    label: null, issues: [], width: null, height: null, taken: null, error: null, steps: [], assessment: null,
+    pick: null, stars: 0, group: null, best: false, why: "", size: 1, marked: false, ...given,
   };
 }
 

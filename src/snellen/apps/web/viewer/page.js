@@ -15,6 +15,7 @@ const token = { value: "", ask: askToken };
 const source = inFolder ? new Folder(items, token) : new Uploads(items, token);
 const grid = new Grid(byId("grid"), open);
 const filters = byId("filters");
+const clear = filters.querySelector("[type=reset]");
 const detail = byId("detail");
 const beside = byId("compare");
 const dialog = byId("dialog");
@@ -30,6 +31,8 @@ function wanted() {
 
 function refilter() {
   grid.show(selected(items.all, wanted(), group));
+  const first = (field) => (field.type === "select-one" ? field.selectedIndex === 0 : !field.value);
+  clear.hidden = [...filters.querySelectorAll("select, input")].every(first);
   facts();
 }
 
@@ -98,16 +101,16 @@ function fillDetail() {
   const button = (does, text, label, disabled = false) => el("button", { type: "button", "data-does": does, "aria-label": label, title: label, disabled, onclick: () => act(does, item) }, text);
   const own = el("div", { class: "decide", role: "group", "aria-label": "Your decision" },
     button("accept", "✓ accept", "accept (p)"), button("reject", "✕ reject", "reject (x)"),
-    [1, 2, 3, 4, 5].map((count) => button(String(count), "★", plural(count, "star") + ` (${count})`)));
+    el("span", { class: "stars" }, [1, 2, 3, 4, 5].map((count) => (
+      button(String(count), count <= item.stars ? "★" : "☆", plural(count, "star") + ` (${count})`)))));
   own.querySelector('[data-does="accept"]').setAttribute("aria-pressed", item.pick === "accept");
   own.querySelector('[data-does="reject"]').setAttribute("aria-pressed", item.pick === "reject");
   for (const count of [1, 2, 3, 4, 5]) own.querySelector(`[data-does="${count}"]`).setAttribute("aria-pressed", item.stars >= count);
-  const more = [own];
-  if (item.group !== null) {
-    more.push(el("p", { class: "dim" }, `${item.best ? "Proposed as the best" : "One"} of ${plural(item.size, "picture")}. ${item.why}. `,
-      button("group", "Show the group", "show the group (g)")));
-  }
-  if (inFolder && !item.assessment && item.state !== "working") more.push(button("assess", "Show the reasoning", "assess with reasoning (r)"));
+  const reason = inFolder && !item.assessment && item.state !== "working";
+  const more = [own, item.group === null ? null : el("p", { class: "dim" }, `One of ${plural(item.size, "picture")} of a scene. ${proposal(item)}`),
+    item.group === null && !reason ? null : el("div", { class: "decide" },
+      item.group === null ? null : button("group", "Show the group", "show the group (g)"),
+      reason ? button("assess", "Show the reasoning", "assess with reasoning (r)") : null)];
   detail.replaceChildren(
     el("div", { class: "above" }, button("before", "←", "picture before (←)", at <= 0),
       el("span", { class: "dim" }, at >= 0 ? `${at + 1} of ${grid.items.length}` : ""),
@@ -170,10 +173,16 @@ async function act(does, item) {
   }
 }
 
+// Which picture of the group is proposed, and why.
+function proposal(item) {
+  const best = items.group(item).find((one) => one.best);
+  return `Proposed: ${best ? `${best.name}, ${best.why}` : "none, no picture has a score"}.`;
+}
+
 function showGroup(item) {
   if (detail.open) detail.close();
   group = item === null ? null : item.group;
-  note(item === null ? "" : `${plural(item.size, "picture")} of one scene. Proposed: ${items.group(item).find((one) => one.best)?.why ?? "none has a score"}. g or Esc leads back.`);
+  note(item === null ? "" : `${plural(item.size, "picture")} of one scene. ${proposal(item)} g or Esc leads back.`);
   refilter();
   byId("grid").focus();
 }
@@ -200,8 +209,9 @@ for (const one of [detail, beside]) {
 }
 
 function say(title, ...content) {
-  dialog.replaceChildren(el("h2", { id: "dialog-title" }, title), ...content,
-    el("div", { class: "above" }, el("button", { type: "button", onclick: () => dialog.close() }, "Close")));
+  const buttons = content.filter((part) => part instanceof HTMLButtonElement); // beside Close
+  dialog.replaceChildren(el("h2", { id: "dialog-title" }, title), ...content.filter((part) => !buttons.includes(part)),
+    el("div", { class: "above" }, el("button", { type: "button", onclick: () => dialog.close() }, "Close"), buttons));
   if (!dialog.open) dialog.showModal();
 }
 
@@ -220,6 +230,10 @@ byId("theme").addEventListener("click", () => {
   const root = document.documentElement;
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
+});
+
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("#export")) byId("export").open = false;
 });
 
 byId("export").addEventListener("click", async (event) => {
@@ -251,15 +265,15 @@ async function save(naming, write) {
     el("option", { value: "full", selected: naming === "full" }, "IMG.CR2.xmp (darktable, digiKam)"),
     el("option", { value: "base", selected: naming === "base" }, "IMG.xmp (Lightroom, Capture One)")));
   const rows = changes.filter((change) => change.what !== "same").slice(0, 500).map((change) => el("tr", {},
-    el("td", {}, change.sidecar), el("td", {}, change.what), el("td", {}, change.before), el("td", {}, change.after),
-    el("td", { class: "failed" }, change.problem)));
+    el("td", {}, change.sidecar), el("td", {}, change.what), change.problem ? el("td", { class: "failed", colspan: 2 }, change.problem)
+      : [el("td", {}, change.before), el("td", {}, change.after)]));
   const text = write ? `${plural(todo, "sidecar")} written` : `${count("create")} to create, ${count("update")} to update`;
   if (write && !count("refused")) unsaved = false;
   say(write ? "Saved" : "Save decisions as XMP sidecars",
     el("p", {}, `${text}, ${count("same")} as they are, ${count("refused")} refused. No picture is moved, changed or deleted.`),
     write ? "" : choice,
     rows.length ? el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {},
-      ["Sidecar", "", "Before", "After", "Problem"].map((head) => el("th", { scope: "col" }, head)))), el("tbody", {}, rows))) : "",
+      ["Sidecar", "", "Before", "After"].map((head) => el("th", { scope: "col" }, head)))), el("tbody", {}, rows))) : "",
     write || !todo ? "" : el("button", { type: "button", class: "main", onclick: () => save(naming, true) }, `Write ${plural(todo, "sidecar")}`));
 }
 
