@@ -93,31 +93,44 @@ async function open(item) {
   if (shown === item) fillDetail();
 }
 
+// A button that does what a key does. more: further attributes.
+function button(item, does, text, label, more = {}) {
+  return el("button", { type: "button", "data-does": does, "aria-label": label, title: label, onclick: () => act(does, item), ...more }, text);
+}
+
+function ownDecision(item) {
+  const pressed = (on) => ({ "aria-pressed": String(on) });
+  return el("div", { class: "decide", role: "group", "aria-label": "Your decision" },
+    button(item, "accept", "✓ accept", "accept (p)", pressed(item.pick === "accept")),
+    button(item, "reject", "✕ reject", "reject (x)", pressed(item.pick === "reject")),
+    el("span", { class: "stars" }, [1, 2, 3, 4, 5].map((count) => button(item, String(count), count <= item.stars ? "★" : "☆",
+      `${plural(count, "star")} (${count})`, pressed(count <= item.stars)))));
+}
+
+// What a picture of a folder has below the decision: its group, and the way to the reasoning.
+function inFolderOnly(item) {
+  const grouped = item.group !== null;
+  const reason = inFolder && !item.assessment && item.state !== "working";
+  return [
+    grouped ? el("p", { class: "dim" }, `One of ${plural(item.size, "picture")} of a scene. ${proposal(item)}`) : null,
+    grouped || reason ? el("div", { class: "decide" },
+      grouped ? button(item, "group", "Show the group", "show the group (g)") : null,
+      reason ? button(item, "assess", "Show the reasoning", "assess with reasoning (r)") : null) : null,
+  ];
+}
+
 function fillDetail() {
   const item = shown;
   const at = grid.items.indexOf(item);
   const place = detail.scrollTop;
   const focused = document.activeElement?.dataset?.does;
-  const button = (does, text, label, disabled = false) => el("button", { type: "button", "data-does": does, "aria-label": label, title: label, disabled, onclick: () => act(does, item) }, text);
-  const own = el("div", { class: "decide", role: "group", "aria-label": "Your decision" },
-    button("accept", "✓ accept", "accept (p)"), button("reject", "✕ reject", "reject (x)"),
-    el("span", { class: "stars" }, [1, 2, 3, 4, 5].map((count) => (
-      button(String(count), count <= item.stars ? "★" : "☆", plural(count, "star") + ` (${count})`)))));
-  own.querySelector('[data-does="accept"]').setAttribute("aria-pressed", item.pick === "accept");
-  own.querySelector('[data-does="reject"]').setAttribute("aria-pressed", item.pick === "reject");
-  for (const count of [1, 2, 3, 4, 5]) own.querySelector(`[data-does="${count}"]`).setAttribute("aria-pressed", item.stars >= count);
-  const reason = inFolder && !item.assessment && item.state !== "working";
-  const more = [own, item.group === null ? null : el("p", { class: "dim" }, `One of ${plural(item.size, "picture")} of a scene. ${proposal(item)}`),
-    item.group === null && !reason ? null : el("div", { class: "decide" },
-      item.group === null ? null : button("group", "Show the group", "show the group (g)"),
-      reason ? button("assess", "Show the reasoning", "assess with reasoning (r)") : null)];
   detail.replaceChildren(
-    el("div", { class: "above" }, button("before", "←", "picture before (←)", at <= 0),
+    el("div", { class: "above" }, button(item, "before", "←", "picture before (←)", { disabled: at <= 0 }),
       el("span", { class: "dim" }, at >= 0 ? `${at + 1} of ${grid.items.length}` : ""),
-      button("next", "→", "next picture (→)", at < 0 || at >= grid.items.length - 1),
-      button("mark", item.marked ? "Chosen to compare" : "Compare", "choose for a comparison (c)"),
-      button("close", "Close", "close (Esc)")),
-    article(item, item.address, more));
+      button(item, "next", "→", "next picture (→)", { disabled: at < 0 || at >= grid.items.length - 1 }),
+      button(item, "mark", item.marked ? "Chosen to compare" : "Compare", "choose for a comparison (c)"),
+      button(item, "close", "Close", "close (Esc)")),
+    article(item, item.address, [ownDecision(item), ...inFolderOnly(item)]));
   light(detail);
   detail.scrollTop = place;
   if (focused) detail.querySelector(`[data-does="${focused}"]`)?.focus();
