@@ -6,7 +6,7 @@
 FOLDER holds clean photographs. Twelve faults, two photographs each: one with the fault everywhere, one with it in a
 box; two photographs for each of three cameras (`camera.py`); then four photographs as they are. Compared with all tools
 in a row, each tool alone on every picture, and an oracle that knows kind and box and chooses tool and setting by the
-reference. --classical leaves the learned tools out.
+reference. --classical leaves the learned tools out. A picture has 256 px a side or more, for SSIMULACRA 2.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from camera import CAMERAS, photograph
 from skimage.metrics import structural_similarity
 
 from snellen import Assessor, Picture, Region, load
+from snellen.comparison.measures import ssimulacra2
 from snellen.data.distort import DISTORTIONS, distort
 from snellen.region import FULL
 from snellen.restoration.learned.packages import learned_tools
@@ -115,6 +116,7 @@ def measure(
     if fault is None:
         return row
     results = {"loop": result.picture.pixels}
+    perceived = ssimulacra2(original, pixels)
     singles: dict[str, Pixels] = {}
     if compare:
         singles = {name(tool, n): one for tool in tools for n, one in enumerate(all_settings(pixels, tool))}
@@ -125,6 +127,7 @@ def measure(
         if method in results:
             row[method]["ssim"] = ssim(after, original) - ssim(pixels, original)
             row[method]["ssim inside"] = ssim_inside(after, original, box) - ssim_inside(pixels, original, box)
+            row[method]["ssimulacra2"] = ssimulacra2(original, after) - perceived
     return row
 
 
@@ -225,7 +228,10 @@ def best_of(bad: list[dict[str, Any]]) -> str:
 def means(title: str, rows: list[dict[str, Any]]) -> str:
     """Return the mean gains of a method as a line."""
     values = {key: float(np.mean([row[title][key] for row in rows])) for key in rows[0][title]}
-    similarity = f", SSIM {values['ssim']:+.4f}, inside {values['ssim inside']:+.4f}" if "ssim" in values else ""
+    similarity = ""
+    if "ssim" in values:
+        similarity = f", SSIM {values['ssim']:+.4f}, inside {values['ssim inside']:+.4f}"
+        similarity += f", SSIMULACRA 2 {values['ssimulacra2']:+.1f}"
     psnr = f"PSNR {values['psnr']:+.2f} dB, inside the box {values['inside']:+.2f} dB"
     return f"{title} on {len(rows)}: {psnr}{similarity}"
 
@@ -256,12 +262,14 @@ def main() -> None:
             parser.error("name a folder of clean photographs, or --summary FILE")
         assessor = Assessor(args.model)
         tools = TOOLS if args.classical else (*learned_tools(), *TOOLS)
-        with args.out.open("w", encoding="utf-8") as file:
-            for number, (path, fault, box) in enumerate(plan(sorted(args.folder.glob("*.png")))):
-                if args.only is None or number in args.only:
-                    compare = args.compare > 0 and number % args.compare == 0
-                    row = measure(path, fault, box, assessor, tools, compare, args.side)
-                    print(json.dumps(row), file=file, flush=True)
+        done = len(args.out.read_text(encoding="utf-8").splitlines()) if args.out.exists() else 0
+        jobs = enumerate(plan(sorted(args.folder.glob("*.png"))))
+        chosen = [job for job in jobs if args.only is None or job[0] in args.only]
+        with args.out.open("a", encoding="utf-8") as file:  # a run that was stopped goes on
+            for number, (path, fault, box) in chosen[done:]:
+                compare = args.compare > 0 and number % args.compare == 0
+                row = measure(path, fault, box, assessor, tools, compare, args.side)
+                print(json.dumps(row), file=file, flush=True)
     rows = [json.loads(line) for line in (args.summary or args.out).read_text(encoding="utf-8").splitlines()]
     print(summary(rows))
 
