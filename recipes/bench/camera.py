@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 from snellen.data.distort.lab import SRGB_TO_LINEAR, linear_to_srgb
-from snellen.restoration.blur import line_kernel
+from snellen.restoration.motion import line_kernel
 from snellen.restoration.tool import Pixels
 
 
@@ -47,7 +47,7 @@ def photograph(pixels: Pixels, camera: Camera, rng: np.random.Generator) -> Pixe
     light = SRGB_TO_LINEAR[pixels] * camera.exposure
     light = ndimage.gaussian_filter(light, (camera.focus, camera.focus, 0), mode="nearest")
     if camera.motion:
-        kernel = line_kernel(camera.motion / np.sqrt(12), rng.uniform(0, np.pi))
+        kernel = line_kernel(camera.motion, rng.uniform(0, np.pi))
         light = np.stack([ndimage.convolve(light[..., c], kernel, mode="nearest") for c in range(3)], axis=2)
     electrons = rng.poisson(light * camera.full_well) + rng.normal(0, 2, light.shape)
     colour = _demosaiced(electrons / camera.full_well)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from scipy import ndimage
 from scripted_server import Answer, Asked, refuse, serve
 
 from snellen import Assessor, Picture, Region
@@ -25,7 +24,7 @@ from snellen.data.distort import distort
 from snellen.region import FULL
 from snellen.reply import Answer as ReplyAnswer
 from snellen.reply import Issue, Rationale, render_reply
-from snellen.restoration import blur, check, noise, page, tone
+from snellen.restoration import blur, check, motion, noise, page, tone
 from snellen.restoration.loop import Restoration, restore
 from snellen.restoration.server import server_tool
 from snellen.restoration.tool import Job, Pixels, Tool, ToolError, luma, repair
@@ -247,19 +246,13 @@ def test_an_s_curve_keeps_black_middle_and_white() -> None:
     assert curved[64] == round(64 - 255 * 0.5 / (2 * np.pi) * np.sin(2 * np.pi * 64 / 255))  # 44
 
 
-@pytest.mark.parametrize("kernel", [blur.gaussian_kernel(1.5), blur.disk_kernel(1.5), blur.line_kernel(1.5, 0.0)])
+@pytest.mark.parametrize(
+    "kernel", [blur.gaussian_kernel(1.5), blur.disk_kernel(1.5), motion.line_kernel(1.5 * np.sqrt(12), 0.0)]
+)
 def test_kernels_have_the_deviation_that_was_asked_for(kernel: Any) -> None:
     across = np.arange(kernel.shape[1]) - kernel.shape[1] // 2
     assert kernel.sum() == pytest.approx(1)
     assert np.sqrt((kernel.sum(axis=0) * across**2).sum()) == pytest.approx(1.5, rel=0.1)
-
-
-def test_the_direction_of_a_motion_is_the_one_with_least_detail() -> None:
-    sharp = np.repeat(np.random.default_rng(0).integers(0, 256, (128, 128, 1), np.uint8), 3, axis=2)
-    moved = ndimage.uniform_filter1d(sharp, 9, axis=1)
-    assert blur.blur_angle(Job(moved, np.ones((128, 128)))) == 0.0
-    down = ndimage.uniform_filter1d(sharp, 9, axis=0)
-    assert blur.blur_angle(Job(down, np.ones((128, 128)))) == pytest.approx(np.pi / 2)
 
 
 def test_deblurring_is_refused_where_half_of_the_picture_is_sharp() -> None:

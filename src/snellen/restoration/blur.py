@@ -9,12 +9,12 @@ from scipy import ndimage
 from skimage.restoration import wiener as skimage_wiener
 
 from snellen.features import cut_tiles, edge_steepness, luminance, noise_level
-from snellen.restoration.tool import Floats, Job, Pixels, luma, to_pixels
+from snellen.restoration.tool import Floats, Job, Pixels, to_pixels
 
 _EDGE = 32  # px of mirrored border, so that the circular convolution of the transform meets no step
 SHARP = 0.6
 """Standard deviation of an edge that is not blurred, px: the lens, the pixel, the demosaicing."""
-GAUSSIAN, DISK, LINE = 0, 1, 2
+GAUSSIAN, DISK = 0, 1
 """Shapes of a blur."""
 
 
@@ -33,41 +33,24 @@ def blur_deviation(job: Job) -> float:
     return float(np.clip(np.sqrt(max(0.0, total**2 - SHARP**2)), 0.4, 4.0))
 
 
-def blur_angle(job: Job) -> float:
-    """Return the direction in which a job has least fine detail for its coarse detail, radians, as of a motion blur.
-
-    Of 12 directions; each compares the squared steps of 1 px with those of the picture smoothed by 4 px.
-    """
-    light = luma(job.faulty)
-    fine, coarse = _tensor(light), _tensor(ndimage.gaussian_filter(light, 4))
-    angles = np.arange(12) * np.pi / 12
-    ways = np.stack([np.cos(angles), -np.sin(angles)])  # x to the right, y downwards
-    energy = [np.einsum("in,ij,jn->n", ways, tensor, ways) for tensor in (fine, coarse)]
-    return float(angles[np.argmin(energy[0] / (energy[1] + 1e-9))])
-
-
-def _tensor(light: Floats) -> Floats:
-    down, right = np.gradient(light)
-    return np.array([[(right**2).mean(), (right * down).mean()], [(right * down).mean(), (down**2).mean()]])
-
-
 def wiener(job: Job, shape: float, factor: float, balance: float) -> Pixels:
-    """Wiener deconvolution with a Laplacian regulariser (scikit-image).
+    """Wiener deconvolution of a Gaussian or a disk.
 
-    shape: of the blur, `GAUSSIAN`, `DISK` (out of focus) or `LINE` (motion, in the direction of `blur_angle`).
-    factor: its standard deviation in units of `blur_deviation`. balance: weight of the regulariser.
+    shape: of the blur, `GAUSSIAN` or `DISK` (out of focus). factor: its standard deviation in units of
+    `blur_deviation`. balance: see `deconvolved`.
     """
     deviation = factor * blur_deviation(job)
-    if shape == LINE:
-        kernel = line_kernel(deviation, blur_angle(job))
-    else:
-        kernel = disk_kernel(deviation) if shape == DISK else gaussian_kernel(deviation)
-    edge = min(_EDGE, *(side - 1 for side in job.pixels.shape[:2]))
-    padded = np.pad(job.pixels, ((edge, edge), (edge, edge), (0, 0)), mode="reflect") / 255.0
+    kernel = disk_kernel(deviation) if shape == DISK else gaussian_kernel(deviation)
+    return deconvolved(job.pixels, kernel, balance)
+
+
+def deconvolved(pixels: Pixels, kernel: Floats, balance: float) -> Pixels:
+    """Undo a blur by Wiener deconvolution with a Laplacian regulariser of weight `balance` (scikit-image)."""
+    edge = min(_EDGE, *(side - 1 for side in pixels.shape[:2]))
+    padded = np.pad(pixels, ((edge, edge), (edge, edge), (0, 0)), mode="reflect") / 255.0
     deconvolve: Any = skimage_wiener  # scikit-image has no types
     channels = [deconvolve(padded[..., channel], kernel, balance) for channel in range(3)]
-    done = np.stack(channels, axis=2)[edge:-edge, edge:-edge]
-    return to_pixels(255 * done)
+    return to_pixels(255 * np.stack(channels, axis=2)[edge:-edge, edge:-edge])
 
 
 def gaussian_kernel(deviation: float) -> Floats:
@@ -83,22 +66,6 @@ def disk_kernel(deviation: float) -> Floats:
     reach = int(np.ceil(2 * deviation)) + 1
     rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     kernel = np.clip(2 * deviation + 0.5 - np.hypot(rows, columns), 0, 1)  # the rim counts by its share of the pixel
-    return np.asarray(kernel / kernel.sum())
-
-
-def line_kernel(deviation: float, angle: float) -> Floats:
-    """Return a line, sum 1, of a standard deviation in px along itself: its length is sqrt(12) of that."""
-    half = np.sqrt(3) * deviation
-    reach = int(np.ceil(half)) + 1
-    kernel = np.zeros((2 * reach + 1, 2 * reach + 1))
-    for along in np.linspace(-half, half, 64):
-        x, y = reach + along * np.cos(angle), reach - along * np.sin(angle)
-        left, top = int(x), int(y)
-        right_share, lower_share = x - left, y - top
-        kernel[top, left] += (1 - right_share) * (1 - lower_share)
-        kernel[top, left + 1] += right_share * (1 - lower_share)
-        kernel[top + 1, left] += (1 - right_share) * lower_share
-        kernel[top + 1, left + 1] += right_share * lower_share
     return np.asarray(kernel / kernel.sum())
 
 

@@ -1,8 +1,9 @@
 """The check that is independent of the judge: a change must look like the repair of the fault that was claimed.
 
 The judge rates a picture. The check compares the picture before and after, and uses only numbers that no model of this
-package is given: the whiteness of what was removed, slopes of the Fourier spectrum, its harmonics of the 8 px grid,
-entropies of the tones, the grey-edge illuminant. So what fools the judge does not by itself fool the check.
+package is given: the whiteness of what was removed, slopes of the Fourier spectrum, also by direction, its harmonics of
+the 8 px grid, the share of emptied blocks, entropies of the tones, the grey-edge illuminant. So what fools the judge
+does not by itself fool the check.
 The limits were chosen on photographs of Kodak's set and of CID22's validation part with made faults, for precision
 rather than recall.
 """
@@ -21,6 +22,7 @@ LEAST_SIDE = 64
 """Smallest side, px, on which a spectrum is measured; a smaller region is not accepted."""
 MOST_SIDE = 512
 _BLOCK = 8
+_FINEST = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
 
 WHITE = 0.10
 """Largest correlation of neighbouring pixels of removed noise; removed detail has more."""
@@ -42,9 +44,21 @@ LOW = ((0.02, 0.04), (0.05, 0.08))
 """Pair of frequency bands, in cycles a px, below those that a blur changes."""
 MIDDLE, HIGHEST = ((0.05, 0.08), (0.15, 0.25)), ((0.15, 0.25), (0.35, 0.5))
 """Pairs of frequency bands, in cycles a px, between which an exponent is measured."""
+DIRECTIONS, WEDGE = 12, 15.0
+"""Directions in which the fall from coarse to fine detail is measured; half the angle around each, degrees."""
+COARSE, FINE = (0.03, 0.1), (0.2, 0.33)
+"""Frequency bands of that fall, in cycles a px."""
+DIRECTED, OVERSHOT = 2.2, 0.5
+"""How much further detail falls along a motion than across it, in natural logarithms of power: at least, before; and
+how much less at most, after. Of 22 photographs one had more before, of those moved by 4 px 91 %."""
 BLOCKY, BLOCKS_LEFT = 3.5, 0.6
 """Height of the harmonics of the 8 px grid over the median of the spectrum of steps, in coded pictures; share of it
 that may be left. Pictures that were not coded have 0.8 to 2.7."""
+EMPTY, EMPTIED, EMPTY_BESIDE, DETAIL_LEFT = 0.1, 0.15, 8.0, 0.35
+"""Deviation of fine detail, levels, below which a block of 4 px is empty; share of empty blocks from which a picture
+was coded, if the tenth with most detail has so many times that of the quarter with least; share of the former that must
+be left. WebP smooths its grid away, but leaves nothing in many blocks: of 17 pictures at quality 2 82 % have such
+blocks, of 17 that were not coded none."""
 MID_GREY, DARK = 128, 0.8
 """Level of luma, and the share of pixels below it from which a picture counts as dark."""
 ENTROPY_RISE, ENTROPY_LOSS, NARROW = 0.04, 0.1, 3.1
@@ -72,7 +86,8 @@ def check_change(before: Pixels, after: Pixels, change: Change) -> Verdict:
     if change == "colour":
         return _colour(before, after)
     tests: dict[str, Callable[[Floats, Floats], Verdict]] = {
-        "noise": _noise, "blur": _blur, "halo": _halo, "blocks": _blocks, "dark": _dark, "range": _range, "free": _free,
+        "noise": _noise, "blur": _blur, "motion": _motion, "halo": _halo, "blocks": _blocks, "coding": _coding,
+        "dark": _dark, "range": _range, "free": _free,
     }  # fmt: skip
     return tests[change](luma(before), luma(after))
 
@@ -116,6 +131,23 @@ def spectrum_exponent(light: Floats, bands: tuple[tuple[float, float], tuple[flo
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     low, high = (power[(frequency >= start) & (frequency < end)].mean() for start, end in bands)
     return float(np.log((low + 1e-9) / (high + 1e-9)) / np.log(sum(bands[1]) / sum(bands[0])))
+
+
+def directed_falls(light: Floats) -> Floats:
+    """Return how far detail falls from COARSE to FINE in each of DIRECTIONS directions, in logarithms of power: (12,).
+
+    Direction n is that of waves whose crests stand across n 15 degrees, counted from the right upwards.
+    """
+    window = np.multiply.outer(np.hanning(light.shape[0]), np.hanning(light.shape[1]))
+    power = np.abs(np.fft.fft2((light - light.mean()) * window)) ** 2
+    down, right = np.fft.fftfreq(light.shape[0])[:, None], np.fft.fftfreq(light.shape[1])[None]
+    frequency, angle = np.hypot(down, right), np.degrees(np.arctan2(-down, right))
+    falls = []
+    for n in range(DIRECTIONS):
+        near = np.abs((angle - 180 * n / DIRECTIONS + 90) % 180 - 90) <= WEDGE
+        coarse, fine = (power[near & (frequency >= low) & (frequency < high)].mean() for low, high in (COARSE, FINE))
+        falls.append(np.log((coarse + 1e-9) / (fine + 1e-9)))
+    return np.array(falls)
 
 
 def grid_harmonics(light: Floats) -> float:
@@ -194,6 +226,21 @@ def _blurred_share(light: Floats) -> float:
     return float(np.mean(blurred)) if blurred else 1.0
 
 
+def _motion(before: Floats, after: Floats) -> Verdict:
+    """A picture that was moved has lost detail along one direction; its repair gives it back, not more than across."""
+    first, last = directed_falls(before), directed_falls(after)
+    excess, left = (falls - np.roll(falls, DIRECTIONS // 2) for falls in (first, last))
+    along = int(np.argmax(excess))
+    numbers = {"fall along less across before": float(excess[along]), "after": float(left[along])}
+    if excess[along] < DIRECTED:
+        return Verdict(False, "detail is missing in no single direction", numbers)
+    if left[along] >= excess[along]:
+        return Verdict(False, "detail is still missing along the motion", numbers)
+    if left[along] < -OVERSHOT:
+        return Verdict(False, "there is more detail along the motion than across: sharpened too far", numbers)
+    return Verdict(True, "detail comes back along the motion", numbers)
+
+
 def _halo(before: Floats, after: Floats) -> Verdict:
     first, last = spectrum_exponent(before), spectrum_exponent(after)
     numbers = {"spectrum exponent before": first, "spectrum exponent after": last}
@@ -212,6 +259,35 @@ def _blocks(before: Floats, after: Floats) -> Verdict:
     if last > BLOCKS_LEFT * first:
         return Verdict(False, "the 8 px grid is still there", numbers)
     return Verdict(True, "the 8 px grid is gone", numbers)
+
+
+def _coding(before: Floats, after: Floats) -> Verdict:
+    """A picture with an 8 px grid, or one that was coded without: blocks were emptied beside others full of detail."""
+    if grid_harmonics(before) >= BLOCKY:
+        return _blocks(before, after)
+    first, last = fine_detail(before), fine_detail(after)
+    quarter, top = np.percentile(first, (25, 90))
+    share, left = float((first < EMPTY).mean()), float(np.percentile(last, 90) / max(top, EMPTY))
+    numbers = {"empty blocks before": share, "detail left": left}
+    if share < EMPTIED or top < EMPTY_BESIDE * max(quarter, EMPTY / 5):
+        return Verdict(False, "there is neither an 8 px grid nor are blocks emptied", numbers)
+    if left < DETAIL_LEFT:
+        return Verdict(False, "detail was lost", numbers)
+    return Verdict(True, "blocks were emptied by a coding, and detail is kept", numbers)
+
+
+def fine_detail(light: Floats) -> Floats:
+    """Return the root mean square of a difference of Laplacians, levels, in each block of 4 x 4 px that is not clipped;
+    a single 0 where all are."""
+    response = ndimage.convolve(light, _FINEST) / 6
+    rows, columns = (side // 4 * 4 for side in light.shape)
+
+    def blocks(values: Floats) -> Floats:
+        return np.asarray(values[:rows, :columns].reshape(rows // 4, 4, columns // 4, 4))
+
+    clipped = blocks((light <= 2) | (light >= 253)).any(axis=(1, 3))
+    found = np.sqrt((blocks(response) ** 2).mean(axis=(1, 3)))[~clipped]
+    return found if found.size else np.zeros(1)
 
 
 def _tone(before: Floats, after: Floats) -> Verdict:

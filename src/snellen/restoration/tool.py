@@ -14,7 +14,7 @@ from snellen.region import FULL, Region
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
-Change = Literal["noise", "blur", "halo", "blocks", "dark", "range", "colour", "free"]
+Change = Literal["noise", "blur", "motion", "halo", "blocks", "coding", "dark", "range", "colour", "free"]
 """The fault that a tool claims to remove; `check.check_change` tests that claim. free: any."""
 
 FEATHER = 0.15

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from snellen.restoration import blur, coding, noise, tone
-from snellen.restoration.blur import DISK, GAUSSIAN, LINE
+from snellen.restoration import blur, coding, motion, noise, tone
+from snellen.restoration.blur import DISK, GAUSSIAN
 from snellen.restoration.tool import Tool
 
 TOOLS = (
@@ -18,8 +18,16 @@ TOOLS = (
         "blur",
         tuple(
             {"shape": shape, "factor": factor, "balance": 0.01}
-            for shape, factor in ((GAUSSIAN, 0.8), (GAUSSIAN, 1.2), (DISK, 1.3), (LINE, 1.4))
+            for shape, factor in ((GAUSSIAN, 0.8), (GAUSSIAN, 1.2), (DISK, 1.3))
         ),
+        32,
+    ),
+    Tool(
+        "wiener-line",
+        ("motion blur",),
+        motion.still,
+        "motion",
+        ({"times": 1.0, "balance": 0.01}, {"times": 0.7, "balance": 0.01}),
         32,
     ),
     Tool("unsharp", ("blur", "motion blur", "pixelation"), blur.unsharp, "blur", ({"radius": 1.5, "amount": 0.6},)),

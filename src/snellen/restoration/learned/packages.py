@@ -60,12 +60,13 @@ def _from(folder: Path, apply: Callable[..., Pixels]) -> Apply:
 def _ffdnet(folder: Path) -> tuple[Tool, ...]:
     return (
         Tool("ffdnet", ("noise",), _from(folder, ffdnet.apply), "noise", ({"strength": 1.0}, {"strength": 1.5}), 24),
+        Tool("ffdnet-gentle", ("compression",), _from(folder, ffdnet.apply_fixed), "coding", ({"deviation": 8},), 24),
         Tool(
-            "ffdnet-coding",
+            "ffdnet-blocks",
             ("compression",),
             _from(folder, ffdnet.apply_fixed),
             "blocks",
-            ({"deviation": 8}, {"deviation": 15}, {"deviation": 25}),
+            ({"deviation": 15}, {"deviation": 25}),
             24,
         ),
     )
@@ -73,7 +74,7 @@ def _ffdnet(folder: Path) -> tuple[Tool, ...]:
 
 def _waifu2x(folder: Path) -> tuple[Tool, ...]:
     apply = _from(folder, waifu2x.apply)
-    return (Tool("waifu2x", ("compression",), apply, "blocks", ({"level": 1}, {"level": 3}), 8),)
+    return (Tool("waifu2x", ("compression",), apply, "coding", ({"level": 1}, {"level": 3}), 8),)
 
 
 def _zero_dce(folder: Path) -> tuple[Tool, ...]:
