@@ -10,8 +10,10 @@ import numpy as np
 
 from snellen.comparison.detail_difference import DetailDifference
 from snellen.comparison.diagnosis import name_differences
+from snellen.comparison.generated import REFERENCE_STD
 from snellen.comparison.measured_difference import MeasuredDifference
 from snellen.comparison.measures import MEASURES
+from snellen.comparison.preference import NORMAL_95, difference_interval
 from snellen.comparison.tone_difference import ColourDifference, ToneDifference
 from snellen.evaluate.stats.correlation import srcc
 from snellen.region import FULL, Region
@@ -19,6 +21,15 @@ from snellen.vocabulary import KINDS
 
 LEAST_CHANGE = 2.5
 """Root mean square change of a region from which a fault counts as visible, levels."""
+LEAST_PAIRS = 5
+"""Pictures from which a correlation is printed."""
+GROUPS = {
+    "noise": ("noise",),
+    "blur": ("blur", "motion blur"),
+    "compression": ("compression",),
+    "light and colour": ("underexposure", "overexposure", "low contrast", "saturation"),
+    "all": KINDS,
+}
 Row = dict[str, Any]
 
 FOUND: tuple[Callable[[Row], Any], ...] = (
@@ -167,30 +178,74 @@ def _generated(rows: list[Row]) -> str:
     lines = [
         f"{len(rows)} faulty pictures; something was repaired, so that there is a pseudo-reference, in {len(changed)}"
     ]
-    lines += ["", "| correlation (SRCC) with the true reference's value | pseudo-reference | the judge's score alone |"]
-    lines.append("| --- | --- | --- |")
-    for measure in MEASURES:
-        known = [row for row in changed if row["true"]["measures"][measure.name] is not None]
-        true = [row["true"]["measures"][measure.name] for row in known]
-        sign = 1 if measure.higher else -1
-        pseudo = srcc(true, [row["pseudo"]["measures"][measure.name] for row in known])
-        judge = srcc([sign * row["scores"][1] for row in known], true)
-        lines.append(f"| {measure.name}, {len(known)} pictures | {pseudo:.2f} | {judge:.2f} |")
-    lines += [
-        "",
-        "Pictures whose kind is named by:",
-        "",
-        "| kind | pictures | repaired | measured against it | a repair | the judge | the true reference |",
+    return "\n".join([*lines, "", *_agreement(rows), "", *_kinds_named(rows), "", *_spread(changed)])
+
+
+def _agreement(rows: list[Row]) -> list[str]:
+    """Return how the verdicts by both references correlate, and those of the judge's score alone, by group of kinds."""
+    names = [measure.name for measure in MEASURES]
+    lines = [f"| SRCC with the true reference's | pictures | repaired | distance | {' | '.join(names)} |"]
+    lines.append("| --- | --- | --- | --- |" + " --- |" * len(names))
+    for group, kinds in GROUPS.items():
+        members = [row for row in rows if row["kind"] in kinds]
+        known = [row for row in members if row["steps"]]
+        true, pseudo = ([_distance(row, at) for row in known] for at in (0, 2))
+        values = [_srcc(pseudo, true)]
+        values += [
+            _srcc(*([row[one]["measures"][name] for row in known] for one in ("pseudo", "true"))) for name in names
+        ]
+        lines.append(f"| {group} | {len(members)} | {len(known)} | {' | '.join(values)} |")
+    changed = [row for row in rows if row["steps"]]
+    alone = [
+        _srcc(
+            [(1 if measure.higher else -1) * row["scores"][1] for row in changed],
+            [row["true"]["measures"][measure.name] for row in changed],
+        )
+        for measure in MEASURES
     ]
+    score = _srcc([-row["scores"][1] for row in changed], [_distance(row, 0) for row in changed])
+    return [*lines, f"| all, the judge's score of the picture instead | {len(rows)} | {len(changed)} | {score} | "
+            f"{' | '.join(alone)} |"]  # fmt: skip
+
+
+def _distance(row: Row, reference: int) -> float:
+    """Return the judge's score of the original (0) or of the pseudo-reference (2) less that of the picture."""
+    return float(row["scores"][reference] - row["scores"][1])
+
+
+def _srcc(one: list[float | None], other: list[float | None]) -> str:
+    pairs = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
+    return f"{srcc([a for a, _ in pairs], [b for _, b in pairs]):.2f}" if len(pairs) >= LEAST_PAIRS else "too few"
+
+
+def _kinds_named(rows: list[Row]) -> list[str]:
+    lines = ["Pictures whose kind is named by:", ""]
+    lines.append("| kind | pictures | repaired | measured against it | a repair | the judge | the true reference |")
     lines.append("| --- | --- | --- | --- | --- | --- | --- |")
     for kind in dict.fromkeys([*(row["kind"] for row in rows), "all"]):
         group = [row for row in rows if kind in ("all", row["kind"])]
         shares = [f"{sum(any(one[0] == row['kind'] for one in found(row)) for row in group)}" for found in FOUND]
         lines.append(f"| {kind} | {len(group)} | {sum(row['steps'] > 0 for row in group)} | {' | '.join(shares)} |")
-    if changed:
-        errors = [row["scores"][2] - row["scores"][0] for row in changed]
-        lines += ["", f"judge's score, pseudo-reference less original: mean {np.mean(errors):+.2f}, "
-                  f"root mean square {np.sqrt(np.mean(np.square(errors))):.2f} MOS"]  # fmt: skip
-        inside = [row["interval"][0] <= row["scores"][0] - row["scores"][1] <= row["interval"][1] for row in changed]
-        lines.append(f"distance to the original inside the interval: {_share(inside)}")
-    return "\n".join(lines)
+    return lines
+
+
+def _spread(changed: list[Row]) -> list[str]:
+    """Return how far the judge's score of the original lies from that of the pseudo-reference, and the coverage."""
+    errors = np.array([row["scores"][0] - row["scores"][2] for row in changed])
+    lines = [
+        f"judge's score, original less pseudo-reference: mean {errors.mean():+.2f}, root mean square "
+        f"{np.sqrt((errors**2).mean()):.2f}, 90 % within {np.quantile(np.abs(errors), 0.9):.2f} MOS"
+    ]
+    alone = np.abs(errors) <= NORMAL_95 * REFERENCE_STD
+    lines.append(
+        f"within {NORMAL_95:.2f} REFERENCE_STD, that is {NORMAL_95 * REFERENCE_STD:.2f}: {_share(alone.tolist())}"
+    )
+    inside = []
+    for row in changed:
+        first, last = row["stds"]
+        low, high = difference_interval(_distance(row, 2), first, float(np.hypot(last, REFERENCE_STD)))
+        inside.append(low <= _distance(row, 0) <= high)
+    lines.append(f"distance to the original inside the printed interval: {_share(inside)}")
+    without = [abs(e) <= NORMAL_95 * np.hypot(*row["stds"]) for e, row in zip(errors, changed, strict=True)]
+    lines.append(f"the same without REFERENCE_STD: {_share([bool(one) for one in without])}")
+    return lines

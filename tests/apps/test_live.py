@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,3 +119,14 @@ def test_a_missing_source_is_one_line(capsys: pytest.CaptureFixture[str], tmp_pa
     assert main(["live", "gone.mp4", "--model", f"scripted:{script}"]) == 1
     assert capsys.readouterr().err == "snellen: gone.mp4: no such file; check the path\n"
     assert main(["live", "-", "--loop", "2", "--model", f"scripted:{script}"]) == 2
+
+
+def test_an_address_that_nobody_answers_is_refused_with_a_remedy_for_addresses(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # bound, not listening: every connection is refused
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        assert main(["live", address]) == 1
+    assert f"{address}: cannot be opened as a video" in (error := capsys.readouterr().err)
+    assert "check the address" in error and error.count("\n") == 1

@@ -20,6 +20,7 @@ from snellen.video.motion import Gray
 
 REMEDY = "convert it with ffmpeg, or give a video that a player opens"
 PIPE_REMEDY = "pipe Matroska, MPEG-TS or an MP4 made with -movflags +faststart, or name the file"
+ADDRESS_REMEDY = "check the address, and that a player opens it"
 PIPE = "standard input"
 MISSING_SHARE, MISSING_SECONDS = 0.05, 0.5
 """A video that ends earlier than its header says, by more than both, is cut off."""
@@ -113,6 +114,8 @@ class Video:
 
     @property
     def _remedy(self) -> str:
+        if "://" in self.name:
+            return ADDRESS_REMEDY
         return PIPE_REMEDY if self.name == PIPE else REMEDY
 
     @property
