@@ -316,6 +316,12 @@ def test_equal_pictures_have_the_best_value_of_every_measure() -> None:
         assert one is not None and two is not None and (two < one) == measure.higher
 
 
+def test_a_measure_has_a_smallest_side_and_a_largest_picture() -> None:
+    (measure,) = [one for one in MEASURES if one.name == "SSIMULACRA 2"]
+    assert measure.fits(256, 256) and not measure.fits(4000, 255)
+    assert measure.fits(2000, 4000) and not measure.fits(2001, 4000), "8 megapixels at most: 0.47 GB each"
+
+
 def test_the_psnr_of_a_shift_by_one_level() -> None:
     pytest.importorskip("skimage")
     grey = np.full((64, 64, 3), 100, np.uint8)

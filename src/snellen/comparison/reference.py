@@ -40,7 +40,7 @@ class Against:
         assessment: the judge's own; None where the picture could not be read.
         notes: what alignment did.
         likeness: correlation of structure after alignment.
-        measures: name -> value, see `MEASURES`; None where a side is too short for it.
+        measures: name -> value, see `MEASURES`; None where it does not fit the size.
         differences: faults of the picture that the reference has not, most severe first.
         distance: the judge's score of the reference less that of the picture, MOS points, with its 90 % interval; None
             without a score or distribution.

@@ -75,7 +75,7 @@ def measure_words(one: Against) -> list[tuple[str, str, str]]:
     for measure in MEASURES:
         value = (one.measures or {}).get(measure.name)
         if value is None:
-            text = f"needs {measure.least_side} px a side"
+            text = f"only from {measure.least_side} px a side to {measure.most_megapixels:g} megapixels"
         else:
             text = "the same" if value == float("inf") else f"{value:.{measure.decimals}f}"
         rows.append((measure.name, text, measure.unit))
