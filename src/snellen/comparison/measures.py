@@ -1,8 +1,8 @@
 """Full-reference measures of other packages, one small adapter each. Higher or lower is better as each says.
 
 Not taken: fast-ssim (the SSIM of scikit-image, faster, in a binary without source for each platform), vmaf-torch (needs
-torch, is meant for video), psnr-hvsm (a further PSNR), butteraugli (no package for Python), LPIPS and DISTS (need torch,
-and weights that their packages download).
+torch, is meant for video), psnr-hvsm (a further PSNR), butteraugli (no package for Python), LPIPS and DISTS (torch, and
+weights that their packages download).
 """
 
 from __future__ import annotations
