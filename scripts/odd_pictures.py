@@ -3,9 +3,9 @@
 A child process loads each picture, with damage allowed and without, and snellen-1 assesses it as `snellen assess` does
 (each is a score or the error of loading); one process does all, and the parent stops it where it takes too long.
 Nothing may be printed on standard error. Where OpenCV decodes the picture too, and no conversion was noted, pixels are
-compared. Every outcome goes to build/odd_pictures.SEED.jsonl at once, and a run that was stopped goes on from there.
+compared. Every outcome goes to build/odd_pictures.SEED.FIRST.jsonl at once, and a run that was stopped goes on from there.
 
-usage: odd_pictures.py [COUNT] [SEED]   (default: 10000 0)
+usage: odd_pictures.py [COUNT] [SEED] [FIRST]   (default: 10000 0 0: the pictures 0 to 9999)
 """
 
 from __future__ import annotations
@@ -173,13 +173,13 @@ def processor_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def run(count: int, seed: int, journal: Path) -> None:
+def run(pictures: range, seed: int, journal: Path) -> None:
     """Check the pictures that have no line in the journal yet; append one for each."""
     begun = len(journal.read_text().splitlines()) if journal.exists() else 0
     files = originals()
     child, pipe = start(seed)
     with journal.open("a", buffering=1) as lines:
-        for index in range(begun, count):
+        for index in pictures[begun:]:
             name, _ = odd_picture(index, seed, files)
             began = time.monotonic()
             resident = peak = 0.0
@@ -199,13 +199,13 @@ def run(count: int, seed: int, journal: Path) -> None:
     pipe.send(None)
 
 
-def report(seed: int, rows: list[dict[str, Any]]) -> int:
+def report(first: int, seed: int, rows: list[dict[str, Any]]) -> int:
     """Print a table and every fault; return the exit code."""
     table: dict[str, Counter[str]] = {}
     for row in rows:
         table.setdefault(row["name"].split()[0], Counter())[row["code"]] += 1
     codes = sorted({code for counts in table.values() for code in counts})
-    print(f"{len(rows)} pictures, seed {seed}, Pillow {PIL.__version__}")
+    print(f"{len(rows)} pictures, {first} to {first + len(rows) - 1} of seed {seed}, Pillow {PIL.__version__}")
     for kind, counts in sorted(table.items()):
         print(f"{kind:9}", ", ".join(f"{counts[code]} {code}" for code in codes if counts[code]))
     scored, compared = (sum(bool(row[name]) for row in rows) for name in ("score", "compared"))
@@ -220,20 +220,22 @@ def report(seed: int, rows: list[dict[str, Any]]) -> int:
             f"hundred, {middle:.0f} half-way, {memory[-1]:.0f} at the end, peak {max(row['peak'] for row in own):.0f}"
         )
     print(f"slowest {max(row['took'] for row in rows):.1f} s by the clock")
-    faults = [f"{at} {row['name']}: {row['code']}, {row['fault']}" for at, row in enumerate(rows) if row["fault"]]
+    faults = [
+        f"{at} {row['name']}: {row['code']}, {row['fault']}" for at, row in enumerate(rows, first) if row["fault"]
+    ]
     print(*faults, f"{len(faults)} faults", sep="\n")
     return 1 if faults or max(row["peak"] for row in rows) > MOST_MEMORY or compared == 0 else 0
 
 
 def main(arguments: list[str]) -> int:
     """Run the check to its end, report, and remove the journal; return the exit code."""
-    count, seed = (int(text) for text in (*arguments, *("10000", "0")[len(arguments) :]))
-    journal = ROOT / "build" / f"odd_pictures.{seed}.jsonl"
+    count, seed, first = (int(text) for text in (*arguments, *("10000", "0", "0")[len(arguments) :]))
+    journal = ROOT / "build" / f"odd_pictures.{seed}.{first}.jsonl"
     journal.parent.mkdir(exist_ok=True)
-    run(count, seed, journal)
+    run(range(first, first + count), seed, journal)
     rows = [json.loads(line) for line in journal.read_text().splitlines()]
     journal.unlink()
-    return report(seed, rows)
+    return report(first, seed, rows)
 
 
 if __name__ == "__main__":
