@@ -3,7 +3,7 @@
 A child process loads each picture, with damage allowed and without, and snellen-1 assesses it as `snellen assess` does
 (each is a score or the error of loading); one process does all, and the parent stops it where it takes too long.
 Nothing may be printed on standard error. Where OpenCV decodes the picture too, and no conversion was noted, pixels are
-compared. Every outcome goes to build/odd_pictures.SEED.FIRST.jsonl at once, and a run that was stopped goes on from there.
+compared. Every outcome goes to build/odd_pictures.SEED.FIRST.jsonl at once; a run that was stopped goes on from there.
 
 usage: odd_pictures.py [COUNT] [SEED] [FIRST]   (default: 10000 0 0: the pictures 0 to 9999)
 """

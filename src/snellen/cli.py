@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -50,6 +51,10 @@ COMMANDS = {
 """All commands. An application is deleted together with its row."""
 
 
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+"""Errors of a system that has no more files, memory or processes to give; no file is to blame."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. argv: the arguments (default: those of the process)."""
     arguments = sys.argv[1:] if argv is None else list(argv)
@@ -77,7 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except OSError as error:
         drop_output()
-        complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        place = "the system" if error.errno in _EXHAUSTED else "standard output"
+        complain(f"{error.filename or place}: {error.strerror or error}")
         return FAILED
 
 

@@ -108,7 +108,9 @@ def load(
         kind = str(getattr(source, "name", "")) or "file"
     else:
         raise TypeError(f"a picture is a path, bytes, a file, a PIL image or an array, not {type(source).__name__}")
-    reading = Reading(name or kind, "picture", max_megapixels, allow_damaged)
+    reading = Reading(name or kind or "''", "picture", max_megapixels, allow_damaged)
+    if not kind:
+        reading.refuse("missing", "the path is empty", "give the path of a picture")
     decoded = _decode(source, reading)
     return Picture(decoded.pixels, reading.name, decoded.notes, decoded.damaged)
 
@@ -123,9 +125,10 @@ def _decode(source: str | Path | bytes | IO[bytes] | Image.Image | NDArray[Any],
             return file_pixels(file, reading)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return file_pixels(io.BytesIO(source), reading)
-    if source.seekable():
-        source.seek(0)
-    data = source.read()
+    with reading.decoding():
+        if source.seekable():
+            source.seek(0)
+        data = source.read()
     if not isinstance(data, bytes):
         raise TypeError('the file is open as text; open it in mode "rb"')
     return file_pixels(io.BytesIO(data), reading)

@@ -33,6 +33,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 _ORIENTATION_TAG = 0x0112
+_READ_WHOLE = ("JPEG", "PNG", "WEBP", "AVIF", "HEIC", RAW)
+"""Formats whose files are taken into memory as a whole; of the others, what the header points to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +77,12 @@ def file_pixels(file: BinaryIO, reading: Reading) -> Decoded:
     Raises:
         ImageError: the picture cannot be used.
     """
-    file.seek(0)
-    head = file.read(HEAD)
+    with reading.decoding():
+        file.seek(0)
+        head = file.read(HEAD)
+        kind = sniff(file)
     if not head:
         reading.refuse("empty", "the file is empty", "copy or download it again")
-    with reading.decoding():
-        kind = sniff(file)
     if kind == "TIFF" and Path(reading.name).suffix.lower() in RAW_SUFFIXES:
         kind = RAW
     if kind is None:
@@ -91,6 +93,8 @@ def file_pixels(file: BinaryIO, reading: Reading) -> Decoded:
     if kind in ("AVIF", "WEBP") and not features.check(kind.lower()):
         reading.refuse("unreadable", f"this Pillow cannot read {kind}", 'pip install --upgrade "pillow>=11.3"')
     with reading.decoding():
+        if kind in _READ_WHOLE:
+            reading.check_length(file)
         if kind == RAW:
             pixels = raw_pixels(file, reading)
         else:

@@ -17,11 +17,12 @@ from snellen.usage import UsageError
 def lock(path: Path) -> Iterator[None]:
     """Hold `path` + ".lock" during the block: a file that is created exclusively, with process id and host in it.
 
-    The lock of a process of this host that no longer runs is taken over. Raises UsageError, naming the lock and the
-    remedy, when another run holds it, and OutputError when it cannot be created.
+    The lock of a process of this host that no longer runs is taken over; the start of the process tells it from a later
+    one with its id, as every run in a container may have id 1. Raises UsageError, naming the lock and the remedy, when
+    another run holds it, and OutputError when it cannot be created.
     """
     file = path.with_name(path.name + ".lock")
-    owner = f"{os.getpid()} {socket.gethostname()}\n"
+    owner = f"{os.getpid()} {socket.gethostname()} {_began(os.getpid())}\n"
     if not _create(file, owner):
         _remove_stale(file)
         if not _create(file, owner):
@@ -56,17 +57,17 @@ def _create_exclusively(file: Path, owner: str) -> bool:
 
 
 def _holder(file: Path) -> str:
-    process, host = _read(file)
+    process, host, _ = _read(file)
     return f"process {process} on {host}" if process else "process unknown"
 
 
-def _read(file: Path) -> tuple[int, str]:
-    """Return process id and host of a lock; 0 and "" where it cannot be read or is still empty."""
+def _read(file: Path) -> tuple[int, str, str]:
+    """Return process id, host and start of the process of a lock; 0 and "" where it cannot be read or is empty."""
     try:
-        process, host = file.read_text(encoding="utf-8").split()
-        return int(process), host
+        process, host, *began = file.read_text(encoding="utf-8").split()
+        return int(process), host, began[0] if began else ""
     except (OSError, ValueError):
-        return 0, ""
+        return 0, "", ""
 
 
 def _remove_stale(file: Path) -> None:
@@ -75,8 +76,10 @@ def _remove_stale(file: Path) -> None:
     The lock is renamed first and read again: another run may have taken it over in between, and gets its lock back.
     """
     found = _read(file)
-    process, host = found
-    if not process or host != socket.gethostname() or _runs(process):
+    process, host, began = found
+    if not process or host != socket.gethostname():
+        return
+    if _runs(process) and began in ("", _began(process)):
         return
     aside = file.with_name(f"{file.name}.{os.getpid()}")
     try:
@@ -87,6 +90,14 @@ def _remove_stale(file: Path) -> None:
         aside.unlink()
     else:
         os.rename(aside, file)
+
+
+def _began(process: int) -> str:
+    """Return when a process started, in ticks since the system did; "" where /proc does not tell."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
 
 
 def _runs(process: int) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from snellen.usage import is_stream, target
 
 
 class OutputError(Exception):
@@ -27,12 +30,20 @@ def writing(path: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """Give the path of a file to write; it replaces `path` when the block succeeds, at once or not at all.
 
-    Raises OutputError.
+    A link stays, and what it leads to is replaced; permissions are kept. A device or a pipe (/dev/null, /dev/stdout) is
+    never replaced: the block writes into it. Raises OutputError.
     """
+    if is_stream(path):
+        with writing(path):
+            yield path
+        return
+    path = target(path)
     unfinished = path.with_name(path.name + ".tmp")
     with writing(path):
         try:
             yield unfinished
+            if path.exists():
+                shutil.copymode(path, unfinished)
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)

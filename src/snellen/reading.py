@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import tempfile
@@ -11,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from PIL import Image, UnidentifiedImageError
 
@@ -27,6 +28,9 @@ IMAGE_ERROR_CODES = (
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 # Pillow logs what it also raises; a logger without a handler prints on standard error
 
+_LONGEST_EXTRAS = 2**28
+_LONGEST_PIXEL = 8
+"""Bytes of a file's side data, and of a pixel (16 bit, with alpha), that any picture may have."""
 _PILLOW_FACTOR = 2
 """Pillow refuses pictures over this many times `Image.MAX_IMAGE_PIXELS`."""
 _HEADER_LOCK = threading.Lock()
@@ -103,6 +107,14 @@ class Reading:
             problem = f"{size} is {width * height / 1e6:.4g} megapixels, over the limit of {self.max_megapixels:g}"
             self.refuse("too_large", problem, "make it smaller or raise max_megapixels")
 
+    def check_length(self, file: IO[bytes]) -> None:
+        """Raise ImageError for a file that no picture within ``max_megapixels`` needs: it would be read as a whole."""
+        length = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if length > _LONGEST_EXTRAS + _LONGEST_PIXEL * self.max_megapixels * 1e6:
+            problem = f"has {length / 1e9:.1f} GB, more than a picture of {self.max_megapixels:g} megapixels needs"
+            self.refuse("too_large", problem, "cut off what is behind the picture, or raise max_megapixels")
+
     def exceeds_pillow(self, width: int, height: int) -> bool:
         """Return whether Pillow's own limit refuses a picture of this size."""
         limit = Image.MAX_IMAGE_PIXELS
@@ -113,8 +125,11 @@ class Reading:
         """Turn any exception of a decoder into an ImageError."""
         try:
             yield
-        except (ImageError, MemoryError):
+        except ImageError:
             raise
+        except MemoryError as error:
+            remedy = "make it smaller, or free some memory and try again"
+            raise ImageError("too_large", self.name, "does not fit into memory", remedy) from error
         except Image.DecompressionBombError:
             self.refuse(
                 "too_large",
@@ -122,6 +137,9 @@ class Reading:
                 "make it smaller or raise max_megapixels",
             )
         except Exception as error:  # decoders raise nearly every built-in exception on damaged data
+            if isinstance(error, OSError) and error.errno and error.strerror:  # of the system: Pillow's have no number
+                remedy = "check the disk or the connection, and try again"
+                raise ImageError("unreadable", self.name, f"cannot be read ({error.strerror})", remedy) from error
             if isinstance(error, UnidentifiedImageError):
                 problem = f"the {self.kind} data is cut off, damaged or of an unsupported variant"
             else:
@@ -140,7 +158,8 @@ class Reading:
             warnings.simplefilter("ignore")
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and self.max_megapixels * 1e6 > _PILLOW_FACTOR * limit:
-                Image.MAX_IMAGE_PIXELS = int(self.max_megapixels * 1e6)
+                most = self.max_megapixels * 1e6
+                Image.MAX_IMAGE_PIXELS = int(most) if math.isfinite(most) else None
             try:
                 yield
             finally:

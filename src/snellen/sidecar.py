@@ -12,7 +12,6 @@ xmp:Rating: "-1 or in the range 0 to 5, where -1 indicates rejected and 0 indica
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,8 +204,6 @@ def _write(change: Change) -> Change:
     try:
         with writing(target), replacing(target) as unfinished:
             unfinished.write_bytes(change.data)
-            if change.what == "update":
-                shutil.copymode(target, unfinished)
             now = target.read_bytes() if target.exists() else b""
             if now != change.old:
                 raise UsageError(f"{change.sidecar} was changed by another program; save once more")

@@ -102,16 +102,19 @@ def read_table(out: Path) -> list[ScoreRow]:
     suffix = out.suffix.lower()
     try:
         if suffix == ".csv":
-            with out.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            # utf-8-sig: spreadsheets write a byte order mark
+            with out.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
                 cells = list(csv.DictReader(file))
             return [ScoreRow(**{name: _from_cell(name, row[name]) for name in _columns(row)}) for row in cells]
         if suffix == ".jsonl":
-            lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+            lines = [json.loads(line) for line in out.read_text(encoding="utf-8").split("\n") if line.strip()]
         else:
             lines = [unescape(line) for line in _parquet().read_table(out).to_pylist()]
         return [ScoreRow(**{name: line[name] for name in _columns(line)}) for line in lines]
-    except (ValueError, KeyError, TypeError, OSError, csv.Error) as error:
-        raise UsageError(f"{out} is no table of scores ({error!r}); write to another file") from error
+    except KeyError as error:
+        raise UsageError(f"{out} is no table of scores: it has no column {error.args[0]}; write to another") from error
+    except (ValueError, TypeError, OSError, csv.Error) as error:
+        raise UsageError(f"{out} is no table of scores ({error}); write to another file") from error
 
 
 def _columns(row: dict[str, Any]) -> list[str]:

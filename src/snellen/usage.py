@@ -18,7 +18,7 @@ MODELS = (
 )
 """Forms of a model's name, for help texts."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class UsageError(ValueError):
@@ -48,10 +48,28 @@ def visible(text: str) -> str:
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def target(path: Path) -> Path:
+    """Return the file that is written where `path` is given: what a link leads to, there or not."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether there is a device or a pipe of that name, such as /dev/null: nothing may replace it."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def check_writable(path: Path) -> None:
     """Raise UsageError when a file of that name could not be written."""
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    place = path if is_stream(path) else target(path).parent
+    if path.is_dir() or not place.exists() or not os.access(place, os.W_OK):
         raise UsageError(f"{path} cannot be written; name a file in a folder that exists and that you may write to")
+
+
+def folder_path(text: str) -> Path:
+    """Parse the path of a folder, for argparse: an empty one, of a variable that is not set, is not "."."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
 
 
 def positive(text: str) -> int:

@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 from pictures import save_noise
 
 from snellen.apps.folder import score_folder
+from snellen.table import read_table
+from snellen.usage import UsageError
 
 COMMAND = [sys.executable, "-m", "snellen"]
 REPLY = '<think></think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 2.50, "tool": "final", "issues": []}</answer>'
@@ -95,6 +98,34 @@ def test_a_report_on_a_full_disk(photos: Path, model: str, tmp_path: Path) -> No
     problem = f"{tmp_path}/report.html cannot be written (No space left on device)"
     assert done.stderr == f"snellen: {problem}; free some space, or write to another place\n"
     assert not (tmp_path / "report.html").exists()
+
+
+def test_too_few_descriptors_are_not_blamed_on_the_output(photos: Path, model: str, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    done = shell(f"ulimit -n 16; SNELLEN score {photos} --out {out} --model {model} --workers 4 --batch-size 1")
+    assert (done.returncode, done.stderr) == (1, "snellen: the system: Too many open files\n")
+    assert len(score_folder(photos, out, model, resume=True)) == 12
+
+
+def test_a_table_is_continued_through_a_link(photos: Path, model: str, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "mine.csv").symlink_to("shared/scores.csv")
+    rows = score_folder(photos, tmp_path / "mine.csv", model)
+    assert read_table(tmp_path / "shared" / "scores.csv") == rows and (tmp_path / "mine.csv").is_symlink()
+    save_noise(photos / "new.png")
+    (tmp_path / "shared" / "scores.csv.lock").write_text(f"{os.getpid()} {socket.gethostname()}\n")
+    with pytest.raises(UsageError, match=r"shared/scores\.csv\.lock: another run"):
+        score_folder(photos, tmp_path / "mine.csv", model, resume=True)
+    (tmp_path / "shared" / "scores.csv.lock").unlink()
+    assert len(score_folder(photos, tmp_path / "mine.csv", model, resume=True)) == 13
+    assert [path.name for path in (tmp_path / "shared").iterdir()] == ["scores.csv"]
+
+
+def test_an_empty_name_is_not_the_current_folder(photos: Path, model: str, tmp_path: Path) -> None:
+    done = shell(f'cd {photos}; SNELLEN score "$UNSET" --out {tmp_path}/scores.csv --model {model}')
+    assert done.returncode == 2 and "argument DIR: the path is empty" in done.stderr
+    done = shell(f'cd {photos}; SNELLEN check "$UNSET" --min-score 1 --model {model}')
+    assert done.returncode == 1 and "the path is empty" in done.stdout
 
 
 def test_closed_streams(photos: Path, model: str, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from snellen.image import Picture
 from snellen.region import FULL, Region
 from snellen.reply import Answer, Issue, Rationale, render_reply
 from snellen.terminal import open_console
-from snellen.usage import complain
+from snellen.usage import complain, visible
 
 PIXELS = noise(800, 640)
 
@@ -64,6 +64,7 @@ def test_text_of_a_model_or_a_file_name_is_not_taken_for_markup() -> None:
 
 
 def test_control_characters_of_a_name_are_escaped() -> None:
+    assert visible("\u061c\u200e\u200fא") == r"\u061c\u200e\u200fא"
     assessment = assess("a\x1b[31m\r\nb\x9b\u202e.png")
     assert printed(brief_text(assessment)).splitlines() == [r"2.50  1.75-3.25  poor       a\x1b[31m\r\nb\x9b\u202e.png"]
     assert r"a\x1b[31m\r\nb\x9b\u202e.png" in printed(assessment_text(assessment)).splitlines()[0]

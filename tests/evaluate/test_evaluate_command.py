@@ -88,6 +88,14 @@ def test_wrong_usage_is_one_clear_line(
     assert problem in message and message.count("\n") == 1
 
 
+def test_a_wrong_table_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("image,mos\ngone.png,3\n")
+    for given in (f"{tmp_path}/a.csv", f"mine={tmp_path}/a.csv"):
+        with pytest.raises(UsageError) as caught:
+            open_data(given)
+        assert str(caught.value).startswith(f"{tmp_path}/a.csv: line 2: ") and str(caught.value).count("a.csv") == 1
+
+
 def test_a_model_that_cannot_be_opened(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "replies.jsonl").unlink()
     assert evaluate(tmp_path, "--out", tmp_path / "out") == 1

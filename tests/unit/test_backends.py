@@ -144,11 +144,12 @@ def test_a_script_is_rated_by_the_rating_of_its_reply() -> None:
 def test_script_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "script.jsonl"
     rating = {"values": [2, 4], "probs": [0.5, 0.5]}
-    path.write_text('"one"\n\n' + json.dumps({"text": "two", "rating": rating, "finish": "length"}) + "\n")
+    one = '"one\u2028\x85"\n\n'  # JSON may have them as they are; only a line feed ends a line
+    path.write_text(one + json.dumps({"text": "two", "rating": rating, "finish": "length"}) + "\n", encoding="utf-8")
     backend = open_backend(f"scripted:{path}")
     later = (*ask(), Turn("assistant", "one"), *ask())
     one, two = backend.reply([ask(), later], Sampling())
-    assert (one.text, one.rating, one.finish) == ("one", None, "stop")
+    assert (one.text, one.rating, one.finish) == ("one\u2028\x85", None, "stop")
     assert two.rating is not None
     assert (two.text, two.rating.mean, two.finish) == ("two", 3.0, "length")
     other = tmp_path / "other.jsonl"

@@ -14,7 +14,7 @@ from snellen.usage import UsageError
 
 def test_a_lock_names_its_process_and_goes_with_it(tmp_path: Path) -> None:
     with lock(tmp_path / "a.csv"):
-        assert (tmp_path / "a.csv.lock").read_text() == f"{os.getpid()} {socket.gethostname()}\n"
+        assert (tmp_path / "a.csv.lock").read_text().split()[:2] == [str(os.getpid()), socket.gethostname()]
         with lock(tmp_path / "b.csv"):
             pass
     assert list(tmp_path.iterdir()) == []
@@ -28,6 +28,18 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     file.write_text(f"{ended.pid} {socket.gethostname()}\n")
     with lock(tmp_path / "a.csv"):
         assert file.read_text().split()[0] == str(os.getpid())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_the_lock_of_an_earlier_process_with_the_same_id_is_taken_over(tmp_path: Path) -> None:
+    """In a container each run may have id 1, and on any system ids come again."""
+    with lock(tmp_path / "a.csv"):
+        process, host, began = (tmp_path / "a.csv.lock").read_text().split()
+        assert began == Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    (tmp_path / "a.csv.lock").write_text(f"{process} {host} {int(began) - 1}\n")
+    with lock(tmp_path / "a.csv"):
+        assert (tmp_path / "a.csv.lock").read_text().split() == [process, host, began]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +62,19 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     assert b"caf\xe9.jpg" in (tmp_path / "scores.csv").read_bytes(), "the bytes of the name, as the system has it"
     paths = parquet.read_table(tmp_path / "scores.parquet")["path"].to_pylist()
     assert paths[:2] == ["caf\\udce9.jpg", "caf\\x5cudce9.jpg"]
+
+
+def test_tables_that_other_programs_saved_are_read(tmp_path: Path) -> None:
+    rows = [replace(BAD, path="a\u2028b\x85c.jpg"), GOOD]
+    write_table(rows, tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "a.csv").read_bytes())
+    assert read_table(tmp_path / "a.csv") == rows
+    lines = "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+    (tmp_path / "b.jsonl").write_text(lines + "\n", encoding="utf-8")
+    assert read_table(tmp_path / "b.jsonl") == rows
+    (tmp_path / "c.csv").write_text("path;score\na.jpg;3\n")
+    with pytest.raises(UsageError, match=r"c\.csv is no table of scores: it has no column path; write to another"):
+        read_table(tmp_path / "c.csv")
 
 
 @pytest.mark.parametrize("name", ["scores", "scores.txt", "gone/scores.csv", "folder.csv"])

@@ -115,7 +115,7 @@ def _pictures(paths: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     names: list[str] = []
     problems: dict[str, str] = {}
     for path in paths:
-        if not Path(path).is_dir():
+        if not path or not Path(path).is_dir():
             names.append(path)
             continue
         found = find_pictures(Path(path))

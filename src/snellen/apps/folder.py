@@ -32,7 +32,9 @@ from snellen.usage import (
     UsageError,
     add_quiet,
     complain,
+    folder_path,
     positive,
+    target,
     visible,
 )
 from snellen.workers import append_lines, check_workers, cut_off_last_line, run_batches
@@ -43,7 +45,9 @@ NAMED = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen score`."""
-    parser.add_argument("folder", metavar="DIR", type=Path, help="searched with its subfolders, hidden ones left out")
+    parser.add_argument(
+        "folder", metavar="DIR", type=folder_path, help="searched with its subfolders, hidden ones left out"
+    )
     parser.add_argument(
         "--out", metavar="TABLE", type=Path, required=True, help="table to write: .csv, .jsonl or .parquet"
     )
@@ -146,6 +150,7 @@ def score_folder(
     Raises UsageError, also when another run writes `out`, and BackendError when the model cannot be opened or does not
     answer (rows made until then stay in the journal).
     """
+    out = target(out)  # lock and journal are beside the table itself, whatever links lead there
     check_table(out)
     check_workers(model, workers)
     found = found or find_pictures(folder)

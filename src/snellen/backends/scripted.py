@@ -61,7 +61,7 @@ def _rating_only(reply: Reply) -> Reply:
 def read_script(path: Path) -> list[Reply]:
     """Return the replies of a JSONL file, see `ScriptedBackend`; BackendError names the file and the wrong line."""
     replies = []
-    for number, line in enumerate(_read(path).splitlines(), start=1):
+    for number, line in enumerate(_read(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:

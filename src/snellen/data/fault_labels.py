@@ -47,12 +47,13 @@ def read_labels(file: Path) -> list[FaultLabel]:
     Raises ValueError, naming file and line, for a line that is not of the protocol's form.
     """
     labels = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            labels.append(_label(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
-            problem = f"{file}, line {number}: not a fault label ({error})"
-            raise ValueError(f"{problem}; see data/labels/README.md") from error
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                labels.append(_label(json.loads(line)))
+            except (ValueError, KeyError, TypeError) as error:
+                problem = f"{file}, line {number}: not a fault label ({error})"
+                raise ValueError(f"{problem}; see data/labels/README.md") from error
     return labels
 
 

@@ -93,10 +93,11 @@ def read_first_ratings(path: Path) -> dict[str, FirstRating]:
         ManifestError: for the first line that cannot be used.
     """
     table = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            row = json.loads(line)
-            table[str(row["path"])] = FirstRating(float(row["rating"]), float(row["std"]))
-        except (ValueError, TypeError, KeyError) as error:
-            raise ManifestError(f"{path}: line {number}: needs path, rating and std ({error})") from error
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+                table[str(row["path"])] = FirstRating(float(row["rating"]), float(row["std"]))
+            except (ValueError, TypeError, KeyError) as error:
+                raise ManifestError(f"{path}: line {number}: needs path, rating and std ({error})") from error
     return table

@@ -25,7 +25,7 @@ def show(conversations: Path, count: int, out: Path, seed: int = 0) -> int:
 
     Returns the number of lines shown, which is less than `count` where the file holds fewer.
     """
-    lines = conversations.read_text(encoding="utf-8").splitlines()
+    lines = [line for line in conversations.read_text(encoding="utf-8").split("\n") if line.strip()]
     chosen = np.random.default_rng(seed).permutation(len(lines))[:count]
     articles = [_article(json.loads(lines[i])) for i in sorted(chosen.tolist())]
     page = (

@@ -340,7 +340,7 @@ def _rows_so_far(file: Path, settings: str) -> list[dict[str, Any]]:
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
         file.write_text(whole, encoding="utf-8")
-    rows = [json.loads(line) for line in whole.splitlines()]
+    rows = [json.loads(line) for line in whole.split("\n")[:-1]]
     if any(row.get("teacher", {}).get("settings") != settings for row in rows):
         raise UsageError(f"{file} was made with another teacher or other settings; name another file, or --overwrite")
     return rows

@@ -95,7 +95,8 @@ def open_data(text: str) -> DataSet:
             samples = [replace(sample, split="test") for sample in samples]
         return data_set(name or path.stem, samples)
     except (ManifestError, SourceError, OSError) as error:
-        raise UsageError(f"{text}: {error}") from error
+        problem = str(error)
+        raise UsageError(problem if problem.startswith(place) else f"{text}: {problem}") from error
 
 
 def _header(path: Path) -> list[str]:

@@ -32,7 +32,7 @@ def primary_properties(file: IO[bytes]) -> Properties:
     try:
         meta = _meta(file)
         return Properties() if meta is None else _properties(meta)
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError, ValueError):  # the last two: a box that ends beyond any file
         return Properties()
     finally:
         file.seek(0)

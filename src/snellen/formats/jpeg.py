@@ -9,6 +9,7 @@ segment that ends too early or too late is known, from the one decoding that is 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -28,6 +29,8 @@ _PADDING = bytes(10)
 """More than the 8 bytes that libjpeg reads ahead."""
 _SURPLUS = 8
 """Unused bytes at the end of a segment from which it is damaged."""
+_MOST_SCANS = 500
+"""Scans of a file that is read, as in libjpeg-turbo's own tests: a scan of few bytes takes as long as any other."""
 
 
 @dataclass
@@ -35,10 +38,11 @@ class _Stream:
     """The parts of a JPEG stream.
 
     Attributes:
-        segments: (start, end) of each entropy-coded segment.
+        segments: (start, end) of each entropy-coded segment; none behind a restart marker that is wrong.
         scans: number of scans.
-        ordered: whether the restart markers count from 0 to 7 and on from 0.
+        ordered: whether the restart markers count from 0 to 7 and on from 0, at most one for each block of 8 x 8 px.
         frame: marker of the frame, 0xC0 baseline and 0xC2 progressive, or 0.
+        blocks: blocks of 8 x 8 px that the frame has.
         end: position of the end marker, or None.
         missing: for each component, the bits of each of its 64 coefficients that no scan has yet given (progressive).
     """
@@ -47,6 +51,7 @@ class _Stream:
     scans: int = 0
     ordered: bool = True
     frame: int = 0
+    blocks: int = 0
     end: int | None = None
     missing: dict[int, list[int]] = field(default_factory=dict)
 
@@ -62,12 +67,12 @@ def open_jpeg(file: IO[bytes], reading: Reading) -> Image.Image:
         image = JpegImagePlugin.JpegImageFile(file)
     reading.check_size(*image.size)
     stream = _parse(data)
+    if stream.scans > _MOST_SCANS:
+        reading.refuse("unreadable", f"has more than {_MOST_SCANS} scans", "save it with another program")
     if stream.frame not in _HUFFMAN_FRAMES or not stream.segments or len(image.tile) != 1:
         image.load()
         return image
-    problem = _decode(image, data, stream)
-    if problem is None and not stream.ordered:
-        problem = "restart markers are missing"
+    problem = _decode(image, data, stream) if stream.ordered else "restart markers are missing or wrong"
     if problem is None and any(any(bits) for bits in stream.missing.values()):
         problem = "scans are missing"
     if problem is None:
@@ -100,14 +105,23 @@ def _parse(data: bytes) -> _Stream:
         head, at = data[at + 2 : at + size], at + max(size, 2)
         if marker in _FRAMES and len(head) > 5:
             stream.frame = marker
+            height, width = struct.unpack(">HH", head[1:5])
+            stream.blocks = -(-height // 8) * -(-width // 8)
             if marker == _PROGRESSIVE:
                 stream.missing = {head[i]: [1] * 64 for i in range(6, len(head) - 2, 3)}
         if marker == _SOS:
             stream.scans += 1
+            if stream.scans > _MOST_SCANS:
+                return stream
             _scan(head, stream.missing)
             for number, (start, end) in enumerate(_segments(data, at)):
+                right = number == 0 or (number <= stream.blocks and data[start - 1] == _RESTARTS[(number - 1) % 8])
+                if not right:
+                    stream.ordered = False
+                    last = data.rfind(b"\xff\xd9")
+                    stream.end = last if last >= at else None
+                    return stream
                 stream.segments.append((start, end))
-                stream.ordered &= number == 0 or data[start - 1] == _RESTARTS[(number - 1) % 8]
                 at = end
     return stream
 

@@ -17,6 +17,10 @@ _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 _LONGEST_TEXT = 2**20
 """Pillow's limit for one text or profile, in bytes."""
+_LONGEST_TEXTS = 2**26
+"""Pillow's limit for all texts together."""
+_MOST_CHUNKS = 2**18
+"""Chunks of a file that is read; each takes a few microseconds, whatever is in it."""
 _LONGEST_PROFILE = 2**25
 _LAST_FILTER = 4
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -53,7 +57,7 @@ def repair_png(file: IO[bytes], reading: Reading) -> PngFile:
     """Return the file without the chunks that Pillow refuses; report damage of its picture data."""
     data = file.read()
     file.seek(0)
-    chunks = _parse(data)
+    chunks = _parse(data, reading)
     broken = [chunk.tag for chunk in chunks if not chunk.intact]
     if any(tag in _CRITICAL for tag in broken):
         reading.damage("the checksum of the picture data is wrong")
@@ -67,9 +71,9 @@ def repair_png(file: IO[bytes], reading: Reading) -> PngFile:
     if profile is not None and len(profile) > _LONGEST_TEXT:
         reading.note(f"colour profile of {len(profile) / 1e6:.1f} MB")
         kept = [chunk for chunk in kept if chunk.tag != b"iCCP"]
-    short = [chunk for chunk in kept if chunk.tag not in _TEXTS or _is_short(chunk)]
+    short = _without_long_texts(kept)
     if len(short) < len(kept):
-        reading.note("text over 1 MB ignored")
+        reading.note("long text ignored")
     if reading.allow_damaged:
         short = _complete(short, reading)
     repaired = len(short) < len(chunks) or bool(broken) or reading.damaged
@@ -78,11 +82,13 @@ def repair_png(file: IO[bytes], reading: Reading) -> PngFile:
     return PngFile(file, profile, _coding(kept))
 
 
-def _parse(data: bytes) -> list[_Chunk]:
+def _parse(data: bytes, reading: Reading) -> list[_Chunk]:
     """Return the chunks up to IEND; a last one that is cut off is returned as far as it goes."""
-    chunks = []
+    chunks: list[_Chunk] = []
     at = len(SIGNATURE)
     while at + 8 <= len(data):
+        if len(chunks) == _MOST_CHUNKS:
+            reading.refuse("unreadable", f"has more than {_MOST_CHUNKS} chunks", "save it with another program")
         length, tag = struct.unpack(">I4s", data[at : at + 8])
         body = data[at + 8 : at + 8 + length]
         checksum = data[at + 8 + length : at + 12 + length]
@@ -105,21 +111,35 @@ def _profile(chunks: list[_Chunk]) -> bytes | None:
     return None
 
 
-def _is_short(chunk: _Chunk) -> bool:
-    """Return whether Pillow accepts the text of a chunk."""
+def _without_long_texts(chunks: list[_Chunk]) -> list[_Chunk]:
+    """Return the chunks without the texts that Pillow refuses. No more than its limit is unpacked."""
+    kept = []
+    total = 0
+    for chunk in chunks:
+        if chunk.tag in _TEXTS:
+            size = _text_length(chunk) if total <= _LONGEST_TEXTS else 0
+            total += size
+            if size > _LONGEST_TEXT or total > _LONGEST_TEXTS:
+                continue
+        kept.append(chunk)
+    return kept
+
+
+def _text_length(chunk: _Chunk) -> int:
+    """Return the bytes of the text of a chunk, unpacked up to _LONGEST_TEXT + 1; 0 where Pillow ignores it."""
     packed = chunk.data.partition(b"\0")[2]
     if chunk.tag == b"tEXt":
-        return len(chunk.data) <= _LONGEST_TEXT
+        return len(chunk.data)
     if chunk.tag == b"iTXt":
         if packed[:1] != b"\1":
-            return len(packed) <= _LONGEST_TEXT
+            return len(packed)
         packed = packed[2:].partition(b"\0")[2].partition(b"\0")[2]
     else:
         packed = packed[1:]
     try:
-        return len(zlib.decompressobj().decompress(packed, _LONGEST_TEXT + 1)) <= _LONGEST_TEXT
+        return len(zlib.decompressobj().decompress(packed, _LONGEST_TEXT + 1))
     except zlib.error:
-        return True  # Pillow ignores it
+        return 0
 
 
 def _coding(chunks: list[_Chunk]) -> Coding | None:

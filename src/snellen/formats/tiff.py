@@ -19,6 +19,8 @@ _RAW_PHOTOMETRIC = (32803, 34892)
 """Values of a colour filter array and of linear raw."""
 _RAW_COMPRESSION = (32767, 32769, 32770, 32772, 34713, 65000, 65535)
 """Private compressions of Sony, Epson, Samsung, Nikon, Kodak and Pentax."""
+_USED = (_SUB_DIRECTORIES, _COMPRESSION, _PHOTOMETRIC, _DNG_VERSION, _SAMPLE_FORMAT)
+"""Tags that are read here. The values of all others are left alone: each may point to the same megabytes."""
 _TYPES = {1: "B", 3: "H", 4: "I", 7: "B", 13: "I"}
 _MOST_DIRECTORIES = 64
 _MOST_VALUES = 4096
@@ -27,7 +29,7 @@ Directory = dict[int, tuple[int, ...]]
 
 
 def directories(file: IO[bytes]) -> Iterator[Directory]:
-    """Yield the integer tags of all directories of a classic TIFF file, sub-directories included; none if damaged."""
+    """Yield the tags `_USED` of all directories of a classic TIFF file, sub-directories included; none if damaged."""
     file.seek(0)
     head = file.read(8)
     order = "<" if head[:2] == b"II" else ">"
@@ -58,7 +60,7 @@ def _directory(file: IO[bytes], at: int, order: str) -> tuple[Directory, int]:
             return tags, 0
         tag, kind, number = struct.unpack(order + "HHI", entries[i : i + 8])
         code = _TYPES.get(kind)
-        if code is None or not 0 < number <= _MOST_VALUES:
+        if tag not in _USED or code is None or not 0 < number <= _MOST_VALUES:
             continue
         size = struct.calcsize(f"{order}{number}{code}")
         data = entries[i + 8 : i + 8 + size]

@@ -60,5 +60,5 @@ class Demonstrations(Sequence[Round]):
 def read_conversations(file: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the lines of a file of conversations as (training split, validation split). The test split is in
     neither."""
-    lines = [json.loads(line) for line in file.read_text(encoding="utf8").splitlines() if line.strip()]
+    lines = [json.loads(line) for line in file.read_text(encoding="utf8").split("\n") if line.strip()]
     return [line for line in lines if line["split"] == "train"], [line for line in lines if line["split"] == "val"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from snellen.apps.web.options import WebOptions
 from snellen.options import add_assessor_arguments, assessor_arguments
 from snellen.output import writing
-from snellen.usage import FAILED, OK, UsageError, check_writable, complain, positive, visible
+from snellen.usage import FAILED, OK, UsageError, check_writable, complain, folder_path, positive, visible
 
 if TYPE_CHECKING:
     from snellen.sidecar import Decision, Naming
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen browse`."""
-    parser.add_argument("folder", metavar="DIR", type=Path, help="searched with its subfolders, hidden ones left out")
+    parser.add_argument(
+        "folder", metavar="DIR", type=folder_path, help="searched with its subfolders, hidden ones left out"
+    )
     parser.add_argument("--scores", metavar="TABLE", type=Path, help="scores that snellen score wrote for this folder")
     parser.add_argument("--no-scoring", action="store_true", help="leave pictures without a score as they are")
     parser.add_argument(

@@ -75,6 +75,8 @@ def find_shards(inputs: Sequence[str], size: int, done: Collection[str], scored:
     shards = []
     loose: list[tuple[str, str]] = []
     for text in inputs:
+        if not text:
+            raise UsageError("the path of an input is empty; name a folder or a file")
         path = Path(text)
         inside = sorted(one for one in path.rglob("*") if one.suffix in PACKED and one.is_file())
         files = [path] if path.is_file() else inside
@@ -86,7 +88,7 @@ def find_shards(inputs: Sequence[str], size: int, done: Collection[str], scored:
         elif not path.is_file() and not path.is_dir():
             raise UsageError(f"{text}: no such file or folder; check the path")
         elif path.suffix == ".txt":
-            loose += [("", line) for line in path.read_text("utf-8", "surrogateescape").splitlines() if line]
+            loose += [("", line) for line in path.read_text("utf-8", "surrogateescape").split("\n") if line]
         else:
             shards += [Shard(_name(file), str(file)) for file in files]
     for shard in shards:
