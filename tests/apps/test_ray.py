@@ -5,6 +5,7 @@ What a cluster adds, and processes that are killed, is a proof: `scripts/proofs 
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import os
@@ -21,7 +22,7 @@ from PIL import Image
 
 from snellen.apps.folder import score_folder
 from snellen.apps.ray import Judge
-from snellen.apps.ray.command import collect, read_records
+from snellen.apps.ray.command import add_arguments, collect, judges, read_records
 from snellen.apps.ray.shards import Shard, find_shards, read_shard
 from snellen.table import read_table
 from snellen.usage import UsageError
@@ -195,3 +196,22 @@ def test_every_batch_has_the_same_types(model: str) -> None:
     judge = Judge(model)
     good, bad = (judge({"key": ["a"], "bytes": [data]}) for data in (encoded(1), b""))
     assert good.schema == bad.schema
+
+
+@pytest.mark.parametrize(
+    ("options", "cluster", "expected"),
+    [
+        ([], {"CPU": 8}, (8, 0.0)),
+        (["--cpus", "4"], {"CPU": 10, "GPU": 2}, (2, 0.0)),
+        (["--model", "hf:x"], {"CPU": 64, "GPU": 4}, (4, 1.0)),
+        (["--model", "hf:x"], {"CPU": 2}, (2, 0.0)),
+        (["--model", "hf:x", "--gpus", "0.5"], {"CPU": 64, "GPU": 4}, (8, 0.5)),
+        (["--gpus", "1", "--actors", "3"], {"CPU": 2}, (3, 1.0)),
+    ],
+)
+def test_there_are_as_many_judges_as_fit(
+    options: list[str], cluster: dict[str, float], expected: tuple[int, float]
+) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert judges(parser.parse_args(["pictures", "--out", "out", *options]), cluster) == expected

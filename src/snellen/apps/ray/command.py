@@ -55,9 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for one Parquet file a shard")
     parser.add_argument("--resume", action="store_true", help="go on: only shards without a file, and new pictures")
     parser.add_argument("--address", help="a running Ray cluster (default: this machine)")
-    parser.add_argument("--actors", metavar="N", type=positive, help="judges (default: as many as CPUs allow)")
+    parser.add_argument("--actors", metavar="N", type=positive, help="judges (default: as many as CPUs and GPUs allow)")
     parser.add_argument("--cpus", metavar="N", type=positive, default=1, help="CPUs and threads of a judge (1)")
-    parser.add_argument("--gpus", metavar="N", type=float, default=0.0, help="GPUs of a judge (hf: 1)")
+    parser.add_argument(
+        "--gpus", metavar="N", type=float, help="GPUs of a judge (default: 1 for hf: where the cluster has any, else 0)"
+    )
     parser.add_argument("--shard-size", metavar="N", type=positive, default=1000, help="pictures in a shard (1000)")
     parser.add_argument("--image", metavar="COLUMN", help="Parquet: column of encoded pictures")
     parser.add_argument("--key", metavar="COLUMN", help="Parquet: column of keys")
@@ -157,8 +159,7 @@ def _score(
         problem = f"no connection to a Ray cluster at {args.address} ({error})"
         raise BackendError(f"{problem}; check --address, and RAY_AUTH_TOKEN where it asks for a token") from error
     ray.data.DataContext.get_current().enable_progress_bars = False
-    cpus = ray.cluster_resources().get("CPU", 1)
-    actors = args.actors or max(1, int(cpus / args.cpus))
+    actors, gpus = judges(args, ray.cluster_resources())
     items = [{"at": at, "shard": json.dumps(asdict(shard))} for at, shard in enumerate(shards)]
     records = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         read_records, batch_size=1, num_cpus=READER_SHARE, fn_kwargs={"image": args.image, "key": args.key}
@@ -168,10 +169,19 @@ def _score(
         batch_size=args.batch_size or options["options"].concurrency or BATCH,
         fn_constructor_kwargs=options,
         num_cpus=ACTOR_SHARE * args.cpus,
-        num_gpus=args.gpus or None,
+        num_gpus=gpus or None,
         compute=ray.data.ActorPoolStrategy(size=actors),
     )
     yield from collect(rows.iter_batches(batch_size=None, batch_format="pyarrow"), shards)
+
+
+def judges(args: argparse.Namespace, cluster: Mapping[str, float]) -> tuple[int, float]:
+    """Return the number of actors, and the GPUs of each, on a cluster with so many of the resources CPU and GPU."""
+    gpus = args.gpus
+    if gpus is None:
+        gpus = 1.0 if args.model.startswith("hf:") and cluster.get("GPU", 0) >= 1 else 0.0
+    room = min(cluster.get("CPU", 1) / args.cpus, cluster.get("GPU", 0) / gpus if gpus else float("inf"))
+    return args.actors or max(1, int(room)), gpus
 
 
 def read_records(batch: Mapping[str, Any], image: str | None, key: str | None) -> Iterator[pa.Table]:
