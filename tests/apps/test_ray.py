@@ -53,6 +53,10 @@ def save_tar(path: Path, members: dict[str, bytes]) -> str:
     return str(path)
 
 
+def shards_of(inputs: list[str], size: int, done: set[str], scored: set[str]) -> list[Shard]:
+    return find_shards(inputs, size, done, scored)[0]
+
+
 def rows_of(judge: Judge, shards: list[Shard], batch_size: int = 3) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of each shard, judged in batches that mix the shards, last batch first."""
     described = {"at": list(range(len(shards))), "shard": [json.dumps(vars(shard)) for shard in shards]}
@@ -66,11 +70,11 @@ def rows_of(judge: Judge, shards: list[Shard], batch_size: int = 3) -> dict[str,
 def test_a_folder_is_cut_into_shards_and_new_pictures_get_shards_of_their_own(tmp_path: Path) -> None:
     for name in "abcde":
         save_noise(tmp_path / f"{name}.png", 40, 40)
-    shards = find_shards([str(tmp_path)], 2, set(), set())
+    shards = shards_of([str(tmp_path)], 2, set(), set())
     assert [(shard.name, shard.names) for shard in shards] == [
         ("part-000000", ("a.png", "b.png")), ("part-000001", ("c.png", "d.png")), ("part-000002", ("e.png",)),
     ]  # fmt: skip
-    first, second = find_shards([str(tmp_path)], 2, {"part-000000", "part-000002"}, {"a.png", "b.png"})
+    first, second = shards_of([str(tmp_path)], 2, {"part-000000", "part-000002"}, {"a.png", "b.png"})
     assert (first.name, first.names, second.names) == ("part-000003", ("c.png", "d.png"), ("e.png",))
 
 
@@ -78,13 +82,13 @@ def test_files_of_one_name_in_two_folders_are_two_shards_and_two_paths(tmp_path:
     for folder in "ab":
         (tmp_path / folder).mkdir()
         save_noise(tmp_path / folder / "0.png", 40, 40)
-    (shard,) = find_shards([str(tmp_path / "a"), str(tmp_path / "b")], 9, set(), set())
+    (shard,) = shards_of([str(tmp_path / "a"), str(tmp_path / "b")], 9, set(), set())
     assert shard.names == (f"{tmp_path}/a/0.png", f"{tmp_path}/b/0.png")
     for folder in "ab":
         save_tar(tmp_path / folder / "0.tar", {})
-    names = {shard.name for shard in find_shards([str(tmp_path)], 9, set(), set())}
+    names = {shard.name for shard in shards_of([str(tmp_path)], 9, set(), set())}
     assert len(names) == 2 and all(name.startswith("0-") for name in names)
-    assert find_shards([str(tmp_path)], 9, names, set()) == []
+    assert shards_of([str(tmp_path)], 9, names, set()) == []
 
 
 def test_files_that_spark_writes_are_shards_each_once(tmp_path: Path) -> None:
@@ -92,19 +96,28 @@ def test_files_that_spark_writes_are_shards_each_once(tmp_path: Path) -> None:
     folder.mkdir()
     file = folder / "part-00000-5f3a.parquet"
     pq.write_table(pa.table({"bytes": [encoded(0)]}), file)
-    (shard,) = find_shards([str(tmp_path), str(file)], 9, set(), set())
+    (shard,) = shards_of([str(tmp_path), str(file)], 9, set(), set())
     assert shard.source == str(file)
     save_noise(tmp_path / "a.png", 40, 40)
     (tmp_path / "list.txt").write_text(f"{tmp_path}/a.png\n")
-    (listed,) = find_shards([str(folder), str(tmp_path / "list.txt")], 9, {shard.name, "part-000003"}, set())
+    (listed,) = shards_of([str(folder), str(tmp_path / "list.txt")], 9, {shard.name, "part-000003"}, set())
     assert listed.name == "part-000004"
+
+
+def test_pictures_beside_shards_are_told(tmp_path: Path) -> None:
+    save_tar(tmp_path / "0.tar", {"a.png": encoded(0)})
+    assert find_shards([str(tmp_path)], 9, set(), set())[1] == []
+    save_noise(tmp_path / "b.png", 40, 40)
+    shards, problems = find_shards([str(tmp_path)], 9, set(), set())
+    assert [shard.source for shard in shards] == [str(tmp_path / "0.tar")]
+    assert problems == [f"{tmp_path}: 1 pictures beside shards are left out; name them in a list"]
 
 
 @pytest.mark.parametrize("name", ["missing", "text.csv"])
 def test_other_inputs_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "text.csv").touch()
     with pytest.raises(UsageError, match=name):
-        find_shards([str(tmp_path / name)], 9, set(), set())
+        shards_of([str(tmp_path / name)], 9, set(), set())
 
 
 def test_rows_are_those_of_snellen_score(tmp_path: Path, model: str) -> None:
@@ -116,20 +129,20 @@ def test_rows_are_those_of_snellen_score(tmp_path: Path, model: str) -> None:
     (folder / os.fsdecode(b"\xe9.jpg")).write_bytes(b"neither")
     score_folder(folder, tmp_path / "scores.parquet", model, features=True)
     expected = pq.read_table(tmp_path / "scores.parquet").to_pylist()
-    shards = find_shards([str(folder)], 3, set(), set())
+    shards = shards_of([str(folder)], 3, set(), set())
     judged = rows_of(Judge(model, features=True), shards)
     found = [row for shard in shards for row in judged[shard.name]]
     assert [row.pop("key") for row in found] == [row["path"] for row in expected]
     assert found == expected
     assert {row["main_kind"] for row in found} == {"noise", None} and found[0]["features"]["noise"] > 10
     kept = {row.path for row in read_table(tmp_path / "scores.parquet")}
-    assert find_shards([str(folder)], 3, set(), kept) == []
+    assert shards_of([str(folder)], 3, set(), kept) == []
 
 
 def test_a_list_names_paths_as_they_are_written(tmp_path: Path, model: str) -> None:
     names = [save_noise(tmp_path / f"{number}.png", 40, 40) for number in range(3)]
     (tmp_path / "list.txt").write_text("\n".join([*names, names[0], "", "missing.png"]) + "\n")
-    shards = find_shards([str(tmp_path / "list.txt")], 10, set(), set())
+    shards = shards_of([str(tmp_path / "list.txt")], 10, set(), set())
     (rows,) = rows_of(Judge(model), shards).values()
     assert [(row["path"], row["error"]) for row in rows] == [
         *((name, None) for name in names),
@@ -140,7 +153,7 @@ def test_a_list_names_paths_as_they_are_written(tmp_path: Path, model: str) -> N
 def test_webdataset_shards(tmp_path: Path, model: str) -> None:
     members = {"d/001.png": encoded(1), "d/001.json": b"{}", "d/002.jpg": b"no picture", "d/003.seg.png": encoded(3)}
     shard = save_tar(tmp_path / "0.tar", members)
-    (rows,) = rows_of(Judge(model), find_shards([shard], 10, set(), set())).values()
+    (rows,) = rows_of(Judge(model), shards_of([shard], 10, set(), set())).values()
     assert [(row["key"], row["path"], row["error"]) for row in rows] == [
         ("d/001", "0.tar:d/001.png", None), ("d/002", "0.tar:d/002.jpg", "unreadable"),
         ("d/003", "0.tar:d/003.seg.png", None),
@@ -155,7 +168,7 @@ def test_a_shard_that_is_cut_off_gives_what_is_there_and_a_row_for_what_is_not(t
     (tmp_path / "1.tar").write_bytes(b"no archive" * 99)
     (tmp_path / "2.parquet").write_bytes(b"no table")
     save_tar(tmp_path / "3.tar", {})
-    found = rows_of(Judge(model), find_shards([str(tmp_path)], 10, set(), set()))
+    found = rows_of(Judge(model), shards_of([str(tmp_path)], 10, set(), set()))
     by_name = {name.partition("-")[0]: rows for name, rows in found.items()}
     assert [(row["path"].rpartition("/")[2], row["score"]) for row in by_name["0"]] == [
         ("0.tar:1.png", 2.5), ("0.tar:2.png", None), ("0.tar", None),
@@ -170,7 +183,7 @@ def test_parquet_with_encoded_pictures(tmp_path: Path, model: str, cell: str) ->
     if cell == "struct":
         pictures = [{"bytes": data, "path": "x.png"} for data in pictures]
     pq.write_table(pa.table({"image": pictures, "id": [7, 8, 9], "caption": ["a", "b", "c"]}), tmp_path / "a.parquet")
-    shards = find_shards([str(tmp_path / "a.parquet")], 10, set(), set())
+    shards = shards_of([str(tmp_path / "a.parquet")], 10, set(), set())
     (rows,) = rows_of(Judge(model), shards).values()
     assert [(row["key"], row["path"], row["score"]) for row in rows] == [
         ("7", "a.parquet:0", 2.5), ("8", "a.parquet:1", 2.5), ("9", "a.parquet:2", None),

@@ -82,7 +82,9 @@ def run(args: argparse.Namespace) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
     with lock(args.out / SETTINGS_FILE):
         done, scored = _begin(args.out, _settings(args, options), args.resume)
-        shards = find_shards(args.inputs, args.shard_size, done, scored)
+        shards, problems = find_shards(args.inputs, args.shard_size, done, scored)
+        for problem in problems:
+            complain(problem)
         rows, failed = 0, 0
         try:
             for shard, table in _score(ray, args, options, shards) if shards else ():
@@ -105,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.out}: {len(done)} shards were there, {len(shards)} new, {rows} pictures in them", file=sys.stderr)
     if not shards and not done:
         complain("no pictures in the inputs; name others")
-    return FAILED if failed or not (shards or done) else OK
+    return FAILED if failed or problems or not (shards or done) else OK
 
 
 def judge_options(args: argparse.Namespace) -> dict[str, Any]:

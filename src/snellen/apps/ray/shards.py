@@ -59,8 +59,10 @@ class Record:
     problem: str = ""
 
 
-def find_shards(inputs: Sequence[str], size: int, done: Collection[str], scored: Collection[str]) -> list[Shard]:
-    """Return the shards that inputs name, without what is done.
+def find_shards(
+    inputs: Sequence[str], size: int, done: Collection[str], scored: Collection[str]
+) -> tuple[list[Shard], list[str]]:
+    """Return the shards that inputs name, without what is done, and what of the inputs is left out, in words.
 
     Args:
         inputs: folders of pictures, of .tar or of .parquet files; such files; lists of paths (.txt), one a line. The
@@ -72,7 +74,7 @@ def find_shards(inputs: Sequence[str], size: int, done: Collection[str], scored:
     Raises:
         UsageError: an input is of another kind, or is not there.
     """
-    shards = []
+    shards, problems = [], []
     loose: list[tuple[str, str]] = []
     for text in inputs:
         if not text:
@@ -80,14 +82,20 @@ def find_shards(inputs: Sequence[str], size: int, done: Collection[str], scored:
         path = Path(text)
         inside = sorted(one for one in path.rglob("*") if one.suffix in PACKED and one.is_file())
         files = [path] if path.is_file() else inside
-        if path.is_dir() and not files:
-            names = find_pictures(path).pictures
-            loose += (
-                [(text, name) for name in names] if len(inputs) == 1 else [("", f"{text}/{name}") for name in names]
-            )
-        elif not path.is_file() and not path.is_dir():
+        if path.is_dir():
+            found = find_pictures(path)
+            problems += [f"{path / name}: {problem}" for name, problem in found.problems.items()]
+            if files and found.pictures:
+                problems.append(
+                    f"{text}: {len(found.pictures)} pictures beside shards are left out; name them in a list"
+                )
+            elif not files and len(inputs) == 1:
+                loose += [(text, name) for name in found.pictures]
+            elif not files:
+                loose += [("", f"{text}/{name}") for name in found.pictures]
+        elif not path.is_file():
             raise UsageError(f"{text}: no such file or folder; check the path")
-        elif path.suffix == ".txt":
+        if path.suffix == ".txt" and path.is_file():
             loose += [("", line) for line in path.read_text("utf-8", "surrogateescape").split("\n") if line]
         else:
             shards += [Shard(_name(file), str(file)) for file in files]
@@ -101,7 +109,7 @@ def find_shards(inputs: Sequence[str], size: int, done: Collection[str], scored:
         for start in range(0, len(own), size):
             shards.append(Shard(f"part-{first:06d}", source, tuple(own[start : start + size])))
             first += 1
-    return [shard for shard in dict.fromkeys(shards) if shard.name not in done]
+    return [shard for shard in dict.fromkeys(shards) if shard.name not in done], problems
 
 
 def _name(file: Path) -> str:
