@@ -61,11 +61,13 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
+BLUR = {"kind": "blur", "severity": 3, "region": [0, 0, 1, 1]}
+
+
 def rows() -> dict[str, ScoreRow]:
-    blur = [{"kind": "blur", "severity": 3, "region": [0, 0, 1, 1]}]
     return {
         "a/cat.jpg": ScoreRow("a/cat.jpg", 3.5, 3.4, 3.6, "good", issues=[], width=600, height=400),
-        "a/cat2.jpg": ScoreRow("a/cat2.jpg", 2.0, 1.9, 2.1, "poor", issues=blur, width=480, height=320),
+        "a/cat2.jpg": ScoreRow("a/cat2.jpg", 2.0, 1.9, 2.1, "poor", issues=[BLUR], width=480, height=320),
         "note.jpg": ScoreRow("note.jpg", error="unreadable", problem="contains text"),
     }
 
@@ -91,7 +93,7 @@ def test_the_album_has_scores_groups_with_their_best_and_decisions(client: TestC
     album = client.get("/api/album").json()
     assert [picture["path"] for picture in album["pictures"]] == NAMES
     assert [picture["state"] for picture in album["pictures"]] == ["done", "done", "done", "failed"]
-    assert album["pictures"][1]["issues"][0] == {**rows()["a/cat2.jpg"].issues[0], "place": "whole picture"}
+    assert album["pictures"][1]["issues"][0] == {**BLUR, "place": "whole picture"}
     assert album["pictures"][2]["score"] == 2.5, "it had no row, and was scored"
     assert (album["pictures"][2]["pick"], album["pictures"][2]["stars"]) == ("accept", 4)
     assert album["pictures"][3]["error"]["problem"] == "contains text"

@@ -110,7 +110,7 @@ def test_pictures_beside_shards_are_told(tmp_path: Path) -> None:
     save_noise(tmp_path / "b.png", 40, 40)
     shards, problems = find_shards([str(tmp_path)], 9, set(), set())
     assert [shard.source for shard in shards] == [str(tmp_path / "0.tar")]
-    assert problems == [f"{tmp_path}: 1 pictures beside shards are left out; name them in a list"]
+    assert problems == [f"{tmp_path}: pictures beside shards are left out: 1; name them in a list"]
 
 
 @pytest.mark.parametrize("name", ["missing", "text.csv"])

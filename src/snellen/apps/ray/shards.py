@@ -74,7 +74,8 @@ def find_shards(
     Raises:
         UsageError: an input is of another kind, or is not there.
     """
-    shards, problems = [], []
+    shards: list[Shard] = []
+    problems: list[str] = []
     loose: list[tuple[str, str]] = []
     for text in inputs:
         if not text:
@@ -87,7 +88,7 @@ def find_shards(
             problems += [f"{path / name}: {problem}" for name, problem in found.problems.items()]
             if files and found.pictures:
                 problems.append(
-                    f"{text}: {len(found.pictures)} pictures beside shards are left out; name them in a list"
+                    f"{text}: pictures beside shards are left out: {len(found.pictures)}; name them in a list"
                 )
             elif not files and len(inputs) == 1:
                 loose += [(text, name) for name in found.pictures]
