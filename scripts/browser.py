@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from browser_pictures import make_many, make_shoot
-from browser_probes import CONTRAST, SCROLL
+from browser_probes import CONTRAST, DROP_AND_PASTE, SCROLL
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -128,7 +128,16 @@ def uploads(browser: Browser, address: str, python: str) -> None:
     sorting_and_filters(page)
     downloads(page)
     names_for_screen_readers(page)
+    dropped_and_pasted(page)
     page.close()
+
+
+def dropped_and_pasted(page: Page) -> None:
+    """Drop one picture on the page, and paste another."""
+    page.evaluate(DROP_AND_PASTE)
+    page.locator(DONE).nth(6).wait_for(timeout=300_000)
+    names = page.locator(".card:not([hidden]) .name").all_inner_texts()
+    check("pictures that are dropped and pasted", {"dropped.png", "pasted.png"} <= set(names), len(names))
 
 
 def sorting_and_filters(page: Page) -> None:

@@ -1,4 +1,19 @@
-"""JavaScript by which scripts/browser.py measures a page: contrast of texts, time of scroll steps."""
+"""JavaScript by which scripts/browser.py uses and measures a page: drop and paste, contrast of texts, scroll steps."""
+
+# Drop a picture on the page, and paste another.
+DROP_AND_PASTE = """async () => {
+  for (const [name, color] of [["dropped", "#486"], ["pasted", "#846"]]) {
+    const canvas = new OffscreenCanvas(96, 64);
+    const pen = canvas.getContext("2d");
+    pen.fillStyle = color;
+    pen.fillRect(0, 0, 96, 64);
+    pen.clearRect(20, 20, 30, 30);
+    const held = new DataTransfer();
+    held.items.add(new File([await canvas.convertToBlob()], `${name}.png`, {type: "image/png"}));
+    const how = {bubbles: true, cancelable: true, dataTransfer: held, clipboardData: held};
+    document.dispatchEvent(name === "dropped" ? new DragEvent("drop", how) : new ClipboardEvent("paste", how));
+  }
+}"""
 
 # Contrast of all visible text with the nearest opaque background (WCAG 2.2, 1.4.3): [[ratio, text], ...], least first.
 CONTRAST = """() => {

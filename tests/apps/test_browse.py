@@ -22,7 +22,7 @@ from snellen.apps.browse.album import Album
 from snellen.apps.browse.decisions import read_decisions, write_decisions
 from snellen.apps.browse.server import Browser, browse_app, changes
 from snellen.apps.browse.thumbnails import Thumbnails
-from snellen.apps.browse.work import Judge, Work
+from snellen.apps.browse.work import Judge, Work, row_of
 from snellen.apps.web import viewer
 from snellen.apps.web.events import Event
 from snellen.apps.web.options import WebOptions
@@ -100,6 +100,18 @@ def test_the_album_has_scores_groups_with_their_best_and_decisions(client: TestC
     (group,) = album["groups"]
     assert (group["pictures"], group["best"]) == ([0, 1], 0)
     assert group["why"].startswith("the highest score, 3.50")
+
+
+def test_an_album_tells_no_faults_from_faults_that_were_not_looked_for(folder: Path) -> None:
+    scored = ScoreRow("a/cat.jpg", 3.5, 3.4, 3.6, "good", issues=[], score_only=True)
+    album = Album(folder, NAMES[:2], {**rows(), "a/cat.jpg": scored}, {})
+    assert [album.picture(place)["listed"] for place in (0, 1)] == [False, True]
+    assessor = Assessor(ScriptedBackend([ANSWER]), score_only=True)
+    (one,) = assessor.assess([folder / "coffee.jpg"])
+    assert (
+        row_of(one).score_only
+        and not row_of(Assessor(ScriptedBackend([ANSWER])).assess([folder / "coffee.jpg"])[0]).score_only
+    )
 
 
 def test_listeners_hear_of_scores_and_of_a_new_best_of_a_group(folder: Path) -> None:

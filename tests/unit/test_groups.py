@@ -73,6 +73,11 @@ def test_a_group_without_scores_has_no_best() -> None:
     assert propose([None, None]) is None
 
 
+def test_a_tie_of_pictures_whose_faults_were_not_looked_for_says_so() -> None:
+    found = propose([Scored(3.5, 0.6, None), Scored(3.6, 0.6, None)])
+    assert found == Proposal(1, "2 scores tie, 3.50 to 3.60; this one has the highest, and faults were not looked for")
+
+
 def photo(path: Path, taken: str | None = None, part: str | None = None, turn: int = 1) -> Path:
     image = Image.fromarray(np.tile(np.arange(0, 240, dtype=np.uint8)[:, None, None], (4, 640, 3)))
     exif = Image.Exif()

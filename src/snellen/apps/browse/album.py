@@ -88,6 +88,7 @@ class Album:
         else:
             known |= {"state": "done", "score": row.score, "low": row.low, "high": row.high, "label": row.label}
             known |= {"issues": [{**issue, "place": Region(*issue["region"]).place} for issue in row.issues or []]}
+            known |= {"listed": not row.score_only}
         return known | {"width": row.width, "height": row.height}
 
     def set_rows(self, rows: Mapping[int, ScoreRow]) -> None:
@@ -170,4 +171,4 @@ def _scored(row: ScoreRow | None) -> Scored | None:
     faults: dict[str, int] = {}
     for issue in row.issues or []:
         faults[issue["kind"]] = max(issue["severity"], faults.get(issue["kind"], 0))
-    return Scored(row.score, half, faults)
+    return Scored(row.score, half, None if row.score_only else faults)

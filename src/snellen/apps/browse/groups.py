@@ -52,11 +52,14 @@ def _alike(
 
 @dataclass(frozen=True)
 class Scored:
-    """Score of a picture, 1..5. half: half of its 90 % interval, or None; faults: {kind: severity 1..5}."""
+    """Score of a picture, 1..5.
+
+    half: half of its 90 % interval, or None. faults: {kind: severity 1..5}, None where they were not looked for.
+    """
 
     score: float
     half: float | None
-    faults: dict[str, int]
+    faults: dict[str, int] | None
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,12 @@ def propose(pictures: Sequence[Scored | None]) -> Proposal | None:
         others = [better(scored[top], one) for place, one in scored.items() if place != top]
         sure = f", better than the others with a probability of {min(0.99, *others):.2f} or more" if others else ""
         return Proposal(top, f"the highest score, {scored[top].score:.2f}{sure}")
-    best = min(ties, key=lambda place: (_worst(scored[place]), -scored[place].score))
-    rest = [place for place in ties if place != best]
     low = min(scored[place].score for place in ties)
     many = f"{len(ties)} scores tie, {low:.2f} to {scored[top].score:.2f}"
+    if any(scored[place].faults is None for place in ties):
+        return Proposal(top, f"{many}; this one has the highest, and faults were not looked for")
+    best = min(ties, key=lambda place: (_worst(scored[place]), -scored[place].score))
+    rest = [place for place in ties if place != best]
     worst = min(_worst(scored[place]) for place in rest)
     if _worst(scored[best]) < worst:
         other = next(place for place in rest if _worst(scored[place]) == worst)
@@ -108,9 +113,10 @@ def better(first: Scored, second: Scored) -> float:
 
 def _worst(one: Scored) -> tuple[int, int]:
     """Return the severity of the worst fault, 0 without, and the sum of all."""
-    return max(one.faults.values(), default=0), sum(one.faults.values())
+    severities = (one.faults or {}).values()
+    return max(severities, default=0), sum(severities)
 
 
 def _named(one: Scored) -> str:
-    ordered = sorted(one.faults.items(), key=lambda fault: -fault[1])
+    ordered = sorted((one.faults or {}).items(), key=lambda fault: -fault[1])
     return ", ".join(f"{kind} {severity}" for kind, severity in ordered) or "none"

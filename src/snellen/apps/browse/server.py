@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from snellen.apps.browse.album import Album
 from snellen.apps.browse.thumbnails import Thumbnails
-from snellen.apps.browse.work import Judge, Work
+from snellen.apps.browse.work import Judge, Work, row_of
 from snellen.apps.web.error import WebError
 from snellen.apps.web.events import BEAT, Event, EventResponse
 from snellen.apps.web.options import WebOptions
@@ -32,7 +32,6 @@ from snellen.image import load, resample
 from snellen.output import OutputError
 from snellen.reading import ImageError
 from snellen.region import FULL
-from snellen.rows import to_row
 from snellen.sidecar import Change, Decision, Naming
 
 SIDES = (64, 4096)
@@ -179,7 +178,7 @@ async def _assessment(browser: Browser, place: int) -> AsyncGenerator[Event | No
 
     def run() -> Event:
         (found,) = browser.judge.assess([str(browser.album.files[place])], post)
-        browser.album.set_rows({place: to_row(found)})
+        browser.album.set_rows({place: row_of(found)})
         return Event("assessment", {"assessment": found.to_dict()})
 
     task = asyncio.ensure_future(asyncio.to_thread(run))

@@ -15,10 +15,17 @@ from snellen.assessor import Assessor
 from snellen.backend import BackendError
 from snellen.reading import ImageError
 from snellen.rows import to_row
+from snellen.table import ScoreRow
 from snellen.usage import complain
 
 STEP = 500
 """Pictures between two reports of progress."""
+
+
+def row_of(assessment: Assessment) -> ScoreRow:
+    """Return the row of an assessment, without its settings but `score_only`: whether faults were not looked for."""
+    steps = assessment.steps
+    return replace(to_row(assessment), score_only=bool(steps) and steps[-1].parsed is None)
 
 
 class Judge:
@@ -108,7 +115,7 @@ class Work:
                     return
                 places = todo[start : start + size]
                 found = self.judge.assess([str(self.album.files[place]) for place in places])
-                self.album.set_rows({place: to_row(one) for place, one in zip(places, found, strict=True)})
+                self.album.set_rows({place: row_of(one) for place, one in zip(places, found, strict=True)})
         except (BackendError, ValueError) as error:
             complain(str(error))
             self._failure = f"No more scores: {error}"

@@ -23,14 +23,15 @@ export function comparison(pair, addresses) {
 
 function difference(first, second) {
   if (first.score === null || second.score === null) return el("p", { class: "dim" }, "Both need a score.");
-  const rows = changes(first.issues, second.issues).map(([what, before, after]) => el("tr", {},
+  const listed = first.listed && second.listed;
+  const rows = (listed ? changes(first.issues, second.issues) : []).map(([what, before, after]) => el("tr", {},
     el("td", {}, (after ?? before).kind), el("td", {}, severityDots(before?.severity)),
     el("td", {}, severityDots(after?.severity)), el("td", { class: "dim" }, WORDS[what])));
   return el("div", { class: "difference" },
     el("p", {}, el("b", {}, verdictText(first, second, better(first, second)))),
     rows.length ? el("table", {},
       el("thead", {}, el("tr", {}, ["Fault", "First", "Second", "Difference"].map((head) => el("th", { scope: "col" }, head)))),
-      el("tbody", {}, rows)) : el("p", { class: "dim" }, "No faults in either."),
+      el("tbody", {}, rows)) : el("p", { class: "dim" }, listed ? "No faults in either." : "Only scores were asked for, no faults."),
     el("p", { class: "dim" }, "By the intervals of two separate assessments, as if they erred independently. ",
       el("code", {}, "snellen compare"), " looks at the same regions of both."));
 }

@@ -86,7 +86,7 @@ function crops(item, address, rounds) {
 }
 
 function issueList(item) {
-  if (!item.issues.length) return el("p", { class: "dim" }, "none found");
+  if (!item.issues.length) return el("p", { class: "dim" }, item.listed ? "none found" : "only the score was asked for");
   return el("ul", { class: "issues" }, item.issues.map((issue, n) => el("li", { "data-issue": n + 1, class: `s${issue.severity}` },
     el("span", { class: "n" }, n + 1), el("b", {}, issue.kind),
     severityDots(issue.severity),

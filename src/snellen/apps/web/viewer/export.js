@@ -12,7 +12,7 @@ const COLUMNS = {
   low: (item) => item.low ?? "",
   high: (item) => item.high ?? "",
   label: (item) => item.label ?? "",
-  issues: (item) => (item.score === null ? "" : JSON.stringify(item.issues.map(({ kind, severity, region }) => ({ kind, severity, region })))),
+  issues: (item) => (item.score === null || !item.listed ? "" : JSON.stringify(item.issues.map(({ kind, severity, region }) => ({ kind, severity, region })))),
   width: (item) => item.width ?? "",
   height: (item) => item.height ?? "",
   taken,

@@ -234,7 +234,7 @@ export function boxShape([x0, y0, x1, y1], { width, height }, kind) {
 // The last line of a card: the kinds of its faults, or why it has no score.
 function faultLine(item) {
   if (item.state === "failed") return item.error?.problem ?? "";
-  if (item.score === null) return "";
+  if (item.score === null || !item.listed) return "";
   return item.issues.map((issue) => issue.kind).join(", ") || "no faults";
 }
 
@@ -252,7 +252,7 @@ function spoken(item) {
   else {
     parts.push(`score ${number(item.score)}, ${item.label ?? verdict(item.score)}`);
     if (item.low !== null) parts.push(`from ${number(item.low)} to ${number(item.high)}`);
-    parts.push(item.issues.length ? `faults: ${faultText(item.issues)}` : "no faults");
+    if (item.listed) parts.push(item.issues.length ? `faults: ${faultText(item.issues)}` : "no faults");
   }
   if (item.group !== null) parts.push(`${item.best ? "best of" : "one of"} ${plural(item.size, "picture")}`);
   if (decisionText(item)) parts.push(decisionText(item));

@@ -1,12 +1,12 @@
 // The pictures with scores, faults and decisions; sorting and filtering. Nothing here touches the page.
 
 // A picture. id: its place in `all`; thumb: address of a small copy; shown: false where that cannot be shown; steps: the
-// rounds so far; taken: seconds, or null.
+// rounds so far; taken: seconds, or null; listed: false where only the score was asked for, no faults.
 export function newItem(id, name, given = {}) {
   return {
     id, name, path: name, file: null, thumb: null, shown: null, state: "waiting", score: null, low: null, high: null,
-    label: null, issues: [], width: null, height: null, taken: null, error: null, steps: [], assessment: null,
-    pick: null, stars: 0, group: null, best: false, why: "", size: 1, marked: false, ...given,
+    label: null, issues: [], listed: true, width: null, height: null, taken: null, error: null, steps: [],
+    assessment: null, pick: null, stars: 0, group: null, best: false, why: "", size: 1, marked: false, ...given,
   };
 }
 
@@ -62,7 +62,7 @@ export function selected(all, wanted, group) {
     if (group !== null) return item.group === group;
     if (low !== null && !(item.score >= low)) return false;
     if (high !== null && !(item.score !== null && item.score <= high)) return false;
-    if (wanted.kind === "none" && (item.score === null || item.issues.length > 0)) return false;
+    if (wanted.kind === "none" && (item.score === null || !item.listed || item.issues.length > 0)) return false;
     if ((wanted.kind && wanted.kind !== "none") || severity > 1) {
       const kind = wanted.kind === "none" ? "" : wanted.kind;
       if (!item.issues.some((issue) => (!kind || issue.kind === kind) && issue.severity >= severity)) return false;

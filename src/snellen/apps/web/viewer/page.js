@@ -336,7 +336,10 @@ if (inFolder) {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     document.body.classList.remove("dragging");
-    add(event.dataTransfer.files);
+    const dropped = [...event.dataTransfer.items].filter((one) => one.kind === "file");
+    const files = dropped.filter((one) => !one.webkitGetAsEntry()?.isDirectory).map((one) => one.getAsFile());
+    note(files.length < dropped.length ? "A folder is not taken. Choose the pictures in it, or look at it with snellen browse." : "");
+    add(files);
   });
   document.addEventListener("paste", (event) => add(event.clipboardData.files));
 }
