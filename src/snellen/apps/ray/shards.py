@@ -96,7 +96,7 @@ def find_shards(
                 loose += [("", f"{text}/{name}") for name in found.pictures]
         elif not path.is_file():
             raise UsageError(f"{text}: no such file or folder; check the path")
-        if path.suffix == ".txt" and path.is_file():
+        if files == [path] and path.suffix == ".txt":
             loose += [("", line) for line in path.read_text("utf-8", "surrogateescape").split("\n") if line]
         else:
             shards += [Shard(_name(file), str(file)) for file in files]
