@@ -34,7 +34,7 @@ from snellen.reading import ImageError
 from snellen.region import FULL
 from snellen.sidecar import Change, Decision, Naming
 
-SIDES = (64, 4096)
+SIDES = (64, 32768)
 """Least and largest long side of a picture that is sent, in px."""
 
 
@@ -153,7 +153,7 @@ async def picture(request: Request, browser: Browser) -> Response:
     def read() -> bytes:
         found = load(browser.album.files[place], max_megapixels=browser.thumbnails.max_megapixels, allow_damaged=True)
         file = io.BytesIO()
-        Image.fromarray(resample(found, FULL, side)).save(file, "JPEG", quality=88)
+        Image.fromarray(resample(found, FULL, side)).save(file, "JPEG", quality=92)
         return file.getvalue()
 
     try:

@@ -9,27 +9,29 @@ const PLOT = { width: 420, height: 118, margin: 14, axis: 88 };
 const SECTIONS = ["Image Quality Summary", "Directions for Improvement", "Issues to Avoid", "Decision & Rationale"];
 const LATER = ["Crop Inspection Summary", ...SECTIONS.slice(1, 3), "Final Decision & Rationale"];
 
-// The article of a picture. address: of the picture; more: elements below the result.
-export function article(item, address, more = []) {
+// The article of a picture. address: of the picture; more: elements below the result; whole: as in photo.
+export function article(item, address, more = [], whole = null) {
   const facts = [item.width ? `${item.width} × ${item.height} px` : "", taken(item), ...(item.assessment?.notes ?? [])];
   const rounds = item.assessment?.steps ?? item.steps;
   return el("article", {},
     el("header", {}, el("h2", {}, item.path), el("p", { class: "dim" }, facts.filter(Boolean).join(" · "))),
     el("div", { class: "top" },
-      photo(item, address, rounds),
+      photo(item, address, rounds, whole),
       el("div", { class: "result" }, ...result(item), ...more, crops(item, address, rounds))),
     rounds.map((step, n) => round(item, address, rounds, n)));
 }
 
-// The picture with the issues (solid, numbered) and the crops of later rounds (dashed).
-export function photo(item, address, rounds = []) {
+// The picture with the issues (solid, numbered) and the crops of later rounds (dashed). whole: gives the address of all
+// its pixels, for a click that shows them one to one.
+export function photo(item, address, rounds = [], whole = null) {
   const figure = el("figure", { class: "photo" });
   const blank = (why) => figure.replaceChildren(el("p", { class: "blank" }, why));
   if (!address) {
     blank(item.state === "failed" ? "no preview" : "This browser shows no picture of this format.");
     return figure;
   }
-  figure.append(el("img", { src: address, alt: item.name, onerror: () => blank("no preview") }));
+  const plate = el("div", { class: "plate" }, el("img", { src: address, alt: item.name, onerror: () => blank("no preview") }));
+  figure.append(plate);
   if (!item.width) return figure;
   figure.style.setProperty("--ratio", item.width / item.height);
   const unit = Math.max(item.width, item.height) / 48;
@@ -47,8 +49,24 @@ export function photo(item, address, rounds = []) {
       svg("text", { x: left + 0.5 * side, y: top + 1.27 * unit, "font-size": 1.2 * unit }, n + 1)));
   });
   overlay.append(...rounds.slice(1).map((step) => boxShape(step.region, item, "crop")));
-  figure.append(overlay);
+  plate.append(overlay);
+  if (whole) {
+    figure.title = "click: pixels one to one (z)";
+    figure.addEventListener("click", ({ clientX, clientY }) => {
+      const at = figure.getBoundingClientRect();
+      zoom(figure, item, whole, [(clientX - at.left) / at.width, (clientY - at.top) / at.height]);
+    });
+  }
   return figure;
+}
+
+// Show the pixels of a picture one to one around a point, in fractions of it; or the whole again.
+export async function zoom(figure, item, whole, [x, y] = [0.5, 0.5]) {
+  const close = figure.classList.toggle("close");
+  const plate = figure.querySelector(".plate");
+  for (const side of ["width", "height"]) plate.style[side] = close ? `${item[side] / devicePixelRatio}px` : "";
+  figure.scrollTo(x * plate.offsetWidth - figure.clientWidth / 2, y * plate.offsetHeight - figure.clientHeight / 2);
+  if (close) plate.querySelector("img").src = await whole();
 }
 
 function result(item) {

@@ -1,7 +1,7 @@
 // The page of `snellen serve` and `snellen browse`: what is shown, and what keys and buttons do.
 
 import { comparison } from "./compare.js";
-import { article, light } from "./detail.js";
+import { article, light, zoom } from "./detail.js";
 import { byId, el, plural } from "./element.js";
 import { csv, download, json, note, rejected, report } from "./export.js";
 import { Folder } from "./folder.js";
@@ -119,6 +119,10 @@ function inFolderOnly(item) {
   ];
 }
 
+function whole(item) {
+  return () => source.address(item, Math.max(item.width, item.height));
+}
+
 function fillDetail() {
   const item = shown;
   const at = grid.items.indexOf(item);
@@ -130,7 +134,7 @@ function fillDetail() {
       button(item, "next", "→", "next picture (→)", { disabled: at < 0 || at >= grid.items.length - 1 }),
       button(item, "mark", item.marked ? "Chosen to compare" : "Compare", "choose for a comparison (c)"),
       button(item, "close", "Close", "close (Esc)")),
-    article(item, item.address, [ownDecision(item), ...inFolderOnly(item)]));
+    article(item, item.address, [ownDecision(item), ...inFolderOnly(item)], whole(item)));
   light(detail);
   detail.scrollTop = place;
   if (focused) detail.querySelector(`[data-does="${focused}"]`)?.focus();
@@ -180,6 +184,7 @@ async function act(does, item) {
   else if (/^[0-5]$/.test(does)) items.decide(item, item.pick === "reject" ? null : item.pick, Number(does));
   else if (does === "clear") items.decide(item, null, 0);
   else if (does === "mark") mark(item);
+  else if (does === "zoom" && detail.querySelector(".photo[title]")) zoom(detail.querySelector(".photo"), item, whole(item));
   else if (does === "group" && item.group !== null) showGroup(group === null ? item : null);
   else if (does === "assess" && inFolder && !item.assessment && item.state !== "working") {
     await source.assess(item).catch((error) => note(error.message));
@@ -202,7 +207,7 @@ function showGroup(item) {
 
 const KEYS = {
   ArrowRight: "next", ArrowLeft: "before", ArrowDown: "down", ArrowUp: "up", Home: "first", End: "last", Enter: "open",
-  " ": "open", p: "accept", x: "reject", u: "clear", c: "mark", g: "group", r: "assess", "?": "help",
+  " ": "open", p: "accept", x: "reject", u: "clear", c: "mark", z: "zoom", g: "group", r: "assess", "?": "help",
 };
 
 document.addEventListener("keydown", (event) => {
@@ -232,6 +237,7 @@ function help() {
   const rows = [
     ["arrows, Home, End", "go from picture to picture"], ["Enter", "open a picture; Esc closes it"],
     ["1 to 5, 0", "your stars; none"], ["p", "accept"], ["x", "reject"], ["u", "undo the decision"],
+    ["z", "in an open picture: pixels one to one, and back; or a click"],
     ["c", "choose a picture to compare; the second opens both side by side"],
     ...(inFolder ? [["g", "show the group of near-duplicates; g or Esc leads back"], ["r", "assess again, with reasoning"]] : []),
   ];
