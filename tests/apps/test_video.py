@@ -59,7 +59,7 @@ def test_a_clip_gives_scores_a_fault_with_its_span_moments_and_a_report(
     (video,) = lines["video"]
     assert (video["codec"], video["frames"], video["score"], video["label"]) == ("h264", 60, 3.0, "fair")
     page = report.read_text(encoding="utf-8")
-    assert 'src="a%20b.mp4"' in page and "freeze" in page and "media-src" in page and "data:image/jpeg" in page
+    assert 'src="a%20b.mp4"' in page and ">freeze</text>" in page and "media-src" in page and "data:image/jpeg" in page
 
 
 @pytest.mark.parametrize("codec", ["libx265", "libvpx-vp9", "libsvtav1"])

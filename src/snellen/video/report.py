@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -102,21 +103,36 @@ def _plot(result: VideoResult) -> str:
         f"<title>{time:.2f} s: {score:.2f}</title></circle>"
         for time, score, _ in good
     ]
-    kinds = [kind for kind in LIMITS if any(fault.kind == kind for fault in result.faults)]
-    for fault in result.faults:
-        top = HEIGHT + LANE * kinds.index(fault.kind)
-        parts.append(
-            f'<rect class="span s{fault.severity}" data-time="{fault.start:.3f}" x="{x(fault.start):.1f}" y="{top}" '
-            f'width="{max(3.0, x(fault.end) - x(fault.start)):.1f}" height="{LANE - 4}"><title>{fault.kind}, severity '
-            f"{fault.severity}, {fault.start:.2f} to {fault.end:.2f} s</title></rect>"
-        )
-    height = HEIGHT + LANE * len(kinds)
+    lanes, height = _lanes(result, x)
+    parts += lanes
     return (
         f'<div class="plot-of-time"><svg class="timeline" viewBox="0 0 {WIDTH} {height}" role="img" '
         'aria-label="scores over time">'
         f'{"".join(parts)}<path id="now" class="now" d="M{LEFT} 5V{height}" data-left="{LEFT}" '
         f'data-right="{WIDTH - 10}" data-seconds="{total:.3f}"/></svg></div>'
     )
+
+
+def _lanes(result: VideoResult, x: Callable[[float], float]) -> tuple[list[str], int]:
+    """Return a lane with the spans of each kind of temporal fault and its name, and the height of the whole plot."""
+    kinds = [kind for kind in LIMITS if any(fault.kind == kind for fault in result.faults)]
+    parts = []
+    for lane, kind in enumerate(kinds):
+        faults = [fault for fault in result.faults if fault.kind == kind]
+        top = HEIGHT + 6 + LANE * lane
+        parts += [
+            f'<rect class="span s{fault.severity}" data-time="{fault.start:.3f}" x="{x(fault.start):.1f}" y="{top}" '
+            f'width="{max(3.0, x(fault.end) - x(fault.start)):.1f}" height="{LANE - 4}"><title>{fault.kind}, severity '
+            f"{fault.severity}, {fault.start:.2f} to {fault.end:.2f} s</title></rect>"
+            for fault in faults
+        ]
+        first, last = x(min(fault.start for fault in faults)), x(max(fault.end for fault in faults))
+        if last < 0.8 * WIDTH:
+            at, anchor = last + 6, "start"
+        else:  # before the first span, or in it where there is no room
+            at, anchor = (first - 6, "end") if first > 0.2 * WIDTH else (first + 6, "start")
+        parts.append(f'<text x="{at:.1f}" y="{top + 10}" text-anchor="{anchor}">{kind}</text>')
+    return parts, HEIGHT + 6 + LANE * len(kinds)
 
 
 def _faults(result: VideoResult) -> str:
