@@ -104,7 +104,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(attempt: Attempt) -> None:
     mark = "kept    " if attempt.accepted else "not kept"
-    print(visible(f"{mark} {attempt.issue.kind}, {attempt.tool}: {attempt.reason}"), flush=True)
+    does = f" ({attempt.does})" if attempt.does else ""
+    print(visible(f"{mark} {attempt.issue.kind}, {attempt.tool}{does}: {attempt.reason}"), flush=True)
 
 
 def _list_tools() -> int:
@@ -124,7 +125,7 @@ def _list_tools() -> int:
 
 
 def _about(tool: Tool) -> str:
-    return f"{tool.name:14} {', '.join(tool.kinds)}; settings: {len(tool.settings)}"
+    return f"{tool.name:14} {', '.join(tool.kinds)}: {tool.does}; settings: {len(tool.settings)}"
 
 
 def _lossless(out: Path) -> dict[str, bool]:

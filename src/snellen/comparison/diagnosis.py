@@ -92,15 +92,15 @@ def _colour(measured: MeasuredDifference) -> Finding | None:
     colour, detail, tone = measured.colour, measured.detail, measured.tone
     fine = math.hypot(detail.lost, detail.strange)
     if measured.chroma_detail < 0.7 and colour.rest > 1.05 * fine:
-        return Finding("color cast", colour.rest, f"colours bleed over edges, by {colour.rest:.1f} levels")
+        return Finding("color cast", colour.rest, f"colors bleed over edges, by {colour.rest:.1f} levels")
     pale = colour.gain < 0.75 * min(1.0, tone.gain) and tone.size < 2 * colour.size
     strong = colour.gain > 1.3 * max(1.0, tone.gain)
     if (pale or strong) and colour.size > 0.6 * fine:
-        return Finding("saturation", colour.size, f"colours {colour.gain:.2f} times as strong as the reference's")
+        return Finding("saturation", colour.size, f"colors {colour.gain:.2f} times as strong as the reference's")
     if _displaced_channel(measured):
-        return Finding("color cast", math.hypot(colour.rest, fine), "one colour channel is displaced: coloured fringes")
+        return Finding("color cast", math.hypot(colour.rest, fine), "one color channel is displaced: colored fringes")
     if colour.cast > 3 and colour.cast > colour.rest and colour.cast > 0.15 * tone.size:
-        return Finding("color cast", colour.cast, f"all colours shifted by {colour.cast:.1f} levels")
+        return Finding("color cast", colour.cast, f"all colors shifted by {colour.cast:.1f} levels")
     return None
 
 
@@ -127,7 +127,7 @@ def _detail(measured: MeasuredDifference, colours: Finding | None) -> Finding | 
         return Finding("corruption", max(fine, colour.size), evidence)
     if _coarse_tones(measured) and (colours is None or colours.kind != "saturation"):
         size = max(measured.steps, 0.4 * fine if measured.palette <= 256 or measured.values < 0.2 else 0.0)
-        return Finding("banding", size, f"{measured.palette} colours, tone steps of {measured.steps:.1f} levels")
+        return Finding("banding", size, f"{measured.palette} colors, tone steps of {measured.steps:.1f} levels")
     if measured.repeated >= 0.05 and measured.grid < 0.5:
         return Finding("pixelation", fine, f"{measured.repeated:.0%} of the lines repeat the one before")
     if detail.gained > max(0.7 * detail.lost, 0.5 * detail.strange) and max(detail.transfer) > 1.25:

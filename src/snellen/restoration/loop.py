@@ -41,7 +41,7 @@ class Attempt:
     Attributes:
         issue: what it acts on.
         acted: region that is changed: the issue's and a margin.
-        tool: name of the tool. setting: its parameters.
+        tool: name of the tool. does: what it does, in words. setting: its parameters.
         prompts: positive and negative text of the assessment that it follows.
         check: result of the independent check; None where the tool failed.
         score: score of the picture before and after, 1..5; after is None where the judge was not asked or gave none.
@@ -65,6 +65,7 @@ class Attempt:
     before: Pixels = field(repr=False)
     after: Pixels | None = field(repr=False)
     cleared: bool | None = None
+    does: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict."""
@@ -76,6 +77,7 @@ class Attempt:
             },
             "acted": self.acted.to_list(),
             "tool": self.tool,
+            "does": self.does,
             "parameters": dict(self.setting),
             "prompts": dict(self.prompts),
             "check": asdict(self.check) if self.check else None,
@@ -248,7 +250,19 @@ def _candidate(
     before = np.ascontiguousarray(picture.pixels[top:bottom, left:right])
     acted = with_margin(issue.region)
     attempt = Attempt(
-        issue, acted, tool.name, setting, prompts, None, (last.score, None), None, "", False, before=before, after=None
+        issue,
+        acted,
+        tool.name,
+        setting,
+        prompts,
+        None,
+        (last.score, None),
+        None,
+        "",
+        False,
+        before=before,
+        after=None,
+        does=tool.does,
     )
     if min(before.shape[:2]) < LEAST_SIDE:
         reason = f"the region has less than {LEAST_SIDE} px on a side"

@@ -94,7 +94,8 @@ def _other(attempt: Attempt) -> str:
 
 def _tool(attempt: Attempt) -> str:
     setting = ", ".join(f"{name} {value:g}" for name, value in attempt.setting.items())
-    return f"{attempt.tool}: {setting}" if setting else attempt.tool
+    named = f"{attempt.tool}: {setting}" if setting else attempt.tool
+    return f"{attempt.does} ({named})" if attempt.does else named
 
 
 def _entries(rows: Sequence[tuple[str, str]]) -> str:

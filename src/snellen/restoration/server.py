@@ -63,7 +63,7 @@ def server_tool(url: str, timeout: float = 300.0) -> Tool:
             raise ToolError(f"{problem}; start it, or check --server") from error
         return _answer(bytes(data), host, (job.pixels.shape[1], job.pixels.shape[0]))
 
-    return Tool("server", KINDS, apply, "free", context=64)
+    return Tool("server", KINDS, apply, "free", context=64, does="redraws the part after the prompts")
 
 
 def _png(pixels: Any) -> str:

@@ -61,6 +61,7 @@ class Tool:
         change: fault that it removes, for the independent check.
         settings: values of its parameters; each is one candidate.
         context: native px around the region that the result depends on.
+        does: what it does, in a photographer's words.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Tool:
     change: Change
     settings: tuple[Mapping[str, float], ...] = field(default=({},))
     context: int = 16
+    does: str = ""
 
 
 class ToolError(Exception):

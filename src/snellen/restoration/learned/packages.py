@@ -59,8 +59,24 @@ def _from(folder: Path, apply: Callable[..., Pixels]) -> Apply:
 
 def _ffdnet(folder: Path) -> tuple[Tool, ...]:
     return (
-        Tool("ffdnet", ("noise",), _from(folder, ffdnet.apply), "noise", ({"strength": 1.0}, {"strength": 1.5}), 24),
-        Tool("ffdnet-gentle", ("compression",), _from(folder, ffdnet.apply_fixed), "coding", ({"deviation": 8},), 24),
+        Tool(
+            "ffdnet",
+            ("noise",),
+            _from(folder, ffdnet.apply),
+            "noise",
+            ({"strength": 1.0}, {"strength": 1.5}),
+            24,
+            does="smooths as much grain as each part has",
+        ),
+        Tool(
+            "ffdnet-gentle",
+            ("compression",),
+            _from(folder, ffdnet.apply_fixed),
+            "coding",
+            ({"deviation": 8},),
+            24,
+            does="smooths faint traces of a coding",
+        ),
         Tool(
             "ffdnet-blocks",
             ("compression",),
@@ -68,18 +84,29 @@ def _ffdnet(folder: Path) -> tuple[Tool, ...]:
             "blocks",
             ({"deviation": 15}, {"deviation": 25}),
             24,
+            does="smooths the blocks and ringing of a coding",
         ),
     )
 
 
 def _waifu2x(folder: Path) -> tuple[Tool, ...]:
     apply = _from(folder, waifu2x.apply)
-    return (Tool("waifu2x", ("compression",), apply, "coding", ({"level": 1}, {"level": 3}), 8),)
+    return (
+        Tool(
+            "waifu2x",
+            ("compression",),
+            apply,
+            "coding",
+            ({"level": 1}, {"level": 3}),
+            8,
+            does="redraws what a coding blurred",
+        ),
+    )
 
 
 def _zero_dce(folder: Path) -> tuple[Tool, ...]:
     apply = _from(folder, zero_dce.apply)
-    return (Tool("zero-dce", ("underexposure",), apply, "dark", ({"share": 0.4},), 8),)
+    return (Tool("zero-dce", ("underexposure",), apply, "dark", ({"share": 0.4},), 8, does="lights up dark parts"),)
 
 
 LEARNED = (
