@@ -18,6 +18,9 @@ def main(file: Path) -> None:
     policy = open_policy(config, seed=config.options.seed)
     if not isinstance(policy, LoraPolicy):
         raise SystemExit(f"{file}: model is hf:FOLDER here; for snellen-1 use `snellen train rl`")
+    if config.regulariser != "kl_coverage":
+        raise SystemExit(f"{file}: regulariser {config.regulariser} is not in TRL's loss here; use `snellen train rl`")
+    print("TRL draws the pictures, from the manifest: sampler and synthetic have no effect", file=sys.stderr)
     samples, _ = real_samples(config.manifest, config.held_out)
     arguments = trl_config(config.options, config.out, bf16=torch.cuda.is_available())
     TrlTrainer(policy, samples, config.options, arguments).train()
