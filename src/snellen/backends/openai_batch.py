@@ -84,7 +84,7 @@ class JobFolder:
             raise BackendError(f"{folder}: the job's files cannot be read or written ({error})") from error
 
     def abilities(self) -> Abilities:
-        """Return what the job's server can do: the file SETTINGS, else the log-probabilities that vLLM gives, and no schema."""
+        """Return what the job's server can do: the file SETTINGS, else vLLM's log-probabilities and no schema."""
         path = self.folder / SETTINGS
         if not path.exists():
             return Abilities()
