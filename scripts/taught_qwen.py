@@ -37,6 +37,8 @@ from snellen.reply import FIRST_LABELS, LATER_LABELS, Answer, Issue, Rationale, 
 QUESTION = "How good is the technical quality of this picture?"
 BOX = Region(0.1, 0.2, 0.6, 0.7)
 WORDS = Rationale("It is noisy.", "A clean sky.", "Noise.", "Look closer.")
+SPREAD = 0.06
+"""Standard deviation of the random weights: with the classes' own, 0.02, so small a model hardly learns to see."""
 SIDE = 112
 """Pictures are shown at this long side at most: 16 tokens."""
 
@@ -110,11 +112,12 @@ def build(words: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalGeneration:
         "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 32768,
         "bos_token_id": ids["<|endoftext|>"], "eos_token_id": ids["<|im_end|>"], "pad_token_id": ids["<|endoftext|>"],
         "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 6, 6]},
+        "initializer_range": SPREAD,
     }  # fmt: skip
     vision = {
         "depth": 2, "hidden_size": 64, "intermediate_size": 128, "num_heads": 2, "out_hidden_size": 128,
         "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 112,
-        "fullatt_block_indexes": [1],
+        "fullatt_block_indexes": [1], "initializer_range": SPREAD,
     }  # fmt: skip
     config = Qwen2_5_VLConfig(
         text_config=text, vision_config=vision, image_token_id=ids["<|image_pad|>"],
