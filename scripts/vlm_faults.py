@@ -1,7 +1,7 @@
-"""Run again what mended ten faults of vision-language models: python scripts/vlm_faults.py TINY_LLAVA_FOLDER.
+"""Run again what mended ten faults of vision-language models: python scripts/vlm_faults.py TINY_LLAVA_FOLDER [ROW ...].
 
 The folder is one that recipes/bench/tiny_llava.py wrote. Each row is a fault of 0.14.0, what it did, and what commands
-and tests show now. Prints the rows as a table; exit code 1 where one of them fails.
+and tests show now. Prints the rows as a table, all or those named by number from 1; exit code 1 where one of them fails.
 """
 
 from __future__ import annotations
@@ -142,8 +142,9 @@ def tested(tests: tuple[tuple[str, str], ...]) -> tuple[bool, str]:
 def main() -> int:
     """Print the table."""
     model, whole = Path(sys.argv[1]), True
+    rows = [FAULTS[int(number) - 1] for number in sys.argv[2:]] or FAULTS
     print("| fault | 0.14.0 | now | tests |\n| --- | --- | --- | --- |", flush=True)
-    for fault in FAULTS:
+    for fault in rows:
         fine, count = tested(fault.tests)
         try:
             shown = fault.shown(model) if fault.shown else "mended" if fine else "FAILED"

@@ -36,8 +36,6 @@ _QUARTILE_BIAS = 0.882
 _FEWEST_EDGES = 0.005
 _HUES = ("red", "yellow", "green", "cyan", "blue", "magenta")
 _BANDWIDTH, _SHIFTS = 12.0, 20
-_LEAST = -87.0
-"""Exponents below it count as 0: their powers are subnormal float32, with which processors are many times slower."""
 _SQRT3_2 = math.sqrt(0.75)
 
 
@@ -301,7 +299,6 @@ def colour_cast(tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[
         # Relative to the nearest pixel; otherwise all weights underflow where every colour is far away.
         nearest = np.add(weight, hidden, out=spare).min(axis=1, keepdims=True)
         np.minimum(np.subtract(nearest, weight, out=weight), 0.0, out=weight)
-        weight[weight < _LEAST] = -np.inf
         np.exp(weight, out=weight)
         weight *= shows
         total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-9)
