@@ -150,6 +150,13 @@ def directed_falls(light: Floats) -> Floats:
     return np.array(falls)
 
 
+def directed_excess(light: Floats) -> Floats:
+    """Return how much further detail falls along each direction than across it: `directed_falls` less those at 90
+    degrees, (12,)."""
+    falls = directed_falls(light)
+    return falls - np.roll(falls, DIRECTIONS // 2)
+
+
 def grid_harmonics(light: Floats) -> float:
     """Return the mean amplitude of the periods 8, 4 and 8/3 px in the profile of steps, over the spectrum's median;
     mean of both directions."""
@@ -202,6 +209,9 @@ def _blur(before: Floats, after: Floats) -> Verdict:
     }  # fmt: skip
     if middle < STEEP and highest < CUT_OFF:
         return Verdict(False, "the spectrum is not that of a blurred picture", numbers)
+    numbers["fall along less across"] = excess = float(directed_excess(before).max())
+    if excess >= DIRECTED:
+        return Verdict(False, "detail is missing in one direction: across, this would sharpen too far", numbers)
     numbers["blurred share"] = share = _blurred_share(before)
     if share < BLURRED:
         return Verdict(False, "much of the region is not blurred", numbers)
@@ -228,8 +238,7 @@ def _blurred_share(light: Floats) -> float:
 
 def _motion(before: Floats, after: Floats) -> Verdict:
     """A picture that was moved has lost detail along one direction; its repair gives it back, not more than across."""
-    first, last = directed_falls(before), directed_falls(after)
-    excess, left = (falls - np.roll(falls, DIRECTIONS // 2) for falls in (first, last))
+    excess, left = directed_excess(before), directed_excess(after)
     along = int(np.argmax(excess))
     numbers = {"fall along less across before": float(excess[along]), "after": float(left[along])}
     if excess[along] < DIRECTED:

@@ -32,7 +32,7 @@ TOOLS = (
     ),
     Tool(
         "wiener-line",
-        ("motion blur",),
+        ("blur", "motion blur"),
         motion.still,
         "motion",
         ({"times": 1.0, "balance": 0.01}, {"times": 0.7, "balance": 0.01}),
