@@ -199,7 +199,9 @@ def _flat(strip: Image.Image, reading: Reading) -> tuple[Image.Image, bool]:
         values = np.asarray(strip)
         if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
             refuse_32_bit(reading)
-        return Image.fromarray(from_16_bit(values)), False
+        key = strip.info.get("transparency")
+        clear = values == (key if isinstance(key, int) else -1)
+        return Image.fromarray(from_16_bit(np.where(clear, 65535, values))), bool(clear.any())
     if "transparency" in strip.info or strip.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
         clear = strip.convert("RGBA")
         low, _ = clear.getchannel("A").getextrema()

@@ -35,19 +35,31 @@ def find_pictures(folder: Path) -> Found:
     names: list[str] = []
     skipped: list[str] = []
     problems: dict[str, str] = {}
-
-    def cannot_list(error: OSError) -> None:
-        problems[path_inside(Path(error.filename), folder)] = f"the folder cannot be listed ({error.strerror})"
-
-    for parent, folders, files in os.walk(folder, onerror=cannot_list):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if name.startswith("."):
-                continue
-            path = Path(parent, name)
-            known = path.suffix.lower() in PICTURE_SUFFIXES
-            (names if known or is_picture(path) else skipped).append(path_inside(path, folder))
+    waiting = [folder]
+    while waiting:  # os.walk of Python 3.10 and 3.11 calls itself: a thousand folders in each other are too many
+        parent = waiting.pop()
+        try:
+            with os.scandir(parent) as listed:
+                entries = [entry for entry in listed if not entry.name.startswith(".")]
+        except OSError as error:
+            problems[path_inside(parent, folder)] = f"the folder cannot be listed ({error.strerror})"
+            continue
+        for entry in entries:
+            path = parent / entry.name
+            if _is_folder(entry):
+                if not entry.is_symlink():
+                    waiting.append(path)
+            else:
+                known = path.suffix.lower() in PICTURE_SUFFIXES
+                (names if known or is_picture(path) else skipped).append(path_inside(path, folder))
     return Found(sorted(names), problems, sorted(skipped))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def path_inside(path: PurePath, folder: PurePath) -> str:

@@ -304,6 +304,22 @@ def test_pictures_are_found_by_name_and_by_content(photos: Path, monkeypatch: py
     assert found.skipped == ["circle", "notes.txt", "pipe", "socket"]
 
 
+def test_a_thousand_folders_in_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    depth = sys.getrecursionlimit() + 20
+    for _ in range(depth):
+        os.mkdir("d")
+        os.chdir("d")
+    save_noise(Path("photo.png"))
+    try:
+        assert find_pictures(tmp_path) == Found(["d/" * depth + "photo.png"], {}, [])
+    finally:  # pytest's way to remove it calls itself too
+        os.remove("photo.png")
+        for _ in range(depth):
+            os.chdir("..")
+            os.rmdir("d")
+
+
 def test_pipes_and_sockets_with_the_name_of_a_picture_are_errors(
     photos: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

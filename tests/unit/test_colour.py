@@ -71,8 +71,9 @@ def test_gamma_chunks_are_applied() -> None:
     assert linear.pixels[0, 0].tolist() == [188] * 3 and linear.notes == ("converted from gamma 1 to sRGB",)
     usual = load(png(gray, b"gAMA", struct.pack(">I", 45_455)))
     assert usual.pixels[0, 0].tolist() == [128] * 3 and usual.notes == ()
-    zero = load(png(gray, b"gAMA", struct.pack(">I", 0)))
-    assert zero.pixels[0, 0].tolist() == [128] * 3
+    for senseless in (0, 1, 2**31):
+        ignored = load(png(gray, b"gAMA", struct.pack(">I", senseless)))
+        assert ignored.pixels[0, 0].tolist() == [128] * 3 and ignored.notes == ()
 
 
 def test_a_profile_goes_before_a_gamma_chunk() -> None:

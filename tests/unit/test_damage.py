@@ -151,6 +151,14 @@ def test_long_texts_and_profiles_of_a_png_do_not_matter() -> None:
         assert np.array_equal(picture.pixels, PLAIN) and picture.notes == ("long text ignored",)
 
 
+def test_a_png_without_its_palette_is_damaged() -> None:
+    file = io.BytesIO()
+    photo().quantize(16).save(file, "PNG")
+    header, *others = chunks(file.getvalue())
+    error = refusal(SIGNATURE + header + b"".join(one for one in others if one[4:8] != b"PLTE"))
+    assert error.code == "damaged" and "the palette is missing" in error.problem
+
+
 def test_broken_side_chunks_of_a_png_are_ignored_with_a_note() -> None:
     broken = load(DATA / "broken_exif.png")
     assert np.array_equal(broken.pixels, PLAIN) and broken.notes == ("damaged EXIF data ignored",)

@@ -248,6 +248,17 @@ def test_half_transparent_and_keyed_colours() -> None:
     assert load(indexed).pixels.min() == 255
 
 
+def test_a_keyed_gray_of_sixteen_bit() -> None:
+    gray = np.full((32, 32), 0x1234, np.uint16)
+    gray[:16] = 0x8000
+    data = encoded(Image.fromarray(gray), "PNG")
+    key = b"tRNS" + struct.pack(">H", 0x1234)
+    keyed = data[:33] + struct.pack(">I", 2) + key + struct.pack(">I", zlib.crc32(key)) + data[33:]
+    picture = load(keyed)
+    assert set(picture.notes) == {"16 bit scaled to 8", "alpha composited on white"}
+    assert (picture.pixels[:16] == 128).all() and (picture.pixels[16:] == 255).all()
+
+
 def test_colour_profiles_are_converted() -> None:
     image = Image.new("RGB", (20, 20), (128, 100, 80))
     wide = load(encoded(image, "JPEG", quality=100, icc_profile=icc_profile(P3, 2.2, "Wide")))

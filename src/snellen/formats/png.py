@@ -23,6 +23,10 @@ _MOST_CHUNKS = 2**18
 """Chunks of a file that is read; each takes a few microseconds, whatever is in it."""
 _LONGEST_PROFILE = 2**25
 _LAST_FILTER = 4
+_PALETTE = b"\3"
+"""Colour type of pictures whose samples are indices into a palette."""
+_GAMMAS = (0.1, 10.0)
+"""Decoding exponents that a gAMA chunk may mean; others are ignored, as libpng does."""
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples per pixel of each colour type."""
 
@@ -61,6 +65,8 @@ def repair_png(file: IO[bytes], reading: Reading) -> PngFile:
     broken = [chunk.tag for chunk in chunks if not chunk.intact]
     if any(tag in _CRITICAL for tag in broken):
         reading.damage("the checksum of the picture data is wrong")
+    elif chunks and chunks[0].data[9:10] == _PALETTE and all(chunk.tag != b"PLTE" for chunk in chunks):
+        reading.damage("the palette is missing")
     elif broken:
         names = ", ".join(sorted({tag.decode("latin-1") for tag in broken}))
         reading.note(f"chunk with a wrong checksum ignored: {names}")
@@ -148,8 +154,9 @@ def _coding(chunks: list[_Chunk]) -> Coding | None:
     coded, gamma = found.get(b"cICP", b""), found.get(b"gAMA", b"")
     if len(coded) == 4:
         return Coding(coded[0], coded[1])
-    if len(gamma) == 4 and not found.keys() & {b"iCCP", b"sRGB"} and (value := int.from_bytes(gamma, "big")):
-        return Coding(gamma=1e5 / value)
+    if len(gamma) == 4 and not found.keys() & {b"iCCP", b"sRGB"}:
+        exponent = 1e5 / max(1, int.from_bytes(gamma, "big"))
+        return Coding(gamma=exponent) if _GAMMAS[0] <= exponent <= _GAMMAS[1] else None
     return None
 
 
