@@ -1,4 +1,4 @@
-"""Rate three studies in real Chromium, on a desktop and a phone: finish, resume, submit twice, share a link.
+"""Rate a study of each method in real Chromium, on a desktop and a phone: finish, resume, submit twice, share a link.
 
 usage: study.py [FOLDER_FOR_SCREENSHOTS]      needs playwright and /usr/bin/chromium (CHROMIUM names another)
 """
@@ -41,6 +41,7 @@ width = 320
 height = 500
 """
 RUBRIC = "title = 'Faults'\nmethod = 'rubric'\nboxes = true\nfit = true\n[screen]\nchart = false"
+WITH_REFERENCE = "title = 'Changes'\nmethod = '{method}'\n[screen]\nchart = false"
 PAIRS = "title = 'Which is better?'\nmethod = 'pairs'\nitems = 6\nblock = 3\nties = true\n[screen]\nchart = false"
 SIZES = """() => [...document.querySelectorAll('.view img')].map(
     (image) => [image.getBoundingClientRect().width * devicePixelRatio, image.naturalWidth])"""
@@ -73,11 +74,13 @@ def snellen(*arguments: str) -> str:
     return done.stdout
 
 
-def make(folder: Path, name: str, rubric: str, files: Path, raters: int) -> tuple[Path, list[str]]:
-    """Make a study and return its folder and the tokens of its raters."""
+def make(
+    folder: Path, name: str, rubric: str, files: Path, raters: int, rows: Path | None = None
+) -> tuple[Path, list[str]]:
+    """Make a study of the pictures in `files`, or of a table `rows`; return its folder and its raters' tokens."""
     (files / f"{name}.toml").write_text(rubric)
     place = folder / name
-    snellen("study", "init", str(place), "--pictures", str(files), "--rubric", str(files / f"{name}.toml"))
+    snellen("study", "init", str(place), "--pictures", str(rows or files), "--rubric", str(files / f"{name}.toml"))
     lines = snellen("study", "invite", str(place), str(raters)).splitlines()
     return place, [line.partition("#")[2] for line in lines]
 
@@ -138,9 +141,13 @@ def rate(page: Page, tap: bool, most: int = 100) -> int:
             continue
         value = 1 + done % 5
         if tap:
+            if page.locator("#tabs").is_visible():
+                page.locator("#tabs button[aria-pressed=false]").tap()
             page.locator(f".scale button[data-value='{value}']").tap()
             page.locator("#next").tap()
         else:
+            if page.locator("#tabs").is_visible():
+                page.keyboard.press("Space")
             page.keyboard.press(str(value))
             page.keyboard.press("Enter")
         page.wait_for_function(MOVED, arg=shown)
@@ -292,8 +299,50 @@ def pairs(browser: Browser, folder: Path, files: Path, shots: Path) -> None:
     check(found == ["first", "second", "tie"] * 4, "pairs: choices stored as made")
 
 
+def with_reference(browser: Browser, folder: Path, files: Path, shots: Path) -> None:
+    """ACR with hidden references, and DCR: six pictures of two photographs, on desktop and phone."""
+    rows = ["image,reference,group"]
+    for n in (0, 1):
+        with Image.open(sorted((ROOT / "examples").glob("*.jpg"))[n]) as opened_file:
+            pristine = opened_file.convert("RGB")
+        pristine.thumbnail((720, 480))
+        (folder / "pristine").mkdir(exist_ok=True)
+        pristine.save(folder / "pristine" / f"r{n}.png")
+        rows += [f"pictures/p{one:02d}.jpg,pristine/r{n}.png,{n}" for one in (n, n + 5, n + 10)]
+    (folder / "rows.csv").write_text("\n".join(rows))
+    for method, items in (("acr-hr", 8), ("dcr", 6)):
+        place, tokens = make(folder, method, WITH_REFERENCE.format(method=method), files, 2, folder / "rows.csv")
+        with served(place) as url:
+            for token, options, name in ((tokens[0], DESKTOP, method), (tokens[1], PHONE, f"{method}-phone")):
+                page = opened(browser.new_context(**options), f"{url}/#{token}")
+                enter(page, False)
+                if method == "dcr":
+                    switched(page, name)
+                page.screenshot(path=shots / f"{name}.png")
+                check(rate(page, name.endswith("phone")) == items, f"{name}: {items} items to the end")
+        study = Study(place)
+        check(len(study.plan.pictures) == 8, f"{method}: 8 pictures in the study, the two references among them")
+        answered = {answer.task.picture for answer in study.store.answers()}
+        check(answered == {one.key for one in study.plan.rated}, f"{method}: {items} of them are rated")
+
+
+def switched(page: Page, name: str) -> None:
+    """The picture and its reference take turns in one place, and both must be looked at before the answer counts."""
+    ready(page)
+    shown = "() => [...document.querySelectorAll('.view')].map((one) => one.hidden)"
+    place = "() => { const box = document.querySelector('.view:not([hidden])').getBoundingClientRect();"
+    place += " return [box.x, box.y, box.width, box.height]; }"
+    before, where = page.evaluate(shown), page.evaluate(place)
+    page.keyboard.press("3")
+    check(page.locator("#next").is_disabled(), f"{name}: no answer before both were looked at")
+    page.locator("#tabs button[aria-pressed=false]").click()
+    check(page.evaluate(shown) == [not one for one in before], f"{name}: the button shows the other of the two")
+    check(page.evaluate(place) == where, f"{name}: in the same place and size")
+    check(page.locator("#next").is_enabled(), f"{name}: then the answer may be sent")
+
+
 def main() -> int:
-    """Run all three; return the exit code."""
+    """Run all; return the exit code."""
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         shots = Path(sys.argv[1]) if len(sys.argv) > 1 else folder
@@ -302,7 +351,7 @@ def main() -> int:
         path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         print(f"Chromium {browser.version}")
-        for proof in (acr, rubric, pairs):
+        for proof in (acr, with_reference, rubric, pairs):
             proof(browser, folder, files, shots)
         browser.close()
     check(not sent_elsewhere, f"no request to another server ({len(sent_elsewhere)})")
