@@ -119,16 +119,17 @@ def test_golden_items_and_boxes_reach_the_analysis(tmp_path: Path) -> None:
     assert found.faults is not None and found.faults.iou == 1.0 and found.faults.kappa["blur"] == 1.0
 
 
-def agreement_of(tmp_path: Path, ratings: list[list[int]]) -> Analysis:
-    """Return the analysis of ratings (raters, pictures), all kept."""
-    made = make(tmp_path, count=len(ratings[0]))
+def agreement_of(tmp_path: Path, ratings: list[list[int]], again: int = 3, **rubric: Any) -> Analysis:
+    """Return the analysis of ratings (raters, pictures), all kept; a picture that comes again is rated `again`."""
+    made = make(tmp_path, count=len(ratings[0]), **rubric)
     row = {picture.key: at for at, picture in enumerate(made.plan.rated)}
     for (code, token), own in zip(made.store.invite(len(ratings)), ratings, strict=True):
         made.store.open_link(token, None)
         made.store.note(code, consented=True, screen={})
         made.state(code)
         for position, task in enumerate(made.store.tasks(code)):
-            body = {"position": position, "answers": {"overall": own[row[task.picture]]}}
+            value = again if task.kind == "repeat" else own[row[task.picture]]
+            body = {"position": position, "answers": {"overall": value}}
             made.answer(code, {**body, "seconds": 1.0, "shown": 0.0, "answered": 1.0})
     return analyse(made, keep_all=True)
 
@@ -147,6 +148,19 @@ def test_agreement_of_a_judge_worked_by_hand(tmp_path: Path) -> None:
     # 95 % intervals 4/3 +- 1.43, 3, 14/3 +- 1.43, 4: apart are 0 with 1, 2 and 3, and 1 with 2 and 3; one is turned
     assert judged.sure_share == pytest.approx(5 / 6) and judged.sure_pairs.value == pytest.approx(4 / 5)
     assert "one person" in judged.text() and json.loads(json.dumps(judged.to_dict()))["pictures"] == 4
+
+
+def test_consistency_on_repeats_worked_by_hand(tmp_path: Path) -> None:
+    found = agreement_of(tmp_path, [[1, 3, 5, 4]] * 3, again=3, repeats=1)
+    judged = judge_agreement(found, Scores("judge", np.array([1.0, 2.0, 4.0, 5.0]), *np.full((2, 4), np.nan)))
+    # the second rating 3 of the picture that was 1 ties with the one that is 3; of the 5 also falls below the 4
+    people, judge = np.array([2.5 / 3, 1.0, 1.5 / 3, 2.5 / 3]), np.array([1.0, 1.0, 2 / 3, 2 / 3])
+    places = {picture.key: at for at, picture in enumerate(found.plan.rated)}
+    twice = [places[answer.task.picture] for answer in found.answers if answer.task.kind == "repeat"]
+    assert len(twice) == 3
+    assert judged.people_consistency.value == pytest.approx(people[twice].mean())
+    assert judged.consistency.value == pytest.approx(judge[twice].mean())
+    assert "both times" in judged.text()
 
 
 def test_the_judges_own_intervals_make_pairs_unsure(tmp_path: Path) -> None:

@@ -42,6 +42,21 @@ def test_ratios_are_over_the_pictures_that_both_have() -> None:
     assert nothing["both"] == 0 and math.isnan(nothing["ratio"][0])
 
 
+def test_consistency_with_people_by_hand() -> None:
+    # MOS a < c < b. b is above a in both scores; 4 of b is below 4.5 of c, and 2.5 of c below 3 of a
+    ours = {"a": np.array([2.0, 3.0]), "b": np.array([4.0, 5.0]), "c": np.array([2.5, 4.5])}
+    steady = {key: scores[:1].repeat(2) for key, scores in ours.items()} | {"not rated": np.array([1.0, 1.0])}
+    people = {"a": (1.0, "one"), "b": (3.0, "one"), "c": (2.0, "one")}
+    found = consistency.with_people({"two rounds": ours, "piqe": steady}, "two rounds", people)
+    assert found["two rounds"]["first score"][0] == 1.0
+    assert found["two rounds"]["consistency"][0] == pytest.approx(1 / 3)
+    assert found["piqe"]["consistency"][0] == 1.0 and found["piqe"]["pictures"] == 3
+    assert found["piqe"]["ratio"][0] == pytest.approx(1 / 3)
+    apart = {"a": (1.0, "one"), "b": (3.0, "other"), "c": (2.0, "one")}
+    found = consistency.with_people({"two rounds": ours}, "two rounds", apart)
+    assert found["two rounds"]["consistency"][0] == 0.0, "only a and c are of one set"
+
+
 def test_runs_and_ratings_as_written() -> None:
     runs = {"run 1": (2.0, 4.0, 3.0), "run 2": (3.0, 4.0, None)}
     rows = [
@@ -89,8 +104,22 @@ def test_from_pictures_to_tables(tmp_path: Path) -> None:
     assert list(summary["sampled runs"]) == ["two rounds", consistency.WRITTEN]
     assert summary["perturbations"]["two rounds"]["spread"] < 0.1
     assert summary["perturbations"]["piqe"]["pictures"] == 0
+    assert summary["with people"] == {}, "nobody rated these"
     tables = consistency.show(summary, rows, sets)
     assert all(len(line) == len(table.head) for table in tables for line in table.rows)
+
+
+def test_rated_pictures_get_a_table_of_consistency_with_people(tmp_path: Path) -> None:
+    clean = pristine_set(tmp_path / "clean", 3)
+    samples = {key: replace(one, mos=2.0 + i) for i, (key, one) in enumerate(clean.samples.items())}
+    sets = [replace(clean, samples=samples)]
+    rows = predict(consistency.jobs(sets, ("two rounds",), tmp_path), Options(Sampler()), tmp_path / "out")
+    summary = consistency.summarise(rows, sets)
+    json.dumps(summary)
+    of_runs = summary["with people, sampled runs"]["two rounds"]
+    assert of_runs["pictures"] == 2 and of_runs["ratio"][0] == 1.0
+    titles = [table.title for table in consistency.show(summary, rows, sets)]
+    assert titles[0] == "Consistency with people over imperceptible perturbations" and len(titles) == 5
 
 
 def test_a_model_that_cannot_be_sampled(tmp_path: Path) -> None:

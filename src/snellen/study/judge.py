@@ -1,7 +1,8 @@
 """Agreement of a judge with a study's people, beside the agreement of people with each other.
 
 Three measures, from the widest to the most forgiving: the order of all pairs of pictures; the order of those pairs
-that both people and judge are sure of; scores within one step of the scale.
+that both people and judge are sure of; scores within one step of the scale. Where pictures came twice, also
+consistency: the order that both ratings of a person give.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from snellen.evaluate.stats.bootstrap import Estimate, bootstrap_interval, mean_interval
 from snellen.evaluate.stats.correlation import pair_agreement
-from snellen.study.analysis import Analysis
+from snellen.study.analysis import Analysis, table_of
 from snellen.study.opinions import mean_opinions
 from snellen.study.pair_scale import Floats
 from snellen.study.plan import Plan
@@ -50,6 +51,9 @@ class JudgeAgreement:
         one_step: pictures whose score is within one step of the people's mean.
         people_one_step: ratings within one step of the mean of the other raters.
         constant_one_step: one_step of a judge that always answers the mean of all, the least that one_step means.
+        people_consistency: pairs of a picture that a rater got twice and another one that both ratings order as the
+            mean of the other raters does; a tie counts half. NaN where nothing was repeated.
+        consistency: the judge on those same pairs; its score of a repeated picture is the same.
     """
 
     judge: str
@@ -64,6 +68,8 @@ class JudgeAgreement:
     one_step: Estimate
     people_one_step: Estimate
     constant_one_step: float
+    consistency: Estimate
+    people_consistency: Estimate
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers by name, an estimate as [value, low, high]; None where one is not defined."""
@@ -85,7 +91,7 @@ class JudgeAgreement:
             return f"{100 * value.value:.1f} %{ends}"
 
         sure = "-" if math.isnan(self.sure_share) else f"{100 * self.sure_share:.1f} % of the pairs"
-        return "\n".join([
+        lines = [
             f"{self.judge}: {self.pictures} pictures, {self.raters} raters",
             f"order of all pairs         judge {shown(self.all_pairs)}",
             f"  against all but one      judge {shown(self.same_means)}   one person {shown(self.people_all_pairs)}",
@@ -93,7 +99,11 @@ class JudgeAgreement:
             f"one person {shown(self.people_sure_pairs)}",
             f"within one step            judge {shown(self.one_step)}   one person {shown(self.people_one_step)}   "
             f"always the mean {100 * self.constant_one_step:.1f} %",
-        ])  # fmt: skip
+        ]  # fmt: skip
+        if not math.isnan(self.people_consistency.value):
+            both = f"judge {shown(self.consistency)}   one person {shown(self.people_consistency)}"
+            lines.append(f"both times, where repeated {both}")
+        return "\n".join(lines)
 
 
 def judge_agreement(analysis: Analysis, scores: Scores) -> JudgeAgreement:
@@ -114,6 +124,9 @@ def judge_agreement(analysis: Analysis, scores: Scores) -> JudgeAgreement:
     ends = (np.nan_to_num(people.low, nan=1.0), np.nan_to_num(people.high, nan=5.0))
     apart = _apart(*ends) & _apart(np.where(np.isnan(low), score, low), np.where(np.isnan(high), score, high))
     singles = [_one_rater(ratings, at, score) for at in range(ratings.shape[1])]
+    repeated = [answer for answer in analysis.answers if answer.task.kind == "repeat"]
+    second = table_of(analysis.plan, repeated, [one.code for one in analysis.raters], "overall")
+    twice = [_repeated(ratings, second[there][:, analysis.kept], at, score) for at in range(ratings.shape[1])]
     near = np.abs(score - people.mos) <= 1.0
     return JudgeAgreement(
         judge=scores.name,
@@ -128,6 +141,8 @@ def judge_agreement(analysis: Analysis, scores: Scores) -> JudgeAgreement:
         one_step=mean_interval(near.tolist()),
         people_one_step=_over_raters([one[3] for one in singles]),
         constant_one_step=float(np.mean(np.abs(people.mos - people.mos.mean()) <= 1.0)),
+        consistency=_over_raters([one[1] for one in twice]),
+        people_consistency=_over_raters([one[0] for one in twice]),
     )
 
 
@@ -156,6 +171,25 @@ def _one_rater(ratings: Floats, at: int, score: Floats) -> tuple[float, float, f
         ordered_share(own[there], mean.mos), ordered_share(score[there], mean.mos),
         ordered_share(own[there], mean.mos, apart), float(np.mean(np.abs(own[there] - mean.mos) <= 1.0)),
     )  # fmt: skip
+
+
+def _repeated(ratings: Floats, second: Floats, at: int, score: Floats) -> tuple[float, float]:
+    """Return shares of one rater over the pairs of a picture that came twice and another: both ratings, the judge.
+
+    second: (P, R) ratings of repeated pictures, NaN elsewhere.
+    """
+    own, again, others = ratings[:, at], second[:, at], np.delete(ratings, at, axis=1)
+    there = np.isfinite(own) & (np.isfinite(others).sum(axis=1) > 0)
+    if not (there & np.isfinite(again)).any():
+        return math.nan, math.nan
+    own, again, score, mean = own[there], again[there], score[there], mean_opinions(others[there]).mos
+    twice = np.flatnonzero(np.isfinite(again))
+    wanted = np.sign(mean[twice, None] - mean)
+    if not wanted.any():
+        return math.nan, math.nan
+    order = [wanted * np.sign(one[twice, None] - other) for one, other in ((own, own), (again, own), (score, score))]
+    people, judge = np.minimum(order[0], order[1])[wanted != 0], order[2][wanted != 0]
+    return float((0.5 + 0.5 * people).mean()), float((0.5 + 0.5 * judge).mean())
 
 
 def _apart(low: Floats, high: Floats) -> Bools:

@@ -1,4 +1,5 @@
-"""Repeatability: spread of repeated scores of one picture, absolute and relative to the spread between pictures.
+"""Repeatability: spread of repeated scores of one picture, absolute and relative to the spread between pictures; and
+consistency with people, the agreement that repeated scores leave.
 
 Modes of one model score on the MOS scale, so their spreads compare directly. A baseline has its own scale:
 `relative_spread` divides by the standard deviation between pictures and is invariant to affine changes of the scale.
@@ -47,8 +48,25 @@ def relative_spread(scores: npt.ArrayLike) -> float:
     return within_std(rows) / between if between > 0.0 else math.nan
 
 
+def consistency(scores: npt.ArrayLike, wanted: npt.ArrayLike, group: npt.ArrayLike | None = None) -> float:
+    """Return the share of pairs of pictures that are ordered as `wanted` whichever of their scores are compared: every
+    score of the better picture lies above every score of the worse one. Ours.
+
+    scores: (pictures, repeats). wanted: (pictures,), for example MOS; ties do not count. group: (pictures,), only pairs
+    within one group count. One column gives the share of pairs in the right order. NaN where no pair counts.
+    """
+    rows, quality = np.asarray(scores, np.float64), np.asarray(wanted, np.float64)
+    counts = quality[:, None] > quality
+    if group is not None:
+        names = np.asarray(group)
+        counts &= names[:, None] == names
+    if not counts.any():
+        return math.nan
+    return float((rows.min(axis=1)[:, None] > rows.max(axis=1))[counts].mean())
+
+
 def ratio(numerator: float, denominator: float) -> float:
-    """Return the quotient of two spreads: 1 where both are 0, infinite where only the denominator is 0, or NaN."""
+    """Return the quotient of two numbers: 1 where both are 0, infinite where only the denominator is 0, or NaN."""
     if math.isnan(numerator) or math.isnan(denominator):
         return math.nan
     if denominator == 0.0:

@@ -1,4 +1,5 @@
-"""Suite `consistency`: repeatability of the score over imperceptible perturbations and over sampled runs.
+"""Suite `consistency`: repeatability of the score over imperceptible perturbations and over sampled runs, and the
+agreement with people that holds in all of them.
 
 The main mode's spread is given as a ratio to that of every other mode and baseline on the same pictures; below 1 the
 main mode is the more repeatable. Modes on the MOS scale are compared in MOS, all of them by `relative_spread`, which
@@ -21,8 +22,15 @@ from snellen.evaluate.predict import Job
 from snellen.evaluate.report.tables import Table, estimate, number
 from snellen.evaluate.rows import Row
 from snellen.evaluate.stats.arrays import Floats
-from snellen.evaluate.stats.bootstrap import UNDEFINED
-from snellen.evaluate.stats.spread import largest_difference, ratio_interval, relative_spread, within_std
+from snellen.evaluate.stats.bootstrap import UNDEFINED, bootstrap_interval
+from snellen.evaluate.stats.spread import (
+    consistency,
+    largest_difference,
+    ratio,
+    ratio_interval,
+    relative_spread,
+    within_std,
+)
 from snellen.evaluate.suites import Suite, ladders, robustness
 
 NAME = "consistency"
@@ -31,6 +39,8 @@ EVERY = 2
 """Of the perturbed pictures, every second one is scored in sampled runs."""
 Repeats = Mapping[str, Floats]
 """Scores (repeats,) of one mode by key of the picture."""
+People = Mapping[str, tuple[float, str]]
+"""MOS of a picture and name of its data set, by key."""
 WRITTEN = "two rounds, rating as written"
 """The rating that a sampled reply states, which is the score of a model without a distribution."""
 
@@ -54,7 +64,8 @@ def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
     """Return, by mode, the spread over perturbations and over sampled runs, and the main mode's as a ratio to it.
 
     "sampled runs to perturbations": the main mode's spread over sampled runs as a ratio to the other's spread over
-    perturbations, for baselines that have no sampled runs.
+    perturbations, for baselines that have no sampled runs. "with people": consistency with the MOS over perturbations,
+    "with people, sampled runs" over those.
     """
     main = rows[0].mode
     perturbed: dict[str, Repeats] = {}
@@ -62,6 +73,9 @@ def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
         keys, table = robustness.perturbed_scores(those)
         perturbed[mode] = dict(zip(keys, table, strict=True))
     sampled = sampled_runs([row for row in rows if row.suite == NAME])
+    people = {
+        key: (sample.mos, one.name) for one in sets for key, sample in one.samples.items() if sample.mos is not None
+    }
     return {
         "main": main,
         "perturbations": compared(perturbed, main),
@@ -69,6 +83,8 @@ def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
         "sampled runs to perturbations": {
             mode: ratios(sampled.get(main, {}), those, mode) for mode, those in perturbed.items() if mode != main
         },
+        "with people": with_people(perturbed, main, people),
+        "with people, sampled runs": with_people(sampled, main, people),
     }
 
 
@@ -116,12 +132,41 @@ def ratios(main: Repeats, other: Repeats, mode: str) -> dict[str, Any]:
     }
 
 
+def with_people(tables: Mapping[str, Repeats], main: str, people: People) -> dict[str, Any]:
+    """Return, for each mode, the share of pairs in the order of their MOS by the first score of each picture, and by
+    every score ("consistency"); and the main mode's consistency as a ratio to it, on the pictures that both have.
+
+    Only pairs within one data set count.
+    """
+
+    def columns(keys: Sequence[str]) -> tuple[Floats, Sequence[str]]:
+        return np.array([people[key][0] for key in keys], np.float64), [people[key][1] for key in keys]
+
+    found, ours = {}, tables.get(main, {})
+    for mode, those in tables.items():
+        keys = [key for key in those if key in people]
+        both = [key for key in keys if key in ours]
+        if len(keys) < 2:
+            continue
+        table = _stacked(those, keys)
+        found[mode] = {
+            "pictures": len(keys),
+            "first score": bootstrap_interval(consistency, table[:, :1], *columns(keys)),
+            "consistency": bootstrap_interval(consistency, table, *columns(keys)),
+            "ratio": bootstrap_interval(
+                lambda a, b, mos, name: ratio(consistency(a, mos, name), consistency(b, mos, name)),
+                _stacked(ours, both), _stacked(those, both), *columns(both),
+            ) if len(both) > 1 else UNDEFINED,
+        }  # fmt: skip
+    return found
+
+
 def _stacked(those: Repeats, keys: Sequence[str]) -> Floats:
     return np.array([those[key] for key in keys], np.float64).reshape(len(keys), -1) if keys else np.empty((0, 0))
 
 
 def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet]) -> list[Table]:
-    """Return the three tables of the report."""
+    """Return the tables of the report; those with people only where pictures have a MOS."""
     main = summary["main"]
     ratio_head = [f"{main} / this, relative", f"{main} / this, in MOS"]
     head = ["mode or baseline", "pictures", "std, own unit", "largest difference", "relative std", *ratio_head]
@@ -137,7 +182,24 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
     across = summary["sampled runs to perturbations"]
     lines = [[mode, str(v["both"]), *_ratios(v)] for mode, v in across.items()]
     title = f"{main} over sampled runs, as a ratio to others over perturbations"
+    people = [
+        Table(
+            f"Consistency with people over {what}",
+            ["mode or baseline", "pictures", "pairs in order, first score", "consistency", f"{main} / this"],
+            [
+                [mode, str(v["pictures"]), *(estimate(v[name], 2) for name in ("first score", "consistency", "ratio"))]
+                for mode, v in summary[key].items()
+            ],
+            PEOPLE,
+        )
+        for key, what in (
+            ("with people", "imperceptible perturbations"),
+            ("with people, sampled runs", f"{RUNS} sampled runs"),
+        )
+        if summary[key]
+    ]
     return [
+        *people,
         table("perturbations", "Repeatability over imperceptible perturbations", SPREAD),
         table("sampled runs", f"Repeatability over {RUNS} sampled runs at temperature 1", DETERMINISTIC),
         Table(title, ["mode or baseline", "pictures", *ratio_head], lines),
@@ -148,6 +210,10 @@ SPREAD = (
     "std: root mean square over pictures of the standard deviation of each one's scores; in MOS for the model. "
     "Relative: divided by the standard deviation between pictures, so that scales can be compared. Ratios below 1: the "
     "model is more repeatable, on the pictures that both have."
+)
+PEOPLE = (
+    "Consistency: share of pairs of pictures in the order of their MOS whichever of their scores are compared: every "
+    "score of the better one is higher. Ratios above 1: the model is more consistent than this."
 )
 DETERMINISTIC = "The score-only mode and all baselines are deterministic: see the next table."
 
