@@ -96,7 +96,7 @@ def run(job: Job, pictures: Pictures) -> Run:
 
 def train(config: RlConfig) -> None:
     """Take all steps that are not done yet. ValueError if some were done with another configuration."""
-    saved = config.out / "config.json"
+    saved = config.out / "run.json"
     if saved.exists():
         old, new = json.loads(saved.read_text()), json.loads(json.dumps(asdict(config), default=str))
         if old != new:

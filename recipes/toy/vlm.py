@@ -29,6 +29,8 @@ from snellen.train.rewards import outcome_of, rewards_of, total, truth_of
 
 HERE = Path(__file__).parent
 OUT = Path("build/toy-vlm")
+PRECISE = 0.3
+"""Standard deviation of the ratings about the MOS, where a view shows it, in pretraining."""
 WEAK = 1.0
 """Standard deviation of the ratings about the MOS in the demonstrations of SFT. They make the start weak on purpose: it
 rates roughly and crops at random, so that what reinforcement adds can be seen."""
@@ -74,7 +76,9 @@ def run(seed: int, family: str, regulariser: str, size: Size, out: Path = OUT) -
     held_out = make(out / "held-out", size.test, 1)
     base.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    pretrain(base, family, make(out / "pretraining", size.train, 2), size.pretraining)
+    others = make(out / "pretraining", size.train, 2)
+    write_conversations(others, base / "conversations.jsonl", 1_000, PRECISE, 8)
+    pretrain(base, family, base / "conversations.jsonl", size.pretraining)
     conversations = folder / "conversations.jsonl"
     write_conversations(samples, conversations, seed, WEAK, 4)
 

@@ -12,28 +12,23 @@ import torch
 import transformers
 from tiny_qwen import SIDE, make_model
 from torch import Tensor
-from vlm_pictures import write_conversations
 
 from snellen.backends.transformers_inputs import open_processor
-from snellen.data.sample import Sample
 from snellen.train.chat_inputs import ChatInputs, padded
 from snellen.train.demonstrations import Demonstrations, read_conversations
 
-PRECISE = 0.3
-"""Standard deviation of the ratings about the MOS, where a view shows it."""
 BATCH, RATE, WARMUP = 24, 3e-3, 20
 
 
-def pretrain(folder: Path, family: str, samples: list[Sample], steps: int) -> None:
-    """Write a pretrained model of a family to a folder, unless it is there."""
+def pretrain(folder: Path, family: str, conversations: Path, steps: int) -> None:
+    """Write a model of a family, pretrained on a file of conversations, to a folder, unless it is there."""
     if (folder / "taught").exists():
         return
     make_model(folder, family, spread=0.1)
     model = transformers.AutoModelForImageTextToText.from_pretrained(folder)
     processor = open_processor(str(folder), local_files_only=True)
     inputs = ChatInputs(processor, (processor.tokenizer.eos_token_id,), model.config.image_token_id, SIDE)
-    write_conversations(samples, folder / "conversations.jsonl", 1_000, PRECISE, 8)
-    lines, _ = read_conversations(folder / "conversations.jsonl")
+    lines, _ = read_conversations(conversations)
     rows = []
     for one in Demonstrations(lines, inputs.reply_of):
         row = inputs.encode(one.conversation, one.reply.token_ids)

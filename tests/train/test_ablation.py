@@ -72,7 +72,7 @@ def test_a_log_is_read_by_name(tmp_path: Path) -> None:
 
 def test_a_run_with_another_configuration_is_not_continued(tmp_path: Path) -> None:
     config = RlConfig("no such model", tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps(asdict(config), default=str))
+    (tmp_path / "run.json").write_text(json.dumps(asdict(config), default=str))
     with pytest.raises(ConfigError, match="no such model"):
         train(config)  # the same: it goes on, as far as it can
     with pytest.raises(ValueError, match="holds a run with other options; remove it"):

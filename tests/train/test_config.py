@@ -65,7 +65,7 @@ def test_the_command_complains_in_one_line(tmp_path: Path, capsys: pytest.Captur
     file = written(tmp_path, RL.replace('"out"', f'"{out}"').replace("m.jsonl", str(tmp_path / "gone.jsonl")))
     assert main(["train", "rl", "--config", str(file)]) == WRONG_USAGE
     assert "gone.jsonl" in capsys.readouterr().err
-    assert json.loads((out / "config.json").read_text())["model"] == "snellen-1", "saved with the run"
+    assert json.loads((out / "run.json").read_text())["model"] == "snellen-1", "saved with the run"
 
 
 def test_too_few_pictures_are_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,10 +20,17 @@ LONG_SIDE = 1024
 THINK = "<think>"
 
 
+def adapter_base(folder: str | Path) -> str | None:
+    """Return the base model of the LoRA adapter in a folder; None for a folder without one."""
+    file = Path(folder) / "adapter_config.json"
+    return str(json.loads(file.read_text(encoding="utf-8"))["base_model_name_or_path"]) if file.is_file() else None
+
+
 def open_processor(path: str, **where: Any) -> Any:
     """Return the processor of a checkpoint, without its part for videos where that cannot be opened.
 
-    The part for videos of Qwen2.5-VL and Qwen3-VL needs torchvision, pictures do not.
+    The part for videos of Qwen2.5-VL and Qwen3-VL needs torchvision, pictures do not. The processor of an adapter is
+    that of its base model.
 
     Args:
         path: a folder, or the name of a model in the local cache.
@@ -31,6 +40,7 @@ def open_processor(path: str, **where: Any) -> Any:
         BackendError: the checkpoint has no processor, or none for pictures and text.
     """
     transformers = importlib.import_module("transformers")
+    path = adapter_base(path) or path
     try:
         try:
             return transformers.AutoProcessor.from_pretrained(path, **where)

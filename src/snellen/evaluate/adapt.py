@@ -137,7 +137,7 @@ def from_ratings(pictures: Pictures, rated: DataSet) -> tuple[Adaptation | None,
         f"{len(own)} rated pictures, nested cross-validation over {len(np.unique(pictures.group))} scenes",
         f"  shipped  SRCC {srcc(shipped, mos):.3f}  root mean square error {rmse(shipped, mos):.3f}",
         f"  adapted  SRCC {srcc(adapted, mos):.3f}  root mean square error {rmse(adapted, mos):.3f}",
-        f"  gain     SRCC {_interval(rank)}  squared error {_interval(gain)}",
+        f"  gain     SRCC {signed(rank)}  squared error {signed(gain)}",
         *learning_curve(own),
     ]
     if not gain.low > 0:
@@ -188,7 +188,7 @@ def from_choices(pictures: Pictures, rated: DataSet) -> tuple[Adaptation | None,
     gain = mean_interval(list(adapted - shipped))
     lines = [
         f"{len(known)} choices between {len(pictures.paths)} pictures, nested cross-validation",
-        f"  predicted by the shipped model {shipped.mean():.1%}, adapted {adapted.mean():.1%}, gain {_interval(gain)}",
+        f"  predicted by the shipped model {shipped.mean():.1%}, adapted {adapted.mean():.1%}, gain {signed(gain)}",
     ]
     return (adapt_to_choices(choices) if gain.low > 0 else None), {}, lines
 
@@ -211,7 +211,7 @@ def from_labels(pictures: Pictures, labels: dict[str, list[FaultLabel]]) -> tupl
     gain = mean_interval(list((before - after).astype(float)), group.tolist())
     line = (
         f"{len(known)} pictures with fault labels: {before.mean():.2f} kinds wrong in each with shipped thresholds, "
-        f"{after.mean():.2f} with own ones, gain {_interval(gain)}"
+        f"{after.mean():.2f} with own ones, gain {signed(gain)}"
     )
     if not gain.low > 0:
         return {}, f"{line}; thresholds stay as shipped"
@@ -225,6 +225,7 @@ def unchanged(components: int) -> Adaptation:
     return Adaptation(0.0, 1.0, np.zeros(components), np.zeros(components))
 
 
-def _interval(found: Estimate | Sequence[float]) -> str:
+def signed(found: Estimate | Sequence[float]) -> str:
+    """Return a difference with its interval as text, both with their sign."""
     value, low, high = found
     return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"

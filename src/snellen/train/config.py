@@ -9,9 +9,9 @@ from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from snellen.backend import Policy, Round, model_folder
+from snellen.backend import Policy, Reply, Round, model_folder
 from snellen.data.sample import Sample, read_manifest
-from snellen.train.demonstrations import Demonstrations, read_conversations
+from snellen.train.demonstrations import Demonstrations, rating_only, read_conversations
 from snellen.train.grpo import RlOptions, train_grpo
 from snellen.train.lora import LoraOptions, LoraPolicy
 from snellen.train.regularizers import open_regulariser
@@ -53,15 +53,20 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class SftConfig(ModelConfig):
-    """Stage 1. conversations: JSON lines of `snellen data build`, for hf: models. For snellen-1 instead manifest:
-    human-rated pictures, and synthetic: pictures with known faults. held_out: pictures of the manifest that are never
-    trained on."""
+    """Stage 1. conversations: JSON lines of `snellen data build`, for hf: models. learn: "reply", or "rating" for the
+    tokens of its rating alone. For snellen-1 instead manifest: human-rated pictures, and synthetic: pictures with known
+    faults. held_out: pictures of the manifest that are never trained on."""
 
     conversations: Path | None = None
+    learn: str = "reply"
     manifest: Path | None = None
     synthetic: Path | None = None
     held_out: int = HELD_OUT
     options: SftOptions = SftOptions()
+
+    def __post_init__(self) -> None:
+        if self.learn not in ("reply", "rating"):
+            raise ValueError(f'learn is "reply" or "rating", not {self.learn!r}')
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,14 @@ def run_sft(config: SftConfig) -> None:
     if isinstance(policy, LoraPolicy):
         if config.conversations is None:
             raise ConfigError(f"no conversations for {config.model}; write them with `snellen data build`")
-        rounds, held = (Demonstrations(one, policy.reply_of) for one in read_conversations(config.conversations))
+        tuned = policy  # of its narrower type inside the function
+        only_rating = config.learn == "rating"
+
+        def reply_of(text: str) -> Reply:
+            reply = tuned.reply_of(text)
+            return rating_only(tuned, reply) if only_rating else reply
+
+        rounds, held = (Demonstrations(one, reply_of) for one in read_conversations(config.conversations))
     else:
         assert isinstance(policy, Snellen1Policy)
         real, validation = real_samples(config.manifest, config.held_out)
@@ -214,4 +226,4 @@ def synthetic_samples(manifest: Path | None, split: str) -> list[Sample]:
 
 def _save(config: ModelConfig) -> None:
     config.out.mkdir(parents=True, exist_ok=True)
-    (config.out / "config.json").write_text(json.dumps(asdict(config), indent=1, default=str) + "\n", encoding="utf8")
+    (config.out / "run.json").write_text(json.dumps(asdict(config), indent=1, default=str) + "\n", encoding="utf8")

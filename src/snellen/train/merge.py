@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from snellen.backend import BackendError
-from snellen.backends.transformers_inputs import open_processor
+from snellen.backends.transformers_inputs import adapter_base, open_processor
 from snellen.train.lora import module, open_base
 
 
@@ -20,10 +19,10 @@ def merge(adapter: Path, out: Path) -> None:
 
     Raises BackendError where `adapter` holds none, or its base model is gone.
     """
-    file = adapter / "adapter_config.json"
-    if not file.is_file():
-        raise BackendError(f"{adapter} holds no adapter ({file.name} is missing); give the folder of a training run")
-    path = str(json.loads(file.read_text(encoding="utf8"))["base_model_name_or_path"])
+    path = adapter_base(adapter)
+    if path is None:
+        problem = f"{adapter} holds no adapter (adapter_config.json is missing)"
+        raise BackendError(f"{problem}; give the folder of a training run")
     base = open_base(path, "", torch.device("cpu"))
     model: Any = module("peft").PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()
     out.mkdir(parents=True, exist_ok=True)
