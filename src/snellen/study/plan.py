@@ -194,7 +194,8 @@ def _check_sources(named: Mapping[Path, Source], method: str) -> None:
     for source in named.values():
         if source.reference is None:
             if method == "dcr":
-                raise UsageError(f"{source.path} has no reference, which dcr needs for each picture; add it")
+                problem = f"{source.path} has no reference other than itself, which dcr needs for each picture"
+                raise UsageError(f"{problem}; add one, or leave the picture out")
             continue
         pristine = named.get(source.reference.resolve())
         if pristine is not None and pristine.reference is not None:

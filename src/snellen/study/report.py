@@ -12,11 +12,11 @@ from snellen.evaluate.report.plot import Axes, bars, scatter, span
 from snellen.evaluate.report.tables import Figure, Table, estimate, number, percent
 from snellen.report import header, page, write_page
 from snellen.study.analysis import Analysis
-from snellen.study.opinions import raters_needed
+from snellen.study.opinions import mean_opinions, raters_needed
 from snellen.study.results import write_results
 
-MOST_ROWS = 300
-"""Pictures listed in the report; the tables have all."""
+MOST_ROWS, MOST_BARS = 300, 60
+"""Pictures that the report lists, and bars that it draws; the tables have all."""
 
 
 def write_analysis(analysis: Analysis, out: Path, half_width: float) -> list[str]:
@@ -45,7 +45,7 @@ def write_analysis(analysis: Analysis, out: Path, half_width: float) -> list[str
 def _overview(analysis: Analysis) -> Table:
     counted = [a for a in analysis.answers if a.task.kind == "rated"]
     rows = [
-        ["ratings", str(len(counted))],
+        ["ratings" if analysis.scale is None else "choices", str(len(counted))],
         ["raters who count", f"{int(analysis.kept.sum())} of {len(analysis.raters)}"],
     ]
     if analysis.scale is None:
@@ -92,7 +92,10 @@ def _pictures(analysis: Analysis) -> list[Table | Figure]:
         order = np.argsort(-scale.quality)[:MOST_ROWS]
         rows = [[names[i], estimate((scale.quality[i], scale.low[i], scale.high[i]), 2)] for i in order]
         note = "JOD: of two pictures 1 JOD apart, 75 % of people choose the better. Thurstone, Case V."
-        return [Table("Quality", ["picture", "JOD"], rows, note)]
+        ends = {names[i]: tuple(np.maximum(0.0, (scale.quality[i], scale.low[i], scale.high[i]) - scale.quality.min()))
+                for i in order[:MOST_BARS]}  # fmt: skip
+        drawn = bars(ends, most=max(1.0, *(high for *_, high in ends.values())))
+        return [Figure("JOD above the worst picture", drawn), Table("Quality", ["picture", "JOD"], rows, note)]
     found, model = analysis.opinions, analysis.model
     assert model is not None
     order = np.argsort(-np.nan_to_num(found.mos))[:MOST_ROWS]
@@ -107,6 +110,11 @@ def _pictures(analysis: Analysis) -> list[Table | Figure]:
         dmos = analysis.differences
         for row, i in zip(rows, order, strict=True):
             row.append(estimate((dmos.mos[i], dmos.low[i], dmos.high[i]), 2))
+    for name, table in analysis.questions.items():
+        head.append(name)
+        means = mean_opinions(table[:, analysis.kept]).mos
+        for row, i in zip(rows, order, strict=True):
+            row.append(number(means[i], 2))
     there = np.isfinite(found.mos) & np.isfinite(found.std)
     axes = Axes((1, 5), span(found.std[there], (0.0, 1.5)), "MOS", "standard deviation between raters")
     both = Axes((1, 5), (1, 5), "MOS", "quality (rater model)")
@@ -121,24 +129,26 @@ def _pictures(analysis: Analysis) -> list[Table | Figure]:
 
 def _raters(analysis: Analysis) -> list[Table | Figure]:
     pairs = analysis.scale is not None
-    head = ["rater", "ratings", "median s", "bias", "inconsistency", "agreement" if pairs else "correlation", "golden",
-            "repeats", "left out because"]  # fmt: skip
+    own = ["agreement"] if pairs else ["bias", "inconsistency", "correlation"]
+    head = ["rater", "choices" if pairs else "ratings", "median s", *own, "golden", "repeats", "left out because"]
     rows = []
     for rater, keep in zip(analysis.raters, analysis.kept, strict=True):
         why = "; ".join(rater.reasons) or "-"
         rows.append([
-            rater.code, str(rater.ratings), number(rater.median_seconds, 1), number(rater.bias, 2),
-            number(rater.inconsistency, 2), number(rater.correlation, 2), percent(rater.golden),
+            rater.code, str(rater.ratings), number(rater.median_seconds, 1),
+            *([] if pairs else [number(rater.bias, 2), number(rater.inconsistency, 2)]),
+            number(rater.correlation, 2), percent(rater.golden),
             number(rater.repeat, 2), f"(kept) {why}" if rater.reasons and keep else why,
         ])  # fmt: skip
     note = (
-        "agreement: 1 full, 0 chance, on pairs of which the others are sure." if pairs else
+        "agreement: 1 full, 0 chance, on pairs of which the others are sure; - where there are fewer than 5." if pairs
+        else
         "bias and inconsistency: steps. correlation: with the mean of the others. repeats: difference of two ratings "
         "of one picture over that of unrelated ones, 0 perfect, 1 not looking."
     )  # fmt: skip
     found: list[Table | Figure] = [Table("Raters", head, rows, note)]
     if not pairs:
-        spread = {rater.code: rater.inconsistency for rater in analysis.raters[:60]}
+        spread = {rater.code: rater.inconsistency for rater in analysis.raters[:MOST_BARS]}
         found.insert(0, Figure("Inconsistency, steps", bars(spread, most=max(2.0, *spread.values()))))
     return found
 
