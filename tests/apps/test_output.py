@@ -71,6 +71,23 @@ def test_a_full_disk_ends_the_run_and_resume_gives_the_same_bytes(
     assert out.read_bytes() == whole.read_bytes() and not journal.exists()
 
 
+def test_a_stop_while_a_table_becomes_a_journal_loses_no_row(photos: Path, model: str, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    score_folder(photos, out, model)
+    before = out.read_bytes()
+    save_noise(photos / "new.png")
+    command = [*COMMAND, "score", str(photos), "--out", str(out), "--model", model, "--resume"]
+    limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (1500, resource.RLIM_INFINITY))
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limit)
+    assert done.returncode == 1 and f"{out}.partial cannot be written (File too large)" in done.stderr
+    assert out.read_bytes() == before and [path.name for path in tmp_path.glob("scores*")] == [out.name]
+    new: list[str] = []
+    rows = score_folder(
+        photos, out, model, resume=True, watch=lambda done, total, row: new.append(row.path) if row else None
+    )
+    assert len(rows) == 13 and new == ["new.png"]
+
+
 def test_a_table_that_does_not_fit_leaves_the_journal(photos: Path, model: str, tmp_path: Path) -> None:
     out = tmp_path / "scores.csv"
     out.write_text("as it was\n")

@@ -22,7 +22,7 @@ from snellen.backend import BackendError, open_backend
 from snellen.folder import Found, find_pictures
 from snellen.lock import lock
 from snellen.options import ModelOptions, add_assessor_arguments, assessor_arguments
-from snellen.output import OutputError
+from snellen.output import OutputError, replacing
 from snellen.rows import score_rows, settings_of
 from snellen.table import SETTINGS, ScoreRow, check_table, read_table, write_table
 from snellen.terminal import Progress
@@ -270,15 +270,15 @@ def _journal(
             if before != now:
                 problem = f"{out} was begun with {name} {before}, now it is {now}"
                 raise UsageError(f"{problem}; use the same, or write another table")
+    if rows and not path.exists():  # the rows of a complete table: a run that is stopped here leaves it as it is
+        with replacing(path) as unfinished:
+            unfinished.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows.values()), encoding="utf-8")
     with path.open("ab", buffering=0) as file:
 
         def write(row: ScoreRow) -> None:
             append_lines(file, [json.dumps(asdict(row))])
             rows[row.path] = row
 
-        if file.tell() == 0:
-            for row in list(rows.values()):
-                write(row)
         try:
             yield rows, write
         except BaseException:
