@@ -1,6 +1,6 @@
 """Assess hundreds of pictures with snellen-1 in one process: memory and descriptors stay as they are after the first.
 
-Each assessment reads its own file (five formats in turn, another shift of the photograph each time) and has one round or two.
+Each assessment reads a file of its own (five formats in turn, the photograph shifted each time), in one round or two.
 usage: long_run.py [COUNT]   (default: 600)
 """
 
