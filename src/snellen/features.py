@@ -289,20 +289,14 @@ def colour_cast(tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[
     shows = ((light >= 32) & (light <= 245)).astype(np.float32)
     red, green, blue = (sample[..., channel].reshape(len(tiles), -1).astype(np.float32) for channel in range(3))
     x, y = red - 0.5 * (green + blue), np.float32(_SQRT3_2) * (green - blue)
-    hidden = np.where(shows > 0, np.float32(0.0), np.float32(np.inf))
     at_x, at_y = np.zeros((2, len(tiles), 1), np.float32)
-    weight, spare = np.empty((2, *x.shape), np.float32)  # in place: temporaries took half of the time
     for _ in range(_SHIFTS):
-        np.square(np.subtract(x, at_x, out=weight), out=weight)
-        weight += np.square(np.subtract(y, at_y, out=spare), out=spare)
-        weight /= np.float32(2 * _BANDWIDTH**2)
+        far = ((x - at_x) ** 2 + (y - at_y) ** 2) / np.float32(2 * _BANDWIDTH**2)
         # Relative to the nearest pixel; otherwise all weights underflow where every colour is far away.
-        nearest = np.add(weight, hidden, out=spare).min(axis=1, keepdims=True)
-        np.minimum(np.subtract(nearest, weight, out=weight), 0.0, out=weight)
-        np.exp(weight, out=weight)
-        weight *= shows
+        nearest = np.where(shows > 0, far, np.inf).min(axis=1, keepdims=True)
+        weight = np.exp(np.minimum(nearest - far, 0.0)) * shows
         total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-9)
-        at_x, at_y = (np.multiply(weight, axis, out=spare).sum(axis=1, keepdims=True) / total for axis in (x, y))
+        at_x, at_y = ((weight * axis).sum(axis=1, keepdims=True) / total for axis in (x, y))
     strength, hue = np.hypot(at_x, at_y)[:, 0], np.degrees(np.arctan2(at_y, at_x))[:, 0] % 360.0
     return strength.astype(np.float64), hue.astype(np.float64)
 
