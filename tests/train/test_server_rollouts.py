@@ -102,6 +102,7 @@ def test_every_step_samples_from_the_adapter_as_it_is(
     rows = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
     assert max(row["gap_largest"] for row in rows) < 1e-3, "the weights that are trained are those that sampled"
     names = [one["model"] for one in chats]
+    assert all((one["top_k"], one["repetition_penalty"]) == (-1, 1.0) for one in chats), "not the checkpoint's own"
     assert names == [names[0]] * 3 + [names[3]] * 3 and names[0] != names[3], "a name for each step"
     assert rollouts.drifted == 0 and len({one["seed"] for one in chats}) == 6, "each rollout has a seed of its own"
     assert [one.name for one in (tmp_path / "adapters").iterdir()] == names[-1:], "older ones are removed"

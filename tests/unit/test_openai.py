@@ -455,7 +455,7 @@ def few(asked: Asked) -> Answer:
     return refuse("top_logprobs must be <= 5") if asked.body.get("top_logprobs", 0) > 5 else able(asked)
 
 
-ALL = Abilities(listed=True, root="Qwen/Qwen3-VL-4B", schema=True, continues=True)
+ALL = Abilities(listed=True, root="Qwen/Qwen3-VL-4B", schema=True, continues=True, neutral=True)
 PROBES: dict[str, tuple[Callable[[Asked], Answer], dict[str, Any]]] = {
     "everything": (able, {}),
     "five alternatives": (few, {"top_logprobs": 5}),
@@ -467,6 +467,10 @@ PROBES: dict[str, tuple[Callable[[Asked], Answer], dict[str, Any]]] = {
     "new name, silent": (without("max_tokens", silent=True), {"limit": "max_completion_tokens"}),
     "a reasoning model": (without("max_tokens", "temperature", "top_k", "logprobs"),
                           {"limit": "max_completion_tokens", "refused": ("temperature", "top_k"), "top_logprobs": 0}),
+    "unknown parameters refused, as hosted services do": (
+        without("top_k", "min_p", "repetition_penalty"), {"refused": ("top_k", "min_p", "repetition_penalty")}),
+    "unknown parameters refused, silent": (
+        without("top_k", "min_p", "repetition_penalty", silent=True), {"neutral": False}),
     "no seed": (without("seed", status=422), {"refused": ("seed",)}),
     "no schema": (without("response_format"), {"schema": False}),
     "schema ignored": (lambda asked: chat("Sure!") if "response_format" in asked.body else able(asked),
@@ -501,6 +505,19 @@ def test_the_probe_finds_out_what_a_server_can_do(kind: str) -> None:
     assert replace(found, refused=()) == replace(ALL, **expected)
     assert backend.details["server"] == found.to_dict()
     assert len(server.chats) <= 12
+
+
+def test_the_settings_of_a_checkpoint_do_not_count_beside_ours() -> None:
+    # vLLM fills in what a request leaves open from generation_config.json: for Qwen-VL a penalty, or top-k 1
+    turns = open_protocol("snellen").conversation("Sharp?", [noise_picture(64, 64).view()], [])
+    sent = []
+    with serve(able) as server:
+        backend = client(server, None)
+        for sampling in (Sampling(1.0), Sampling(1.0, top_k=50)):
+            backend.reply([turns], sampling)
+            sent.append(server.chats[-1].body)
+    assert [one["top_k"] for one in sent] == [-1, 50]
+    assert all((one["repetition_penalty"], one["min_p"]) == (1.0, 0.0) for one in sent)
 
 
 def test_the_outcome_of_the_probe_is_in_the_provenance() -> None:

@@ -20,7 +20,9 @@ MOST_TRIES = 24
 """Combinations of parameters that are tried at most."""
 REFUSALS = (400, 403, 415, 422, 501)
 """Statuses with which servers refuse a parameter."""
-OPTIONAL = ("seed", "temperature", "top_p", "top_k")
+NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+"""Values that change nothing. Where they are left out, vLLM takes those of the checkpoint, llama.cpp its own."""
+OPTIONAL = ("seed", "temperature", "top_p", *NEUTRAL)
 """Parameters that may be left out where a server refuses them."""
 CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 """vLLM's flags: the last message is the beginning of the reply. Other servers that continue it ignore them."""
@@ -37,6 +39,7 @@ class Abilities:
         top_logprobs: alternatives for each token, 0 where the server gives no log-probabilities.
         schema: replies can be held to a JSON schema.
         continues: a given beginning of the reply is continued.
+        neutral: requests hold the values of `NEUTRAL`, so that nothing but `Sampling` counts.
         refused: parameters that the server refuses, and that are left out.
     """
 
@@ -46,11 +49,14 @@ class Abilities:
     top_logprobs: int = 20
     schema: bool = False
     continues: bool = False
+    neutral: bool = False
     refused: tuple[str, ...] = ()
 
     def parameters(self, max_tokens: int, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the parameters of a request: limit, log-probabilities and those of `values` that are not refused."""
-        body = {self.limit: max_tokens} | {name: value for name, value in values.items() if name not in self.refused}
+        """Return the parameters of a request: limit, log-probabilities, and of `values` and `NEUTRAL` what is not
+        refused."""
+        given = (NEUTRAL if self.neutral else {}) | values
+        body = {self.limit: max_tokens} | {name: value for name, value in given.items() if name not in self.refused}
         if self.top_logprobs:
             body |= {"logprobs": True, "top_logprobs": self.top_logprobs}
         return body
@@ -77,9 +83,10 @@ def named(abilities: Abilities, message: str) -> list[Abilities]:
 def guesses(abilities: Abilities) -> list[Abilities]:
     """Return what to try after a server refused a request and did not say why: each change by itself."""
     fewer = [replace(abilities, top_logprobs=count) for count in (5, 0) if count < abilities.top_logprobs]
+    plain = [replace(abilities, neutral=False)] if abilities.neutral else []
     left = [name for name in OPTIONAL if name not in abilities.refused]
     return [
-        *fewer, _renamed(abilities), *(replace(abilities, refused=(*abilities.refused, name)) for name in left)
+        *fewer, _renamed(abilities), *plain, *(replace(abilities, refused=(*abilities.refused, name)) for name in left)
     ]  # fmt: skip
 
 
@@ -97,7 +104,7 @@ async def probe(server: ChatServer, model: str, values: dict[str, Any]) -> Abili
     Raises:
         BackendError: it cannot be reached, does not serve the model, or the model takes no pictures.
     """
-    abilities = await _listed(server, model)
+    abilities = replace(await _listed(server, model), neutral=True)
     abilities = await _accepted(server, model, values, abilities)
     schema = await _holds_to_schema(server, model, values, abilities)
     continues = await _continues(server, model, values, abilities)

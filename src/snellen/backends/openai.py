@@ -284,8 +284,6 @@ class OpenAIBackend(Backend):
             for turn in conversation
         ]
         values = _parameters(sampling, sampling.seed if seed is None else seed)
-        if sampling.top_k == 0:
-            del values["top_k"]  # all tokens: what servers do by default
         body = {"model": self.name, "messages": messages, **self.abilities.parameters(sampling.max_tokens, values)}
         if last:
             messages[-1]["content"] = [*messages[-1]["content"], {"type": "text", "text": last}]
@@ -308,7 +306,8 @@ class OpenAIBackend(Backend):
 
 def _parameters(sampling: Sampling, seed: int) -> dict[str, Any]:
     """Return the sampling parameters of a request, without the limit."""
-    return {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k, "seed": seed}
+    values = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": seed}
+    return values | ({"top_k": sampling.top_k} if sampling.top_k else {})  # 0 is all tokens, see `NEUTRAL`
 
 
 def _number(text: str) -> str:

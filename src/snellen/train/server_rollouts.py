@@ -40,7 +40,7 @@ class ServerRollouts:
     """
 
     def __init__(self, address: str, folder: Path, long_side: int) -> None:
-        self.backend = OpenAIBackend(address, long_side=long_side, abilities=Abilities(top_logprobs=0))
+        self.backend = OpenAIBackend(address, long_side=long_side, abilities=Abilities(top_logprobs=0, neutral=True))
         self.folder = folder.absolute()
         self.loaded = ""
         self.drifted = 0
