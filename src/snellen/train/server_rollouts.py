@@ -3,9 +3,9 @@
     VLLM_ALLOW_RUNTIME_LORA_UPDATING=True python -m vllm.entrypoints.openai.api_server --model BASE \\
         --enable-lora --max-lora-rank 16 --max-loras 2 --logprobs-mode processed_logprobs --generation-config vllm
 
-The server reads the adapter from the run's folder, so both see one file system. Its rank is one that vLLM knows: 1, 8,
-16, 32, 64, 128, 256, 320 or 512. Every step's adapter has a name of its
-own: under one name, vLLM goes on with cached prefixes of the weights before (vllm-project/vllm#42125).
+The server reads the adapter from the run's folder, so both see one file system. --max-lora-rank is the adapter's rank
+or more, of 1, 8, 16, 32, 64, 128, 256, 320, 512. Every step's adapter has a name of its own: under one name, vLLM goes
+on with cached prefixes of the weights before (vllm-project/vllm#42125).
 
 The server returns the token ids of prompt and reply. A reply is trained on as these ids. A later round, whose prompt
 the server makes from text, may hold other tokens than were sampled; such a reply, or one to a picture that the server
