@@ -263,7 +263,8 @@ class Assessor:
         if self.backend.writes_freely:
             steps = _checked(picture, steps)
         last = steps[-1]
-        nothing = ("the picture is one colour: there is nothing to judge",) if is_plain(kept.pixels) else ()
+        plain = is_plain(kept.pixels)
+        nothing = ("the picture is one colour: there is nothing to judge",) if plain else ()
         assessment = Assessment(
             picture.name,
             steps=tuple(replace(step, view=replace(step.view, picture=kept)) for step in steps),
@@ -276,7 +277,8 @@ class Assessor:
         assert last.score is not None  # a step without an error has a rating or a distribution
         interval = None
         if self.calibration is not None and last.distribution is not None:
-            interval = self.calibration.interval(last.score, last.distribution.std)
+            fitted = self.calibration.interval(last.score, last.distribution.std)
+            interval = (1.0, 5.0) if plain else fitted  # fitted to photographs, which this is not
         rationale = last.parsed.rationale if last.parsed else None
         return replace(
             assessment,

@@ -355,6 +355,19 @@ def test_strengths_and_weaknesses_are_measured(written: list[tuple[Facts, Ration
             assert weak <= (set() if facts.liked else set(traits(facts.measured, facts.shown))), text
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_a_possible_fault_would_spoil_is_not_praised(pictures: list[Features], number: int) -> None:
+    earlier = None if number == 1 else 4.0
+    sharp = set(wordings(STRENGTHS["sharp"].clause))
+    praised = 0
+    for measured in pictures:
+        facts = Facts(number, 4.2, (), measured, earlier_rating=earlier)
+        praised += any(words in compose(facts).summary.lower() for words in sharp)
+        text = " ".join(compose(replace(facts, possible=("oversharpening",))).sections).lower()
+        assert not [words for words in sharp if words in text], text
+    assert praised  # else nothing was shown
+
+
 def test_a_weakness_that_the_directions_mend_stands_in_the_summary(pictures: list[Features]) -> None:
     weak = [one for one in pictures if "soft" in traits(one)]
     assert weak

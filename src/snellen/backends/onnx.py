@@ -59,6 +59,9 @@ from snellen.zoom import ZOOM_PRESETS
 DETAIL_AREA = 0.8
 """The closer view that findings of a crop are read from shows at most so much of the crop."""
 MOST_ISSUES = 4
+POSSIBLE = 0.1
+"""Probability of a kind, by the photo fault head, from which on the text does not praise what that kind would spoil. Of
+the praise in cross-validation on the labelled photographs 14 % contradicts a rater without this, 6 % with it."""
 TELEMETRY_SINCE = (1, 29)
 """The first onnxruntime that reports its use on every system."""
 
@@ -186,6 +189,7 @@ class Snellen1Backend(Backend):
             crop=region,
             earlier_rating=earlier.rating if earlier else None,
             earlier_issues=earlier.issues if earlier else (),
+            possible=tuple(one.kind for one in self.all_photo_faults(views[0]) if one.probability >= POSSIBLE),
         )
         return Reply(render_reply(compose(facts), answer, number), rating=rating)
 

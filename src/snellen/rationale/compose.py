@@ -70,7 +70,7 @@ class _Pen:
         self.facts = facts
         self.issues = facts.issues[:MOST_ISSUES]
         self.rng = np.random.default_rng(facts.seed())
-        kinds = tuple(issue.kind for issue in facts.issues)
+        kinds = (*(issue.kind for issue in facts.issues), *facts.possible)
         self.strong = self._shuffled(strengths(facts.measured, kinds))
         self.strong_in_view = self._shuffled(strengths(facts.measured, kinds, facts.shown))
         earlier = {issue.kind for issue in facts.earlier_issues}

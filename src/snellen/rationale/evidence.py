@@ -27,7 +27,7 @@ BLANK, FLAT, RANGE = 0.02, 0.10, 0.18  # contrast: of a plain surface, which has
 GRAY, DULL, VIVID, GAUDY = 10.0, 13.0, 45.0, 93.0  # colourfulness: 4th, 8th, 63rd, 96th
 NO_CAST, CAST = 5.0, 29.0  # colour cast, levels: 78th and 94th
 
-_SPOILS = {
+SPOILS = {
     "blur": ("sharp",),
     "motion blur": ("sharp",),
     "noise": ("calm",),
@@ -147,7 +147,7 @@ def strengths(measured: Features, kinds: tuple[str, ...] = (), region: Region = 
         "vivid": whole and VIVID < value["colorfulness"] < GAUDY,
         "neutral": whole and value["color_cast"] < NO_CAST and value["colorfulness"] > GRAY,
     }
-    spoilt = {key for kind in kinds for key in _SPOILS[kind]}
+    spoilt = {key for kind in kinds for key in SPOILS[kind]}
     return [key for key, true in claims.items() if true and key not in spoilt]
 
 

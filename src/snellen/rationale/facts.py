@@ -29,6 +29,7 @@ class Facts:
         earlier_rating: MOS 1..5 of the round before; needed from round 2 on.
         earlier_issues: claimed faults of the round before.
         unsure: a crop is asked for because the rating is uncertain.
+        possible: kinds of fault that are not claimed but may be there; what they would spoil is not praised.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Facts:
     earlier_rating: float | None = None
     earlier_issues: tuple[Issue, ...] = ()
     unsure: bool = False
+    possible: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.number < 1:
