@@ -36,8 +36,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="folder with BIQ2021's pictures")
     parser.add_argument("--part", choices=PARTS, default="check", help="part of the labels")
+    parser.add_argument("--pictures", type=int, help="only so many, the first ones")
     args = parser.parse_args()
-    labels = labels_of("biq2021", args.part)
+    labels = dict(list(labels_of("biq2021", args.part).items())[: args.pictures])
     contradicted: list[bool] = []  # of each praise, whether it is contradicted
     by_strength: dict[str, Counter[bool]] = {key: Counter() for key in STRENGTHS}
     bare: list[bool] = []

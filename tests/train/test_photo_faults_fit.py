@@ -15,7 +15,7 @@ from snellen.data.fault_labels import FaultLabel
 from snellen.region import FULL
 from snellen.reply import Issue
 from snellen.snellen1.photo_faults import PHOTO_KINDS
-from snellen.train.snellen1.photo_faults import FALSE_ALARMS, Fitted, add_to_model, fit, targets
+from snellen.train.snellen1.photo_faults import FALSE_ALARMS, Fitted, add_to_model, fit, further_share, targets
 
 BLOCKS = (30, 6)
 
@@ -59,10 +59,19 @@ def test_the_threshold_lets_a_known_share_of_clean_pictures_through(
     assert (highest >= threshold).mean() == pytest.approx(FALSE_ALARMS, abs=0.02)
 
 
+def test_further_kinds_are_listed_as_long_as_four_of_five_are_borne_out() -> None:
+    probability = np.array([[0.9, 0.42], [0.9, 0.32], [0.9, 0.22], [0.1, 0.1]])
+    borne_out = np.array([[True, True], [True, False], [True, False], [False, False]])
+    assert further_share(probability, borne_out, 0.5) == pytest.approx(0.45), "4 of 5 listed at 0.225, 4 of 6 at 0.2"
+    assert further_share(probability, ~borne_out, 0.5) == 1.0
+    assert further_share(np.zeros((4, 2)), borne_out, 0.5) == 1.0, "nothing is listed"
+
+
 def test_the_head_is_written_into_a_model_folder(fitted: tuple[Fitted, np.ndarray, np.ndarray], tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(SNELLEN_1, folder)
     add_to_model(fitted[0], folder)
     backend = Snellen1Backend(folder)
+    assert backend.photo_further == pytest.approx(fitted[0].further, abs=0.01)
     assert backend.photo_thresholds == pytest.approx(fitted[0].thresholds, abs=1e-4)
     assert json.loads((folder / "card.json").read_text())["photo_thresholds"] == backend.photo_thresholds

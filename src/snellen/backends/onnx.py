@@ -129,6 +129,7 @@ class Snellen1Backend(Backend):
         photo = PHOTO_FAULTS in card["sha256"]
         self.photo_head = PhotoFaultHead.open(weights / PHOTO_FAULTS) if photo else None
         self.photo_thresholds: dict[str, float] = card["photo_thresholds"] if photo else {}
+        self.photo_further: float = card.get("photo_further", 1.0)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -200,8 +201,11 @@ class Snellen1Backend(Backend):
 
     def photo_faults(self, view: View) -> list[PhotoFault]:
         """Kinds of fault that pass the photo fault head's threshold of their kind in a view of the whole picture, most
-        probable first."""
-        return [one for one in self.all_photo_faults(view) if one.probability >= self.photo_thresholds[one.kind]]
+        probable first. Beside one that does, the share `photo_further` of the threshold is enough for another."""
+        every = self.all_photo_faults(view)
+        faulty = any(one.probability >= self.photo_thresholds[one.kind] for one in every)
+        share = self.photo_further if faulty else 1.0
+        return [one for one in every if one.probability >= share * self.photo_thresholds[one.kind]]
 
     def all_photo_faults(self, view: View) -> list[PhotoFault]:
         """Every kind of the photo fault head in a view of the whole picture, most probable first.

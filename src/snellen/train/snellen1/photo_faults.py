@@ -30,11 +30,19 @@ sets the threshold. Another rater lists something in 12 % of them; of those that
 lets fewer through."""
 
 
+BORNE_OUT = 0.8
+"""Least share of the listed kinds that a rater lists too, in cross-validation: 80 % of what one rater lists of the
+validation photographs, the other lists. It sets how much lower the threshold is beside a fault that passes it."""
+_FURTHER = np.arange(1.0, 0.0, -0.05)  # shares of the threshold that are tried
+
+
 class Fitted(NamedTuple):
-    """The head, the probability from which on each kind is listed, and cross-validated severities (N, K)."""
+    """The head, the probability from which on each kind is listed, the share of it that is enough beside a listed kind,
+    and cross-validated severities (N, K)."""
 
     head: PhotoFaultHead
     thresholds: dict[str, float]
+    further: float
     crossed: Floats
 
 
@@ -55,6 +63,7 @@ def add_to_model(fitted: Fitted, model: Path) -> None:
     fitted.head.save(model / PHOTO_FAULTS)
     card = json.loads((model / "card.json").read_text(encoding="utf-8"))
     card["photo_thresholds"] = {kind: round(value, 4) for kind, value in fitted.thresholds.items()}
+    card["photo_further"] = round(fitted.further, 2)
     card["sha256"][PHOTO_FAULTS] = hashlib.sha256((model / PHOTO_FAULTS).read_bytes()).hexdigest()
     (model / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
@@ -87,8 +96,23 @@ def fit(features: Floats, blocks: Sequence[int], labels: Sequence[Sequence[Fault
         _severities(features, blocks, severity), logistic=curves, severity=np.array([intercept, slope], np.float64)
     )
     clean = ~minded.any(axis=1)
-    least = float(np.quantile(head.probabilities(crossed[clean]).max(axis=1), 1.0 - FALSE_ALARMS))
-    return Fitted(head, dict.fromkeys(PHOTO_KINDS, least), crossed)
+    probability = head.probabilities(crossed)
+    least = float(np.quantile(probability[clean].max(axis=1), 1.0 - FALSE_ALARMS))
+    further = further_share(probability, severity > 0, least)
+    return Fitted(head, dict.fromkeys(PHOTO_KINDS, least), further, crossed)
+
+
+def further_share(probability: Floats, borne_out: npt.NDArray[np.bool_], least: float) -> float:
+    """Return the smallest share of the threshold `least` that further kinds of a photograph may have, so that of all
+    kinds listed at least BORNE_OUT are borne out; 1 where none does. probability, borne_out: (N, K)."""
+    faulty = (probability >= least).any(axis=1, keepdims=True)
+    found = 1.0
+    for share in _FURTHER:
+        listed = faulty & (probability >= share * least)
+        if not listed.any() or borne_out[listed].mean() < BORNE_OUT:
+            break
+        found = float(share)
+    return found
 
 
 def _severities(features: Floats, blocks: Sequence[int], severity: Floats) -> PhotoFaultHead:
