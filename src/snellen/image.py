@@ -215,6 +215,12 @@ class View:
         return min(1.0, max(self._size) / int(max(self.pixels.shape[:2])))
 
     @property
+    def enlarged(self) -> float:
+        """Largest factor by which a side of the overview is longer than the region's, 1 where none is."""
+        height, width = self.pixels.shape[:2]
+        return max(1.0, self._size[0] / width, self._size[1] / height)
+
+    @property
     def pixels(self) -> NDArray[np.uint8]:
         """Native pixels of the region, (H, W, 3) uint8."""
         left, top, right, bottom = self.region.to_pixels(self.picture.width, self.picture.height)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from snellen.assessment import Assessment
 from snellen.assessor import Assessor
@@ -52,3 +54,12 @@ def test_no_fault_is_invented_in_a_picture_of_one_colour(found: dict[str, Assess
 
 def test_the_interval_of_a_picture_of_one_colour_is_the_whole_scale(found: dict[str, Assessment]) -> None:
     assert found["solid_gray"].interval == (1.0, 5.0)
+
+
+@pytest.mark.parametrize(("size", "noted"), [((31, 20), True), ((90, 51), False)])
+def test_a_picture_that_was_enlarged_by_more_than_two_says_so(size: tuple[int, int], noted: bool) -> None:
+    small = np.asarray(Image.open(DATA / "whole.jpg").resize(size))
+    (assessment,) = Assessor(Snellen1Backend(), score_only=True).assess([small])
+    expected = "31 x 20 px are too few to judge: enlarged 3.2 times"
+    assert (assessment.notes == (expected,)) == noted
+    assert (assessment.interval == (1.0, 5.0)) == noted
