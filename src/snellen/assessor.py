@@ -12,7 +12,7 @@ from snellen import __version__
 from snellen.assessment import Assessment, AssessmentError, Step
 from snellen.backend import MIN_MASS, Backend, BackendError, Calibration, Conversation, Reply, Sampling, open_backend
 from snellen.checks import check_reply
-from snellen.damage import is_plain, severity
+from snellen.damage import severity, unfit
 from snellen.features import measure
 from snellen.image import GRID, TILE, ImageError, Picture, View, load, resample
 from snellen.options import ModelOptions, flag
@@ -36,8 +36,6 @@ KEPT_SIDE = 1024
 BATCH_MEGAPIXELS = 100.0
 """A batch ends early where its pictures exceed this, so that a batch of large pictures fits in memory. Proportionally
 more for a backend that works on more than 8 conversations at a time."""
-MOST_ENLARGED = 2.0
-"""A view whose overview is enlarged by more shows too little of a picture: a note says so."""
 
 
 class Assessor:
@@ -265,11 +263,11 @@ class Assessor:
         if self.backend.writes_freely:
             steps = _checked(picture, steps)
         last = steps[-1]
-        unfit = self._unfit(kept, steps[0].view)
+        notes = unfit(kept.pixels, 1.0 if self.backend.writes_freely else steps[0].view.enlarged)
         assessment = Assessment(
             picture.name,
             steps=tuple(replace(step, view=replace(step.view, picture=kept)) for step in steps),
-            notes=picture.notes + unfit,
+            notes=picture.notes + notes,
             provenance=self._provenance(picture, steps),
             picture=kept,
         )
@@ -278,8 +276,7 @@ class Assessor:
         assert last.score is not None  # a step without an error has a rating or a distribution
         interval = None
         if self.calibration is not None and last.distribution is not None:
-            fitted = self.calibration.interval(last.score, last.distribution.std)
-            interval = (1.0, 5.0) if unfit else fitted  # fitted to photographs that can be judged
+            interval = (1.0, 5.0) if notes else self.calibration.interval(last.score, last.distribution.std)
         rationale = last.parsed.rationale if last.parsed else None
         return replace(
             assessment,
@@ -290,15 +287,9 @@ class Assessor:
             prompts={"positive": rationale.directions, "negative": rationale.avoid} if rationale else None,
         )
 
-    def _unfit(self, kept: Picture, view: View) -> tuple[str, ...]:
-        """Return notes on why a picture, given reduced to KEPT_SIDE and as its first view, cannot really be judged."""
-        notes = ("the picture is one colour: there is nothing to judge",) if is_plain(kept.pixels) else ()
-        if not self.backend.writes_freely and view.enlarged > MOST_ENLARGED:
-            small = f"{kept.width} x {kept.height} px are too few to judge: enlarged {view.enlarged:.1f} times"
-            notes += (small,)
-        return notes
-
     def _provenance(self, picture: Picture, steps: Sequence[Step]) -> dict[str, Any]:
+        own = not self.backend.writes_freely  # the sizes of other models' views are in their options
+        shown = {"overview": list(steps[0].view.overview.shape[1::-1])} if own else {}
         return {
             "snellen": __version__,
             "model": self.backend.name,
@@ -313,13 +304,8 @@ class Assessor:
             "zoom": asdict(self.zoom) if is_dataclass(self.zoom) else type(self.zoom).__name__,
             "sampling": None if self.score_only else asdict(self.sampling),
             "backend": dict(self.backend.details),
-            "picture": {"width": picture.width, "height": picture.height} | self._judged_at(steps[0].view),
+            "picture": {"width": picture.width, "height": picture.height} | shown,
         }
-
-    def _judged_at(self, view: View) -> dict[str, list[int]]:
-        """Return the size, [width, height], of the overview that the bundled model reads beside native tiles; other
-        models' sizes are in their options."""
-        return {} if self.backend.writes_freely else {"overview": list(view.overview.shape[1::-1])}
 
 
 def _sampling(given: Sampling | Mapping[str, float] | None, protocol: Protocol) -> Sampling:

@@ -1,4 +1,5 @@
-"""Damage that shows in pixels: a part in one colour with a hard edge, as decoders leave where data is missing."""
+"""What pixels tell of a picture that cannot be judged: one colour, too few of them, or a part in one colour with a hard
+edge, as decoders leave where data is missing."""
 
 from __future__ import annotations
 
@@ -11,6 +12,8 @@ from snellen.region import Region
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MOST_ENLARGED = 2.0
+"""A picture whose overview is enlarged by more shows too little to be judged."""
 LEAST_SHARE = 0.15
 """Part of the height from which a plain part counts."""
 _PLAIN = 2
@@ -33,6 +36,17 @@ def is_plain(pixels: NDArray[np.uint8]) -> bool:
         if (high - low).max() > _PLAIN:
             return False
     return True
+
+
+def unfit(pixels: NDArray[np.uint8], enlarged: float) -> tuple[str, ...]:
+    """Return notes on why a picture, (H, W, 3), cannot be judged though it can be read; empty where it can.
+
+    enlarged: factor by which the judge's overview is larger than the picture.
+    """
+    height, width = pixels.shape[:2]
+    notes = ("the picture is one colour: there is nothing to judge",) if is_plain(pixels) else ()
+    few = (f"{width} x {height} px are too few to judge: enlarged {enlarged:.1f} times",)
+    return notes + few if enlarged > MOST_ENLARGED else notes
 
 
 def missing_part(pixels: NDArray[np.uint8]) -> Region | None:

@@ -218,7 +218,7 @@ class View:
     def enlarged(self) -> float:
         """Largest factor by which a side of the overview is longer than the region's, 1 where none is."""
         height, width = self.pixels.shape[:2]
-        return max(1.0, self._size[0] / width, self._size[1] / height)
+        return max(1.0, self._size[0] / int(width), self._size[1] / int(height))
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
