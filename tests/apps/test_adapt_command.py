@@ -11,10 +11,14 @@ from PIL import Image
 
 from snellen.backend import Calibration, open_backend
 from snellen.cli import main
+from snellen.data.fault_labels import FaultLabel, labels_at
 from snellen.data.sample import Sample
-from snellen.evaluate.adapt import Pictures, from_choices, from_ratings, starred
+from snellen.evaluate.adapt import Pictures, from_choices, from_ratings, minded_by_half, starred
 from snellen.evaluate.datasets import DataSet
+from snellen.region import FULL
+from snellen.reply import Issue
 from snellen.sidecar import Decision, plan, write
+from snellen.snellen1.photo_faults import PHOTO_KINDS
 from snellen.usage import UsageError
 
 
@@ -87,6 +91,17 @@ def test_ratings_that_teach_nothing_give_no_adaptation() -> None:
     }
     adaptation, changed, lines = from_ratings(seen, DataSet("own", noisy))
     assert adaptation is None and not changed and "gain" in lines[3]
+
+
+def test_a_kind_is_minded_that_half_of_the_raters_mind() -> None:
+    def label(rater: int, *faults: tuple[str, int]) -> FaultLabel:
+        return FaultLabel("a.png", rater, "train", 3.0, tuple(Issue(k, s, FULL) for k, s in faults), frozenset(), "")
+
+    raters = [label(0, ("blur", 3), ("noise", 1)), label(1, ("blur", 2)), label(2, ("noise", 4)), label(3)]
+    minded = dict(zip(PHOTO_KINDS, minded_by_half(raters), strict=True))
+    assert minded["blur"] and not minded["noise"], "noise of severity 1 is not minded, so one of four minds it"
+    assert labels_at("/study/a.png", {"a.png": raters}) == raters == labels_at("/s/a.png", {"/s/a.png": raters})
+    assert labels_at("/study/b.png", {"a.png": raters}) == []
 
 
 def test_choices_that_all_touch_one_picture_cannot_be_cross_validated() -> None:

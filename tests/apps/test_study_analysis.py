@@ -73,11 +73,16 @@ def test_a_study_becomes_a_report_and_tables_that_evaluate_and_data_read(tmp_pat
 
 
 def test_data_build_makes_conversations_of_a_study(tmp_path: Path) -> None:
-    made = simulated(tmp_path, raters=3)
+    made = simulated(tmp_path, raters=3, boxes=True)
     assert main(["study", "analyse", str(made.folder), "--out", str(tmp_path)]) == 0
     assert main(["data", "build", str(tmp_path / "manifest.jsonl"), "--out", str(tmp_path / "c.jsonl"), "--quiet"]) == 0
     lines = [json.loads(line) for line in (tmp_path / "c.jsonl").read_text().splitlines()]
     assert len({line["path"] for line in lines}) == 12
+    labels = ["--teacher", f"labels:{tmp_path / 'faults.jsonl'}"]
+    table, out = str(tmp_path / "manifest.jsonl"), tmp_path / "labelled.jsonl"
+    assert main(["data", "build", table, *labels, "--out", str(out), "--quiet"]) == 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len({line["path"] for line in lines}) == 12 and all(Path(line["path"]).is_file() for line in lines)
 
 
 def test_cheaters_are_named_with_reasons_and_kept_on_request(tmp_path: Path) -> None:

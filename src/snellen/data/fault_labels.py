@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +86,11 @@ def by_picture(labels: Iterable[FaultLabel]) -> dict[str, list[FaultLabel]]:
     for label in labels:
         grouped.setdefault(label.picture, []).append(label)
     return grouped
+
+
+def labels_at(path: str, grouped: Mapping[str, list[FaultLabel]]) -> list[FaultLabel]:
+    """Return the labels of the picture at a path: those that name the path itself, else those that name its file."""
+    return grouped.get(path) or grouped.get(Path(path).name, [])
 
 
 def _label(row: dict[str, object]) -> FaultLabel:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from snellen.data.build import given_ratings, rounds_of
-from snellen.data.fault_labels import FOLDER, SETS, FaultLabel, by_picture, read_labels
+from snellen.data.fault_labels import FOLDER, SETS, FaultLabel, by_picture, labels_at, read_labels
 from snellen.data.first_rating import FirstRating, predict_first_ratings
 from snellen.data.known import Known, conversation, score_only_answer
 from snellen.data.sample import ManifestError, Sample, read_manifest
@@ -66,7 +66,7 @@ def build_from_labels(
     Args:
         source: file of labels, or the name of a set in the package.
         out: file to write. The same seed writes the same file.
-        manifests: where the pictures are, joined by file name; labels of other pictures are left out. The rating is
+        manifests: where the pictures are, joined by path or file name; labels of other pictures are left out. The rating is
             then the manifest's MOS (where it has none, the label's `overall`), and the text also tells what is
             measured. Without manifests no picture is read: the rating is `overall`, and "path" is the file name.
         seed: of crops, and of round 1's mistakes.
@@ -126,7 +126,7 @@ def _lessons(
     on_progress: Callable[[int, int], None] | None,
 ) -> list[_Lesson]:
     labelled = by_picture(labels)
-    pairs = [(one, label) for one in samples for label in labelled.get(Path(one.path).name, [])][:limit]
+    pairs = [(one, label) for one in samples for label in labels_at(one.path, labelled)][:limit]
     lessons: list[_Lesson] = []
     for sample, label in pairs:
         if sample.split == "test":

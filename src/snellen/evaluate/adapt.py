@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from snellen.backend import SNELLEN_1, Calibration
-from snellen.data.fault_labels import FaultLabel
+from snellen.data.fault_labels import FaultLabel, labels_at
 from snellen.data.sample import Sample
 from snellen.data.sets.duplicates import hash_of, near_duplicate_groups
 from snellen.evaluate.datasets import DataSet, data_set, open_data
@@ -195,13 +195,10 @@ def from_choices(pictures: Pictures, rated: DataSet) -> tuple[Adaptation | None,
 
 def from_labels(pictures: Pictures, labels: dict[str, list[FaultLabel]]) -> tuple[dict[str, float], str]:
     """Learn thresholds of the fault kinds: empty where they do not help, and a line to print."""
-    known = [i for i, path in enumerate(pictures.paths) if Path(path).name in labels]
+    known = [i for i, path in enumerate(pictures.paths) if labels_at(path, labels)]
     if len(known) < FEWEST:
         return {}, f"{len(known)} pictures have fault labels: thresholds stay as shipped ({FEWEST} or more are needed)"
-    raters = [labels[Path(pictures.paths[i]).name][0] for i in known]
-    minded = np.array(
-        [[kind in {merged(one.kind) for one in rater.minded} for kind in PHOTO_KINDS] for rater in raters]
-    )
+    minded = np.array([minded_by_half(labels_at(pictures.paths[i], labels)) for i in known])
     card = ModelFiles.open(SNELLEN_1).card["photo_thresholds"]
     shipped = np.array([card[kind] for kind in PHOTO_KINDS])
     often = minded.sum(axis=0) >= FEWEST_FAULTY
@@ -218,6 +215,12 @@ def from_labels(pictures: Pictures, labels: dict[str, list[FaultLabel]]) -> tupl
     fitted = fit_thresholds(probability, minded[:, often], shipped[often])
     new = dict(zip(np.array(PHOTO_KINDS)[often].tolist(), fitted.tolist(), strict=True))
     return {kind: round(new.get(kind, card[kind]), 4) for kind in PHOTO_KINDS}, line
+
+
+def minded_by_half(raters: Sequence[FaultLabel]) -> list[bool]:
+    """Return, for each of PHOTO_KINDS, whether half of a picture's raters or more mind it."""
+    minded = [{merged(one.kind) for one in rater.minded} for rater in raters]
+    return [2 * sum(kind in those for those in minded) >= len(raters) for kind in PHOTO_KINDS]
 
 
 def unchanged(components: int) -> Adaptation:
