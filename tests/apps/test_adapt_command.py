@@ -81,6 +81,13 @@ def test_too_few_and_unreadable_ratings_are_refused(
     assert problem in capsys.readouterr().err and not (pictures / "none").exists()
 
 
+def test_labels_of_another_form_are_refused(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (pictures / "labels.jsonl").write_text("{}\n")
+    options = ["--labels", str(pictures / "labels.jsonl"), "--out", str(pictures / "none")]
+    assert main(["adapt", str(pictures / "bright.csv"), *options]) == 2
+    assert "line 1: not a fault label" in capsys.readouterr().err
+
+
 def test_ratings_that_teach_nothing_give_no_adaptation() -> None:
     rng = np.random.default_rng(0)
     rating, ones = rng.uniform(2, 4, 80), np.full(80, 0.3)

@@ -64,7 +64,7 @@ def _adapt_hf(args: argparse.Namespace) -> int:
             "the adapter was taken away: held-out pictures show no gain; keep the model, rate more or train longer"
         )
         return FAILED
-    print(f"written: {visible(str(args.out))}; snellen assess --model hf:{visible(str(args.out))} PICTURE")
+    print(f"written: {visible(str(args.out))}; snellen assess --score-only --model hf:{visible(str(args.out))} PICTURE")
     return FAILED if failed else OK
 
 
@@ -75,7 +75,10 @@ def _adapt_snellen1(args: argparse.Namespace) -> int:
     from snellen.snellen1.files import ModelFiles, save_adapted
 
     rated = read_ratings(args.ratings)
-    labels = by_picture(read_labels(args.labels)) if args.labels else {}
+    try:
+        labels = by_picture(read_labels(args.labels)) if args.labels else {}
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     pictures, failed = assess(rated, args.max_megapixels, args.quiet)
     adaptation, changed, lines = (from_choices if rated.pairs else from_ratings)(pictures, rated)
     for line in lines:

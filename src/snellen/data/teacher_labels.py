@@ -66,9 +66,9 @@ def build_from_labels(
     Args:
         source: file of labels, or the name of a set in the package.
         out: file to write. The same seed writes the same file.
-        manifests: where the pictures are, joined by path or file name; labels of other pictures are left out. The rating is
-            then the manifest's MOS (where it has none, the label's `overall`), and the text also tells what is
-            measured. Without manifests no picture is read: the rating is `overall`, and "path" is the file name.
+        manifests: where the pictures are, joined by path or file name; labels of other pictures are left out. The
+            rating is then the manifest's MOS (where it has none, the label's `overall`), and the text also tells what
+            is measured. Without manifests no picture is read: the rating is `overall`, and "path" as the label has it.
         seed: of crops, and of round 1's mistakes.
         first: ratings of the first view, see `snellen.data.build.build`.
         score_only_share: share of the labels that get a second line, whose answer has no text.
