@@ -1,4 +1,4 @@
-"""Load on `snellen serve`: python scripts/load_serve.py [REQUESTS [JUDGED]] (default 10000 1500). Loopback only.
+"""Load on `snellen serve`: python scripts/load_serve.py [REQUESTS [JUDGED]] (default 10000 600). Loopback only.
 
 REQUESTS go to a server with scripted replies, so that the server itself is what is measured; JUDGED to snellen-1.
 1, 8 and 64 clients, each answer compared with that of the same picture without a server; hostile uploads in between;
@@ -359,7 +359,7 @@ def rewards(server: Server) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run all; return the exit code."""
-    requests, judged = (int(text) for text in (*arguments, *("10000", "1500")[len(arguments) :]))
+    requests, judged = (int(text) for text in (*arguments, *("10000", "600")[len(arguments) :]))
     pictures = [encoded(64, seed) for seed in range(DIFFERENT)]
     expected = offline(pictures)
     print(f"     load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
