@@ -69,6 +69,14 @@ export async function zoom(figure, item, whole, [x, y] = [0.5, 0.5]) {
   if (close) plate.querySelector("img").src = await whole();
 }
 
+// The middle of what is shown one to one, in fractions of the picture; null where all of it is shown.
+export function closeUp(root) {
+  const figure = root.querySelector(".photo.close");
+  if (!figure) return null;
+  const plate = figure.querySelector(".plate");
+  return [(figure.scrollLeft + figure.clientWidth / 2) / plate.offsetWidth, (figure.scrollTop + figure.clientHeight / 2) / plate.offsetHeight];
+}
+
 function result(item) {
   if (item.score === null) {
     if (item.state !== "failed") return [el("p", { class: "dim" }, item.state === "unscored" ? "no score yet" : "looking …")];

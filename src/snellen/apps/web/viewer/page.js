@@ -1,7 +1,7 @@
 // The page of `snellen serve` and `snellen browse`: what is shown, and what keys and buttons do.
 
 import { comparison } from "./compare.js";
-import { article, light, zoom } from "./detail.js";
+import { article, closeUp, light, zoom } from "./detail.js";
 import { byId, el, plural } from "./element.js";
 import { csv, download, json, note, rejected, report } from "./export.js";
 import { Folder } from "./folder.js";
@@ -21,6 +21,7 @@ const beside = byId("compare");
 const dialog = byId("dialog");
 let group = null; // the group that alone is shown
 let shown = null; // the picture in `detail`
+let kept = null; // the place that was shown one to one: the next picture is shown there too
 let unsaved = false;
 
 // ---- what is shown
@@ -87,6 +88,7 @@ function kinds() {
 async function open(item) {
   if (!item) return;
   shown = item;
+  kept = detail.open ? closeUp(detail) ?? kept : null;
   detail.replaceChildren(el("p", { class: "dim" }, "…"));
   if (!detail.open) detail.showModal();
   shown.address = await source.address(item);
@@ -127,6 +129,7 @@ function fillDetail() {
   const item = shown;
   const at = grid.items.indexOf(item);
   const place = detail.scrollTop;
+  const near = closeUp(detail) ?? kept;
   const focused = document.activeElement?.dataset?.does;
   detail.replaceChildren(
     el("div", { class: "above" }, button(item, "before", "←", "picture before (←)", { disabled: at <= 0 }),
@@ -136,6 +139,8 @@ function fillDetail() {
       button(item, "close", "Close", "close (Esc)")),
     article(item, item.address, [ownDecision(item), ...inFolderOnly(item)], whole(item)));
   light(detail);
+  kept = null;
+  if (near && detail.querySelector(".photo[title]")) zoom(detail.querySelector(".photo"), item, whole(item), near);
   detail.scrollTop = place;
   if (focused) detail.querySelector(`[data-does="${focused}"]`)?.focus();
 }
