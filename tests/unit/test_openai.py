@@ -455,6 +455,17 @@ def few(asked: Asked) -> Answer:
     return refuse("top_logprobs must be <= 5") if asked.body.get("top_logprobs", 0) > 5 else able(asked)
 
 
+def strict(asked: Asked) -> Answer:
+    """`transformers serve` (5.24): knows OpenAI's fields only, ignores some of them, lists the models of its cache."""
+    known = {"model", "messages", "max_tokens", "temperature", "top_p", "seed", "logprobs", "top_logprobs",
+             "response_format"}  # fmt: skip
+    if asked.method == "GET":
+        return Answer({"object": "list", "data": []})
+    if unexpected := asked.body.keys() - known:
+        return Answer({"detail": f"Unexpected fields in the request: {unexpected}"}, 422)
+    return chat("Yes.")
+
+
 ALL = Abilities(listed=True, root="Qwen/Qwen3-VL-4B", schema=True, continues=True, neutral=True)
 PROBES: dict[str, tuple[Callable[[Asked], Answer], dict[str, Any]]] = {
     "everything": (able, {}),
@@ -471,6 +482,9 @@ PROBES: dict[str, tuple[Callable[[Asked], Answer], dict[str, Any]]] = {
         without("top_k", "min_p", "repetition_penalty"), {"refused": ("top_k", "min_p", "repetition_penalty")}),
     "unknown parameters refused, silent": (
         without("top_k", "min_p", "repetition_penalty", silent=True), {"neutral": False}),
+    "transformers serve": (
+        strict, {"refused": ("top_k", "min_p", "repetition_penalty"), "top_logprobs": 0, "schema": False,
+                 "continues": False, "listed": None, "root": None}),
     "no seed": (without("seed", status=422), {"refused": ("seed",)}),
     "no schema": (without("response_format"), {"schema": False}),
     "schema ignored": (lambda asked: chat("Sure!") if "response_format" in asked.body else able(asked),
