@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import string
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +53,11 @@ def pieces() -> list[str]:
     return sorted(parts, key=len, reverse=True)
 
 
-def make_tokenizer(parts: Sequence[str] = ()) -> Any:
-    """Return the tokenizer, with its chat template. parts: texts that are one token each, longest first; `pieces`."""
-    parts = parts or pieces()
-    words = [*SPECIAL, *parts, *string.digits, *sorted(set(string.printable) - set(string.digits)), "<unk>"]
+def make_tokenizer() -> Any:
+    """Return the tokenizer, with its chat template."""
+    words = [*SPECIAL, *pieces(), *string.digits, *sorted(set(string.printable) - set(string.digits)), "<unk>"]
     tokens = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
-    pattern = "|".join([*(re.escape(part) for part in parts), r"[\s\S]"])
+    pattern = "|".join([*(re.escape(piece) for piece in pieces()), r"[\s\S]"])
     tokens.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "isolated")
     tokens.decoder = decoders.Fuse()
     fast = transformers.PreTrainedTokenizerFast(
@@ -85,15 +83,14 @@ def make_model(
     spread: float = 0.02,
     pixels: int = 128 * 128,
     dtype: torch.dtype = torch.float32,
-    parts: Sequence[str] = (),
 ) -> Path:
     """Write a model with random weights, tokenizer and processor to a folder, and return it.
 
     family: "qwen2.5" or "qwen3". width, layers: of the language model; width is a multiple of 48. vision_width: of the
     vision tower. spread: standard deviation of the random weights; pretraining so small a model needs a larger one than
-    the classes' own. pixels: most that the image processor leaves of a view. parts: of `make_tokenizer`.
+    the classes' own. pixels: most that the image processor leaves of a view.
     """
-    tokenizer = make_tokenizer(parts)
+    tokenizer = make_tokenizer()
     ids: dict[str, int] = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
     text: dict[str, Any] = {
         "vocab_size": len(tokenizer), "hidden_size": width, "intermediate_size": 2 * width,
