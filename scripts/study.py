@@ -47,6 +47,8 @@ SIZES = """() => [...document.querySelectorAll('.view img')].map(
     (image) => [image.getBoundingClientRect().width * devicePixelRatio, image.naturalWidth])"""
 MOVED = """before => !document.getElementById('sheet').hidden ||
     document.getElementById('progress').textContent !== before"""
+AHEAD = """() => state.items.length === 4 && state.items.every((item) => item.pictures.every(
+    (one) => loaded.get(one.key)?.complete && loaded.get(one.key).naturalWidth === one.width))"""
 problems: list[str] = []
 sent_elsewhere: list[str] = []
 
@@ -214,6 +216,8 @@ def acr(browser: Browser, folder: Path, files: Path, shots: Path) -> None:
         check(
             all(abs(shown - real) < 0.6 for shown, real in sizes), f"one picture px is one screen px (desktop): {sizes}"
         )
+        page.wait_for_function(AHEAD)
+        check(True, "the pictures of the next three items are loaded while the rater looks at the first")
         check(rate(page, False) == 16, "rater 1, desktop and keyboard: 16 items to the end")
         page.screenshot(path=shots / "done.png")
 
