@@ -224,3 +224,13 @@ def _samples(folder: Path) -> list[Sample]:
         Image.fromarray(picture(seed).pixels).save(path)
         samples.append(Sample(str(path), 2.0 + seed))
     return samples
+
+
+def test_only_the_rating_and_what_ends_it_are_learned(folder: Path) -> None:
+    policy = opened(folder)
+    text = replies(3.47)[1]
+    reply = policy.rating_of(text)
+    learned = policy.tokenizer.decode([reply.token_ids[at] for at in reply.action_indices])
+    before, _, after = text.rpartition('"rating": 3.47')
+    assert learned.strip().startswith("3.47") and after.startswith(learned.strip().removeprefix("3.47"))
+    assert len(reply.action_indices) <= 6 < len(reply.token_ids) and before

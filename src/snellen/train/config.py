@@ -9,9 +9,9 @@ from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from snellen.backend import Policy, Reply, Round, model_folder
+from snellen.backend import Policy, Round, model_folder
 from snellen.data.sample import Sample, read_manifest
-from snellen.train.demonstrations import Demonstrations, rating_only, read_conversations
+from snellen.train.demonstrations import Demonstrations, read_conversations
 from snellen.train.grpo import RlOptions, train_grpo
 from snellen.train.lora import LoraOptions, LoraPolicy
 from snellen.train.regularizers import open_regulariser
@@ -157,13 +157,7 @@ def run_sft(config: SftConfig) -> None:
     if isinstance(policy, LoraPolicy):
         if config.conversations is None:
             raise ConfigError(f"no conversations for {config.model}; write them with `snellen data build`")
-        tuned = policy  # of its narrower type inside the function
-        only_rating = config.learn == "rating"
-
-        def reply_of(text: str) -> Reply:
-            reply = tuned.reply_of(text)
-            return rating_only(tuned, reply) if only_rating else reply
-
+        reply_of = policy.rating_of if config.learn == "rating" else policy.reply_of
         rounds, held = (Demonstrations(one, reply_of) for one in read_conversations(config.conversations))
     else:
         assert isinstance(policy, Snellen1Policy)

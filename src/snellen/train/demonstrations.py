@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
-from snellen.backend import Policy, Reply, Round, Turn
+from snellen.backend import Reply, Round, Turn
 from snellen.image import Picture, load
 from snellen.protocol import DEFAULT_QUESTION, SnellenProtocol
 from snellen.region import Region
@@ -63,10 +62,3 @@ def read_conversations(file: Path) -> tuple[list[dict[str, Any]], list[dict[str,
     neither."""
     lines = [json.loads(line) for line in file.read_text(encoding="utf8").split("\n") if line.strip()]
     return [line for line in lines if line["split"] == "train"], [line for line in lines if line["split"] == "val"]
-
-
-def rating_only(policy: Policy, reply: Reply) -> Reply:
-    """Return a reply of which only the rating's tokens, and the token that ends it, are actions: nothing else of it is
-    learned."""
-    kinds = ["text", *policy.action_kinds(reply)]
-    return replace(reply, actions=tuple("rating" in kinds[at : at + 2] for at in range(len(reply.token_ids))))

@@ -11,7 +11,7 @@ import importlib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,6 +175,12 @@ class LoraPolicy(Policy):
     def reply_of(self, text: str) -> Reply:
         """Return a text as a reply to learn from, see `ChatInputs.reply_of`."""
         return self.inputs.reply_of(text)
+
+    def rating_of(self, text: str) -> Reply:
+        """Return a text as a reply of which only the rating, and the token that ends it, is learned."""
+        reply = self.reply_of(text)
+        kinds = ["text", *self.action_kinds(reply)]
+        return replace(reply, actions=tuple("rating" in kinds[at : at + 2] for at in range(len(reply.token_ids))))
 
     def logprobs(self, rounds: Sequence[Round], *, reference: bool = True) -> LogProbs:
         """See `Policy.logprobs`. One padded pass over all rounds, and one for the reference policy."""
