@@ -16,11 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from snellen.restoration.tool import Change, Floats, Pixels, luma
+from snellen.restoration.tool import Change, Floats, Pixels, luma, middle
 
 LEAST_SIDE = 64
 """Smallest side, px, on which a spectrum is measured; a smaller region is not accepted."""
-MOST_SIDE = 512
 _BLOCK = 8
 _FINEST = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
 
@@ -121,11 +120,10 @@ def _deviations(values: Floats) -> Floats:
 def spectrum_exponent(light: Floats, bands: tuple[tuple[float, float], tuple[float, float]] = MIDDLE) -> float:
     """Return x where the power spectrum falls as 1 / f^x from the first band of frequencies to the second.
 
-    Measured on the middle, at most MOST_SIDE px a side, under a Hann window.
+    Measured on the `middle`, under a Hann window.
     """
-    height, width = (min(side, MOST_SIDE) for side in light.shape)
-    top, left = (light.shape[0] - height) // 2, (light.shape[1] - width) // 2
-    cut = light[top : top + height, left : left + width]
+    cut = middle(light)
+    height, width = cut.shape
     window = np.multiply.outer(np.hanning(height), np.hanning(width))
     power = np.abs(np.fft.rfft2((cut - cut.mean()) * window)) ** 2
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
@@ -138,9 +136,10 @@ def directed_falls(light: Floats) -> Floats:
 
     Direction n is that of waves whose crests stand across n 15 degrees, counted from the right upwards.
     """
-    window = np.multiply.outer(np.hanning(light.shape[0]), np.hanning(light.shape[1]))
-    power = np.abs(np.fft.fft2((light - light.mean()) * window)) ** 2
-    down, right = np.fft.fftfreq(light.shape[0])[:, None], np.fft.fftfreq(light.shape[1])[None]
+    cut = middle(light)
+    window = np.multiply.outer(np.hanning(cut.shape[0]), np.hanning(cut.shape[1]))
+    power = np.abs(np.fft.fft2((cut - cut.mean()) * window)) ** 2
+    down, right = np.fft.fftfreq(cut.shape[0])[:, None], np.fft.fftfreq(cut.shape[1])[None]
     frequency, angle = np.hypot(down, right), np.degrees(np.arctan2(-down, right))
     falls = []
     for n in range(DIRECTIONS):

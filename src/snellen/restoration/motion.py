@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from snellen.restoration.blur import deconvolved
-from snellen.restoration.tool import Floats, Job, Pixels, luma
+from snellen.restoration.tool import Floats, Job, Pixels, luma, middle
 
 _DIRECTIONS, _WEDGE = 24, 9.0  # half the angle around each, degrees
 _EDGES = np.linspace(0.04, 0.30, 13)  # of frequency bands, cycles a px; above, noise and coding hide the detail
@@ -36,7 +36,8 @@ def motion_line(light: Floats) -> tuple[float, float]:
 
 
 def _power_by_direction(light: Floats) -> Floats:
-    """Return the logarithm of the mean power in each direction and band, (24, 12), under a Hann window."""
+    """Return the logarithm of the mean power in each direction and band, (24, 12), of the `middle`, Hann window."""
+    light = middle(light)
     window = np.multiply.outer(np.hanning(light.shape[0]), np.hanning(light.shape[1]))
     power = np.abs(np.fft.fft2((light - light.mean()) * window)) ** 2
     down, right = np.fft.fftfreq(light.shape[0])[:, None], np.fft.fftfreq(light.shape[1])[None]

@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 Change = Literal["noise", "blur", "motion", "halo", "blocks", "coding", "dark", "range", "colour", "free"]
 """The fault that a tool claims to remove; `check.check_change` tests that claim. free: any."""
 
+MOST_SIDE = 512
+"""Longest side, px, of the part on which a spectrum is measured."""
 FEATHER = 0.15
 """Share of a region's shorter side over which a repair fades in."""
 
@@ -142,3 +144,10 @@ def to_pixels(values: NDArray[np.floating[typing.Any]]) -> Pixels:
 def luma(pixels: Pixels) -> Floats:
     """Return BT.601 luma, (h, w), 0..255."""
     return np.asarray(pixels @ np.array([0.299, 0.587, 0.114]))
+
+
+def middle(light: Floats) -> Floats:
+    """Return the middle of luma, at most `MOST_SIDE` px a side: what spectra are measured on."""
+    height, width = (min(side, MOST_SIDE) for side in light.shape)
+    top, left = (light.shape[0] - height) // 2, (light.shape[1] - width) // 2
+    return light[top : top + height, left : left + width]
