@@ -293,7 +293,7 @@ def fine_detail(light: Floats) -> Floats:
     def blocks(values: Floats) -> Floats:
         return np.asarray(values[:rows, :columns].reshape(rows // 4, 4, columns // 4, 4))
 
-    clipped = blocks((light <= 2) | (light >= 253)).any(axis=(1, 3))
+    clipped = blocks(np.where((light <= 2) | (light >= 253), 1.0, 0.0)).any(axis=(1, 3))
     found = np.sqrt((blocks(response) ** 2).mean(axis=(1, 3)))[~clipped]
     return found if found.size else np.zeros(1)
 
