@@ -56,6 +56,11 @@ def test_share_has_wilsons_interval() -> None:
     assert math.isnan(share([])[0])
 
 
+def test_an_end_among_infinite_draws_is_infinite() -> None:
+    draws = np.array([*np.arange(1.0, 91.0), *np.full(10, np.inf)])
+    assert percentiles(draws) == (3.0, np.inf), "places 2.475 and 96.525 of 0 to 99, rounded"
+
+
 def test_percentiles_leave_undefined_draws_out() -> None:
     draws = np.array([math.nan, *range(101)], float)
     assert percentiles(draws) == (pytest.approx(2.5), pytest.approx(97.5))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -55,11 +55,15 @@ def bootstrap_interval(
 
 
 def percentiles(draws: npt.NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
-    """Return the ends of the central interval that holds `level` of the draws (N,); NaN draws are left out."""
+    """Return the ends of the central interval that holds `level` of the draws (N,); NaN draws are left out.
+
+    Where draws are infinite, as ratios to 0 are, an end is the nearest draw: nothing lies between them.
+    """
     defined = draws[~np.isnan(draws)]
     if len(defined) == 0:
         return math.nan, math.nan
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    method: Literal["linear", "nearest"] = "linear" if np.isfinite(defined).all() else "nearest"
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2], method=method)
     return float(low), float(high)
 
 
