@@ -157,6 +157,7 @@ def test_a_png_without_its_palette_is_damaged() -> None:
     header, *others = chunks(file.getvalue())
     error = refusal(SIGNATURE + header + b"".join(one for one in others if one[4:8] != b"PLTE"))
     assert error.code == "damaged" and "the palette is missing" in error.problem
+    assert refusal(SIGNATURE + header).code == "truncated", "its pixels are missing too"
 
 
 def test_broken_side_chunks_of_a_png_are_ignored_with_a_note() -> None:

@@ -65,7 +65,7 @@ def repair_png(file: IO[bytes], reading: Reading) -> PngFile:
     broken = [chunk.tag for chunk in chunks if not chunk.intact]
     if any(tag in _CRITICAL for tag in broken):
         reading.damage("the checksum of the picture data is wrong")
-    elif chunks and chunks[0].data[9:10] == _PALETTE and all(chunk.tag != b"PLTE" for chunk in chunks):
+    elif _lacks_palette(chunks):
         reading.damage("the palette is missing")
     elif broken:
         names = ", ".join(sorted({tag.decode("latin-1") for tag in broken}))
@@ -104,6 +104,12 @@ def _parse(data: bytes, reading: Reading) -> list[_Chunk]:
         if tag == b"IEND":
             break
     return chunks
+
+
+def _lacks_palette(chunks: list[_Chunk]) -> bool:
+    """Return whether the pixels, which are there, are indices into a palette that is not; Pillow shows them as gray."""
+    tags = {chunk.tag for chunk in chunks}
+    return b"IDAT" in tags and b"PLTE" not in tags and chunks[0].data[9:10] == _PALETTE
 
 
 def _profile(chunks: list[_Chunk]) -> bytes | None:
