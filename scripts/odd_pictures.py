@@ -214,9 +214,9 @@ def report(first: int, seed: int, rows: list[dict[str, Any]]) -> int:
     for process in processes:
         own = [row for row in rows if row["process"] == process]
         memory = [row["resident"] for row in own]
-        first, middle = memory[min(100, len(own) - 1)], memory[len(own) // 2]
+        early, middle = memory[min(100, len(own) - 1)], memory[len(own) // 2]
         print(
-            f"process {processes.index(process) + 1}: {len(own)} pictures, memory {first:.0f} MB after the first "
+            f"process {processes.index(process) + 1}: {len(own)} pictures, memory {early:.0f} MB after the first "
             f"hundred, {middle:.0f} half-way, {memory[-1]:.0f} at the end, peak {max(row['peak'] for row in own):.0f}"
         )
     print(f"slowest {max(row['took'] for row in rows):.1f} s by the clock")
@@ -233,9 +233,9 @@ def main(arguments: list[str]) -> int:
     journal = ROOT / "build" / f"odd_pictures.{seed}.{first}.jsonl"
     journal.parent.mkdir(exist_ok=True)
     run(range(first, first + count), seed, journal)
-    rows = [json.loads(line) for line in journal.read_text().splitlines()]
+    code = report(first, seed, [json.loads(line) for line in journal.read_text().splitlines()])
     journal.unlink()
-    return report(first, seed, rows)
+    return code
 
 
 if __name__ == "__main__":
