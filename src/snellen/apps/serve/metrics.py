@@ -84,5 +84,5 @@ class CountRequests:
         try:
             await self.app(scope, receive, send_counted)
         finally:
-            self.metrics.requests.labels(path, str(status)).inc()
+            self.metrics.requests.labels(path, str(int(status))).inc()  # of HTTPStatus, Python 3.10 prints the name
             self.metrics.seconds.labels(path).observe(time.monotonic() - began)

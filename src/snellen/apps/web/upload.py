@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -66,6 +67,8 @@ async def read_form(request: Request, most_files: int) -> Form:
         if error.message.startswith("Too many files"):
             raise too_many_pictures(most_files) from error
         raise WebError(400, "bad_form", error.message.rstrip("."), "send a well-formed multipart form") from error
+    except FormParserError as error:  # newer versions of Starlette turn it into the other
+        raise WebError(400, "bad_form", "invalid multipart data", "send a well-formed multipart form") from error
     if not parser.ended:  # a file may be missing, or half of one
         raise WebError(400, "bad_form", "the form is cut off before its end", "send it again")
     files: list[Upload] = []
