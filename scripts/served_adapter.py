@@ -73,11 +73,14 @@ def train(model: Path, steps: int = 40) -> None:
 
 
 def conversations() -> list[Conversation]:
-    """Return first rounds about pictures of coloured blocks, unlike those that were taught, so that replies differ."""
+    """Return first rounds about pictures of coloured blocks, unlike those that were taught, so that replies differ.
+
+    They have the size that the model sees: two image processors may scale a picture differently.
+    """
     rng, protocol, asked = np.random.default_rng(3), open_protocol("snellen"), []
     for _ in range(REPLIES):
         blocks = rng.integers(0, 256, (*rng.integers(2, 12, 2), 3), dtype=np.uint8)
-        shown = load(Image.fromarray(blocks).resize((440, 330), Image.Resampling.NEAREST))
+        shown = load(Image.fromarray(blocks).resize((112, 84), Image.Resampling.NEAREST))
         asked.append(protocol.conversation(QUESTION, [shown.view()], []))
     return asked
 
