@@ -11,11 +11,6 @@ from typing import Any
 
 from snellen.usage import UsageError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 METHODS = ("acr", "acr-hr", "dcr", "pairs", "rubric")
 QUALITY = ("bad", "poor", "fair", "good", "excellent")
 IMPAIRMENT = ("very annoying", "annoying", "slightly annoying", "visible, not annoying", "invisible")
@@ -160,6 +155,10 @@ class Rubric:
 
 def read_rubric(file: Path) -> Rubric:
     """Read a TOML file. Raises UsageError that names the file and what is wrong."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # not needed for the help of a command
     try:
         return rubric_of(tomllib.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
