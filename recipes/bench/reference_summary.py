@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -213,7 +213,7 @@ def _distance(row: Row, reference: int) -> float:
     return float(row["scores"][reference] - row["scores"][1])
 
 
-def _srcc(one: list[float | None], other: list[float | None]) -> str:
+def _srcc(one: Sequence[float | None], other: Sequence[float | None]) -> str:
     pairs = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
     return f"{srcc([a for a, _ in pairs], [b for _, b in pairs]):.2f}" if len(pairs) >= LEAST_PAIRS else "too few"
 

@@ -144,8 +144,8 @@ def test_a_script_is_rated_by_the_rating_of_its_reply() -> None:
 def test_script_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "script.jsonl"
     rating = {"values": [2, 4], "probs": [0.5, 0.5]}
-    one = '"one\u2028\x85"\n\n'  # JSON may have them as they are; only a line feed ends a line
-    path.write_text(one + json.dumps({"text": "two", "rating": rating, "finish": "length"}) + "\n", encoding="utf-8")
+    first = '"one\u2028\x85"\n\n'  # JSON may have them as they are; only a line feed ends a line
+    path.write_text(first + json.dumps({"text": "two", "rating": rating, "finish": "length"}) + "\n", encoding="utf-8")
     backend = open_backend(f"scripted:{path}")
     later = (*ask(), Turn("assistant", "one"), *ask())
     one, two = backend.reply([ask(), later], Sampling())
