@@ -70,7 +70,7 @@ class Snellen1Policy(Policy, Snellen1Backend):
         """See `Snellen1Backend.view_features`; always mirrored, and kept in the cache."""
         return self.cache.get(view)
 
-    def photo_faults(self, view: View) -> list[PhotoFault]:
+    def all_photo_faults(self, view: View) -> list[PhotoFault]:
         """Return none: rewards know the faults that were made, which the fault head detects."""
         return []
 
