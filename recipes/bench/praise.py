@@ -1,4 +1,4 @@
-"""How often do replies praise what a rater finds fault with?
+"""Measure how often replies praise what a rater finds fault with.
 
 python recipes/bench/praise.py FOLDER --part check
 

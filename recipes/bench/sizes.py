@@ -1,4 +1,4 @@
-"""Is the same photograph scored alike at different sizes?
+"""Measure the spread of the score of one photograph over sizes.
 
 python recipes/bench/sizes.py ROOT
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Source = str | Path | bytes | Image.Image | npt.NDArray[np.generic] | Picture | ImageError
 
 Watch = Callable[[int, Step], None]
-"""Is called with number (from 1) and step of each round as it ends; the step's view has the picture."""
+"""A function of number (from 1) and step of each round, called as it ends; the step's view has the picture."""
 KEPT_SIDE = 1024
 """Long side, in px, of the copy of the picture that an Assessment keeps for drawing."""
 BATCH_MEGAPIXELS = 100.0

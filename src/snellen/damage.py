@@ -1,4 +1,4 @@
-"""What pixels tell of a picture that cannot be judged: one colour, too few of them, or a part in one colour with a hard
+"""Signs in pixels that a picture cannot be judged: one colour, too few of them, or a part in one colour with a hard
 edge, as decoders leave where data is missing."""
 
 from __future__ import annotations

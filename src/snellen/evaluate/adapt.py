@@ -7,7 +7,7 @@ written. The result is a small folder for --model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from snellen.evaluate.stats.bootstrap import Estimate, bootstrap_difference, mea
 from snellen.evaluate.stats.calibration import fit_calibration
 from snellen.evaluate.stats.correlation import rmse, srcc
 from snellen.folder import find_pictures
-from snellen.image import ImageError, load
+from snellen.image import ImageError, View, load
 from snellen.sidecar import read_decision
 from snellen.snellen1.adaptation import Adaptation
 from snellen.snellen1.files import ModelFiles
@@ -98,31 +98,37 @@ def starred(folder: Path) -> list[Sample]:
     return samples
 
 
+def readable(samples: Sequence[Sample], max_megapixels: float, quiet: bool) -> Iterator[tuple[Sample, View]]:
+    """Yield the samples whose pictures can be read, each with the view of the whole; the others are reported."""
+    with Progress(len(samples), quiet=quiet) as progress:
+        for sample in samples:
+            try:
+                view = load(sample.path, max_megapixels=max_megapixels).view()
+            except ImageError as error:
+                complain(str(error))
+            else:
+                yield sample, view
+            progress.advance()
+
+
 def assess(rated: DataSet, max_megapixels: float, quiet: bool) -> tuple[Pictures, int]:
     """Return what the shipped model says of the pictures that can be read, and how many cannot; these are reported."""
     from snellen.backends.onnx import RatingInputs, Snellen1Backend
 
     backend, inputs, hashes = Snellen1Backend(), list[RatingInputs](), list[int]()
-    paths, probabilities, failed = list[str](), list[list[float]](), 0
-    with Progress(len(rated.samples), quiet=quiet) as progress:
-        for sample in rated.samples.values():
-            try:
-                view = load(sample.path, max_megapixels=max_megapixels).view()
-            except ImageError as error:
-                complain(str(error))
-                failed += 1
-            else:
-                paths.append(sample.path)
-                inputs.append(backend.rating_inputs(view))
-                hashes.append(hash_of(Image.fromarray(view.overview)))
-                found = {one.kind: one.probability for one in backend.all_photo_faults(view)}
-                probabilities.append([found.get(kind, 0.0) for kind in PHOTO_KINDS])
-            progress.advance()
+    paths, probabilities = list[str](), list[list[float]]()
+    for sample, view in readable(list(rated.samples.values()), max_megapixels, quiet):
+        paths.append(sample.path)
+        inputs.append(backend.rating_inputs(view))
+        hashes.append(hash_of(Image.fromarray(view.overview)))
+        found = {one.kind: one.probability for one in backend.all_photo_faults(view)}
+        probabilities.append([found.get(kind, 0.0) for kind in PHOTO_KINDS])
     if len(paths) < FEWEST:
         raise UsageError(f"only {len(paths)} of the pictures can be read; adapting needs {FEWEST} or more")
     columns = {name: np.array([getattr(one, name) for one in inputs]) for name in RatingInputs._fields}
     group = near_duplicate_groups(np.array(hashes, np.uint64))
-    return Pictures(paths=paths, probability=np.array(probabilities), group=group, **columns), failed
+    pictures = Pictures(paths=paths, probability=np.array(probabilities), group=group, **columns)
+    return pictures, len(rated.samples) - len(paths)
 
 
 def from_ratings(pictures: Pictures, rated: DataSet) -> tuple[Adaptation | None, dict[str, Any], list[str]]:

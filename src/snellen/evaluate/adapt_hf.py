@@ -20,17 +20,15 @@ from snellen.assessor import Assessor
 from snellen.data.build import round_of
 from snellen.data.sample import Sample
 from snellen.data.sets.duplicates import hash_of, near_duplicate_groups
-from snellen.evaluate.adapt import signed
+from snellen.evaluate.adapt import readable, signed
 from snellen.evaluate.datasets import DataSet
 from snellen.evaluate.stats.arrays import Floats
 from snellen.evaluate.stats.bootstrap import bootstrap_difference, mean_interval
 from snellen.evaluate.stats.correlation import rmse, srcc
-from snellen.image import ImageError, load
 from snellen.region import FULL
 from snellen.reply import Answer, render_reply
-from snellen.terminal import Progress
 from snellen.train.adapt import FOLDS, folds_of
-from snellen.usage import UsageError, complain
+from snellen.usage import UsageError
 
 BATCH, EPOCHS, RATE = 16, 5, 1e-4
 """Settings of the training, unless `snellen adapt --set` names others: demonstrations of a step, times that each comes,
@@ -80,24 +78,16 @@ def adapt_hf(
 def split_samples(samples: Sequence[Sample], max_megapixels: float, quiet: bool) -> tuple[list[Sample], int]:
     """Return the pictures that can be read, a fifth of their scenes in the split "val" and the others in "train"; and
     the number of those that cannot, which are reported."""
-    readable, hashes, failed = list[Sample](), list[int](), 0
-    with Progress(len(samples), quiet=quiet) as progress:
-        for sample in samples:
-            try:
-                view = load(sample.path, max_megapixels=max_megapixels).view()
-            except ImageError as error:
-                complain(str(error))
-                failed += 1
-            else:
-                readable.append(sample)
-                hashes.append(hash_of(Image.fromarray(view.overview)))
-            progress.advance()
+    kept, hashes = list[Sample](), list[int]()
+    for sample, view in readable(samples, max_megapixels, quiet):
+        kept.append(sample)
+        hashes.append(hash_of(Image.fromarray(view.overview)))
     group = near_duplicate_groups(np.array(hashes, np.uint64))
     held = folds_of(group, FOLDS) == 0
     return [
         replace(one, split="val" if out else "train", group=f"g{number}")
-        for one, out, number in zip(readable, held.tolist(), group.tolist(), strict=True)
-    ], failed
+        for one, out, number in zip(kept, held.tolist(), group.tolist(), strict=True)
+    ], len(samples) - len(kept)
 
 
 def conversation(sample: Sample) -> dict[str, object]:

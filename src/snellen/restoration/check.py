@@ -35,7 +35,8 @@ BLURRED = 0.6
 PARTS, PART_SLACK, PLAIN = 3, 0.5, 4.0
 """Parts a side; how much less an exponent a part needs; deviation of luma below which a part shows nothing."""
 CONTINUES = 0.2
-"""How much flatter the middle frequencies may fall than the low ones, which a blur leaves alone, after deblurring."""
+"""Largest excess, after deblurring, of the fall of low frequencies over that of middle ones. A blur leaves low ones
+alone."""
 SHARPENED, SOFT = 1.75, 2.55
 """Exponents between middle frequencies: less in over-sharpened pictures; more in those softened too far. Natural
 pictures have about 2 (D. Field, JOSA A 1987)."""
@@ -48,8 +49,8 @@ DIRECTIONS, WEDGE = 12, 15.0
 COARSE, FINE = (0.03, 0.1), (0.2, 0.33)
 """Frequency bands of that fall, in cycles a px."""
 DIRECTED, OVERSHOT = 2.2, 0.5
-"""How much further detail falls along a motion than across it, in natural logarithms of power: at least, before; and
-how much less at most, after. Of 22 photographs one had more before, of those moved by 4 px 91 %."""
+"""Excess of the fall of detail along a motion over that across it, in natural logarithms of power: at least, before;
+and its largest deficit, after. Of 22 photographs one had more before, of those moved by 4 px 91 %."""
 BLOCKY, BLOCKS_LEFT = 3.5, 0.6
 """Height of the harmonics of the 8 px grid over the median of the spectrum of steps, in coded pictures; share of it
 that may be left. Pictures that were not coded have 0.8 to 2.7."""
