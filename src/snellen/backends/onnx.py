@@ -61,7 +61,7 @@ DETAIL_AREA = 0.8
 MOST_ISSUES = 4
 POSSIBLE = 0.1
 """Probability of a kind, by the photo fault head, from which on the text does not praise what that kind would spoil. Of
-the praise on 160 validation photographs a rater contradicts 17 % without this, 8 % with it (recipes/bench/praise.py)."""
+the praise on 160 validation photographs a rater contradicts 17 % without this, 8 % with it: recipes/bench/praise.py."""
 TELEMETRY_SINCE = (1, 29)
 """The first onnxruntime that reports its use on every system."""
 
