@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from snellen.region import Region
     from snellen.reply import Issue
 
-__version__ = "0.18.0"
+__version__ = "0.19.0"
 
 telemetry_began = "onnxruntime" in sys.modules and not os.environ.get("ORT_DISABLE_TELEMETRY")
 """True where onnxruntime was imported before snellen, with its telemetry on."""
