@@ -24,18 +24,16 @@ from snellen.snellen1.actions import MOVE
 from snellen.train.advantage import CREDIT, advantages, group_advantage
 from snellen.train.grpo import (
     RlOptions,
-    Rollout,
     actions_of,
     clipped_surrogate,
     draw_pictures,
-    roll_out,
-    rounds_of,
     train_grpo,
     update,
 )
 from snellen.train.log import RunLog, bias_by_fifth, distinct_2, mos_edges
 from snellen.train.regularizers import entropy_bonus, kl_coverage, no_regulariser
 from snellen.train.rewards import WEIGHTS, Truth
+from snellen.train.rollout import Rollout, roll_out, rounds_of
 from snellen.train.sampler import Pool, uniform
 from snellen.train.snellen1.policy import Snellen1Policy
 
@@ -205,7 +203,7 @@ def test_pictures_come_from_both_pools(samples: Samples) -> None:
 
 def test_a_picture_that_is_gone_is_named(policy: Snellen1Policy, tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"gone\.png: no such file"):
-        roll_out(policy, [Sample(str(tmp_path / "gone.png"), 3.0)], SMALL, seed=0)
+        roll_out(policy, [Sample(str(tmp_path / "gone.png"), 3.0)], size=3, rounds=2, max_tokens=64, seed=0)
 
 
 def test_two_steps_then_resume_equals_four_steps(policy: Snellen1Policy, samples: Samples, tmp_path: Path) -> None:

@@ -22,10 +22,11 @@ from snellen.protocol import DEFAULT_QUESTION, SnellenProtocol
 from snellen.region import FULL, Region
 from snellen.train.advantage import CREDIT
 from snellen.train.demonstrations import Demonstrations
-from snellen.train.grpo import RlOptions, Rollout, actions_of, roll_out_each, train_grpo
+from snellen.train.grpo import RlOptions, actions_of, train_grpo
 from snellen.train.lora import LoraOptions, LoraPolicy
 from snellen.train.regularizers import entropy_bonus
 from snellen.train.rewards import Truth
+from snellen.train.rollout import Rollout, roll_out_each
 from snellen.train.sft import SftOptions, train_sft, validate
 
 OPTIONS = LoraOptions(rank=4, alpha=8, long_side=112)
@@ -154,8 +155,8 @@ def test_a_reply_that_was_cut_off_is_not_learned_from(folder: Path) -> None:
 def test_rollouts_differ_where_a_group_is_more_than_a_batch(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("snellen.train.grpo.BATCH_MEGAPIXELS", 0.02)  # one of our pictures
-    done = roll_out_each(opened(folder), _samples(tmp_path)[:1] * 3, RL, seed=0)
+    monkeypatch.setattr("snellen.train.rollout.BATCH_MEGAPIXELS", 0.02)  # one of our pictures
+    done = roll_out_each(opened(folder), _samples(tmp_path)[:1] * 3, RL.rounds, RL.max_tokens, seed=0)
     assert len({rounds[0].reply.token_ids for _, rounds in done}) == 3
 
 

@@ -15,7 +15,7 @@ from snellen.protocol import DEFAULT_QUESTION, SnellenProtocol
 from snellen.region import Region
 from snellen.snellen1.actions import CROP, FINAL, MOVE
 from snellen.snellen1.layout import Decision
-from snellen.train.grpo import rounds_of
+from snellen.train.rollout import rounds_of
 from snellen.train.snellen1.policy import Snellen1Policy
 
 CROP_BOX = Region(0.1, 0.2, 0.5, 0.7)

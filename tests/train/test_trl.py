@@ -21,10 +21,11 @@ from tiny_qwen import make_model
 from snellen.assessment import Assessment
 from snellen.backend import LogProbs, Round
 from snellen.train.advantage import CREDIT
-from snellen.train.grpo import RlOptions, Rollout, actions_of, update
+from snellen.train.grpo import RlOptions, actions_of, update
 from snellen.train.lora import LoraPolicy
 from snellen.train.regularizers import kl_coverage
 from snellen.train.rewards import Truth
+from snellen.train.rollout import Rollout
 from snellen.train.trl_grpo import TrlTrainer, trl_config
 from snellen.train.trl_rows import rows_of
 

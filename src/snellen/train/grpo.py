@@ -23,10 +23,8 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from snellen.assessment import Assessment
-from snellen.assessor import BATCH_MEGAPIXELS, Assessor
-from snellen.backend import LogProbs, Policy, Round, Sampling
+from snellen.backend import LogProbs, Policy, Round
 from snellen.data.sample import Sample
-from snellen.image import Picture, load
 from snellen.train.advantage import advantages
 from snellen.train.log import distinct_2, mos_edges, open_log, sample_of, summary, think_texts
 from snellen.train.parallel import (
@@ -40,6 +38,7 @@ from snellen.train.parallel import (
 )
 from snellen.train.regularizers import Regulariser, coverage_set, divergence, kl_coverage
 from snellen.train.rewards import WEIGHTS, Floats, Outcome, Truth, last_ratings, outcome_of, rewards_of, total
+from snellen.train.rollout import Rollout, roll_out
 from snellen.train.sampler import Pool, Sampler, draw, progressive
 
 
@@ -84,19 +83,6 @@ class RlOptions:
         counts = (self.steps, self.rounds, self.updates, self.warmup, self.microbatch, self.real + self.synthetic)
         if min(counts) < 1 or self.rollouts < 2:
             raise ValueError("steps, rounds, updates, warmup, microbatch and pictures are at least 1, rollouts 2")
-
-
-@dataclass(frozen=True, eq=False)
-class Rollout:
-    """One rollout. rounds: what the policy was asked and replied, in order. rewards: by name, NaN where one does not
-    apply. reward: their weighted sum. advantage: by kind of action, see `advantages`."""
-
-    truth: Truth
-    assessment: Assessment
-    rounds: tuple[Round, ...]
-    rewards: Mapping[str, float]
-    reward: float
-    advantage: Mapping[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +190,8 @@ def roll_out_step(
     truths = [pools[pool].truths[i] for pool, i in chosen]
     samples = [pools[pool].samples[i] for pool, i in chosen[process::processes]]
     with policy.rolling_out():
-        groups = roll_out(policy, samples, options, seed=(options.seed * 1_000_003 + step) * 1_009 + process)
+        seed = (options.seed * 1_000_003 + step) * 1_009 + process
+        groups = roll_out(policy, samples, options.rollouts, options.rounds, options.max_tokens, seed)
     outcomes = gather_groups([[outcome_of(one) for one, _ in group] for group in groups], len(chosen), processes)
     rewards = rewards_of(outcomes, truths, options.width)
     reward = total(rewards, options.rewards)
@@ -217,45 +204,6 @@ def numbers_of(rolled: StepRollouts, edges: Floats) -> dict[str, float]:
     """Return what is logged of a step's rollouts, by name."""
     variety = distinct_2(think_texts([one.assessment for one in rolled.mine]))
     return summary(rolled.rewards, rolled.reward, rolled.outcomes, rolled.truths, edges) | {"distinct_2": variety}
-
-
-def roll_out(
-    policy: Policy, samples: Sequence[Sample], options: RlOptions, seed: int
-) -> list[list[tuple[Assessment, tuple[Round, ...]]]]:
-    """Return a group of `options.rollouts` rollouts for each picture, all sampled in one batch at temperature 1."""
-    done = roll_out_each(policy, [sample for sample in samples for _ in range(options.rollouts)], options, seed)
-    return [done[begin : begin + options.rollouts] for begin in range(0, len(done), options.rollouts)]
-
-
-def roll_out_each(
-    policy: Policy, samples: Sequence[Sample], options: RlOptions, seed: int
-) -> list[tuple[Assessment, tuple[Round, ...]]]:
-    """Return one rollout for each sample; equal ones are drawn with random streams of their own."""
-    loaded = {path: load(path) for path in dict.fromkeys(sample.path for sample in samples)}
-    pictures = [loaded[sample.path] for sample in samples]
-    # no larger than a batch of the Assessor, because the rows of every batch are numbered from 0
-    size = max(1, int(BATCH_MEGAPIXELS // max([picture.megapixels for picture in pictures] or [1.0])))
-    done = []
-    for number, begin in enumerate(range(0, len(pictures), size)):
-        part = pictures[begin : begin + size]
-        sampling = Sampling(temperature=1.0, max_tokens=options.max_tokens, seed=seed * 10_007 + number)
-        assessor = Assessor(policy, max_rounds=options.rounds, batch_size=len(part), sampling=sampling)
-        done += [
-            (assessment, rounds_of(assessor, picture, assessment))
-            for picture, assessment in zip(part, assessor.assess(part), strict=True)
-        ]
-    return done
-
-
-def rounds_of(assessor: Assessor, picture: Picture, assessment: Assessment) -> tuple[Round, ...]:
-    """Return what the policy was asked and replied in each round. The views are cut from `picture` again, because an
-    Assessment keeps only a small copy of it."""
-    views = [picture.view(step.region) for step in assessment.steps]
-    turns = [step.reply.turn() for step in assessment.steps]
-    return tuple(
-        Round(assessor.protocol.conversation(assessor.question_for(picture), views[: i + 1], turns[:i]), step.reply)
-        for i, step in enumerate(assessment.steps)
-    )
 
 
 def actions_of(policy: Policy, rollouts: Sequence[Rollout], options: RlOptions) -> list[Actions]:

@@ -9,16 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from snellen.assessment import Assessment
 from snellen.train.rewards import Floats, Outcome, Truth, last_ratings
-
-if TYPE_CHECKING:
-    from snellen.train.grpo import Rollout
+from snellen.train.rollout import Rollout
 
 FIFTHS = 5
 """Bias is logged by fifths of the training pictures' MOS: annotation bias shows at both ends."""

@@ -24,10 +24,11 @@ from trl import GRPOConfig, GRPOTrainer
 from snellen.data.sample import Sample
 from snellen.train.action_head import NEVER
 from snellen.train.advantage import advantages
-from snellen.train.grpo import RlOptions, Rollout, roll_out_each
+from snellen.train.grpo import RlOptions
 from snellen.train.lora import LoraPolicy
 from snellen.train.regularizers import k3
 from snellen.train.rewards import outcome_of, rewards_of, total, truth_of
+from snellen.train.rollout import Rollout, roll_out_each
 from snellen.train.trl_rows import rows_of
 
 PICTURES = ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids", "pixel_attention_mask")
@@ -74,7 +75,7 @@ class TrlTrainer(GRPOTrainer):  # type: ignore[misc]
         seed = (self.args.seed * 1_000_003 + self.state.global_step) * 1_009 + process
         mine = [self.samples[row["sample"]] for row in inputs]
         with torch.no_grad(), self.policy.rolling_out():
-            runs = roll_out_each(self.policy, mine, self.options, seed)
+            runs = roll_out_each(self.policy, mine, self.options.rounds, self.options.max_tokens, seed)
         outcomes = gather_object([outcome_of(one) for one, _ in runs])
         chosen = gather_object([row["sample"] for row in inputs])
         size = self.num_generations

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from snellen.train.chat_inputs import padded
-from snellen.train.grpo import Actions, RlOptions, Rollout, actions_of
+from snellen.train.grpo import Actions, RlOptions, actions_of
 from snellen.train.lora import LoraPolicy
+from snellen.train.rollout import Rollout
 
 
 def rows_of(policy: LoraPolicy, rollouts: Sequence[Rollout], options: RlOptions) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from snellen.data.sample import Sample
 from snellen.image import Picture, load
 from snellen.region import LOCAL_AREA, Region
 from snellen.snellen1.layout import Decision, Finding, ViewFeatures
-from snellen.train.grpo import rounds_of
 from snellen.train.rewards import Truth, truth_of
+from snellen.train.rollout import rounds_of
 from snellen.train.snellen1.policy import Snellen1Policy
 
 RATING_ERROR = 0.3
