@@ -8,10 +8,11 @@ import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import snellen
 from snellen.output import OutputError, drop_output, open_closed_streams
-from snellen.usage import FAILED, INTERRUPTED, WRONG_USAGE, MissingExtra, UsageError, complain
+from snellen.usage import FAILED, INTERRUPTED, WRONG_USAGE, HelpFormatter, MissingExtra, UsageError, complain
 
 
 @dataclass(frozen=True)
@@ -30,25 +31,34 @@ COMMANDS = {
     "assess": Command("snellen.apps.assess", "score pictures, and explain the score: issues, boxes, reasoning"),
     "score": Command("snellen.apps.folder", "score every picture in a folder, into a table"),
     "video": Command("snellen.apps.video", "assess a video: scores over time, temporal faults, worst moments", "video"),
-    "live": Command("snellen.apps.live", "score a stream as it comes; alarms where the score stays low", "video"),
-    "restore": Command("snellen.apps.restore", "repair a picture, issue by issue, as the judge guides", "restore"),
-    "compare": Command("snellen.apps.compare", "which of several pictures is better, and why"),
+    "live": Command("snellen.apps.live", "score a live stream; alarms while the score stays low", "video"),
+    "restore": Command("snellen.apps.restore", "repair a picture, issue by issue, guided by the model", "restore"),
+    "compare": Command("snellen.apps.compare", "rank pictures: which is better, how surely, and why"),
     "ray": Command("snellen.apps.ray.command", "score millions of pictures on a Ray cluster", "ray"),
     "serve": Command("snellen.apps.serve.command", "assess pictures over HTTP", "serve"),
-    "browse": Command("snellen.apps.browse.command", "look through a folder: scores, groups, decisions", "serve"),
+    "browse": Command(
+        "snellen.apps.browse.command", "look through a folder in a browser: scores, groups, decisions", "serve"
+    ),
     "check": Command("snellen.apps.check", "fail where a picture is below a score or has a forbidden fault"),
-    "explain": Command("snellen.apps.explain", "what a score means: words, percentiles, thresholds"),
+    "explain": Command("snellen.apps.explain", "explain a score: words, percentiles, thresholds"),
     "study": Command(
-        "snellen.apps.study.command", "rating studies with people: make, serve, analyse, compare", "study"
+        "snellen.apps.study.command", "run rating studies with people: make, serve, analyse, compare", "study"
     ),
     "features": Command("snellen.apps.features", "measure sharpness, noise, blockiness, exposure, colour, ..."),
-    "adapt": Command("snellen.apps.adapt", "learn its owner's taste from ratings, stars or choices", "evaluate"),
+    "adapt": Command("snellen.apps.adapt", "adapt a model to your own ratings, stars or choices", "evaluate"),
     "evaluate": Command("snellen.evaluate.command", "measure a model on rated pictures; compare two runs", "evaluate"),
-    "data": Command("snellen.data.command", "build training conversations from manifests; read some", "data"),
-    "train": Command("snellen.train.command", "train a model: supervised, then by reinforcement", "train"),
+    "data": Command("snellen.data.command", "build training conversations; show some on a page", "data"),
+    "train": Command("snellen.train.command", "train a model: supervised, by reinforcement; merge adapters", "train"),
     "completion": Command("snellen.apps.completion", "print a script that completes commands in bash, zsh or fish"),
 }
 """All commands. An application is deleted together with its row."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose help texts state defaults; so do those of its commands."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(formatter_class=HelpFormatter, **settings)
 
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
@@ -103,7 +113,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 
 def build_parser(name: str) -> argparse.ArgumentParser:
     """Return the parser of the command line, with the options of the command `name` only: no other is imported."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="snellen",
         description="An eye test for images: how good is a picture, why, and where.",
         epilog="Exit codes: 0 all well, 1 a picture failed or the model did not answer, 2 wrong usage.",

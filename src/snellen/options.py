@@ -7,7 +7,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Any
 
-from snellen.usage import add_allow_damaged, add_max_megapixels, add_max_rounds, add_model_options
+from snellen.usage import (
+    add_allow_damaged,
+    add_batch_size,
+    add_max_megapixels,
+    add_max_rounds,
+    add_model_options,
+    add_score_only,
+)
 
 
 @dataclass(frozen=True)
@@ -96,14 +103,14 @@ class ModelOptions:
 
 SAMPLING_FLAGS = {
     "max_tokens": (int, "N", "most tokens of one reply"),
-    "temperature": (float, "T", "0 is greedy decoding"),
-    "top_p": (float, "P", "nucleus sampling: draw from the most probable tokens that hold this probability"),
+    "temperature": (float, "T", "sampling temperature; 0 is greedy decoding"),
+    "top_p": (float, "P", "nucleus sampling: draw from the most probable tokens that together have probability P"),
     "top_k": (int, "K", "draw from the K most probable tokens; 0 for all"),
-    "seed": (int, "N", "seed of the random generator"),
+    "seed": (int, "N", "seed of the draws"),
 }
 MODEL_FLAGS = {
     "long_side": (int, "PX", "longest side of a view"),
-    "min_pixels": (int, "N", "least pixels of a view, for the model's image processor (hf)"),
+    "min_pixels": (int, "N", "fewest pixels of a view, for the model's image processor (hf)"),
     "max_pixels": (int, "N", "most pixels of a view, for the model's image processor (hf)"),
     "device": (str, "NAME", "torch device: cpu, cuda, cuda:1 (hf)"),
     "device_map": (str, "NAME", "spread the layers over devices: auto (hf, needs accelerate)"),
@@ -115,7 +122,7 @@ MODEL_FLAGS = {
     "structured": (
         str,
         "WHEN",
-        "ask for JSON by a schema: retry (after a reply that cannot be read), always, never (openai)",
+        "ask for JSON of a schema: always, never, or retry: after a reply that cannot be read (openai)",
     ),
 }
 
@@ -127,8 +134,10 @@ def flag(name: str) -> str:
 
 def add_vlm_options(parser: argparse.ArgumentParser) -> None:
     """Add --question and the options of `Sampling` and `ModelOptions`, for vision-language models only."""
-    group = parser.add_argument_group("vision-language models (hf:, openai:)")
-    group.add_argument("--question", metavar="TEXT", help="question of the first prompt")
+    group = parser.add_argument_group(
+        "vision-language models (hf:, openai:)", "without an option, the setting of the protocol or of the model holds"
+    )
+    group.add_argument("--question", metavar="TEXT", help="question that the first prompt asks")
     for name, (kind, metavar, help_text) in (SAMPLING_FLAGS | MODEL_FLAGS).items():
         group.add_argument(flag(name), metavar=metavar, type=kind, help=help_text)
 
@@ -147,6 +156,8 @@ def assessor_options(args: argparse.Namespace) -> dict[str, Any]:
 def add_assessor_arguments(parser: argparse.ArgumentParser) -> None:
     """Add all options of an assessment: model and protocol, rounds, limits of the picture, and `add_vlm_options`."""
     add_model_options(parser)
+    add_score_only(parser)
+    add_batch_size(parser)
     add_max_rounds(parser)
     add_max_megapixels(parser)
     add_allow_damaged(parser)

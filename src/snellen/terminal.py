@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from rich import progress
@@ -86,3 +86,31 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self._stop()
+
+
+class Bars:
+    """Progress bars of a job that learns its total as it runs, one after the other. A context manager."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet, self._done, self._total = quiet, 0, -1
+        self._open = ExitStack()
+
+    def update(self, done: int, total: int) -> None:
+        """Show that `done` of `total` are there; another total than before begins a new bar."""
+        if total != self._total:
+            self._open.close()
+            self._bar = self._open.enter_context(Progress(total, done, self._quiet))
+            self._done, self._total = done, total
+        for _ in range(done - self._done):
+            self._bar.advance()
+        self._done = done
+
+    def aside(self) -> AbstractContextManager[None]:
+        """See `Progress.aside`; after the first `update`."""
+        return self._bar.aside()
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()

@@ -6,7 +6,8 @@ import argparse
 import os
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -31,6 +32,28 @@ class MissingExtra(UsageError):
     def __init__(self, problem: str, extra: str) -> None:
         """problem: what needs which package ("Parquet tables need pyarrow"); extra: the extra that installs it."""
         super().__init__(f'{problem}; run: pip install "snellen[{extra}]"')
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help texts that end with the option's default value, where it has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        values = action.default if isinstance(action.default, tuple) else (action.default,)
+        known = [
+            value for value in values if isinstance(value, (int, float, str, Path)) and not isinstance(value, bool)
+        ]
+        if not known or argparse.SUPPRESS in known:
+            return action.help
+        return f"{action.help} (default: {' '.join(f'{v:g}' if isinstance(v, float) else str(v) for v in known)})"
+
+
+@contextmanager
+def wrong_usage(kind: type[Exception] = ValueError) -> Iterator[None]:
+    """Turn an error of a kind that the block raises into a UsageError with its text."""
+    try:
+        yield
+    except kind as error:
+        raise UsageError(str(error)) from error
 
 
 def complain(problem: str) -> None:
@@ -80,6 +103,14 @@ def positive(text: str) -> int:
     return number
 
 
+def port(text: str) -> int:
+    """Parse the number of a port, 0 to 65535, for argparse."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"from 0 to 65535, not {text}")
+    return number
+
+
 def megapixels(text: str) -> float:
     """Parse a number above 0, for argparse."""
     number = float(text)
@@ -97,41 +128,49 @@ def one_to_five(text: str) -> float:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add --model, --protocol, --score-only and --batch-size."""
-    parser.add_argument("--model", default="snellen-1", help=f"{MODELS} (default: snellen-1)")
+    """Add --model and --protocol."""
+    parser.add_argument("--model", default="snellen-1", help=f"{MODELS}")
     parser.add_argument(
         "--protocol",
         metavar="NAME",
         default="snellen",
         help="wording of prompts and replies: snellen, zoom-iqa or levels",
     )
-    parser.add_argument("--score-only", action="store_true", help="one round and a score, no text: faster")
+
+
+def add_score_only(parser: argparse.ArgumentParser) -> None:
+    """Add --score-only."""
+    parser.add_argument("--score-only", action="store_true", help="one round; a score without issues and text: faster")
+
+
+def add_batch_size(parser: argparse.ArgumentParser) -> None:
+    """Add --batch-size."""
     parser.add_argument(
         "--batch-size",
         metavar="N",
         type=positive,
-        help="pictures in a batch; changes no score (default: 8; with a server, as many as its --concurrency)",
+        help="pictures at a time; changes no score (default: 8; with a server, as many as its --concurrency)",
     )
 
 
 def add_max_rounds(parser: argparse.ArgumentParser) -> None:
     """Add --max-rounds."""
     parser.add_argument(
-        "--max-rounds", metavar="N", type=positive, default=2, help="rounds at most; all but the first zoom in (2)"
+        "--max-rounds", metavar="N", type=positive, default=2, help="most rounds; each but the first shows a crop"
     )
 
 
 def add_max_megapixels(parser: argparse.ArgumentParser) -> None:
     """Add --max-megapixels."""
-    parser.add_argument(
-        "--max-megapixels", metavar="N", type=megapixels, default=100.0, help="refuse larger pictures (default: 100)"
-    )
+    parser.add_argument("--max-megapixels", metavar="N", type=megapixels, default=100.0, help="refuse larger pictures")
 
 
 def add_allow_damaged(parser: argparse.ArgumentParser) -> None:
     """Add --allow-damaged."""
     parser.add_argument(
-        "--allow-damaged", action="store_true", help="assess what can be decoded of damaged files, and list corruption"
+        "--allow-damaged",
+        action="store_true",
+        help="assess what can be decoded of a damaged file, and list corruption as an issue",
     )
 
 

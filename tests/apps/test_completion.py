@@ -25,7 +25,7 @@ def test_every_command_is_offered_with_the_options_of_its_parser() -> None:
     assert FOUND[0].words.keys() == COMMANDS.keys() | {"--version", "--help"}
     by_path = {level.path: level.words for level in FOUND}
     assert {"--min-score", "--forbid", "--junit", "--model"} <= by_path["check",].keys()
-    assert by_path["check",]["--min-score"] == "least score, 1 to 5"
+    assert by_path["check",]["--min-score"] == "lowest score that passes, 1 to 5"
     assert "%" not in by_path["live",].get("--below", "")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from snellen.usage import FAILED, OK, UsageError, add_max_megapixels, add_quiet, complain, visible
+from snellen.usage import FAILED, OK, UsageError, add_max_megapixels, add_quiet, complain, visible, wrong_usage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,14 +23,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model", metavar="MODEL", default="snellen-1",
-        help="snellen-1, or hf:FOLDER for a LoRA adapter of a vision-language model (default: snellen-1)",
+        help="snellen-1, or hf:FOLDER for a LoRA adapter of a vision-language model",
     )  # fmt: skip
-    parser.add_argument("--labels", metavar="FILE", type=Path, help="fault labels of these pictures, JSON lines")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="folder to write, for --model")
-    parser.add_argument("--name", default="snellen-1", help="the model's name in results (default: snellen-1)")
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        type=Path,
+        help="fault labels of these pictures, JSON lines: adapts the thresholds of the kinds of fault",
+    )
+    parser.add_argument(
+        "--out", metavar="FOLDER", type=Path, required=True, help="folder to write; other commands take it as --model"
+    )
+    parser.add_argument("--name", metavar="NAME", default="snellen-1", help="the model's name in results")
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[],
-        help="hf: models: a key of `snellen train sft`, as in TOML: options.steps=200",
+        help="for hf: models: a key of `snellen train sft`, as in TOML: options.steps=200",
     )  # fmt: skip
     add_max_megapixels(parser)
     add_quiet(parser)
@@ -75,10 +82,8 @@ def _adapt_snellen1(args: argparse.Namespace) -> int:
     from snellen.snellen1.files import ModelFiles, save_adapted
 
     rated = read_ratings(args.ratings)
-    try:
+    with wrong_usage():
         labels = by_picture(read_labels(args.labels)) if args.labels else {}
-    except ValueError as error:
-        raise UsageError(str(error)) from error
     pictures, failed = assess(rated, args.max_megapixels, args.quiet)
     adaptation, changed, lines = (from_choices if rated.pairs else from_ratings)(pictures, rated)
     for line in lines:

@@ -20,7 +20,7 @@ from snellen.draw import place
 from snellen.options import add_assessor_arguments, assessor_arguments
 from snellen.report import Report
 from snellen.terminal import Progress, is_ascii, open_console
-from snellen.usage import FAILED, OK, UsageError, check_writable, complain, visible
+from snellen.usage import FAILED, OK, check_writable, complain, visible, wrong_usage
 
 if TYPE_CHECKING:
     from snellen.reply import Issue
@@ -35,7 +35,7 @@ _SECTIONS = ("Quality", "Improve", "Avoid", "Decision")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen assess`."""
-    parser.add_argument("paths", metavar="PATH", nargs="+", help="a picture")
+    parser.add_argument("paths", metavar="PICTURE", nargs="+", help="file of a picture")
     parser.add_argument("--json", action="store_true", help="print one JSON object per picture and line")
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write a report to open in a browser")
     parser.add_argument("--quiet", action="store_true", help="one line per picture, no progress bar")
@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     """Assess and print; return the exit code."""
     if args.report:
         check_writable(args.report)
-    assessor = _assessor(args)
+    with wrong_usage():
+        assessor = Assessor(args.model, **assessor_arguments(args))
     console = open_console()
     report = Report()
     failed = 0
@@ -66,13 +67,6 @@ def run(args: argparse.Namespace) -> int:
         if args.report:
             print(f"report: {args.report.resolve().as_uri()}", file=sys.stderr)
     return FAILED if failed else OK
-
-
-def _assessor(args: argparse.Namespace) -> Assessor:
-    try:
-        return Assessor(args.model, **assessor_arguments(args))
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def _show(assessment: Assessment, args: argparse.Namespace, console: Console) -> None:

@@ -24,6 +24,7 @@ from snellen.usage import (
     check_writable,
     one_to_five,
     visible,
+    wrong_usage,
 )
 from snellen.vocabulary import KINDS
 
@@ -57,14 +58,14 @@ class Verdict:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen check`."""
     parser.add_argument("paths", metavar="PATH", nargs="+", help="a picture, or a folder of pictures")
-    parser.add_argument("--min-score", metavar="S", type=one_to_five, help="least score, 1 to 5")
+    parser.add_argument("--min-score", metavar="S", type=one_to_five, help="lowest score that passes, 1 to 5")
     parser.add_argument(
         "--forbid",
         metavar="RULE",
         action="append",
         type=parse_rule,
         default=[],
-        help='a kind of fault with a severity from which it is forbidden: "compression>=3", "any>=4", "noise"',
+        help='kind of fault, and severity from which it is forbidden: "compression>=3", "any>=4", "noise"',
     )
     parser.add_argument("--junit", metavar="FILE", type=Path, help="also write the results as JUnit XML")
     parser.add_argument("--github", action="store_true", help="print annotations of GitHub Actions instead of lines")
@@ -129,10 +130,8 @@ def _pictures(paths: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 def _verdicts(args: argparse.Namespace, names: Sequence[str]) -> Iterator[Verdict]:
     if not names:
         return
-    try:
+    with wrong_usage():
         assessor = Assessor(args.model, **assessor_arguments(args))
-    except ValueError as error:
-        raise UsageError(str(error)) from error
     for assessment in assessor.stream(names):
         yield judge(assessment, args.min_score, args.forbid)
 

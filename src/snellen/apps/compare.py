@@ -30,6 +30,7 @@ from snellen.usage import (
     check_writable,
     complain,
     visible,
+    wrong_usage,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     known.add_argument(
         "--generate-reference", action="store_true", help="without an original: compare with the restored picture"
     )
-    parser.add_argument("--sure", metavar="P", type=_sure, help=f"probability of no tie ({SURE}); without a reference")
+    parser.add_argument(
+        "--sure",
+        metavar="P",
+        type=_sure,
+        help=f"least probability of being better; below it is a tie (default: {SURE})",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write a page with a slider")
     add_assessor_arguments(parser)
@@ -72,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
         return _with_reference(args)
     if len(args.paths) < 2:
         raise UsageError("a comparison needs two pictures or more")
-    assessor = _assessor(args)
+    with wrong_usage():
+        assessor = Assessor(args.model, **assessor_arguments(args))
     with Progress(len(args.paths)) as progress:
         comparison = compare(assessor, args.paths, SURE if args.sure is None else args.sure, progress.advance)
     failed = [one.assessment for one in comparison.pictures if one.assessment.error is not None]
@@ -100,7 +107,8 @@ def _with_reference(args: argparse.Namespace) -> int:
     from snellen.comparison.reference import compare_with_generated, compare_with_reference
     from snellen.comparison.reference_page import reference_page
 
-    assessor = _assessor(args)
+    with wrong_usage():
+        assessor = Assessor(args.model, **assessor_arguments(args))
     with Progress(len(args.paths)) as progress:
         if args.generate_reference:
             comparison = compare_with_generated(assessor, args.paths, progress.advance)
@@ -149,13 +157,6 @@ def _show_against(comparison: ReferenceComparison, console: Console) -> None:
             )
         if one.assessment is not None:
             console.print(Text(f"  {judge_words(comparison, one)}", style="dim"))
-
-
-def _assessor(args: argparse.Namespace) -> Assessor:
-    try:
-        return Assessor(args.model, **assessor_arguments(args))
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def _show(comparison: Comparison, console: Console) -> None:

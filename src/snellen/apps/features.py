@@ -27,7 +27,7 @@ MAPS_ABREAST = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen features`."""
-    parser.add_argument("paths", metavar="PATH", nargs="+", help="a picture")
+    parser.add_argument("paths", metavar="PICTURE", nargs="+", help="file of a picture")
     parser.add_argument("--json", action="store_true", help="print one JSON object per picture and line, with the maps")
     add_max_megapixels(parser)
 

@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
@@ -25,7 +25,7 @@ from snellen.options import ModelOptions, add_assessor_arguments, assessor_argum
 from snellen.output import OutputError, replacing
 from snellen.rows import score_rows, settings_of
 from snellen.table import SETTINGS, ScoreRow, check_table, read_table, write_table
-from snellen.terminal import Progress
+from snellen.terminal import Bars
 from snellen.usage import (
     FAILED,
     OK,
@@ -36,6 +36,7 @@ from snellen.usage import (
     positive,
     target,
     visible,
+    wrong_usage,
 )
 from snellen.workers import append_lines, check_workers, cut_off_last_line, run_batches
 
@@ -46,7 +47,7 @@ NAMED = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen score`."""
     parser.add_argument(
-        "folder", metavar="DIR", type=folder_path, help="searched with its subfolders, hidden ones left out"
+        "folder", metavar="FOLDER", type=folder_path, help="searched with its subfolders, hidden ones left out"
     )
     parser.add_argument(
         "--out", metavar="TABLE", type=Path, required=True, help="table to write: .csv, .jsonl or .parquet"
@@ -55,10 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     existing.add_argument("--resume", action="store_true", help="continue a run that did not end; add new pictures")
     existing.add_argument("--overwrite", action="store_true", help="replace an existing table")
     parser.add_argument(
-        "--retry-errors", action="store_true", help="with --resume: assess pictures again whose row has an error"
+        "--retry-errors",
+        action="store_true",
+        help="with --resume: assess pictures again that have an error in the table",
     )
-    parser.add_argument("--features", action="store_true", help="also measure sharpness, noise, ...: a column more")
-    parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes (default: 1)")
+    parser.add_argument("--features", action="store_true", help="also measure sharpness, noise, ...; adds a column")
+    parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes")
     add_assessor_arguments(parser)
     add_quiet(parser)
 
@@ -67,28 +70,20 @@ def run(args: argparse.Namespace) -> int:
     """Score the folder; return the exit code."""
     if args.retry_errors and not args.resume:
         raise UsageError("--retry-errors continues a table; add --resume")
-    try:
+    with wrong_usage():
         options = assessor_arguments(args)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
     shown: set[str] = set()
-    progress: Progress | None = None
     found = find_pictures(args.folder)
 
     def watch(done: int, total: int, row: ScoreRow | None) -> None:
-        nonlocal progress
-        if progress is None:
-            progress = closing.enter_context(Progress(total, done, args.quiet))
-        if row is None:
-            return
-        progress.advance()
-        if row.error is not None:
+        bars.update(done, total)
+        if row is not None and row.error is not None:
             shown.add(row.path)
-            with progress.aside():
+            with bars.aside():
                 complain(f"{args.folder / row.path}: {row.problem}")
 
     try:
-        with ExitStack() as closing:
+        with Bars(args.quiet) as bars:
             rows = score_folder(
                 args.folder,
                 args.out,
@@ -223,11 +218,9 @@ def _drop_listed_folders(rows: dict[str, ScoreRow], folder: Path, problems: dict
 
 
 def _open(model: str, options: dict[str, Any], threads: int | None = None) -> Assessor:
-    try:
+    with wrong_usage():
         opened: ModelOptions | None = options.get("options")
         return Assessor(open_backend(model, threads=threads, options=opened), **options)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 _worker: tuple[Assessor, Path, bool]

@@ -20,6 +20,7 @@ from snellen.usage import (
     megapixels,
     positive,
     visible,
+    wrong_usage,
 )
 from snellen.video.decode import Video
 from snellen.video.frame import Frame
@@ -28,12 +29,16 @@ from snellen.video.live import Alarm, LiveCounts, LiveScore, looped, watch_live
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen live`."""
-    parser.add_argument("source", metavar="SOURCE", help="a file, - for standard input, or an address PyAV opens")
-    parser.add_argument("--below", metavar="SCORE", type=float, default=2.6, help="line of the alarm (2.6)")
-    parser.add_argument("--seconds", metavar="T", type=float, default=2.0, help="time below the line (2)")
-    parser.add_argument("--loop", metavar="N", type=positive, default=1, help="play a file N times (1)")
+    parser.add_argument(
+        "source", metavar="SOURCE", help="a video file, a URL or device that FFmpeg opens, or - for standard input"
+    )
+    parser.add_argument("--below", metavar="SCORE", type=float, default=2.6, help="alarm below this score")
+    parser.add_argument("--seconds", metavar="S", type=float, default=2.0, help="after so long below it")
+    parser.add_argument("--loop", metavar="N", type=positive, default=1, help="play a file N times")
     parser.add_argument("--duration", metavar="S", type=megapixels, help="stop after S seconds of the stream")
-    parser.add_argument("--format", metavar="NAME", help="FFmpeg's name of a device or a raw format: v4l2, x11grab")
+    parser.add_argument(
+        "--format", metavar="NAME", help="FFmpeg's name of the input format, for a device or raw data: v4l2, x11grab"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON lines")
     parser.add_argument("--quiet", action="store_true", help="print alarms only")
     add_model_options(parser)
@@ -48,10 +53,8 @@ def run(args: argparse.Namespace) -> int:
     file = args.source != "-" and "://" not in args.source and args.format is None and Path(args.source).is_file()
     if args.loop > 1 and not file:
         raise UsageError("--loop plays a file again; a stream plays once")
-    try:
+    with wrong_usage():
         scorer = Assessor(args.model, args.protocol, 1, 1, True, **assessor_options(args))
-    except ValueError as error:
-        raise UsageError(str(error)) from error
     stop, counts, alarm = threading.Event(), LiveCounts(), Alarm(args.below, args.seconds)
     problems: list[str] = []
 

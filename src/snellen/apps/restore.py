@@ -25,6 +25,7 @@ from snellen.usage import (
     check_writable,
     positive,
     visible,
+    wrong_usage,
 )
 
 if TYPE_CHECKING:
@@ -42,19 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write a page with every step")
     parser.add_argument("--json", action="store_true", help="print one JSON object with every step")
     parser.add_argument("--overwrite", action="store_true", help="replace existing files, but never the picture")
-    parser.add_argument("--max-steps", metavar="N", type=positive, default=4, help="repairs at most (default: 4)")
+    parser.add_argument("--max-steps", metavar="N", type=positive, default=4, help="most repairs")
     parser.add_argument(
         "--candidates",
         metavar="N",
         type=positive,
         default=6,
-        help="candidates of an issue that the judge is shown at most (default: 6)",
+        help="most candidate repairs of an issue that the model assesses",
     )
-    parser.add_argument("--classical", action="store_true", help="leave out the learned tools of installed packages")
+    parser.add_argument("--classical", action="store_true", help="use no learned tools of installed packages")
     parser.add_argument(
         "--list-tools", action="store_true", help="print the tools, and how to get those that are missing"
     )
-    parser.add_argument("--server", metavar="URL", help="also try a text-guided restorer behind this address")
+    parser.add_argument("--server", metavar="URL", help="also use the text-guided restoration server at URL")
     add_assessor_arguments(parser)
     add_quiet(parser)
 
@@ -82,12 +83,10 @@ def run(args: argparse.Namespace) -> int:
             raise MissingExtra(f"--server needs {error.name}", "restore") from error
         tools = (*tools, server_tool(args.server))
     picture = load(args.path, max_megapixels=args.max_megapixels, allow_damaged=args.allow_damaged)
-    try:
+    shown = (lambda attempt: None) if args.json or args.quiet else _show
+    with wrong_usage():
         assessor = Assessor(args.model, **assessor_arguments(args))
-        shown = (lambda attempt: None) if args.json or args.quiet else _show
         restoration = restore(picture, assessor, tools, args.max_steps, args.candidates, shown)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
     with writing(out), replacing(out) as unfinished:
         pixels = np.ascontiguousarray(restoration.picture.pixels)
         Image.fromarray(pixels).save(unfinished, FORMATS[out.suffix.lower()], **_lossless(out))

@@ -25,11 +25,13 @@ from snellen.usage import (
     add_max_rounds,
     add_model_options,
     add_quiet,
+    add_score_only,
     check_writable,
     complain,
     megapixels,
     positive,
     visible,
+    wrong_usage,
 )
 from snellen.video.judge import VIEW_RATE, Plan, VideoResult, judge, open_sequence
 from snellen.video.report import write_report
@@ -42,18 +44,19 @@ CURVE = 60
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen video`."""
-    parser.add_argument("source", metavar="FILE", help="a video, an address, - for standard input, a folder of views")
-    parser.add_argument("--frames", metavar="N", type=positive, default=FRAMES, help=f"frames to score ({FRAMES})")
-    parser.add_argument("--budget", metavar="S", type=megapixels, help="seconds that scoring frames may take")
     parser.add_argument(
-        "--moments", metavar="N", type=int, default=3, help="worst moments that are assessed in full (3)"
+        "source", metavar="FILE", help="a video file, a URL, a folder of rendered views, or - for standard input"
     )
+    parser.add_argument("--frames", metavar="N", type=positive, default=FRAMES, help="most frames to score")
+    parser.add_argument("--budget", metavar="S", type=megapixels, help="most seconds for scoring frames")
+    parser.add_argument("--moments", metavar="N", type=int, default=3, help="worst moments to assess in full")
     parser.add_argument(
-        "--rate", metavar="FPS", type=megapixels, default=VIEW_RATE, help="views per second of a folder (24)"
+        "--rate", metavar="FPS", type=megapixels, default=VIEW_RATE, help="frames per second of a folder of views"
     )
     parser.add_argument("--json", action="store_true", help="print JSON lines while it runs")
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write a report to open in a browser")
     add_model_options(parser)
+    add_score_only(parser)
     add_max_rounds(parser)
     add_max_megapixels(parser)
     add_quiet(parser)
@@ -98,14 +101,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _assessors(args: argparse.Namespace) -> tuple[Assessor, Assessor | None]:
     """Return the assessor of single frames and that of the worst moments, with one model."""
-    try:
-        scorer = Assessor(args.model, args.protocol, 1, args.batch_size, True, **assessor_options(args))
+    with wrong_usage():
+        scorer = Assessor(args.model, args.protocol, 1, 1, True, **assessor_options(args))
         if args.score_only or args.moments == 0:
             return scorer, None
         options = {key: value for key, value in assessor_options(args).items() if key != "options"}
-        return scorer, Assessor(scorer.backend, args.protocol, args.max_rounds, args.batch_size, **options)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+        return scorer, Assessor(scorer.backend, args.protocol, args.max_rounds, 1, **options)
 
 
 def result_text(result: VideoResult, ascii_only: bool = False) -> RenderableType:

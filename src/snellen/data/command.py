@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 from snellen.data.teacher_command import add_teacher_options, run_teacher
-from snellen.usage import OK, UsageError, add_quiet, check_writable, positive
+from snellen.usage import OK, UsageError, add_quiet, check_writable, positive, wrong_usage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,17 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--first", metavar="FILE", type=Path,
         help="ratings of the first round, JSON lines: path, rating, std (default: predicted from measured features)",
     )  # fmt: skip
-    build.add_argument("--seed", metavar="N", type=int, default=0, help="of the wording (default: 0)")
+    build.add_argument("--seed", metavar="N", type=int, default=0, help="seed of crops and wording")
     build.add_argument("--limit", metavar="N", type=positive, help="only the first N pictures")
     add_quiet(build)
     add_teacher_options(build)
     build.set_defaults(task=_build)
 
     show = commands.add_parser("show", help="write a page with N conversations drawn at random")
-    show.add_argument("count", metavar="N", type=positive)
+    show.add_argument("count", metavar="N", type=positive, help="conversations to show")
     show.add_argument("conversations", metavar="FILE", type=Path, help="a file that `snellen data build` wrote")
-    show.add_argument("--out", metavar="PAGE", type=Path, default=Path("rationales.html"), help="(rationales.html)")
-    show.add_argument("--seed", metavar="N", type=int, default=0, help="of the draw (default: 0)")
+    show.add_argument("--out", metavar="PAGE", type=Path, default=Path("rationales.html"), help="page to write")
+    show.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the draw")
     show.set_defaults(task=_show)
 
 
@@ -51,26 +50,15 @@ def _build(args: argparse.Namespace) -> int:
         raise UsageError("--teacher labels: needs a file, or biq2021 or live_challenge")
     from snellen.data.build import build
     from snellen.data.teacher_labels import build_from_labels
-    from snellen.terminal import Progress
+    from snellen.terminal import Bars
 
     check_writable(args.out)
-    with ExitStack() as closing:
-        progress: Progress | None = None
-
-        def advance(done: int, total: int) -> None:
-            nonlocal progress
-            if progress is None:
-                progress = closing.enter_context(Progress(total, quiet=args.quiet))
-            progress.advance()
-
-        try:
-            settings = {"seed": args.seed, "first": args.first, "limit": args.limit, "on_progress": advance}
-            if kind == "labels":
-                count = build_from_labels(source, args.out, args.manifests, **settings)
-            else:
-                count = build(args.manifests, args.out, **settings)
-        except (ValueError, OSError) as error:
-            raise UsageError(str(error)) from error
+    with wrong_usage(), wrong_usage(OSError), Bars(args.quiet) as bars:
+        settings = {"seed": args.seed, "first": args.first, "limit": args.limit, "on_progress": bars.update}
+        if kind == "labels":
+            count = build_from_labels(source, args.out, args.manifests, **settings)
+        else:
+            count = build(args.manifests, args.out, **settings)
     if not args.quiet:
         print(f"{args.out}: {count} conversations", file=sys.stderr)
     return OK

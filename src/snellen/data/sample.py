@@ -19,13 +19,14 @@ from typing import Any
 
 from snellen.data.levels import KADID_NAMES, NEAREST_KADID, level_severity
 from snellen.region import Region
+from snellen.usage import UsageError
 from snellen.vocabulary import KINDS
 
 SPLITS = ("train", "val", "test")
 _KEYS = frozenset({"path", "mos", "std", "n", "split", "group", "subset", "reference", "faults"})
 
 
-class ManifestError(ValueError):
+class ManifestError(UsageError):
     """A manifest row that cannot be used; the message names the file, the line, what is wrong and the remedy."""
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snellen.usage import OK, UsageError, check_writable, positive
+from snellen.usage import OK, UsageError, check_writable, positive, wrong_usage
 
 if TYPE_CHECKING:
     from snellen.backend import Backend
@@ -26,32 +26,38 @@ def add_teacher_options(parser: argparse.ArgumentParser) -> None:
         "takes them from fault labels (labels:biq2021 and labels:live_challenge are in the package)",
     )  # fmt: skip
     group = parser.add_argument_group("with a model as the teacher")
-    group.add_argument("--checker", metavar="MODEL", help="judges each sentence; none leaves it out (the teacher)")
-    group.add_argument("--attempts", metavar="N", type=positive, default=3, help="replies for one picture at most (3)")
-    group.add_argument("--max-rounds", metavar="N", type=positive, default=2, help="rounds of a reply at most (2)")
-    group.add_argument("--batch-size", metavar="N", type=positive, default=8, help="pictures at a time (8)")
-    group.add_argument("--temperature", metavar="T", type=float, default=0.7, help="of the teacher's replies (0.7)")
-    group.add_argument("--max-tokens", metavar="N", type=positive, default=1024, help="of one reply (1024)")
     group.add_argument(
-        "--share", type=float, default=0.2, help="of the first text that is continued without the picture (0.2)"
+        "--checker", metavar="MODEL", help="model that checks each sentence, or none (default: the teacher)"
+    )
+    group.add_argument("--attempts", metavar="N", type=positive, default=3, help="most replies for one picture")
+    group.add_argument("--max-rounds", metavar="N", type=positive, default=2, help="most rounds")
+    group.add_argument("--batch-size", metavar="N", type=positive, default=8, help="pictures at a time")
+    group.add_argument("--temperature", metavar="T", type=float, default=0.7, help="sampling temperature")
+    group.add_argument("--max-tokens", metavar="N", type=positive, default=1024, help="most tokens of one reply")
+    group.add_argument(
+        "--share",
+        metavar="S",
+        type=float,
+        default=0.2,
+        help="share of the first text that is continued without the picture",
     )
     group.add_argument(
         "--reliance", metavar=("BOX", "RATING", "ENTROPY"), type=float, nargs=3, default=(0.5, 0.3, 0.3),
-        help="a sample is kept if the answer then differs by more: 1 - IoU, MOS, nats (0.5 0.3 0.3)",
+        help="keep a sample if its answer then differs by more: 1 - IoU, MOS, nats",
     )  # fmt: skip
     group.add_argument(
-        "--contradicted", metavar="N", type=int, default=0, help="sentences that may be contradicted (0)"
+        "--contradicted", metavar="N", type=int, default=0, help="most sentences that the checker may contradict"
     )
     group.add_argument(
-        "--price", metavar=("IN", "OUT"), type=float, nargs=2, help="of a million prompt and reply tokens, for the cost"
+        "--price", metavar=("IN", "OUT"), type=float, nargs=2, help="price of a million tokens, to print the cost"
     )
-    group.add_argument("--resume", action="store_true", help="go on with the files of a killed run")
-    group.add_argument("--overwrite", action="store_true", help="begin the files anew")
+    group.add_argument("--resume", action="store_true", help="continue a run that did not end")
+    group.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
 def run_teacher(args: argparse.Namespace) -> int:
     """Teach the pictures of the manifests; return the exit code."""
-    from snellen.data.sample import ManifestError, read_manifest
+    from snellen.data.sample import read_manifest
     from snellen.data.teacher import Teacher, TeacherOptions, dropped_file, teach
     from snellen.data.teacher_filters import RelianceLimits
     from snellen.lock import lock
@@ -65,7 +71,7 @@ def run_teacher(args: argparse.Namespace) -> int:
         args.attempts, args.max_rounds, args.batch_size, args.temperature, args.max_tokens, args.seed,
         share=args.share, limits=RelianceLimits(*args.reliance), contradicted=args.contradicted,
     )  # fmt: skip
-    try:
+    with wrong_usage(OSError):
         samples = [one for file in args.manifests for one in read_manifest(file)][: args.limit]
         model = _open(args.teacher)
         checker = None if args.checker == "none" else _open(args.checker) if args.checker else model
@@ -77,8 +83,6 @@ def run_teacher(args: argparse.Namespace) -> int:
                 progress.advance()
 
             counts = teach(samples, Teacher(model, checker, options), out, resume=args.resume, on_picture=advance)
-    except (ManifestError, OSError) as error:
-        raise UsageError(str(error)) from error
     if not args.quiet:
         print(f"{out}: {counts.line(args.price)}", file=sys.stderr)
         print(f"{dropped_file(out)}: dropped samples with their reasons", file=sys.stderr)
@@ -90,7 +94,5 @@ def _open(name: str) -> Backend:
 
     if name.partition(":")[0] not in KINDS:
         raise UsageError(f"{name!r} cannot teach or check: it reads no prompt; use hf:, openai: or scripted:")
-    try:
+    with wrong_usage():
         return open_backend(name)
-    except ValueError as error:
-        raise UsageError(str(error)) from error

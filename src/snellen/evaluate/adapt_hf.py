@@ -45,7 +45,7 @@ def adapt_hf(
     model: "hf:FOLDER". settings: lines of TOML for `SftConfig`, "options.steps = 200". Returns whether it helped, the
     number of pictures that cannot be read, and lines to print. A killed run goes on from its last checkpoint.
     """
-    from snellen.train.config import ConfigError, SftConfig, read_config, run_sft
+    from snellen.train.config import SftConfig, read_config, run_sft
 
     if rated.pairs:
         raise UsageError("choices adapt snellen-1 only; give ratings for an hf: model")
@@ -60,12 +60,9 @@ def adapt_hf(
     defaults = [f"options.steps={steps}", f"options.batch={BATCH}", "options.microbatch=1", f"options.rate={RATE}",
                 f"options.warmup={max(1, steps // 10)}"]  # fmt: skip
     given = {"model": model, "out": str(out), "conversations": str(out / CONVERSATIONS), "learn": "rating"}
-    try:
-        config = read_config(None, SftConfig, given, [*defaults, *settings])
-        before = scores(model, held)
-        run_sft(config)
-    except ConfigError as error:
-        raise UsageError(str(error)) from error
+    config = read_config(None, SftConfig, given, [*defaults, *settings])
+    before = scores(model, held)
+    run_sft(config)
     helped, lines = compared(held, before, scores(f"hf:{out}", held))
     if not helped:
         (out / ADAPTER).unlink()

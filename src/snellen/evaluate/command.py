@@ -9,7 +9,18 @@ from pathlib import Path
 
 from snellen.options import add_vlm_options, assessor_options
 from snellen.output import OutputError
-from snellen.usage import FAILED, OK, UsageError, add_model_options, add_quiet, complain, positive
+from snellen.usage import (
+    FAILED,
+    OK,
+    UsageError,
+    add_batch_size,
+    add_model_options,
+    add_quiet,
+    add_score_only,
+    complain,
+    positive,
+    wrong_usage,
+)
 
 DESCRIPTION = """\
 Measure a model on pictures with known labels. Writes predictions, numbers with 95 % intervals, and report.html.
@@ -23,20 +34,21 @@ EPILOG = "Suites, data formats, tables: docs/evaluate.md. Exit codes: 0 all scor
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen evaluate`, and its command `diff`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument(
         "--data", metavar="DATA", nargs="+", action="extend", default=[],
         help="NAME=ROOT: a known data set (biq2021, koniq10k, ...). FILE or NAME=FILE: a manifest (.jsonl), a table "
         "with the columns image,mos (.csv), or pairs first,second,preferred (.csv). pristine=FILE: clean photographs",
     )  # fmt: skip
-    parser.add_argument("--out", metavar="DIR", type=Path, help="folder for all files of the run")
+    parser.add_argument("--out", metavar="FOLDER", type=Path, help="folder for all files of the run")
     parser.add_argument(
         "--suite", metavar="LIST", type=_list,
         help="comma-separated: scores, pairs, calibration, behaviour (these four by default), text, grounding, "
         "robustness, faithfulness, consistency, real-faults, extremes",
     )  # fmt: skip
     add_model_options(parser)
+    add_score_only(parser)
+    add_batch_size(parser)
     parser.add_argument(
         "--modes", metavar="LIST", type=_list,
         help='how the model is run, the main mode first, e.g. "two rounds,one round,score only" (default: all)',
@@ -50,17 +62,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="give baselines at most N pictures of a set, e.g. pristine=15: some are slow on large pictures",
     )  # fmt: skip
     parser.add_argument("--max-samples", metavar="N", type=positive, help="at most N pictures of each set")
-    parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes of one thread (default: 1)")
-    parser.add_argument("--resume", action="store_true", help="continue the run in DIR, or add to it")
+    parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes, each of one thread")
+    parser.add_argument("--resume", action="store_true", help="continue the run in FOLDER, or add to it")
     add_quiet(parser)
     add_vlm_options(parser)
     parser.set_defaults(task=run_evaluate)
-    parser.usage = "snellen evaluate --data DATA ... --out DIR [options]\n       snellen evaluate diff A B [--json]"
+    parser.usage = "snellen evaluate --data DATA ... --out FOLDER [options]\n       snellen evaluate diff A B [--json]"
     commands = parser.add_subparsers(title="compare two runs", metavar="diff", prog="snellen evaluate")
     diff = commands.add_parser("diff", help="paired differences between two runs, picture by picture")
-    diff.add_argument("first", metavar="A", type=Path, help="--out of a run")
-    diff.add_argument("second", metavar="B", type=Path, help="--out of another run on the same data")
-    diff.add_argument("--json", action="store_true", help="JSON on standard output instead of tables")
+    diff.add_argument("first", metavar="A", type=Path, help="folder of a run")
+    diff.add_argument("second", metavar="B", type=Path, help="folder of another run on the same data")
+    diff.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     diff.set_defaults(task=run_diff)
 
 
@@ -82,27 +94,6 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-class _Bars:
-    """Progress bars of an evaluation, one after the other: follow-up predictions get a bar of their own."""
-
-    def __init__(self, quiet: bool) -> None:
-        from contextlib import ExitStack
-
-        self.quiet, self.total, self.done = quiet, -1, 0
-        self.open = ExitStack()
-
-    def update(self, done: int, total: int) -> None:
-        """Show that `done` of `total` predictions are there."""
-        from snellen.terminal import Progress
-
-        if total != self.total:
-            self.open.close()
-            self.bar, self.done, self.total = self.open.enter_context(Progress(total, done, self.quiet)), done, total
-        for _ in range(done - self.done):
-            self.bar.advance()
-        self.done = done
-
-
 def run_evaluate(args: argparse.Namespace) -> int:
     """Run `snellen evaluate`; return the exit code. Raises UsageError and BackendError."""
     from snellen.backend import BackendError
@@ -112,23 +103,21 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from snellen.evaluate.predict import Options
     from snellen.evaluate.suites import DEFAULT
     from snellen.protocol import open_protocol
+    from snellen.terminal import Bars
 
     if not args.data or args.out is None:
         raise UsageError("--data and --out are needed; see snellen evaluate --help")
     if args.model.startswith("openai-batch:"):
         raise UsageError("openai-batch: models answer later; score the pictures with snellen score, or name openai:")
-    try:
+    with wrong_usage():
         given = assessor_options(args)
         score_only = args.score_only or open_protocol(args.protocol).levels is not None
-    except ValueError as error:
-        raise UsageError(str(error)) from error
     options = Options(
         args.model, args.protocol, args.batch_size, sampling=given["sampling"] or {}, question=given["question"],
         options=given["options"],
     )  # fmt: skip
-    bars = _Bars(args.quiet)
     try:
-        with bars.open:
+        with Bars(args.quiet) as bars:
             evaluate(
                 [open_data(text) for text in args.data], args.out, options,
                 suites=args.suite or DEFAULT, modes=[ONLY] if score_only else args.modes, baselines=args.baselines,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snellen.data.sample import ManifestError, Sample
-from snellen.data.sets import SourceError, parse_data_option
+from snellen.data.sets import parse_data_option
 from snellen.data.sets.csv_table import csv_rows
 from snellen.usage import UsageError
 
@@ -94,7 +94,7 @@ def open_data(text: str) -> DataSet:
         if "split" not in header:
             samples = [replace(sample, split="test") for sample in samples]
         return data_set(name or path.stem, samples)
-    except (ManifestError, SourceError, OSError) as error:
+    except (UsageError, OSError) as error:
         problem = str(error)
         raise UsageError(problem if problem.startswith(place) else f"{text}: {problem}") from error
 

@@ -22,7 +22,7 @@ from snellen.evaluate.rows import Row, RowId, rounds_of
 from snellen.image import ImageError, Picture, load
 from snellen.options import ModelOptions
 from snellen.protocol import open_protocol
-from snellen.usage import UsageError
+from snellen.usage import wrong_usage
 from snellen.workers import check_workers, run_batches
 from snellen.zoom import ZOOM_PRESETS
 
@@ -106,10 +106,8 @@ def open_once(options: Options, threads: int = 1) -> Backend:
 
 @lru_cache(maxsize=2)
 def _open(model: str, threads: int, options: ModelOptions) -> Backend:
-    try:
+    with wrong_usage():
         return open_backend(model, threads=threads, options=options)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def forget_models() -> None:

@@ -11,18 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from snellen.assessment import Assessment
 from snellen.assessor import Assessor
 from snellen.backend import Backend, Conversation, Policy, Reply, Sampling
 from snellen.data.sample import Sample
-from snellen.evaluate.stats.bootstrap import bootstrap_interval
+from snellen.evaluate.stats.arrays import Floats
+from snellen.evaluate.stats.bootstrap import Estimate, bootstrap_difference, mean
 from snellen.evaluate.stats.correlation import plcc, srcc
 from snellen.region import LOCAL_AREA
 from snellen.train.log import bias_by_fifth, mos_edges
-
-Floats = npt.NDArray[np.float64]
 
 
 class Greedy(Backend):
@@ -66,8 +64,8 @@ def validate(backend: Backend, rated: Sequence[Sample], synthetic: Sequence[Samp
     numbers |= {"srcc": srcc(score[read], mos[read]), "plcc": plcc(score[read], mos[read])}
     numbers |= {f"bias_{i}": value for i, value in enumerate(bias_by_fifth(score, mos, mos_edges(mos)), 1)}
     last = [one.steps[-1].distribution for one in done if one.score is not None]
-    numbers["rating_entropy"] = _mean([one.entropy for one in last if one is not None])
-    numbers["crop_rate"] = _mean([len(one.steps) > 1 for one in done])
+    numbers["rating_entropy"] = mean([one.entropy for one in last if one is not None])
+    numbers["crop_rate"] = mean([len(one.steps) > 1 for one in done])
     numbers |= refinement(done, mos)
     numbers |= fault_shares(assessor.assess([sample.path for sample in synthetic]), synthetic)
     return Validation(numbers, mos, score)
@@ -81,8 +79,8 @@ def refinement(done: Sequence[Assessment], mos: Floats) -> dict[str, float]:
         for one, truth in zip(done, mos, strict=True)
         if len(one.steps) > 1 and one.score is not None and (first := one.steps[0].score) is not None
     ]
-    closer = _mean([last < first for first, last in errors])
-    return {"closer": closer, "refinement": _mean([first - last for first, last in errors])}
+    closer = mean([last < first for first, last in errors])
+    return {"closer": closer, "refinement": mean([first - last for first, last in errors])}
 
 
 def fault_shares(done: Sequence[Assessment], samples: Sequence[Sample]) -> dict[str, float]:
@@ -101,16 +99,11 @@ def fault_shares(done: Sequence[Assessment], samples: Sequence[Sample]) -> dict[
                 covered.append(any(step.region.covers(fault.region) >= 0.5 for step in one.steps[1:]))
                 areas += [step.region.area for step in one.steps[1:]]
     return {
-        "fault_covered": _mean(covered),
-        "crop_area": _mean(areas),
-        "kind_listed": _mean(listed),
-        "false_alarm": _mean(alarms),
+        "fault_covered": mean(covered),
+        "crop_area": mean(areas),
+        "kind_listed": mean(listed),
+        "false_alarm": mean(alarms),
     }
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Return the mean, NaN of nothing."""
-    return float(np.mean(values)) if len(values) else np.nan
 
 
 def evenly_spaced(samples: Sequence[Sample], most: int) -> list[Sample]:
@@ -118,15 +111,11 @@ def evenly_spaced(samples: Sequence[Sample], most: int) -> list[Sample]:
     return list(samples[:: max(1, len(samples) // most)][:most])
 
 
-def srcc_gain(before: Validation, after: Validation) -> tuple[float, float, float]:
+def srcc_gain(before: Validation, after: Validation) -> Estimate:
     """Return the difference in SRCC, after minus before, with its paired bootstrap 95 % interval; of the pictures that
     both scored."""
     both = ~np.isnan(before.scores) & ~np.isnan(after.scores)
-
-    def difference(mos: Floats, first: Floats, second: Floats) -> float:
-        return srcc(second, mos) - srcc(first, mos)
-
-    return bootstrap_interval(difference, before.mos[both], before.scores[both], after.scores[both], seed=0)
+    return bootstrap_difference(srcc, after.scores[both], before.scores[both], before.mos[both])
 
 
 def compare_with_rule(

@@ -22,7 +22,7 @@ from snellen.study.opinions import mean_opinions
 from snellen.study.pair_scale import Floats
 from snellen.study.plan import Plan
 from snellen.table import read_table
-from snellen.usage import UsageError
+from snellen.usage import UsageError, wrong_usage
 
 Bools = npt.NDArray[np.bool_]
 
@@ -236,10 +236,8 @@ def score_pictures(model: str, plan: Plan) -> Scores:
     """Return the scores of a model for the original files. Raises UsageError for a model that cannot be opened."""
     from snellen.assessor import Assessor
 
-    try:
+    with wrong_usage():
         assessor = Assessor(model)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
     found = np.full((3, len(plan.rated)), np.nan)
     for at, one in enumerate(assessor.stream([picture.path for picture in plan.rated])):
         if one.score is not None:

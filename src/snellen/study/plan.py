@@ -120,27 +120,24 @@ def find_sources(names: Sequence[Path]) -> list[Source]:
 
 
 def _table(file: Path) -> list[Source]:
-    try:
-        rows = csv_rows(file)
-        header = [cell.strip() for cell in next(rows, (1, []))[1]]
-        if "image" not in header:
-            raise ManifestError(f"{file}: line 1: no column image; the columns are image, reference, group")
-        found = []
-        for line, cells in rows:
-            row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
-            if not any(row.values()):
-                continue
-            path = file.parent / row["image"]
-            reference = file.parent / row["reference"] if row.get("reference") else None
-            for one in (path, reference):
-                if one is not None and not one.is_file():
-                    raise ManifestError(f"{file}: line {line}: {one} is not there; correct or remove the line")
-            if reference is not None and reference.resolve() == path.resolve():
-                reference = None  # a pristine picture
-            found.append(Source(path, reference, row.get("group", "")))
-        return found
-    except ManifestError as error:
-        raise UsageError(str(error)) from error
+    rows = csv_rows(file)
+    header = [cell.strip() for cell in next(rows, (1, []))[1]]
+    if "image" not in header:
+        raise ManifestError(f"{file}: line 1: no column image; the columns are image, reference, group")
+    found = []
+    for line, cells in rows:
+        row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
+        if not any(row.values()):
+            continue
+        path = file.parent / row["image"]
+        reference = file.parent / row["reference"] if row.get("reference") else None
+        for one in (path, reference):
+            if one is not None and not one.is_file():
+                raise ManifestError(f"{file}: line {line}: {one} is not there; correct or remove the line")
+        if reference is not None and reference.resolve() == path.resolve():
+            reference = None  # a pristine picture
+        found.append(Source(path, reference, row.get("group", "")))
+    return found
 
 
 def create_study(folder: Path, sources: Sequence[Source], rubric: Rubric, base: Path) -> Plan:

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from snellen.data.sample import ManifestError
 from snellen.data.sets.csv_table import read_csv
 from snellen.study.session import Study
 from snellen.study.simulated import SimulatedRater, draw_raters
-from snellen.usage import UsageError
+from snellen.usage import UsageError, wrong_usage
 
 
 def simulate_study(study: Study, count: int, cheaters: int, truth: Path | None, seed: int) -> int:
@@ -40,10 +39,8 @@ def true_qualities(study: Study, truth: Path | None) -> dict[str, float]:
     """Return the quality, 1..5, of each picture of a study by key."""
     known: dict[str, float] = {}
     if truth is not None:
-        try:
+        with wrong_usage(OSError):
             samples = read_csv(truth)
-        except (ManifestError, OSError) as error:
-            raise UsageError(str(error)) from error
         known = {str(Path(sample.path).resolve()): sample.mos for sample in samples if sample.mos is not None}
     return {picture.key: known.get(picture.path, 3.0) for picture in study.plan.pictures}
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from snellen.usage import OK, UsageError
+from snellen.usage import OK, UsageError, wrong_usage
 
 PATHS = {
     "out": "folder of the run, or of the merged checkpoint",
@@ -22,34 +22,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen train`."""
     stages = "supervised fine-tuning; reinforcement learning; merge a LoRA adapter into its base model"
     parser.add_argument("stage", choices=("sft", "rl", "merge"), help=stages)
-    parser.add_argument("--config", metavar="FILE", type=Path, help="TOML: inputs, out, [options], [lora]")
-    parser.add_argument(
-        "--model", metavar="MODEL", help="snellen-1, a model folder or hf:FOLDER; instead of the file's"
-    )
+    parser.add_argument("--config", metavar="FILE", type=Path, help="TOML: model, inputs, out, [options], [lora]")
+    group = parser.add_argument_group("instead of the key in the file")
+    group.add_argument("--model", metavar="MODEL", help="snellen-1, a model folder or hf:FOLDER")
     for name, text in PATHS.items():
-        parser.add_argument(f"--{name}", metavar="PATH", help=f"{text}; instead of the file's")
-    parser.add_argument(
+        group.add_argument(f"--{name}", metavar="PATH", help=text)
+    group.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="any other key, as in TOML: options.steps=20"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Train or merge; return the exit code."""
-    from snellen.data.sample import ManifestError
-    from snellen.train.config import ConfigError, RlConfig, SftConfig, read_config, run_rl, run_sft
+    from snellen.train.config import RlConfig, SftConfig, read_config, run_rl, run_sft
 
     given = {name: getattr(args, name) for name in ("model", *PATHS) if getattr(args, name) is not None}
     if args.stage == "merge":
         return _merge(given)
     if args.config is None and not {"model", "out"} <= given.keys():
         raise UsageError("give --config FILE, or at least --model and --out")
-    try:
+    with wrong_usage(OSError):
         if args.stage == "sft":
             run_sft(read_config(args.config, SftConfig, given, args.set))
         else:
             run_rl(read_config(args.config, RlConfig, given, args.set))
-    except (ConfigError, ManifestError, OSError) as error:
-        raise UsageError(str(error)) from error
     return OK
 
 

@@ -20,6 +20,7 @@ from snellen.train.sft import SftOptions, train_sft
 from snellen.train.snellen1.demonstrations import demonstrations
 from snellen.train.snellen1.policy import Snellen1Policy
 from snellen.train.snellen1.views import HELD_OUT, training_pictures
+from snellen.usage import UsageError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,7 +30,7 @@ else:
 Config = TypeVar("Config")
 
 
-class ConfigError(ValueError):
+class ConfigError(UsageError):
     """A configuration that cannot be used. The message names the file, the key, what is wrong and what to do."""
 
 

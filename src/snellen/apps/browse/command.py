@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING
 from snellen.apps.web.options import WebOptions
 from snellen.options import add_assessor_arguments, assessor_arguments
 from snellen.output import writing
-from snellen.usage import FAILED, OK, UsageError, check_writable, complain, folder_path, positive, visible
+from snellen.usage import (
+    FAILED,
+    OK,
+    UsageError,
+    check_writable,
+    complain,
+    folder_path,
+    port,
+    positive,
+    visible,
+    wrong_usage,
+)
 
 if TYPE_CHECKING:
     from snellen.sidecar import Decision, Naming
@@ -21,27 +32,30 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `snellen browse`."""
     parser.add_argument(
-        "folder", metavar="DIR", type=folder_path, help="searched with its subfolders, hidden ones left out"
+        "folder", metavar="FOLDER", type=folder_path, help="searched with its subfolders, hidden ones left out"
     )
-    parser.add_argument("--scores", metavar="TABLE", type=Path, help="scores that snellen score wrote for this folder")
-    parser.add_argument("--no-scoring", action="store_true", help="leave pictures without a score as they are")
+    parser.add_argument("--scores", metavar="TABLE", type=Path, help="table that `snellen score` wrote for this folder")
+    parser.add_argument("--no-scoring", action="store_true", help="do not assess pictures that have no score")
     parser.add_argument(
         "--decisions", metavar="FILE", type=Path, help="read decisions from this .csv and keep it up to date"
     )
     parser.add_argument(
-        "--sidecars", choices=("full", "base"), default="full", help="names: full is IMG.CR2.xmp, base is IMG.xmp"
+        "--sidecars",
+        choices=("full", "base"),
+        default="full",
+        help="names of sidecars: full is IMG.CR2.xmp, base is IMG.xmp",
     )
     parser.add_argument(
         "--apply", action="store_true", help="write --decisions into sidecars, and show no page; nothing is moved"
     )
-    parser.add_argument("--dry-run", action="store_true", help="with --apply: only say what would be written")
+    parser.add_argument("--dry-run", action="store_true", help="with --apply: only print what would be written")
     parser.add_argument(
-        "--thumbnails", metavar="DIR", type=Path, help="keep thumbnails in this folder (default: in memory only)"
+        "--thumbnails", metavar="FOLDER", type=Path, help="keep thumbnails in this folder (default: in memory only)"
     )
     parser.add_argument(
-        "--thumbnail-mb", metavar="N", type=positive, default=256, help="most MB of thumbnails in memory (256)"
+        "--thumbnail-mb", metavar="N", type=positive, default=256, help="most MB of thumbnails in memory"
     )
-    parser.add_argument("--port", metavar="N", type=int, default=8010, help="port on this machine, 0 for a free one")
+    parser.add_argument("--port", metavar="N", type=port, default=8010, help="port; 0 for a free one")
     add_assessor_arguments(parser)
 
 
@@ -53,8 +67,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--dry-run is for --apply; the page always shows what it would write first")
     if args.apply and args.decisions is None:
         raise UsageError("--apply writes the decisions of a file; name it with --decisions")
-    if not 0 <= args.port <= 65535:
-        raise UsageError(f"--port is from 0 to 65535, not {args.port}")
     found = find_pictures(args.folder)
     for path, problem in found.problems.items():
         complain(f"{args.folder / path}: {problem}")
@@ -100,10 +112,8 @@ def _serve(args: argparse.Namespace, names: Sequence[str]) -> int:
     from snellen.apps.web.run import run_app
     from snellen.assessor import Assessor
 
-    try:
+    with wrong_usage():
         arguments = assessor_arguments(args)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
     rows = _scores(args.scores, names)
     decisions = _decisions(args.folder, names, args.decisions, args.sidecars)
     if args.thumbnails is not None:

@@ -32,6 +32,7 @@ from snellen.usage import (
     complain,
     positive,
     visible,
+    wrong_usage,
 )
 
 if TYPE_CHECKING:
@@ -52,18 +53,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="folder, list of paths (.txt), Parquet file or WebDataset shard (.tar)",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for one Parquet file a shard")
-    parser.add_argument("--resume", action="store_true", help="go on: only shards without a file, and new pictures")
-    parser.add_argument("--address", help="a running Ray cluster (default: this machine)")
-    parser.add_argument("--actors", metavar="N", type=positive, help="judges (default: as many as CPUs and GPUs allow)")
-    parser.add_argument("--cpus", metavar="N", type=positive, default=1, help="CPUs and threads of a judge (1)")
+    parser.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="folder: one Parquet file per shard")
+    parser.add_argument("--resume", action="store_true", help="continue: shards without a file, and new pictures")
+    parser.add_argument("--address", metavar="ADDRESS", help="a running Ray cluster (default: this machine)")
+    parser.add_argument("--actors", metavar="N", type=positive, help="actors (default: as many as CPUs and GPUs allow)")
+    parser.add_argument("--cpus", metavar="N", type=positive, default=1, help="CPUs and threads of an actor")
     parser.add_argument(
-        "--gpus", metavar="N", type=float, help="GPUs of a judge (default: 1 for hf: where the cluster has any, else 0)"
+        "--gpus", metavar="N", type=float, help="GPUs of an actor (default: 1 for hf: where there are any, else 0)"
     )
-    parser.add_argument("--shard-size", metavar="N", type=positive, default=1000, help="pictures in a shard (1000)")
-    parser.add_argument("--image", metavar="COLUMN", help="Parquet: column of encoded pictures")
-    parser.add_argument("--key", metavar="COLUMN", help="Parquet: column of keys")
-    parser.add_argument("--features", action="store_true", help="also measure sharpness, noise, ...: a column more")
+    parser.add_argument("--shard-size", metavar="N", type=positive, default=1000, help="pictures in a shard")
+    parser.add_argument("--image", metavar="COLUMN", help="column of encoded pictures in Parquet files")
+    parser.add_argument("--key", metavar="COLUMN", help="column of keys in Parquet files")
+    parser.add_argument("--features", action="store_true", help="also measure sharpness, noise, ...; adds a column")
     add_assessor_arguments(parser)
     add_quiet(parser)
 
@@ -74,10 +75,8 @@ def run(args: argparse.Namespace) -> int:
     import pyarrow.parquet  # noqa: F401
     import ray
 
-    try:
+    with wrong_usage():
         options = judge_options(args)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
     with writing(args.out):
         args.out.mkdir(parents=True, exist_ok=True)
     with lock(args.out / SETTINGS_FILE):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from snellen.apps.web.options import MEGABYTE, add_web_options, web_options
 from snellen.options import add_assessor_arguments, assessor_arguments
-from snellen.usage import UsageError, positive
+from snellen.usage import UsageError, positive, wrong_usage
 
 if TYPE_CHECKING:
     from snellen.apps.serve.service import Service
@@ -19,10 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_web_options(parser, 8000)
     group = parser.add_argument_group("load")
     group.add_argument("--judges", metavar="N", type=positive, help="copies of snellen-1 (default: one per processor)")
-    group.add_argument("--max-wait-ms", metavar="N", type=int, default=10, help="a batch waits for more pictures (10)")
-    group.add_argument("--queue", metavar="N", type=positive, default=256, help="pictures that wait at most (256)")
-    group.add_argument("--max-pictures", metavar="N", type=positive, default=128, help="pictures of a request (128)")
-    group.add_argument("--timeout-request", metavar="S", type=positive, default=120, help="time of a request (120)")
+    group.add_argument(
+        "--max-wait-ms", metavar="N", type=int, default=10, help="ms that a batch waits for more pictures"
+    )
+    group.add_argument("--queue", metavar="N", type=positive, default=256, help="most pictures that wait")
+    group.add_argument("--max-pictures", metavar="N", type=positive, default=128, help="most pictures of one request")
+    group.add_argument("--timeout-request", metavar="S", type=positive, default=120, help="most seconds of one request")
     group.add_argument("--allow-urls", action="store_true", help="fetch pictures from public URLs that clients name")
     add_assessor_arguments(parser)
 
@@ -51,7 +53,7 @@ def open_service(args: argparse.Namespace) -> Service:
     from snellen.apps.serve.settings import Settings
     from snellen.backend import model_folder, open_backend
 
-    try:
+    with wrong_usage():
         given = assessor_arguments(args)
         batch_size, options = given.pop("batch_size"), given.pop("options")
         settings = Settings(sampling=tuple(sorted((given.pop("sampling") or {}).items())), **given)
@@ -63,8 +65,6 @@ def open_service(args: argparse.Namespace) -> Service:
         threads = max(1, (os.cpu_count() or 1) // count)
         backends = [open_backend(args.model, threads=threads, options=options) for _ in range(count)]
         settings.assessor(backends[0])
-    except ValueError as error:
-        raise UsageError(str(error)) from error
     # snellen-1 reads one picture at a time: in a batch pictures would only wait for each other
     most = batch_size or (backends[0].batch_size if backends[0].reads_prompts else 1)
     metrics = Metrics()

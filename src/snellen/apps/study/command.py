@@ -9,7 +9,7 @@ from pathlib import Path
 
 from snellen.apps.web.options import LOOPBACK, MEGABYTE, Limits, WebOptions
 from snellen.study.rubric import METHODS
-from snellen.usage import OK, UsageError, complain, positive
+from snellen.usage import OK, UsageError, complain, port, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,12 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="files, folders, or a table with the columns image[,reference][,group] (.csv)",
     )  # fmt: skip
     init.add_argument("--rubric", metavar="FILE", type=Path, help="questions and course of the study, TOML")
-    init.add_argument("--method", choices=METHODS, help="without --rubric (acr)")
+    init.add_argument("--method", choices=METHODS, help="method of a study without --rubric")
     init.set_defaults(task=_init)
 
     invite = commands.add_parser("invite", help="print invitation links, each for one rater")
     _folder(invite)
-    invite.add_argument("count", metavar="N", type=positive, nargs="?", default=1, help="new raters (1)")
+    invite.add_argument("count", metavar="N", type=positive, nargs="?", default=1, help="number of new raters")
     invite.add_argument("--url", default="http://127.0.0.1:8020", help="address that raters reach the page at")
     invite.add_argument("--renew", metavar="CODE", help="a new link for this rater, whose answers stay")
     invite.set_defaults(task=_invite)
@@ -38,9 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     serve = commands.add_parser("serve", help="serve the rating page")
     _folder(serve)
-    serve.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    serve.add_argument("--port", metavar="N", type=int, default=8020, help="port, 0 for a free one (8020)")
-    serve.add_argument("--allowed-host", metavar="NAME", action="append", default=[], help="name of this server")
+    serve.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="address to listen on")
+    serve.add_argument("--port", metavar="N", type=port, default=8020, help="port; 0 for a free one")
+    serve.add_argument(
+        "--allowed-host", metavar="NAME", action="append", default=[], help="host name by which raters reach the server"
+    )
     serve.set_defaults(task=_serve)
     _add_analysis(commands)
 
@@ -48,23 +50,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_analysis(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     simulate = commands.add_parser("simulate", help="answer with simulated raters, to try a study before people do")
     _folder(simulate)
-    simulate.add_argument("--raters", metavar="N", type=positive, default=20, help="(20)")
-    simulate.add_argument("--cheaters", metavar="N", type=int, default=0, help="so many of them do not do the task (0)")
-    simulate.add_argument("--truth", metavar="FILE", type=Path, help="table image,mos of true qualities (all 3)")
-    simulate.add_argument("--seed", metavar="N", type=int, default=0, help="(0)")
+    simulate.add_argument("--raters", metavar="N", type=positive, default=20, help="simulated raters")
+    simulate.add_argument("--cheaters", metavar="N", type=int, default=0, help="of them, raters who cheat")
+    simulate.add_argument("--truth", metavar="FILE", type=Path, help="table image,mos of true MOS (default: all 3)")
+    simulate.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the draws")
     simulate.set_defaults(task=_simulate)
 
     analyse = commands.add_parser("analyse", help="MOS, raters, agreement: a report and tables")
     _folder(analyse)
-    analyse.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for report and tables")
+    analyse.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="folder for report and tables")
     analyse.add_argument("--keep-all", action="store_true", help="leave no rater out")
-    analyse.add_argument("--half-width", metavar="X", type=float, default=0.25, help="wanted: MOS +- X (0.25)")
+    analyse.add_argument("--half-width", metavar="X", type=float, default=0.25, help="wanted interval: MOS +- X")
     analyse.set_defaults(task=_analyse)
 
     agree = commands.add_parser("agree", help="agreement of a judge with the study's people, beside their own")
     _folder(agree)
-    agree.add_argument("--scores", metavar="FILE", type=Path, help="a table of snellen score; without, --model scores")
-    agree.add_argument("--model", default="snellen-1", help="the judge, as in snellen assess (snellen-1)")
+    agree.add_argument(
+        "--scores", metavar="FILE", type=Path, help="table of `snellen score`; without one, --model scores"
+    )
+    agree.add_argument("--model", default="snellen-1", help="the judge, as for `snellen assess`")
     agree.add_argument("--keep-all", action="store_true", help="leave no rater out")
     agree.add_argument("--json", action="store_true", help="print one JSON object")
     agree.set_defaults(task=_agree)
@@ -123,8 +127,6 @@ def _serve(args: argparse.Namespace) -> int:
     from snellen.apps.web.run import run_app
     from snellen.study.session import Study
 
-    if not 0 <= args.port <= 65535:
-        raise UsageError(f"--port is from 0 to 65535, not {args.port}")
     study = Study(args.folder)
     if any(rater.simulated for rater in study.store.raters()):
         raise UsageError(f"{args.folder} holds answers of simulated raters; make a new study for people")

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snellen.usage import UsageError, complain, positive
+from snellen.usage import UsageError, complain, port, positive
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names of this machine to itself."""
@@ -51,21 +51,29 @@ class WebOptions:
     drain: int = 60
 
 
-def add_web_options(parser: argparse.ArgumentParser, port: int) -> None:
-    """Add the options of `WebOptions`, with a default port."""
+def add_web_options(parser: argparse.ArgumentParser, number: int) -> None:
+    """Add the options of `WebOptions`. number: the default port."""
     group = parser.add_argument_group("server")
-    group.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    group.add_argument("--port", metavar="N", type=int, default=port, help=f"port, 0 for a free one ({port})")
+    group.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="address to listen on")
+    group.add_argument("--port", metavar="N", type=port, default=number, help="port; 0 for a free one")
     group.add_argument(
-        "--allowed-host", metavar="NAME", action="append", default=[], help="name that clients call the server by"
+        "--allowed-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="host name by which clients reach the server; repeat for more",
     )
-    group.add_argument("--token-file", metavar="FILE", type=Path, help="clients need one of these bearer tokens")
+    group.add_argument("--token-file", metavar="FILE", type=Path, help="bearer tokens, one per line: clients need one")
     group.add_argument(
-        "--cors-origin", metavar="ORIGIN", action="append", default=[], help="let pages of this origin ask (CORS)"
+        "--cors-origin",
+        metavar="ORIGIN",
+        action="append",
+        default=[],
+        help="origin whose pages may send requests (CORS); repeat for more",
     )
-    group.add_argument("--max-body-mb", metavar="N", type=positive, default=64, help="most MB of one request (64)")
+    group.add_argument("--max-body-mb", metavar="N", type=positive, default=64, help="most MB of one request")
     group.add_argument(
-        "--drain", metavar="S", type=positive, default=60, help="seconds to end running requests after SIGTERM (60)"
+        "--drain", metavar="S", type=positive, default=60, help="seconds that running requests get after SIGTERM"
     )
 
 
@@ -73,10 +81,8 @@ def web_options(args: argparse.Namespace) -> WebOptions:
     """Return what `add_web_options` read.
 
     Raises:
-        UsageError: the file of tokens cannot be read, or the port is none.
+        UsageError: the file of tokens cannot be read.
     """
-    if not 0 <= args.port <= 65535:
-        raise UsageError(f"--port is from 0 to 65535, not {args.port}")
     tokens = tuple(read_tokens(args.token_file)) if args.token_file else ()
     loopback = args.host in ("127.0.0.1", "localhost", "::1")
     hosts = (*args.allowed_host, *LOOPBACK) if loopback or args.allowed_host else ()

@@ -14,11 +14,12 @@ import numpy as np
 
 from snellen.data.sample import ManifestError
 from snellen.data.sets.csv_table import csv_rows
+from snellen.usage import UsageError
 
 T = TypeVar("T")
 
 
-class SourceError(ValueError):
+class SourceError(UsageError):
     """A data set folder that is not laid out as expected; the message names the file and the remedy."""
 
 
