@@ -16,16 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import (
-    GenerationConfig,
-    PreTrainedTokenizerFast,
-    Qwen2_5_VLConfig,
-    Qwen2_5_VLForConditionalGeneration,
-)
+from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes" / "toy"))
-from tiny_qwen import SPECIAL, TEMPLATE, write_processor
+from tiny_qwen import SPECIAL, bpe_tokenizer, marks_of, write_processor
 
 from snellen.backend import Turn
 from snellen.backends.completion import ANSWER_KEYS
@@ -76,35 +70,16 @@ def picture(rng: np.random.Generator) -> tuple[Picture, float]:
     return Picture(pixels, "generated"), round(1.0 + 4.0 * brightness, 2)
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
+def tokenizer() -> Any:
     """Return a tokenizer of single digits, as Qwen's, trained on the prompts and replies."""
     ratings = [reply for rating in (1.23, 2.34, 3.45, 4.56, 3.07, 2.98) for reply in replies(rating)]
     forms = [as_json(reply, 1 + number % 2) for number, reply in enumerate(ratings)]
     levels = [*LevelsProtocol.questions, *map(in_levels, (1, 2, 3, 4, 5))]
     corpus = [first_prompt(QUESTION), later_prompt(QUESTION, BOX), *ratings, *forms, *levels]
-    pattern = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    tokens = Tokenizer(models.BPE())
-    tokens.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(pattern), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokens.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=1000, special_tokens=list(SPECIAL), initial_alphabet=alphabet)
-    tokens.train_from_iterator(corpus, trainer)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokens,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        additional_special_tokens=list(SPECIAL),
-    )
-    fast.chat_template = TEMPLATE
-    return fast
+    return bpe_tokenizer(corpus, 1000)
 
 
-def build(words: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalGeneration:
+def build(words: Any) -> Qwen2_5_VLForConditionalGeneration:
     """Return a model of random weights, large enough for the attention kernels of servers."""
     ids: dict[str, Any] = {name: words.convert_tokens_to_ids(name) for name in SPECIAL}
     text = {
@@ -119,11 +94,7 @@ def build(words: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalGeneration:
         "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 112,
         "fullatt_block_indexes": [1], "initializer_range": SPREAD,
     }  # fmt: skip
-    config = Qwen2_5_VLConfig(
-        text_config=text, vision_config=vision, image_token_id=ids["<|image_pad|>"],
-        video_token_id=ids["<|video_pad|>"], vision_start_token_id=ids["<|vision_start|>"],
-        vision_end_token_id=ids["<|vision_end|>"],
-    )  # fmt: skip
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, **marks_of(words))
     model = Qwen2_5_VLForConditionalGeneration(config)
     model.generation_config = GenerationConfig(
         eos_token_id=[ids["<|im_end|>"], ids["<|endoftext|>"]], pad_token_id=ids["<|endoftext|>"]

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import re
 import string
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from snellen.protocol import DEFAULT_QUESTION, first_prompt, later_prompt
 from snellen.region import Region
@@ -60,16 +61,41 @@ def make_tokenizer() -> Any:
     pattern = "|".join([*(re.escape(piece) for piece in pieces()), r"[\s\S]"])
     tokens.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "isolated")
     tokens.decoder = decoders.Fuse()
+    return _fast(tokens, unk_token="<unk>", clean_up_tokenization_spaces=False)
+
+
+def bpe_tokenizer(corpus: Sequence[str], size: int) -> Any:
+    """Return a tokenizer of `size` tokens trained on a corpus, with one token for each digit, as Qwen's."""
+    pattern = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    tokens = Tokenizer(models.BPE())
+    parts = pre_tokenizers.Split(Regex(pattern), "isolated")
+    bytes_of = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokens.pre_tokenizer = pre_tokenizers.Sequence([parts, bytes_of])
+    tokens.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=list(SPECIAL), initial_alphabet=alphabet)
+    tokens.train_from_iterator(corpus, trainer)
+    return _fast(tokens)
+
+
+def _fast(tokens: Tokenizer, **options: Any) -> Any:
     fast = transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokens,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
-        unk_token="<unk>",
         additional_special_tokens=list(SPECIAL),
-        clean_up_tokenization_spaces=False,
+        **options,
     )
     fast.chat_template = TEMPLATE
     return fast
+
+
+def marks_of(tokenizer: Any) -> dict[str, int]:
+    """Return the ids of the tokens that mark pictures, by their names in a configuration of Qwen-VL."""
+    names = {name: f"<|{name}|>" for name in ("image_pad", "video_pad", "vision_start", "vision_end")}
+    return {
+        f"{name.removesuffix('_pad')}_token_id": tokenizer.convert_tokens_to_ids(word) for name, word in names.items()
+    }
 
 
 def make_model(
@@ -105,12 +131,7 @@ def make_model(
         "out_hidden_size": width,
         "spatial_merge_size": 2, "temporal_patch_size": 2, "initializer_range": spread,
     }  # fmt: skip
-    named: dict[str, Any] = {
-        "image_token_id": ids["<|image_pad|>"],
-        "video_token_id": ids["<|video_pad|>"],
-        "vision_start_token_id": ids["<|vision_start|>"],
-        "vision_end_token_id": ids["<|vision_end|>"],
-    }
+    named: dict[str, Any] = marks_of(tokenizer)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if family == "qwen3":

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny_qwen import SPECIAL, TEMPLATE
+from tiny_qwen import TEMPLATE, marks_of
 from tiny_vlm import _tokenizer, make_tiny_vlm
 from transformers import (
     GenerationConfig,
@@ -56,7 +56,6 @@ def make_tiny_qwen3(folder: Path) -> Path:
     """A Qwen3-VL; its processor has a part for videos, which needs torchvision."""
     torch.manual_seed(0)
     tokenizer = _tokenizer()
-    ids: dict[str, Any] = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
     rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [3, 3, 2], "mrope_interleaved": True}
     config = Qwen3VLConfig(
         text_config=_text(tokenizer, head_dim=16, rope_parameters=rope),
@@ -65,10 +64,7 @@ def make_tiny_qwen3(folder: Path) -> Path:
             "patch_size": 16, "spatial_merge_size": 2, "temporal_patch_size": 2, "num_position_embeddings": 64,
             "deepstack_visual_indexes": [0],
         },
-        image_token_id=ids["<|image_pad|>"],
-        video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"],
-        vision_end_token_id=ids["<|vision_end|>"],
+        **marks_of(tokenizer),
     )  # fmt: skip
     _save(Qwen3VLForConditionalGeneration(config), tokenizer, folder)
     tokenizer.save_pretrained(folder)

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny_qwen import SPECIAL, TEMPLATE, write_processor
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tiny_qwen import SPECIAL, TEMPLATE, bpe_tokenizer, marks_of, write_processor
 from transformers import (
     AutoImageProcessor,
     AutoTokenizer,
     GenerationConfig,
-    PreTrainedTokenizerFast,
     ProcessorMixin,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
@@ -52,14 +50,7 @@ def make_tiny_vlm(folder: Path) -> Path:
         "depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 32, "patch_size": 14,
         "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 112, "fullatt_block_indexes": [1],
     }  # fmt: skip
-    config = Qwen2_5_VLConfig(
-        text_config=text,
-        vision_config=vision,
-        image_token_id=ids["<|image_pad|>"],
-        video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"],
-        vision_end_token_id=ids["<|vision_end|>"],
-    )
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, **marks_of(tokenizer))
     model = Qwen2_5_VLForConditionalGeneration(config)
     ends = [ids["<|im_end|>"], ids["<|endoftext|>"]]
     # as real checkpoints have it: settings that sampling for training must not take over
@@ -89,26 +80,7 @@ class PictureProcessor(Qwen2_5_VLProcessor):
         return cls(AutoImageProcessor.from_pretrained(folder), AutoTokenizer.from_pretrained(folder))
 
 
-def _tokenizer() -> PreTrainedTokenizerFast:
+def _tokenizer() -> Any:
     question = "How good is the technical quality of this picture?"
     corpus = [first_prompt(question), later_prompt(question, BOX), *replies(3.47), *replies(2.18)]
-    pattern = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    tokens = Tokenizer(models.BPE())
-    tokens.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(pattern), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokens.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=list(SPECIAL), initial_alphabet=alphabet)
-    tokens.train_from_iterator(corpus, trainer)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokens,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        additional_special_tokens=list(SPECIAL),
-    )
-    fast.chat_template = TEMPLATE
-    return fast
+    return bpe_tokenizer(corpus, 500)
