@@ -90,7 +90,7 @@ def _fast(tokens: Tokenizer, **options: Any) -> Any:
     return fast
 
 
-def marks_of(tokenizer: Any) -> dict[str, int]:
+def marks_of(tokenizer: Any) -> dict[str, Any]:
     """Return the ids of the tokens that mark pictures, by their names in a configuration of Qwen-VL."""
     names = {name: f"<|{name}|>" for name in ("image_pad", "video_pad", "vision_start", "vision_end")}
     return {
@@ -131,7 +131,7 @@ def make_model(
         "out_hidden_size": width,
         "spatial_merge_size": 2, "temporal_patch_size": 2, "initializer_range": spread,
     }  # fmt: skip
-    named: dict[str, Any] = marks_of(tokenizer)
+    named = marks_of(tokenizer)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if family == "qwen3":
