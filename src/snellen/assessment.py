@@ -16,8 +16,11 @@ from snellen.draw import draw, headline, place
 from snellen.image import Picture, View
 from snellen.region import Region
 from snellen.reply import Issue, Parsed
+from snellen.vocabulary import POSSIBLE, merged
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
     from PIL import Image
 
@@ -169,13 +172,13 @@ class Assessment:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict, always with the same keys; absent values are null.
 
-        name; score; interval [low, high]; label; issues [{kind, severity, region, place}]; steps [{region, rating,
-        rating_source, rating_mass, distribution {mean, std, entropy, quantiles, histogram}, tool, asked, zoom,
-        rationale {summary, directions, avoid, decision}, repaired, reply, finish, tokens, note, checks [{section, text,
-        about, claim, verdict, reason}], error}]; prompts {positive, negative}; notes; provenance; error {code, problem,
-        remedy}. The histogram has the shares of the ratings around 1.0, 1.1, ... 5.0. `repaired` lists repairs of form,
-        see `REPAIRS`; checks are of models that write freely. Regions are [x0, y0, x1, y1] in fractions of the upright
-        picture.
+        name; score; interval [low, high]; label; issues [{kind, severity, region, place}]; fault_probabilities {kind:
+        0..1}; steps [{region, rating, rating_source, rating_mass, distribution {mean, std, entropy, quantiles,
+        histogram}, tool, asked, zoom, rationale {summary, directions, avoid, decision}, repaired, reply, finish,
+        tokens, note, checks [{section, text, about, claim, verdict, reason}], error}]; prompts {positive, negative};
+        notes; provenance; error {code, problem, remedy}. The histogram has the shares of the ratings around 1.0, 1.1,
+        ... 5.0. `repaired` lists repairs of form, see `REPAIRS`; checks are of models that write freely. Regions are
+        [x0, y0, x1, y1] in fractions of the upright picture.
         """
         return {
             "name": self.name,
@@ -191,12 +194,28 @@ class Assessment:
                 }
                 for issue in self.issues
             ],
+            "fault_probabilities": None
+            if self.fault_probabilities is None
+            else {kind: round(value, 4) for kind, value in self.fault_probabilities.items()},
             "steps": [step.to_dict() for step in self.steps],
             "prompts": self.prompts,
             "notes": list(self.notes),
             "provenance": self.provenance,
             "error": asdict(self.error) if self.error else None,
         }
+
+    @property
+    def fault_probabilities(self) -> Mapping[str, float] | None:
+        """Probability, 0..1, that a viewer minds each kind of fault in the whole picture, the most probable first; None
+        where the model gives none, and after score-only rounds."""
+        return self.steps[0].reply.fault_probabilities if self.steps else None
+
+    @property
+    def possible_faults(self) -> dict[str, float]:
+        """Kinds that are no issue but have a probability of at least `POSSIBLE`, with it, the most probable first."""
+        listed = {merged(issue.kind) for issue in self.issues}
+        every = self.fault_probabilities or {}
+        return {kind: value for kind, value in every.items() if value >= POSSIBLE and kind not in listed}
 
     @property
     def headline(self) -> str:

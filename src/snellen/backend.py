@@ -142,6 +142,8 @@ class Reply:
         reply_tokens: tokens that the model wrote, as it counts them; 0 where it does not.
         rating_mass: probability, 0..1, that was recovered for the rating, before `rating` was scaled to 1; None where
             unknown. Where it is below MIN_MASS, `rating` is None and the written rating counts.
+        fault_probabilities: probability, 0..1, that a viewer minds each kind of fault in the whole picture, the most
+            probable first; None where the model gives none. See `snellen.vocabulary.POSSIBLE`.
     """
 
     text: str
@@ -155,6 +157,7 @@ class Reply:
     prompt_tokens: int = 0
     reply_tokens: int = 0
     rating_mass: float | None = None
+    fault_probabilities: Mapping[str, float] | None = None
 
     @property
     def action_indices(self) -> tuple[int, ...]:

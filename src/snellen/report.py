@@ -219,6 +219,9 @@ def _result(assessment: Assessment) -> str:
             for number, issue in enumerate(assessment.issues, start=1)
         )
         parts.append(f'<h3>Issues</h3><ul class="issues">{items or "<li class=none>none found</li>"}</ul>')
+        if possible := assessment.possible_faults:
+            named = ", ".join(f"{escape(kind)} {value:.0%}" for kind, value in possible.items())
+            parts.append(f'<p class="possible">possible: {named}</p>')
     if len(assessment.steps) > 1:
         parts.append('<p class="key"><span class="dash"></span>crops of later rounds</p>')
     if assessment.prompts is not None:

@@ -13,6 +13,7 @@ from typing import Any
 from snellen.features import FEATURES
 from snellen.output import replacing
 from snellen.usage import MissingExtra, UsageError, check_writable
+from snellen.vocabulary import KINDS
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class ScoreRow:
         options: what was set for a vision-language model (sampling, question, sizes), a JSON object; None for nothing.
         main_kind: kind of the first issue; None where there is none.
         features: {name: value} of `snellen features` for the whole picture; None where they were not asked for.
+        fault_probabilities: {kind: 0..1} of `Assessment.fault_probabilities`; None where the model gives none.
     """
 
     path: str
@@ -52,6 +54,7 @@ class ScoreRow:
     options: str | None = None
     main_kind: str | None = None
     features: dict[str, float] | None = None
+    fault_probabilities: dict[str, float] | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(ScoreRow))
@@ -60,7 +63,7 @@ SETTINGS = ("model", "protocol", "max_rounds", "score_only", "options")
 TEXT = ("path", "label", "error", "problem", "model", "protocol", "options", "main_kind")
 """Columns of text; cells of the others are JSON in CSV."""
 
-LATER = ("options", "main_kind", "features")
+LATER = ("options", "main_kind", "features", "fault_probabilities")
 """Columns that tables of earlier versions lack."""
 
 _NOT_TEXT = re.compile(r"[\ud800-\udfff]|\\(?=ud[89a-f][0-9a-f]{2}|x5c)")
@@ -109,7 +112,7 @@ def read_table(out: Path) -> list[ScoreRow]:
         if suffix == ".jsonl":
             lines = [json.loads(line) for line in out.read_text(encoding="utf-8").split("\n") if line.strip()]
         else:
-            lines = [unescape(line) for line in _parquet().read_table(out).to_pylist()]
+            lines = [_without_nulls(unescape(line)) for line in _parquet().read_table(out).to_pylist()]
         return [ScoreRow(**{name: line[name] for name in _columns(line)}) for line in lines]
     except KeyError as error:
         raise UsageError(f"{out} is no table of scores: it has no column {error.args[0]}; write to another") from error
@@ -154,14 +157,21 @@ def to_arrow(rows: Sequence[ScoreRow]) -> Any:
     issue = pa.struct([("kind", pa.string()), ("severity", pa.int64()), ("region", pa.list_(pa.float64()))])
     types = dict.fromkeys(COLUMNS, pa.float64()) | dict.fromkeys(TEXT, pa.string())
     types |= dict.fromkeys(("rounds", "width", "height", "max_rounds"), pa.int64())
-    features = pa.struct([(name, pa.float64()) for name in FEATURES])
+    features, kinds = (pa.struct([(name, pa.float64()) for name in names]) for names in (FEATURES, KINDS))
     types |= {"issues": pa.list_(issue), "score_only": pa.bool_(), "features": features}
+    types["fault_probabilities"] = kinds
     return pa.Table.from_pylist([_escape(asdict(row)) for row in rows], pa.schema(list(types.items())))
 
 
 def _escape(line: dict[str, Any]) -> dict[str, Any]:
     """Return a row whose text is valid Unicode, which Parquet requires: `unescape` gives the same row back."""
     return line | {name: valid_text(line[name]) for name in TEXT if line[name] is not None}
+
+
+def _without_nulls(line: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of a Parquet table without the kinds of fault that the model does not know."""
+    known = line.get("fault_probabilities")
+    return line if known is None else line | {"fault_probabilities": {k: v for k, v in known.items() if v is not None}}
 
 
 def valid_text(text: str) -> str:

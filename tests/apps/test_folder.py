@@ -24,7 +24,7 @@ from snellen.backend import BackendError
 from snellen.cli import main
 from snellen.folder import Found, find_pictures
 from snellen.output import OutputError
-from snellen.table import ScoreRow, read_table
+from snellen.table import ScoreRow, read_table, write_table
 from snellen.usage import UsageError
 
 ISSUES = '[{"kind": "blur", "severity": 4, "bbox_2d": [0.50, 0.50, 0.75, 0.75]}]'
@@ -251,6 +251,14 @@ def test_names_that_are_no_text_do_not_double(model: str, tmp_path: Path, suffix
     rows = score_folder(folder, out, model)
     assert sorted(row.path for row in rows) == sorted(names)
     assert score_folder(folder, out, model, resume=True) == rows
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_probabilities_of_faults_come_back_from_every_table(tmp_path: Path, suffix: str) -> None:
+    known = ScoreRow("a.png", 3.0, model="m", protocol="snellen", fault_probabilities={"noise": 0.25, "blur": 0.1})
+    rows = [known, replace(known, path="b.png", fault_probabilities=None)]
+    write_table(rows, tmp_path / f"t{suffix}")
+    assert read_table(tmp_path / f"t{suffix}") == rows
 
 
 def test_resume_without_anything_to_continue_starts(photos: Path, model: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from snellen.evaluate.suites import open_suite
 from snellen.evaluate.suites.real_faults import ALWAYS, RATER, RIDGE, labelled
 from snellen.region import FULL
 from snellen.reply import Issue
+from snellen.snellen1.photo_faults import PHOTO_KINDS
+from snellen.vocabulary import merged
 
 DEV = labels_of("biq2021", "dev")
 PICTURES = list(DEV)[:12]
@@ -53,6 +56,21 @@ def test_a_judge_that_repeats_a_rater_is_borne_out(biq) -> None:  # type: ignore
     assert isinstance(first, Table) and isinstance(by_severity, Table) and isinstance(by_kind, Table)
     assert "not by people" in first.markdown() and "kernel ridge" in by_kind.markdown()
     assert all(found.value == 1.0 for found in judged["two rounds"]["named by severity"].values())
+
+
+def test_stated_probabilities_are_held_against_the_labels(biq) -> None:  # type: ignore[no-untyped-def]
+    suite = open_suite("real-faults")
+    rows = []
+    for name in PICTURES:
+        minded = {merged(fault.kind) for rater in DEV[name] for fault in rater.minded}
+        stated = {kind: 0.9 if kind in minded else 0.02 for kind in PHOTO_KINDS}
+        one = replace(row(f"biq2021/{name}").rounds[0], fault_probabilities=stated)
+        rows.append(replace(row(f"biq2021/{name}"), rounds=(one,)))
+    summary = suite.summarise(rows, [biq])
+    held = summary["biq2021"]["probabilities"]
+    assert held["named or possible"].value == 1.0 and held["skill"] > 0.9 and 0 < held["kinds"] < 4
+    assert [(low, share) for low, _, _, _, share in held["reliability"]] == [(0.0, 0.0), (0.8, 1.0)]
+    assert "100.0" in suite.show(summary, rows, [biq])[3].markdown()
 
 
 def test_the_part_check_has_tables_of_its_own() -> None:

@@ -533,3 +533,12 @@ def test_score_only_has_an_interval_of_its_own() -> None:
     backend.score_calibration = Calibration(3.0, 0.2, 0.9)
     assert Assessor(backend, score_only=True).calibration == Calibration(3.0, 0.2, 0.9)
     assert Assessor(backend).calibration == Calibration(2.0, 0.1, 0.9)
+
+
+def test_possible_faults_are_likely_kinds_that_are_no_issue() -> None:
+    stated = {"noise": 0.6, "blur": 0.5, "compression": 0.1, "saturation": 0.09}
+    text = render_reply(None, Answer(None, 2.0, "final", (BLUR,)), 1)
+    found = one([Reply(text, fault_probabilities=stated)])
+    assert found.fault_probabilities == stated and found.to_dict()["fault_probabilities"] == stated
+    assert found.possible_faults == {"noise": 0.6, "compression": 0.1}  # blur is listed
+    assert one([final(2.0)]).fault_probabilities is None and not one([final(2.0)]).possible_faults

@@ -53,15 +53,12 @@ from snellen.snellen1.photo_faults import PhotoFault, PhotoFaultHead
 from snellen.snellen1.photo_features import fault_features, rating_features
 from snellen.snellen1.photo_rating import PhotoRatingHead
 from snellen.snellen1.pooling import regrid
-from snellen.vocabulary import KINDS
+from snellen.vocabulary import KINDS, POSSIBLE
 from snellen.zoom import ZOOM_PRESETS
 
 DETAIL_AREA = 0.8
 """The closer view that findings of a crop are read from shows at most so much of the crop."""
 MOST_ISSUES = 4
-POSSIBLE = 0.1
-"""Probability of a kind, by the photo fault head, from which on the text does not praise what that kind would spoil. Of
-the praise on 160 validation photographs a rater contradicts 17 % without this, 8 % with it: recipes/bench/praise.py."""
 TELEMETRY_SINCE = (1, 29)
 """The first onnxruntime that reports its use on every system."""
 
@@ -181,6 +178,7 @@ class Snellen1Backend(Backend):
         region = None if decision.region is None else to_grid(decision.region)
         answer = Answer(region, round(rating.mean, 2), decision.tool, issues)
         earlier = _earlier(conversation)
+        probabilities = {one.kind: one.probability for one in self.all_photo_faults(views[0])}
         facts = Facts(
             number=number,
             rating=round(rating.mean, 2),
@@ -190,9 +188,10 @@ class Snellen1Backend(Backend):
             crop=region,
             earlier_rating=earlier.rating if earlier else None,
             earlier_issues=earlier.issues if earlier else (),
-            possible=tuple(one.kind for one in self.all_photo_faults(views[0]) if one.probability >= POSSIBLE),
+            possible=tuple(kind for kind, value in probabilities.items() if value >= POSSIBLE),
         )
-        return Reply(render_reply(compose(facts), answer, number), rating=rating)
+        text = render_reply(compose(facts), answer, number)
+        return Reply(text, rating=rating, fault_probabilities=probabilities or None)
 
     def faults(self, first: View, last: View) -> list[Finding]:
         """The faults that a round lists, most probable first, given the conversation's first view and the round's."""

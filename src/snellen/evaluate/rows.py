@@ -36,6 +36,7 @@ class Round:
         note: see `snellen.assessment.Step`.
         repaired: repairs of form without which the reply could not be parsed, see `snellen.reply.Parsed`.
         checks: checks of a freely written text, see `snellen.checks`.
+        fault_probabilities: see `snellen.backend.Reply`.
     """
 
     region: Region
@@ -52,6 +53,7 @@ class Round:
     note: str | None
     repaired: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
+    fault_probabilities: Mapping[str, float] | None = None
 
     @property
     def score(self) -> float | None:
@@ -166,4 +168,5 @@ def _round(step: Step) -> Round:
         note=step.note,
         repaired=tuple(step.parsed.repaired) if step.parsed else (),
         checks=step.checks,
+        fault_probabilities=step.reply.fault_probabilities,
     )

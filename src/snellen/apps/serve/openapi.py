@@ -91,6 +91,7 @@ STEP = thing(
 ASSESSMENT = thing(
     SCORE
     | {
+        "fault_probabilities": or_null({"type": "object", "additionalProperties": {"type": "number"}}),
         "steps": many(named("Step")),
         "prompts": or_null(thing({"positive": TEXT, "negative": TEXT})),
         "notes": many(TEXT),

@@ -11,19 +11,23 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from snellen.data.fault_labels import SETS, FaultLabel, labels_of, ridge_predictions
 from snellen.evaluate.baselines import is_external
 from snellen.evaluate.datasets import DataSet
 from snellen.evaluate.modes import CONTROLS
 from snellen.evaluate.predict import Job
-from snellen.evaluate.report.tables import Table, estimate, percent
+from snellen.evaluate.report.tables import Table, estimate, number, percent
 from snellen.evaluate.rows import Row
 from snellen.evaluate.stats.bootstrap import UNDEFINED, Estimate, bootstrap_interval, mean_interval, share
 from snellen.evaluate.stats.correlation import srcc
 from snellen.evaluate.stats.fault_agreement import Agreement, agreement, rater_as_judge
+from snellen.evaluate.stats.probabilities import auc, brier_skill, reliability
 from snellen.evaluate.suites import Suite
 from snellen.region import FULL
 from snellen.reply import Issue
+from snellen.vocabulary import POSSIBLE, merged
 
 NAME = "real-faults"
 CONSTANT = tuple(Issue(kind, 3, FULL) for kind in ("underexposure", "blur", "overexposure"))
@@ -105,9 +109,43 @@ def _compared(rows: Sequence[Row], labels: Labels, ridge: Mapping[str, Sequence[
         }
     return {
         "photographs": len(issues),
+        "probabilities": _probabilities(rows, labels),
         "raters": max(len(raters) for raters in labels.values()),
         "judges": {name: measures(list(found.values())) for name, found in outcomes.items()},
         "named, minus ridge": _difference(outcomes.get(main, {}), outcomes.get(RIDGE, {})),
+    }
+
+
+def _probabilities(rows: Sequence[Row], labels: Labels) -> dict[str, Any]:
+    """Measures of the stated probabilities of each kind against whether a rater minds it; empty where the model states
+    none.
+
+    skill: against the share of these photographs in which a rater minds the kind. kinds: how many a photograph has on
+    average that are listed or possible.
+    """
+    stated = [(row, given) for row in rows if row.rounds and (given := row.rounds[0].fault_probabilities)]
+    if not stated:
+        return {}
+    kinds = sorted(stated[0][1])
+    raters = [labels[row.key] for row, _ in stated]
+    probability = np.array([[given[kind] for kind in kinds] for _, given in stated])
+    minded_kinds = [{merged(fault.kind) for one in each for fault in one.minded} for each in raters]
+    minded = np.array([[kind in found for kind in kinds] for found in minded_kinds])
+    told = [
+        {merged(issue.kind) for issue in row.issues} | {kind for kind in kinds if given[kind] >= POSSIBLE}
+        for row, given in stated
+    ]
+    mains = [
+        {merged(one.minded[0].kind) for one in each} if all(one.minded for one in each) else None for each in raters
+    ]
+    return {
+        "named or possible": share([bool(main & found) for main, found in zip(mains, told, strict=True) if main]),
+        "kinds": float(np.mean([len(found) for found in told])),
+        "skill": brier_skill(probability, minded, np.broadcast_to(minded.mean(axis=0), minded.shape)),
+        "AUC": {
+            kind: auc(probability[:, i], minded[:, i]) for i, kind in enumerate(kinds) if minded[:, i].sum() >= FEWEST
+        },
+        "reliability": reliability(probability.ravel(), minded.ravel()),
     }
 
 
@@ -156,8 +194,8 @@ def _difference(model: Mapping[str, Agreement], ridge: Mapping[str, Agreement]) 
 
 
 def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet]) -> list[Table]:
-    """Return three tables for each set: the measures of all judges, the main fault named by its severity, and recall by
-    kind."""
+    """Return the tables of each set: the measures of all judges, the main fault named by its severity, recall by kind,
+    and where the model states probabilities, how they hold."""
     return [table for name, data in summary.items() for table in _tables(name, data)]
 
 
@@ -191,7 +229,21 @@ def _tables(name: str, data: Mapping[str, Any]) -> list[Table]:
             [[kind, *(percent(row["recall"].get(kind, UNDEFINED)) for row in judges.values())] for kind in kinds],
             f"Kinds that raters mind in fewer than {FEWEST} photographs are left out.",
         ),
+        *([_probability_table(name, data["probabilities"])] if data["probabilities"] else []),
     ]  # fmt: skip
+
+
+def _probability_table(name: str, data: Mapping[str, Any]) -> Table:
+    ranked = "; ".join(f"{kind} {number(value)}" for kind, value in data["AUC"].items())
+    return Table(
+        f"{name}: stated probabilities of kinds of fault",
+        ["stated", "kinds", "mean stated", "share that a rater minds"],
+        [[f"{low:g} to {high:g}", str(count), f"{mean:.1%}", f"{part:.1%}"]
+         for low, high, count, mean, part in data["reliability"]],
+        f"Main fault listed or possible (from {POSSIBLE:g} on): {percent(data['named or possible'])}, with "
+        f"{data['kinds']:.1f} kinds a photograph. Brier skill over each kind's share: {number(data['skill'])}. "
+        f"Area under the ROC curve: {ranked or 'too few photographs'}.",
+    )  # fmt: skip
 
 
 SUITE = Suite(NAME, jobs, summarise, show)
