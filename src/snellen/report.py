@@ -220,7 +220,7 @@ def _result(assessment: Assessment) -> str:
         )
         parts.append(f'<h3>Issues</h3><ul class="issues">{items or "<li class=none>none found</li>"}</ul>')
         if possible := assessment.possible_faults:
-            named = ", ".join(f"{escape(kind)} {value:.0%}" for kind, value in possible.items())
+            named = ", ".join(f"{escape(kind)} {100 * value:.0f} %" for kind, value in possible.items())
             parts.append(f'<p class="possible">possible: {named}</p>')
     if len(assessment.steps) > 1:
         parts.append('<p class="key"><span class="dash"></span>crops of later rounds</p>')

@@ -90,7 +90,7 @@ def assessment_text(assessment: Assessment, ascii_only: bool = False) -> Rendera
     if rounds[-1].parsed is not None:
         parts.append(_issues(assessment.issues, ascii_only))
         if possible := assessment.possible_faults:
-            named = ", ".join(f"{kind} {value:.0%}" for kind, value in possible.items())
+            named = ", ".join(f"{kind} {100 * value:.0f} %" for kind, value in possible.items())
             parts.append(Text(f"    possible: {named}", style="dim"))
     for number, step in enumerate(rounds, start=1):
         parts.append(_round(number, step, rounds[number - 2] if number > 1 else None, ascii_only))

@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
 def _show(attempt: Attempt) -> None:
     mark = "kept    " if attempt.accepted else "not kept"
     does = f" ({attempt.does})" if attempt.does else ""
-    print(visible(f"{mark} {attempt.issue.kind}, {attempt.tool}{does}: {attempt.reason}"), flush=True)
+    print(visible(f"{mark} {attempt.issue.kind}, {attempt.named}{does}: {attempt.reason}"), flush=True)
 
 
 def _list_tools() -> int:

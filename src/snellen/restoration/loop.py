@@ -67,6 +67,12 @@ class Attempt:
     cleared: bool | None = None
     does: str = ""
 
+    @property
+    def named(self) -> str:
+        """Name of the tool with its parameters, e.g. "unsharp: amount 1.5"."""
+        setting = ", ".join(f"{name} {value:g}" for name, value in self.setting.items())
+        return f"{self.tool}: {setting}" if setting else self.tool
+
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict."""
         return {

@@ -93,9 +93,7 @@ def _other(attempt: Attempt) -> str:
 
 
 def _tool(attempt: Attempt) -> str:
-    setting = ", ".join(f"{name} {value:g}" for name, value in attempt.setting.items())
-    named = f"{attempt.tool}: {setting}" if setting else attempt.tool
-    return f"{attempt.does} ({named})" if attempt.does else named
+    return f"{attempt.does} ({attempt.named})" if attempt.does else attempt.named
 
 
 def _entries(rows: Sequence[tuple[str, str]]) -> str:
