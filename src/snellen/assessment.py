@@ -16,7 +16,7 @@ from snellen.draw import draw, headline, place
 from snellen.image import Picture, View
 from snellen.region import Region
 from snellen.reply import Issue, Parsed
-from snellen.vocabulary import POSSIBLE, merged
+from snellen.vocabulary import possible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,6 +127,10 @@ def histogram(distribution: RatingDistribution) -> npt.NDArray[np.float64]:
     return np.bincount(bins, distribution.probs, minlength=round(4.0 / HISTOGRAM_BIN) + 1).astype(np.float64)
 
 
+def _rounded(probabilities: Mapping[str, float]) -> dict[str, float]:
+    return {kind: round(value, 4) for kind, value in probabilities.items()}
+
+
 def _distribution_dict(distribution: RatingDistribution) -> dict[str, Any]:
     return {
         "mean": round(distribution.mean, 4),
@@ -172,13 +176,13 @@ class Assessment:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict, always with the same keys; absent values are null.
 
-        name; score; interval [low, high]; label; issues [{kind, severity, region, place}]; fault_probabilities {kind:
-        0..1}; steps [{region, rating, rating_source, rating_mass, distribution {mean, std, entropy, quantiles,
-        histogram}, tool, asked, zoom, rationale {summary, directions, avoid, decision}, repaired, reply, finish,
-        tokens, note, checks [{section, text, about, claim, verdict, reason}], error}]; prompts {positive, negative};
-        notes; provenance; error {code, problem, remedy}. The histogram has the shares of the ratings around 1.0, 1.1,
-        ... 5.0. `repaired` lists repairs of form, see `REPAIRS`; checks are of models that write freely. Regions are
-        [x0, y0, x1, y1] in fractions of the upright picture.
+        name; score; interval [low, high]; label; issues [{kind, severity, region, place}]; possible_faults and
+        fault_probabilities {kind: 0..1}; steps [{region, rating, rating_source, rating_mass, distribution {mean, std,
+        entropy, quantiles, histogram}, tool, asked, zoom, rationale {summary, directions, avoid, decision}, repaired,
+        reply, finish, tokens, note, checks [{section, text, about, claim, verdict, reason}], error}]; prompts
+        {positive, negative}; notes; provenance; error {code, problem, remedy}. The histogram has the shares of the
+        ratings around 1.0, 1.1, ... 5.0. `repaired` lists repairs of form, see `REPAIRS`; checks are of models that
+        write freely. Regions are [x0, y0, x1, y1] in fractions of the upright picture.
         """
         return {
             "name": self.name,
@@ -194,9 +198,8 @@ class Assessment:
                 }
                 for issue in self.issues
             ],
-            "fault_probabilities": None
-            if self.fault_probabilities is None
-            else {kind: round(value, 4) for kind, value in self.fault_probabilities.items()},
+            "possible_faults": _rounded(self.possible_faults),
+            "fault_probabilities": None if self.fault_probabilities is None else _rounded(self.fault_probabilities),
             "steps": [step.to_dict() for step in self.steps],
             "prompts": self.prompts,
             "notes": list(self.notes),
@@ -213,9 +216,7 @@ class Assessment:
     @property
     def possible_faults(self) -> dict[str, float]:
         """Kinds that are no issue but have a probability of at least `POSSIBLE`, with it, the most probable first."""
-        listed = {merged(issue.kind) for issue in self.issues}
-        every = self.fault_probabilities or {}
-        return {kind: value for kind, value in every.items() if value >= POSSIBLE and kind not in listed}
+        return possible(self.fault_probabilities or {}, (issue.kind for issue in self.issues))
 
     @property
     def headline(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 
 NAMES: dict[str, tuple[str, ...]] = {
     "blur": ("blur", "softness"),
@@ -56,3 +57,9 @@ def direction(move: float) -> str:
 def merged(kind: str) -> str:
     """Return the kind that a kind counts as where people label faults: motion blur is blur, they often cannot tell."""
     return "blur" if kind == "motion blur" else kind
+
+
+def possible(probabilities: Mapping[str, float], listed: Iterable[str]) -> dict[str, float]:
+    """Return the kinds of fault that are not listed but have a probability, 0..1, of at least POSSIBLE, with it."""
+    known = {merged(kind) for kind in listed}
+    return {kind: value for kind, value in probabilities.items() if value >= POSSIBLE and kind not in known}

@@ -314,7 +314,6 @@ def test_apply_writes_sidecars_without_a_page(folder: Path, tmp_path: Path, caps
     [
         (["--dry-run"], "--dry-run is for --apply"),
         (["--apply"], "name it with --decisions"),
-        (["--port", "70000"], "--port is from 0 to 65535"),
         (["--timeout", "-1"], "timeout is more than 0"),
         (["--scores", "SCORES"], "has no picture of this folder"),
     ],
@@ -326,6 +325,12 @@ def test_wrong_usage_is_refused(
     given = [str(tmp_path / "scores.csv") if one == "SCORES" else one for one in options]
     assert main(["browse", str(folder), *given]) == 2
     assert problem in capsys.readouterr().err
+
+
+def test_a_port_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["browse", ".", "--port", "70000"])
+    assert ended.value.code == 2 and "--port: from 0 to 65535, not 70000" in capsys.readouterr().err
 
 
 def test_help_needs_no_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

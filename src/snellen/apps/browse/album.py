@@ -15,6 +15,7 @@ from snellen.apps.browse.thumbnail import Thumbnail
 from snellen.region import Region
 from snellen.sidecar import Change, Decision, Naming, plan, write
 from snellen.table import ScoreRow
+from snellen.vocabulary import possible
 
 Listener = Callable[[str, Any], None]
 """A function of the name and the data of an event; called in any thread."""
@@ -88,7 +89,8 @@ class Album:
         else:
             known |= {"state": "done", "score": row.score, "low": row.low, "high": row.high, "label": row.label}
             known |= {"issues": [{**issue, "place": Region(*issue["region"]).place} for issue in row.issues or []]}
-            known |= {"listed": not row.score_only}
+            listed = [issue["kind"] for issue in row.issues or []]
+            known |= {"listed": not row.score_only, "possible": possible(row.fault_probabilities or {}, listed)}
         return known | {"width": row.width, "height": row.height}
 
     def set_rows(self, rows: Mapping[int, ScoreRow]) -> None:

@@ -88,10 +88,12 @@ STEP = thing(
         "error": or_null(named("PictureError")),
     }
 )
+PROBABILITIES = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}}
 ASSESSMENT = thing(
     SCORE
     | {
-        "fault_probabilities": or_null({"type": "object", "additionalProperties": {"type": "number"}}),
+        "possible_faults": PROBABILITIES,
+        "fault_probabilities": or_null(PROBABILITIES),
         "steps": many(named("Step")),
         "prompts": or_null(thing({"positive": TEXT, "negative": TEXT})),
         "notes": many(TEXT),

@@ -87,7 +87,7 @@ function result(item) {
   if (item.low !== null) {
     parts.push(el("p", { class: "dim" }, `90 % interval: ${number(item.low)} to ${number(item.high)}`));
   }
-  parts.push(el("h3", {}, "Issues"), issueList(item));
+  parts.push(el("h3", {}, "Issues"), ...faults(item));
   if (decisionText(item)) parts.push(el("p", { class: "own" }, `${stars(item)} ${decisionText(item)}`));
   const prompts = item.assessment?.prompts;
   if (prompts) {
@@ -109,6 +109,12 @@ function crops(item, address, rounds) {
   if (rounds.length < 2) return null;
   return el("div", { class: "crops" }, rounds.slice(1).map((step, n) => el("figure", {},
     view(item, address, step.region), el("figcaption", {}, `crop of round ${n + 2}`))));
+}
+
+// The issues, and under them the kinds of fault that are possible but no issue, with their probability.
+function faults(item) {
+  const possible = Object.entries(item.possible).map(([kind, value]) => `${kind} ${Math.round(100 * value)} %`);
+  return [issueList(item), possible.length ? el("p", { class: "dim" }, `possible: ${possible.join(", ")}`) : null];
 }
 
 function issueList(item) {

@@ -5,7 +5,7 @@
 export function newItem(id, name, given = {}) {
   return {
     id, name, path: name, file: null, thumb: null, shown: null, state: "waiting", score: null, low: null, high: null,
-    label: null, issues: [], listed: true, width: null, height: null, taken: null, error: null, steps: [],
+    label: null, issues: [], possible: {}, listed: true, width: null, height: null, taken: null, error: null, steps: [],
     assessment: null, pick: null, stars: 0, group: null, best: false, why: "", size: 1, marked: false, ...given,
   };
 }

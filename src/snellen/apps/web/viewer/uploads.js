@@ -118,6 +118,7 @@ export function take(item, assessment) {
   [item.low, item.high] = assessment.interval ?? [null, null];
   item.listed = item.steps.at(-1)?.tool !== null; // there is an answer, not only a rating
   [item.score, item.label, item.issues, item.state] = [assessment.score, assessment.label, assessment.issues, "done"];
+  item.possible = assessment.possible_faults;
 }
 
 function fail(item, error) {
