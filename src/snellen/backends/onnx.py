@@ -265,11 +265,15 @@ class Snellen1Backend(Backend):
             seen = self._apply_heads(view.region, cells, rating, _cells(near, self.read(near, flips)))
         return seen
 
-    def _plain_distribution(self, view: View) -> RatingDistribution:
-        """The photo rating head's rating; its width is the rating head's where no fault is found."""
+    def rating_read(self, view: View) -> RatingRead:
+        """Read of a view what the photo rating head needs, as it is and not mirrored."""
         imagenet = self._run(self._imagenet, view.overview, False)
         fragments = self._run(self._encode_one, view.fragments, False)
-        rating = self._rated([(imagenet.result(), fragments.result())])
+        return imagenet.result(), fragments.result()
+
+    def _plain_distribution(self, view: View) -> RatingDistribution:
+        """The photo rating head's rating; its width is the rating head's where no fault is found."""
+        rating = self._rated([self.rating_read(view)])
         no_fault = np.eye(1, len(KINDS) + 1, dtype=np.float32)[0]
         _, std = self._mean_and_std(no_fault, no_fault, 1.0, 1.0, 1.0, rating, rating)
         return normal_distribution(rating, std)

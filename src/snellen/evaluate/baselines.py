@@ -1,6 +1,6 @@
-"""External baselines: published no-reference measures, run on the same pictures as the model.
+"""External baselines: published no-reference measures and other models, run on the same pictures as the model.
 
-They are optional packages (`pip install "snellen[baselines]"`). The direction of each scale is taken from its
+The measures are optional packages (`pip install "snellen[baselines]"`). The direction of each scale is taken from its
 documentation and never fitted to labels: where lower is better, the sign is reversed. A model's own plain regression
 heads are baselines too; they come with the model, see `snellen.backend.Backend.plain_ratings`.
 """
@@ -15,16 +15,28 @@ from typing import Any
 
 import numpy as np
 
+from snellen.assessor import Assessor
+from snellen.backend import BackendError, open_backend
 from snellen.image import Picture
 
 BASELINES = ("brisque", "piqe", "image-quality-ai")
-"""Names for `open_baseline`, besides "pyiqa:METRIC" for any no-reference metric of pyiqa."""
-PYIQA = "pyiqa:"
+"""Names for `open_baseline`, besides "pyiqa:METRIC" for any no-reference metric of pyiqa and "model:MODEL"."""
+PYIQA, MODEL = "pyiqa:", "model:"
 
 
 def is_external(mode: str) -> bool:
-    """Return True for the name of an external baseline, whose scores have a unit of their own."""
-    return mode in BASELINES or (mode.startswith(PYIQA) and mode != PYIQA)
+    """Return True for the name of an external baseline."""
+    return mode in BASELINES or (mode.startswith(PYIQA) and mode != PYIQA) or is_model(mode)
+
+
+def is_model(mode: str) -> bool:
+    """Return True for the name of a baseline that is another model."""
+    return mode.startswith(MODEL) and mode != MODEL
+
+
+def has_own_unit(mode: str) -> bool:
+    """Return True for the name of a baseline whose scores are not on the MOS scale."""
+    return is_external(mode) and not is_model(mode)
 
 
 class BaselineError(RuntimeError):
@@ -51,7 +63,7 @@ class Baseline(typing.Protocol):
 
 
 def open_baseline(name: str) -> Baseline:
-    """Open a baseline by its name: one of `BASELINES`, or "pyiqa:METRIC".
+    """Open a baseline by its name: one of `BASELINES`, "pyiqa:METRIC", or "model:MODEL".
 
     Raises ValueError for another name, BaselineError when the package is missing or fails to import.
     """
@@ -62,8 +74,28 @@ def open_baseline(name: str) -> Baseline:
     if name == "image-quality-ai":
         return ImageQualityAi()
     if is_external(name):
-        return Pyiqa(name.removeprefix(PYIQA))
-    raise ValueError(f"unknown baseline {name!r}; use one of {', '.join(BASELINES)} or pyiqa:METRIC")
+        return OtherModel(name) if is_model(name) else Pyiqa(name.removeprefix(PYIQA))
+    raise ValueError(f"unknown baseline {name!r}; use one of {', '.join(BASELINES)}, pyiqa:METRIC or model:MODEL")
+
+
+class OtherModel:
+    """A model as --model takes it, for example the folder of an adapted judge: the score that `snellen score` gives."""
+
+    unit = "MOS, 1 (bad) to 5 (excellent)"
+
+    def __init__(self, name: str) -> None:
+        try:
+            self.backend = open_backend(name.removeprefix(MODEL))
+        except (BackendError, ValueError) as error:
+            raise BaselineError(f"{name}: {error}") from error
+        self.name, self.version = name, f"{self.backend.name} {self.backend.version}"
+
+    def score(self, picture: Picture) -> float:
+        """See `Baseline.score`."""
+        [found] = Assessor(self.backend).assess([picture])
+        if found.score is None:
+            raise BaselineError(f"{self.name} gives no score: {found.error.problem if found.error else 'no reason'}")
+        return found.score
 
 
 class Brisque:

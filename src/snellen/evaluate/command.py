@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--baselines", metavar="LIST", type=_list, default=[],
-        help="other measures on the same pictures: brisque, piqe, image-quality-ai, pyiqa:METRIC",
+        help="other measures on the same pictures: brisque, piqe, image-quality-ai, pyiqa:METRIC; model:MODEL",
     )  # fmt: skip
     parser.add_argument(
         "--baseline-samples", metavar="NAME=N,...", type=_counts, default={},

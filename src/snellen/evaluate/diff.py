@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from snellen.evaluate.baselines import is_external
+from snellen.evaluate.baselines import has_own_unit
 from snellen.evaluate.files import read_predictions
 from snellen.evaluate.modes import TWO
 from snellen.evaluate.report.tables import Table, estimate, number, percent
@@ -42,13 +42,13 @@ def diff_runs(first: Path, second: Path) -> dict[str, Any]:
     lines = [read_predictions(folder) for folder in (first, second)]
     a, b = (scores_by_mode(one) for one in lines)
     rates = compare_rates(*lines)
-    paired = {f"{name}, {mode}": pair(a[name, mode], b[name, mode], not is_external(mode))
+    paired = {f"{name}, {mode}": pair(a[name, mode], b[name, mode], not has_own_unit(mode))
               for name, mode in a if (name, mode) in b}  # fmt: skip
     mains = [dict(reversed(list(one))) for one in (a, b)]  # the first mode of each set wins
     for name, main in mains[0].items():
         other = mains[1].get(name)
         if other is not None and main != other:
-            on_scale = not (is_external(main) or is_external(other))
+            on_scale = not (has_own_unit(main) or has_own_unit(other))
             paired[f"{name}, {main} against {other}"] = pair(a[name, main], b[name, other], on_scale)
     if not rates and not any(row["n"] for row in paired.values()):
         raise UsageError(f"{first} and {second} have no picture in common; evaluate both on the same data")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from snellen.backend import Backend
-from snellen.evaluate.baselines import BASELINES, is_external
+from snellen.evaluate.baselines import BASELINES, BaselineError, is_external, is_model, open_baseline
 from snellen.evaluate.datasets import DataSet
 from snellen.evaluate.files import checksum, surroundings, write_figures, write_json, write_predictions
 from snellen.evaluate.modes import MODES
@@ -98,7 +98,14 @@ def _checked_modes(modes: Sequence[str] | None) -> tuple[str, ...]:
 def _checked_baselines(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if not is_external(name):
-            raise UsageError(f"unknown baseline {name!r}; baselines are {', '.join(BASELINES)} and pyiqa:METRIC")
+            raise UsageError(
+                f"unknown baseline {name!r}; baselines are {', '.join(BASELINES)}, pyiqa:METRIC and model:MODEL"
+            )
+        if is_model(name):  # a measure that fails is a result; a model that does not open is a slip
+            try:
+                open_baseline(name)
+            except BaselineError as error:
+                raise UsageError(str(error)) from error
     return tuple(dict.fromkeys(names))
 
 

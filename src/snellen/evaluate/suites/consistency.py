@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from snellen.evaluate.baselines import is_external
+from snellen.evaluate.baselines import has_own_unit, is_model
 from snellen.evaluate.datasets import DataSet, some
 from snellen.evaluate.modes import ONE, TWO
 from snellen.evaluate.predict import Job
 from snellen.evaluate.report.tables import Table, estimate, number
 from snellen.evaluate.rows import Row
 from snellen.evaluate.stats.arrays import Floats
-from snellen.evaluate.stats.bootstrap import UNDEFINED, bootstrap_interval
+from snellen.evaluate.stats.bootstrap import UNDEFINED, Estimate, bootstrap_interval
 from snellen.evaluate.stats.spread import (
     consistency,
     largest_difference,
@@ -128,13 +128,14 @@ def ratios(main: Repeats, other: Repeats, mode: str) -> dict[str, Any]:
     return {
         "both": len(both),
         "ratio": ratio_interval(relative_spread, a, b),
-        "ratio in MOS": UNDEFINED if is_external(mode) else ratio_interval(within_std, a, b),
+        "ratio in MOS": UNDEFINED if has_own_unit(mode) else ratio_interval(within_std, a, b),
     }
 
 
 def with_people(tables: Mapping[str, Repeats], main: str, people: People) -> dict[str, Any]:
     """Return, for each mode, the share of pairs in the order of their MOS by the first score of each picture, and by
-    every score ("consistency"); and the main mode's consistency as a ratio to it, on the pictures that both have.
+    every score ("consistency"); and "ratio", the main mode's consistency as a ratio to it, on the pictures that both
+    have. "ratio of NAME": the same for each baseline that is another model, such as an adapted judge.
 
     Only pairs within one data set count.
     """
@@ -142,10 +143,16 @@ def with_people(tables: Mapping[str, Repeats], main: str, people: People) -> dic
     def columns(keys: Sequence[str]) -> tuple[Floats, Sequence[str]]:
         return np.array([people[key][0] for key in keys], np.float64), [people[key][1] for key in keys]
 
-    found, ours = {}, tables.get(main, {})
+    def as_ratio(judge: Repeats, other: Repeats) -> Estimate:
+        both = [key for key in other if key in people and key in judge]
+        return bootstrap_interval(
+            lambda a, b, mos, name: ratio(consistency(a, mos, name), consistency(b, mos, name)),
+            _stacked(judge, both), _stacked(other, both), *columns(both),
+        ) if len(both) > 1 else UNDEFINED  # fmt: skip
+
+    found = {}
     for mode, those in tables.items():
         keys = [key for key in those if key in people]
-        both = [key for key in keys if key in ours]
         if len(keys) < 2:
             continue
         table = _stacked(those, keys)
@@ -153,11 +160,9 @@ def with_people(tables: Mapping[str, Repeats], main: str, people: People) -> dic
             "pictures": len(keys),
             "first score": bootstrap_interval(consistency, table[:, :1], *columns(keys)),
             "consistency": bootstrap_interval(consistency, table, *columns(keys)),
-            "ratio": bootstrap_interval(
-                lambda a, b, mos, name: ratio(consistency(a, mos, name), consistency(b, mos, name)),
-                _stacked(ours, both), _stacked(those, both), *columns(both),
-            ) if len(both) > 1 else UNDEFINED,
-        }  # fmt: skip
+            "ratio": as_ratio(tables.get(main, {}), those),
+            **{f"ratio of {name}": as_ratio(tables[name], those) for name in tables if is_model(name)},
+        }
     return found
 
 
@@ -182,28 +187,31 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
     across = summary["sampled runs to perturbations"]
     lines = [[mode, str(v["both"]), *_ratios(v)] for mode, v in across.items()]
     title = f"{main} over sampled runs, as a ratio to others over perturbations"
-    people = [
-        Table(
-            f"Consistency with people over {what}",
-            ["mode or baseline", "pictures", "pairs in order, first score", "consistency", f"{main} / this"],
-            [
-                [mode, str(v["pictures"]), *(estimate(v[name], 2) for name in ("first score", "consistency", "ratio"))]
-                for mode, v in summary[key].items()
-            ],
-            PEOPLE,
-        )
-        for key, what in (
-            ("with people", "imperceptible perturbations"),
-            ("with people, sampled runs", f"{RUNS} sampled runs"),
-        )
-        if summary[key]
-    ]
     return [
-        *people,
+        *(
+            _people_table(summary[key], main, what)
+            for key, what in (
+                ("with people", "imperceptible perturbations"),
+                ("with people, sampled runs", f"{RUNS} sampled runs"),
+            )
+            if summary[key]
+        ),
         table("perturbations", "Repeatability over imperceptible perturbations", SPREAD),
         table("sampled runs", f"Repeatability over {RUNS} sampled runs at temperature 1", DETERMINISTIC),
         Table(title, ["mode or baseline", "pictures", *ratio_head], lines),
     ]
+
+
+def _people_table(found: Mapping[str, Any], main: str, what: str) -> Table:
+    models = [mode for mode in found if is_model(mode)]
+    columns = ("first score", "consistency", "ratio", *(f"ratio of {model}" for model in models))
+    return Table(
+        f"Consistency with people over {what}",
+        ["mode or baseline", "pictures", "pairs in order, first score", "consistency",
+         *(f"{judge} / this" for judge in (main, *models))],
+        [[mode, str(v["pictures"]), *(estimate(v[name], 2) for name in columns)] for mode, v in found.items()],
+        PEOPLE,
+    )  # fmt: skip
 
 
 SPREAD = (

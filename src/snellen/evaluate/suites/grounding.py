@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from snellen.data.sample import Fault
-from snellen.evaluate.baselines import is_external
+from snellen.evaluate.baselines import has_own_unit
 from snellen.evaluate.datasets import DataSet
 from snellen.evaluate.modes import TWO
 from snellen.evaluate.report.plot import bars
@@ -184,7 +184,7 @@ def agreement(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
         found[mode] = {
             "n": len(scores),
             "srcc": bootstrap.bootstrap_interval(srcc, list(scores.values()), wanted),
-            "rmse": math.nan if is_external(mode) else rmse(list(scores.values()), wanted),
+            "rmse": math.nan if has_own_unit(mode) else rmse(list(scores.values()), wanted),
             "srcc, two rounds minus this": bootstrap.bootstrap_difference(srcc, a, b, target),
         }
     return found

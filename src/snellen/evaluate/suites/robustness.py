@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from snellen.evaluate.baselines import is_external
+from snellen.evaluate.baselines import has_own_unit
 from snellen.evaluate.datasets import DataSet, some
 from snellen.evaluate.modes import CONTROLS
 from snellen.evaluate.perturb import DRAWN, PERTURBATIONS, drawn, perturbed
@@ -179,7 +179,7 @@ def show(summary: Mapping[str, Any], rows: Sequence[Row], sets: Sequence[DataSet
         for name, v in summary["reruns"].items()
     ]
     effects = [
-        [mode + (", own unit" if is_external(mode) else ""), str(v["pictures"]), number(v["spread"]),
+        [mode + (", own unit" if has_own_unit(mode) else ""), str(v["pictures"]), number(v["spread"]),
          number(v["largest difference"]), *(number(c["rms"]) for c in v["by perturbation"].values())]
         for mode, v in summary["perturbations"].items()
     ]  # fmt: skip

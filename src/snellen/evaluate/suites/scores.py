@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from snellen.data.sample import Sample
-from snellen.evaluate.baselines import is_external
+from snellen.evaluate.baselines import has_own_unit
 from snellen.evaluate.datasets import DataSet
 from snellen.evaluate.modes import MODES
 from snellen.evaluate.predict import Job
@@ -126,7 +126,7 @@ def _one_mode(found: Mapping[str, Row], known: Mapping[str, Sample]) -> dict[str
     """Return all numbers of one mode: raw agreement, after fits, ordered pairs, outliers."""
     rows, samples = list(found.values()), [known[key] for key in found]
     scores, mos = np.array([score_of(row) for row in rows]), np.array([sample.mos for sample in samples], float)
-    mos_scale = not is_external(rows[0].mode)
+    mos_scale = not has_own_unit(rows[0].mode)
     result = agreement(scores.tolist(), mos.tolist(), mos_scale)
     scored = ~np.isnan(scores)
     if scored.sum() < MIN_PICTURES:

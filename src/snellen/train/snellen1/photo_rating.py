@@ -172,15 +172,17 @@ def ladder_features(perception: Perception, photographs: Sequence[str]) -> Ladde
 
 
 def fit_photo_rating(
-    options: PhotoRatingOptions, first: RatedFeatures, second: RatedFeatures, ladders: LadderFeatures
+    options: PhotoRatingOptions, first: RatedFeatures, second: RatedFeatures, ladders: LadderFeatures | None = None
 ) -> PhotoRatingHead:
-    """Fit both experts: the first on its rated set and the ladders, the second on its rated set alone.
+    """Fit both experts: the first on its rated set and the ladders, if any, the second on its rated set alone.
 
     The rating of a degraded photograph is 1 + left (r - 1), with the rating r that the first expert, fitted without the
     ladders, gives to the clean one.
     """
     blocks = (FEATURES, first.features.shape[1] - FEATURES)
     plain = _first_expert(options, blocks, first.features, first.mos, np.ones(len(first.mos)), second.features)
+    if ladders is None:
+        return PhotoRatingHead(plain, *_linear(plain, second, options.second_ridge))
     starts = np.unique(ladders.photograph, return_index=True)[1]
     clean = plain.predict(ladders.features[starts].astype(np.float64))[:, 0]
     degraded = 1.0 + ladders.left * (clean[ladders.photograph] - 1.0)
