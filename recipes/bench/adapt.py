@@ -1,11 +1,11 @@
 """Adaptation to domains that the model has not seen: rank correlation after 50, 100, 200 and 400 ratings.
 
-python recipes/bench/adapt.py FEATURES.npz --domains recipes/bench/adapt_domains.json --out build/adapt.json
+python recipes/bench/adapt.py build/adapt/features.npz --domains recipes/bench/adapt_domains.json --out build/adapt.json
 
-FEATURES.npz has one entry for each domain and array, `DOMAIN.ARRAY`, of N pictures: `rating` (N,), the rating of a
-model that saw none of the domain; `components` (N, C) of its photo rating head; `plain` (N, P), plain measurements;
-`mos` (N,); `group` (N,), numbers of scenes; `test` (N,), whether the picture is in the test part. The JSON file says
-what domains, models, splits and sizes are, and was written before the first run. Prints a Markdown table.
+adapt_features.py makes the features: one entry for each domain and array, `DOMAIN.ARRAY`, of N pictures: `rating`
+(N,), the rating of a model that saw none of the domain; `components` (N, C) of its photo rating head; `plain` (N, P),
+plain measurements; `mos` (N,); `group` (N,), numbers of scenes; `test` (N,), whether the picture is in the test part.
+The JSON file says what domains, models, splits and sizes are. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def main() -> None:
     args = parser.parse_args()
     fixed, found = json.loads(args.domains.read_text(encoding="utf-8")), np.load(args.features)
     results = {}
-    for domain in fixed["domains"]:
+    for domain in (one for one in fixed["domains"] if f"{one}.mos" in found.files):
         names = ("rating", "components", "plain", "mos", "group", "test")
         arrays = {name: found[f"{domain}.{name}"].astype(np.float64) for name in names}
         results[domain] = measure(arrays, fixed["sizes"], fixed["draws"])
