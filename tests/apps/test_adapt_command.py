@@ -76,6 +76,8 @@ def test_stars_in_sidecars_are_ratings(pictures: Path, tmp_path: Path) -> None:
 def test_too_few_and_unreadable_ratings_are_refused(
     pictures: Path, capsys: pytest.CaptureFixture[str], table: str, problem: str
 ) -> None:
+    assert main(["adapt", str(pictures / "gone"), "--out", str(pictures / "none")]) == 2
+    assert "gone is not there; check the path" in capsys.readouterr().err
     (pictures / "few.csv").write_text(table)
     assert main(["adapt", str(pictures / "few.csv"), "--out", str(pictures / "none")]) == 2
     assert problem in capsys.readouterr().err and not (pictures / "none").exists()

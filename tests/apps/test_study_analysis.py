@@ -18,6 +18,7 @@ from snellen.evaluate.datasets import open_data
 from snellen.study.analysis import Analysis, analyse
 from snellen.study.judge import Scores, judge_agreement, ordered_share, read_scores
 from snellen.study.plan import create_study, find_sources
+from snellen.study.report import write_analysis
 from snellen.study.rubric import rubric_of
 from snellen.study.session import Study
 from snellen.study.store import Store
@@ -194,3 +195,15 @@ def test_a_study_without_answers_says_so(tmp_path: Path) -> None:
     made = make(tmp_path, count=2)
     with pytest.raises(UsageError, match="no answers yet"):
         analyse(made)
+
+
+def test_where_nobody_is_left_the_reasons_are_named(tmp_path: Path) -> None:
+    agreement_of(tmp_path, [[4] * 12, [2] * 12])
+    with pytest.raises(UsageError, match="every rater is left out .*same answer.*; .*same answer.*--keep-all"):
+        analyse(Study(tmp_path / "study"))
+
+
+def test_a_report_without_two_ratings_of_a_picture_says_what_is_missing(tmp_path: Path) -> None:
+    found = agreement_of(tmp_path, [[1, 2, 3, 4, 5, 4, 3, 2, 1, 2, 3, 4]])
+    lines = write_analysis(found, tmp_path, 0.25)
+    assert "ratings of a picture, fewest to most: 1 to 1" in lines and "invite more raters" in lines[-1]

@@ -231,6 +231,9 @@ def test_training_gives_a_hint_after_a_wrong_answer(tmp_path: Path) -> None:
     enter(made, code, token)
     assert made.state(code)["items"][0]["training"]
     assert made.answer(code, reply(0, overall=1))["hint"] == "This one is sharp."
+    assert made.state(code)["after_training"]
+    made.answer(code, reply(1, overall=1))
+    assert not made.state(code)["after_training"], "only the first item that counts"
 
 
 def test_dcr_shows_the_reference_beside_and_hidden_references_are_rated(tmp_path: Path) -> None:

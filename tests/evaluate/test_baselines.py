@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from importlib import metadata
@@ -8,7 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snellen.evaluate.baselines import BASELINES, Baseline, BaselineError, open_baseline
+from snellen.evaluate.baselines import (
+    BASELINES,
+    Baseline,
+    BaselineError,
+    has_own_unit,
+    is_external,
+    open_baseline,
+)
 from snellen.image import Picture
 
 PACKAGES = {"brisque": "brisque", "piqe": "pypiqe", "image-quality-ai": "image_quality_ai"}
@@ -119,3 +127,18 @@ def test_unknown_baselines_are_named() -> None:
     for name in ("niqe", "pyiqa:"):
         with pytest.raises(ValueError, match="unknown baseline"):
             open_baseline(name)
+
+
+def test_another_model_gives_the_score_of_its_assessment(tmp_path: Path) -> None:
+    answer = '{"bbox_2d": [0, 0, 0, 0], "rating": 2.50, "tool": "final", "issues": []}'
+    replies = tmp_path / "replies.jsonl"
+    replies.write_text(json.dumps({"text": f"<think></think><answer>{answer}</answer>"}) + "\n")
+    baseline = open_baseline(f"model:scripted:{replies}")
+    assert baseline.score(textured()) == 2.5
+    assert is_external(baseline.name) and not has_own_unit(baseline.name), "it is on the MOS scale"
+    assert has_own_unit("piqe") and not is_external("model:")
+    replies.write_text(json.dumps({"text": "no idea"}) + "\n")
+    with pytest.raises(BaselineError, match="gives no score"):
+        open_baseline(f"model:scripted:{replies}").score(textured())
+    with pytest.raises(BaselineError, match="model:nowhere"):
+        open_baseline("model:nowhere")

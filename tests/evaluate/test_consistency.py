@@ -56,6 +56,9 @@ def test_consistency_with_people_by_hand() -> None:
     assert found["two rounds"]["consistency"][0] == pytest.approx(1 / 3)
     assert found["piqe"]["consistency"][0] == 1.0 and found["piqe"]["pictures"] == 3
     assert found["piqe"]["ratio"][0] == pytest.approx(1 / 3)
+    both = consistency.with_people({"two rounds": ours, "model:mine": steady}, "two rounds", people)
+    assert both["two rounds"]["ratio of model:mine"][0] == pytest.approx(3.0), "another model has ratios of its own"
+    assert both["model:mine"]["ratio"][0] == pytest.approx(1 / 3)
     apart = {"a": (1.0, "one"), "b": (3.0, "other"), "c": (2.0, "one")}
     found = consistency.with_people({"two rounds": ours}, "two rounds", apart)
     assert found["two rounds"]["consistency"][0] == 0.0, "only a and c are of one set"

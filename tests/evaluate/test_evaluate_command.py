@@ -70,7 +70,7 @@ def test_resume_max_samples_and_diff(manifest: Path, tmp_path: Path, capsys: pyt
     ("arguments", "problem"),
     [
         (["--out", "x"], "--data and --out are needed"),
-        (["--data", "gone.jsonl", "--out", "x"], "gone.jsonl: "),
+        (["--data", "gone.jsonl", "--out", "x"], "gone.jsonl: there is no such file; check the path"),
         (["--data", "nothing=.", "--out", "x"], "nothing=.: "),
         (["diff", "gone", "lost"], "gone holds no predictions"),
     ],

@@ -106,6 +106,8 @@ def test_what_cannot_be_run_is_refused(tiny: DataSet, tmp_path: Path) -> None:
         evaluate([tiny], tmp_path, options, suites=["scores"], modes=["three rounds"])
     with pytest.raises(UsageError, match="unknown baseline"):
         evaluate([tiny], tmp_path, options, suites=["scores"], baselines=["taste"])
+    with pytest.raises(UsageError, match="model:nowhere: "):
+        evaluate([tiny], tmp_path, options, suites=["scores"], baselines=["model:nowhere"])
     unrated = DataSet("u", {key: sample.__class__(sample.path) for key, sample in tiny.samples.items()})
     with pytest.raises(UsageError, match="hold no picture for scores"):
         evaluate([unrated], tmp_path, options, suites=["scores"])

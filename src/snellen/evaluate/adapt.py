@@ -72,6 +72,8 @@ def read_ratings(place: str) -> DataSet:
 
     Raises UsageError where there are too few, or where it cannot be read.
     """
+    if not Path(place).exists() and "=" not in place:
+        raise UsageError(f"{place} is not there; check the path")
     if Path(place).is_dir():
         rated = data_set("ratings", starred(Path(place)))
     else:

@@ -96,6 +96,8 @@ def open_data(text: str) -> DataSet:
         return data_set(name or path.stem, samples)
     except (UsageError, OSError) as error:
         problem = str(error)
+        if isinstance(error, FileNotFoundError):
+            problem = f"{error.filename}: there is no such file; check the path"
         raise UsageError(problem if problem.startswith(place) else f"{text}: {problem}") from error
 
 

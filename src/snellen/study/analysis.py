@@ -40,6 +40,10 @@ class FaultAgreement:
     iou: float
 
 
+MOST_NAMED = 3
+"""Raters whom an error names."""
+
+
 @dataclass(frozen=True)
 class Analysis:
     """A study's analysis, for P rated pictures and R raters with answers.
@@ -118,7 +122,9 @@ def analyse(study: Study, *, keep_all: bool = False) -> Analysis:
 def _kept(raters: Sequence[Rater], keep_all: bool) -> npt.NDArray[np.bool_]:
     kept = np.array([keep_all or rater.kept for rater in raters])
     if not kept.any():
-        raise UsageError("no rater is left; see the reasons with --keep-all")
+        why = [f"{rater.code}: {', '.join(rater.reasons)}" for rater in raters[:MOST_NAMED]]
+        more = f" ... and {len(raters) - MOST_NAMED} more" if len(raters) > MOST_NAMED else ""
+        raise UsageError(f"every rater is left out ({'; '.join(why)}{more}); --keep-all counts them all the same")
     return kept
 
 

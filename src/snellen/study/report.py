@@ -18,6 +18,11 @@ from snellen.study.results import write_results
 MOST_ROWS, MOST_BARS = 300, 60
 """Pictures that the report lists, and bars that it draws; the tables have all."""
 
+MEANING = (
+    "MOS of the raters who count; quality without their bias, weighted by consistency. Intervals of few ratings are "
+    "wide and may reach beyond 1 and 5; where all raters agree by chance, that of the MOS is 0 wide."
+)
+
 
 def write_analysis(analysis: Analysis, out: Path, half_width: float) -> list[str]:
     """Write report.html and the tables of a study; return a summary, one line each."""
@@ -39,7 +44,9 @@ def write_analysis(analysis: Analysis, out: Path, half_width: float) -> list[str
     write_page(page(rubric.title, body, style), out / "report.html")
     left_out = int((~analysis.kept).sum())
     lines = [f"{len(analysis.plan.rated)} pictures, {len(analysis.raters)} raters, {left_out} left out"]
-    return lines + [f"{name}: {value}" for name, value in _overview(analysis).rows]
+    overview = _overview(analysis)
+    lines += [f"{name}: {value}" for name, value in overview.rows]
+    return [*lines, overview.note.strip()] if overview.note else lines
 
 
 def _overview(analysis: Analysis) -> Table:
@@ -50,7 +57,9 @@ def _overview(analysis: Analysis) -> Table:
     ]
     if analysis.scale is None:
         half = (analysis.opinions.high - analysis.opinions.low) / 2
+        each = analysis.opinions.n
         rows += [
+            ["ratings of a picture, fewest to most", f"{each.min()} to {each.max()}"],
             ["mean half width of the 95 % intervals, steps", number(_mean(half), 2)],
             ["Krippendorff's alpha (interval)", estimate(analysis.alpha, 2)],
             ["ICC(2,1), one rater", number(analysis.icc.single, 2)],
@@ -60,6 +69,8 @@ def _overview(analysis: Analysis) -> Table:
         half = analysis.scale.high - analysis.scale.quality
         rows.append(["mean half width of the 95 % intervals, JOD", number(_mean(half), 2)])
     note = "Raters were simulated: these are no opinions of people." if analysis.simulated else ""
+    if analysis.scale is None and analysis.opinions.n.max() < 2:
+        note += " No picture has two ratings, so there are no intervals and no agreement: invite more raters."
     return Table("Study", ["", ""], rows, note)
 
 
@@ -121,16 +132,22 @@ def _pictures(analysis: Analysis) -> list[Table | Figure]:
     return [
         Figure("Spread", scatter(found.mos[there], found.std[there], axes, identity=False)),
         Figure("Rater model", scatter(found.mos[there], model.quality[there], both)),
-        Table(
-            "Pictures", head, rows, "MOS of the raters who count; quality without their bias, weighted by consistency."
-        ),
+        Table("Pictures", head, rows, MEANING),
     ]
 
 
 def _raters(analysis: Analysis) -> list[Table | Figure]:
     pairs = analysis.scale is not None
     own = ["agreement"] if pairs else ["bias", "inconsistency", "correlation"]
-    head = ["rater", "choices" if pairs else "ratings", "median s", *own, "golden", "repeats", "left out because"]
+    head = [
+        "rater",
+        "choices" if pairs else "ratings",
+        "seconds, median",
+        *own,
+        "golden",
+        "repeats",
+        "left out because",
+    ]
     rows = []
     for rater, keep in zip(analysis.raters, analysis.kept, strict=True):
         why = "; ".join(rater.reasons) or "-"

@@ -56,6 +56,7 @@ class Study:
         return {
             "stage": "items", "title": plan.rubric.title, "position": at, "total": total,
             "after_break": at > 0 and tasks[at].block != tasks[at - 1].block,
+            "after_training": at > 0 and tasks[at - 1].kind == "training" != tasks[at].kind,
             "items": [self._item(task) for task in tasks[at : at + AHEAD]],
         }  # fmt: skip
 

@@ -19,16 +19,18 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 """Suffixes of the files that a page consists of, and their content types."""
+SHARED = ("theme.css", "eye.svg")
+"""Files that all pages have."""
 
 
 def page_routes(package: str, marks: Mapping[str, str] | None = None) -> list[Route]:
-    """Return the routes of a page: its index.html at /, the other files of its folder and theme.css in /static/.
+    """Return the routes of a page: its index.html at /, the other files of its folder and SHARED in /static/.
 
     Args:
         package: dotted name of the folder in the package, such as "snellen.apps.web.viewer".
         marks: texts of index.html that are replaced, for a page that several applications have.
     """
-    content: dict[str, bytes] = {"theme.css": (files("snellen.apps.web") / "theme.css").read_bytes()}
+    content = {name: (files("snellen.apps.web") / name).read_bytes() for name in SHARED}
     for file in files(package).iterdir():
         if file.is_file() and file.name[file.name.rfind(".") :] in TYPES:
             content[file.name] = file.read_bytes()

@@ -28,6 +28,8 @@ from snellen.region import FULL
 from snellen.reply import ReplyError
 from snellen.report import article, header, page, write_page
 
+LONG = 40
+"""Characters from which on a cell is text, which keeps a width to be read at on narrow screens."""
 _INTERVAL = re.compile(r"^(.*\S) (\[[^\]]*\])$")
 
 
@@ -87,7 +89,7 @@ def figure_html(figure: Figure) -> str:
 def table_html(table: Table) -> str:
     """Return a table with its title and note; the interval of a value stands below it."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in table.head)
-    body = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>\n" for row in table.rows)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in table.rows)
     return (
         f'<h3>{escape(table.title)}</h3><div class="wide"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>\n{body}</tbody></table></div>{_note(table.note)}\n"
@@ -95,8 +97,9 @@ def table_html(table: Table) -> str:
 
 
 def _cell(text: str) -> str:
-    found = _INTERVAL.match(text)
-    return f"{escape(found[1])}<small>{escape(found[2])}</small>" if found else escape(text)
+    if found := _INTERVAL.match(text):
+        return f"<td>{escape(found[1])}<small>{escape(found[2])}</small></td>"
+    return f'<td class="text">{escape(text)}</td>' if len(text) > LONG else f"<td>{escape(text)}</td>"
 
 
 def _note(note: str) -> str:

@@ -17,7 +17,10 @@ async function ask(path, body) {
   const options = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : {};
   const response = await fetch(path, options);
   const found = await response.json();
-  if (!response.ok) throw Object.assign(new Error(`${found.error.problem}; ${found.error.remedy}.`), { code: found.error.code });
+  if (!response.ok) {
+    const text = `${found.error.problem}; ${found.error.remedy}.`;
+    throw Object.assign(new Error(text[0].toUpperCase() + text.slice(1)), { code: found.error.code });
+  }
   return found;
 }
 
@@ -70,9 +73,10 @@ function render() {
     screenCheck();
   } else if (state.stage === "done") {
     sheet("Thank you", ["You have answered everything. You can close this page."], null, null);
-  } else if (state.after_break && current?.position !== state.position) {
+  } else if ((state.after_training || state.after_break) && current?.position !== state.position) {
     current = { position: state.position };
-    sheet("Time for a break", [`${state.position} of ${state.total} are done. Rest your eyes for a minute; your answers are stored.`],
+    if (state.after_training) sheet("Practice is over", ["From now on your answers count."], "Go on", showItem);
+    else sheet("Time for a break", [`${state.position} of ${state.total} are done. Rest your eyes for a minute; your answers are stored.`],
       "Go on", showItem);
     preload();
   } else {
@@ -92,9 +96,11 @@ function screenCheck() {
   if (wanted.distance) texts.push(wanted.distance);
   texts.push(rubric.fit ? "Pictures are scaled down to the window." :
     "Pictures are shown pixel by pixel. Drag or scroll where one is larger than the window. Do not zoom the page.");
+  if (rubric.boxes) texts.push("Mark what disturbs you: press “Mark a fault”, draw a box around it, choose its kind and how strong it is.");
   if (!matchMedia("(hover: none)").matches) texts.push(rubric.method === "pairs" ?
     "Keys: ← and → choose, Enter goes on, Space switches between the pictures where they do not fit side by side." :
-    "Keys: 1 to 5 answer, Enter goes on" + (rubric.method === "dcr" ? ", Space switches between reference and picture." : "."));
+    "Keys: 1 to 5 answer, Enter goes on" + (rubric.method === "dcr" ? ", Space switches between reference and picture" : "") +
+    (rubric.questions.length > 1 ? ", ↑ and ↓ go between the questions" : "") + (rubric.boxes ? ", B marks a fault." : "."));
   sheet("Before you begin", texts, "Begin", () => {
     const chosen = document.querySelector("input[name=fields]:checked");
     if (wanted.chart && !chosen) throw new Error("Answer the question about the grey fields first.");
@@ -329,6 +335,15 @@ function markable(box) {
     setMarking(false);
   };
 }
+
+// A mouse drags a picture that is larger than the window, as a finger does.
+let drag = null;
+$("stage").onpointerdown = (event) => {
+  if (event.pointerType !== "mouse" || event.button || $("mark").getAttribute("aria-pressed") === "true") return;
+  drag = [event.clientX + $("stage").scrollLeft, event.clientY + $("stage").scrollTop];
+};
+addEventListener("pointermove", (event) => { if (drag) $("stage").scrollTo(drag[0] - event.clientX, drag[1] - event.clientY); });
+addEventListener("pointerup", () => { drag = null; });
 
 function setMarking(on) {
   $("mark").setAttribute("aria-pressed", String(on));
