@@ -35,3 +35,12 @@ def save_noise(path: Path, width: int = 64, height: int = 40, seed: int = 0, **o
 def spread(mean: float) -> RatingDistribution:
     """Return a distribution of two ratings, mean - 0.5 and mean + 0.5: its standard deviation is 0.5."""
     return RatingDistribution(np.array([mean - 0.5, mean + 0.5]), np.array([0.5, 0.5]))
+
+
+def scene(seed: int, size: tuple[int, int] = (96, 96), grain: float = 4.0) -> Image.Image:
+    """A random picture with coarse and fine structure and grain, as a photograph has."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    fine = Image.fromarray(rng.integers(0, 256, (size[1] // 3, size[0] // 3, 3), dtype=np.uint8)).resize(size)
+    mixed = np.asarray(Image.blend(coarse, fine, 0.2), dtype=np.float64)
+    return Image.fromarray(np.clip(mixed + rng.normal(0, grain, mixed.shape), 0, 255).astype(np.uint8))

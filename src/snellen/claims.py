@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from snellen.region import FULL, Region
-from snellen.vocabulary import NAMES, SEVERITIES
+from snellen.vocabulary import KIND_OF, SEVERITIES
 
 WORDS: dict[str, str] = {
     "motion blur": r"motion[- ]blur(?:red|ring)?|camera shake|motion smear(?:ing)?",
@@ -221,12 +221,11 @@ def clauses(text: str) -> list[str]:
 
 def kinds_in(text: str) -> frozenset[str]:
     """Return the kinds of fault that a text calls by a name of `vocabulary.NAMES`."""
-    return frozenset(_KIND_OF[name.lower()] for name in _NAME.findall(text))
+    return frozenset(KIND_OF[name.lower()] for name in _NAME.findall(text))
 
 
-_KIND_OF = {name: kind for kind, names in NAMES.items() for name in names}
 _NAME = re.compile(  # the longer first: "motion blur" is not "blur"
-    rf"\b(?:{'|'.join(sorted(_KIND_OF, key=len, reverse=True))})\b", re.IGNORECASE
+    rf"\b(?:{'|'.join(sorted(KIND_OF, key=len, reverse=True))})\b", re.IGNORECASE
 )
 
 

@@ -21,6 +21,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "corruption": ("corruption",),
 }
 """Names of each kind of fault in a text."""
+KIND_OF = {name: kind for kind, names in NAMES.items() for name in names}
+"""Kind of fault by each of its names."""
 KINDS = tuple(NAMES)
 """The kinds of fault that an issue can have."""
 SEVERITIES = ("slight", "mild", "moderate", "strong", "severe")

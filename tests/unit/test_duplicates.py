@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import scene
 from PIL import Image
 
 from snellen.data.sample import Sample
 from snellen.data.sets import SourceError, open_set
-from snellen.data.sets.duplicates import dhash, leak_free, near_duplicate_groups, near_duplicates_across_splits
-
-
-def scene(seed: int, size: tuple[int, int] = (96, 96), grain: float = 4.0) -> Image.Image:
-    """A random picture with coarse and fine structure and grain, as a photograph has."""
-    rng = np.random.default_rng(seed)
-    coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
-    fine = Image.fromarray(rng.integers(0, 256, (size[1] // 3, size[0] // 3, 3), dtype=np.uint8)).resize(size)
-    mixed = np.asarray(Image.blend(coarse, fine, 0.2), dtype=np.float64)
-    return Image.fromarray(np.clip(mixed + rng.normal(0, grain, mixed.shape), 0, 255).astype(np.uint8))
+from snellen.data.sets.duplicates import dhash, leak_free, near_duplicate_groups
 
 
 @pytest.fixture
@@ -80,13 +71,6 @@ def test_biq2021_names_what_is_missing_or_wrong(biq: Path) -> None:
     table.unlink()
     with pytest.raises(SourceError, match="Train .*missing"):
         open_set("BIQ2021", biq)
-
-
-def test_near_duplicates_are_reported_only_across_splits(biq: Path) -> None:
-    samples = open_set("BIQ2021", biq)
-    assert near_duplicates_across_splits(samples) == [[samples[1], samples[4]]]
-    assert near_duplicates_across_splits([replace(sample, split="test") for sample in samples]) == []
-    assert near_duplicates_across_splits([]) == []
 
 
 def test_dhash_of_a_ramp_is_all_ones(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import scene
 from PIL import Image, ImageDraw, ImageFilter
 
 from snellen.data.photographs import (
@@ -16,15 +17,6 @@ from snellen.data.photographs import (
     listed_photographs,
     read_photograph_list,
 )
-
-
-def scene(seed: int, size: tuple[int, int] = (96, 96), grain: float = 4.0) -> Image.Image:
-    """A random picture with coarse and fine structure and grain, as a photograph has."""
-    rng = np.random.default_rng(seed)
-    coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
-    fine = Image.fromarray(rng.integers(0, 256, (size[1] // 3, size[0] // 3, 3), dtype=np.uint8)).resize(size)
-    mixed = np.asarray(Image.blend(coarse, fine, 0.2), dtype=np.float64)
-    return Image.fromarray(np.clip(mixed + rng.normal(0, grain, mixed.shape), 0, 255).astype(np.uint8))
 
 
 def drawing() -> Image.Image:

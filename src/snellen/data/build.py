@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 from snellen.data.first_rating import FirstRating, predict_first_ratings, read_first_ratings
 from snellen.data.known import Known, conversation, score_only_answer
 from snellen.data.sample import ManifestError, Sample, fault_to_row, read_manifest
-from snellen.features import Features, measure
+from snellen.features import measure
 from snellen.image import load
 from snellen.region import FULL, Region
 from snellen.reply import Answer, Rationale, render_reply
@@ -66,8 +67,10 @@ def build(
     out.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with out.open("w", encoding="utf-8") as file:
-        for i, sample in enumerate(samples):
-            for row in rows(sample, measured[i], sizes[i], ratings[i], seed + i, score_only_share):
+        for i, (sample, rated) in enumerate(zip(samples, ratings, strict=True)):
+            real = not sample.faults and sample.reference is None
+            known = Known(_label(sample), rated.rating, measured[i], rated.std, sample.faults, real)
+            for row in rows(sample.path, sample.split, sizes[i], known, seed + i, score_only_share):
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 count += 1
     return count
@@ -89,35 +92,36 @@ def given_ratings(file: Path, paths: Sequence[str]) -> list[FirstRating]:
 
 
 def rows(
-    sample: Sample,
-    measured: Features,
-    size: tuple[int, int],
-    first: FirstRating,
+    path: str,
+    split: str,
+    size: tuple[int, int] | None,
+    known: Known,
     seed: int,
-    score_only_share: float = 0.25,
+    score_only_share: float,
+    opening: str = "",
+    **more: Any,
 ) -> list[dict[str, Any]]:
-    """Return the lines of one picture of known MOS: its conversation, and for a share of pictures one without text.
+    """Return the lines of one picture: its conversation, and for a share of pictures one without text.
 
-    measured: features of the whole picture. size: width and height, px. Raises ManifestError where there is no MOS.
+    size: width and height, px, where known. opening: text before the first summary. more: further keys of the lines.
     """
-    label = _label(sample)
     rng = np.random.default_rng(seed)
-    real = not sample.faults and sample.reference is None
-    known = Known(label, first.rating, measured, first.std, sample.faults, real)
-    about = {
-        "path": sample.path,
-        "split": sample.split,
-        "real": real,
-        "mos": round(label, 4),
-        "first": round(first.rating, 4),
-        "first_std": round(first.std, 4),
-        "size": list(size),
-        "faults": [fault_to_row(fault) for fault in sample.faults],
+    told: list[tuple[Rationale | None, Answer]] = list(conversation(known, rng))
+    rationale, answer = told[0]
+    if rationale is not None and opening:
+        told[0] = replace(rationale, summary=f"{opening} {rationale.summary}"), answer
+    ways = [told, [(None, score_only_answer(known))]][: 2 if rng.random() < score_only_share else 1]
+    row = {
+        "path": path,
+        "split": split,
+        "real": known.real,
+        "mos": round(known.label, 4),
+        "first": round(known.first_rating, 4),
+        "first_std": round(known.first_std, 4),
+        "size": size,
+        "faults": [fault_to_row(fault) for fault in known.faults],
     }
-    lines = [{**about, "rounds": rounds_of(conversation(known, rng))}]
-    if rng.random() < score_only_share:
-        lines.append({**about, "rounds": rounds_of([(None, score_only_answer(known))])})
-    return lines
+    return [{**row, **more, "rounds": rounds_of(way)} for way in ways]
 
 
 def rounds_of(told: Sequence[tuple[Rationale | None, Answer]]) -> list[dict[str, Any]]:

@@ -44,7 +44,6 @@ class Known:
         first_std: standard deviation of that prediction, in MOS.
         faults: what was applied; empty for clean pictures and for pictures as found.
         real: rated as found: its faults are not known, and its issues come from the measurements.
-        crop: region of the second view; None lets `crop_region` choose.
         labelled: true issues that somebody labelled, worst first; None where nobody did.
     """
 
@@ -54,7 +53,6 @@ class Known:
     first_std: float = 0.3
     faults: tuple[Fault, ...] = ()
     real: bool = False
-    crop: Region | None = None
     labelled: tuple[Issue, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -138,8 +136,6 @@ def _first_issues(known: Known, rng: np.random.Generator) -> tuple[Issue, ...]:
 def crop_region(known: Known, rng: np.random.Generator) -> Region:
     """Return the region of a useful second view: the worst local fault with a margin of 5 to 15 % of its sides, else
     the part with the highest contrast."""
-    if known.crop is not None:
-        return to_grid(known.crop)
     local = [issue.region for issue in known.issues if issue.region.area < LOCAL_AREA]
     if not local:
         return to_grid(informative_region(known.measured, rng))

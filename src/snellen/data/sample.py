@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from snellen.data.levels import KADID_NAMES, NEAREST_KADID, level_severity
+from snellen.output import replacing
 from snellen.region import Region
 from snellen.usage import UsageError
 from snellen.vocabulary import KINDS
@@ -104,14 +105,10 @@ def write_manifest(samples: Iterable[Sample], file: str | Path, root: str | Path
     target = Path(file)
     base = Path(root) if root is not None else target.parent
     target.parent.mkdir(parents=True, exist_ok=True)
-    count = 0
-    part = target.with_name(target.name + ".part")  # a killed run leaves the old manifest whole
-    with part.open("w", encoding="utf-8") as out:
-        for sample in samples:
-            out.write(json.dumps(_to_row(sample, base), ensure_ascii=False) + "\n")
-            count += 1
-    part.replace(target)
-    return count
+    lines = [json.dumps(_to_row(sample, base), ensure_ascii=False) + "\n" for sample in samples]
+    with replacing(target) as part:
+        part.write_text("".join(lines), encoding="utf-8")
+    return len(lines)
 
 
 def read_manifest(file: str | Path, root: str | Path | None = None, *, check_files: bool = False) -> list[Sample]:

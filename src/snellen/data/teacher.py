@@ -39,6 +39,7 @@ from snellen.image import ImageError, Picture, load
 from snellen.protocol import DEFAULT_QUESTION
 from snellen.reply import render_reply
 from snellen.usage import UsageError
+from snellen.workers import cut_off_last_line
 
 
 @dataclass(frozen=True)
@@ -334,13 +335,7 @@ def _lesson(sample: Sample) -> tuple[Sample, Picture, Told]:
 
 def _rows_so_far(file: Path, settings: str) -> list[dict[str, Any]]:
     """Return the rows of an earlier run; a last line that a kill cut off is removed from the file."""
-    if not file.exists():
-        return []
-    text = file.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        file.write_text(whole, encoding="utf-8")
-    rows = [json.loads(line) for line in whole.split("\n")[:-1]]
+    rows = [json.loads(line) for line in cut_off_last_line(file)] if file.exists() else []
     if any(row.get("teacher", {}).get("settings") != settings for row in rows):
         raise UsageError(f"{file} was made with another teacher or other settings; name another file, or --overwrite")
     return rows

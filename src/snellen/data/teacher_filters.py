@@ -15,19 +15,6 @@ from snellen.backend import Reply
 from snellen.protocol import Protocol
 from snellen.reply import Answer, Parsed, ReplyError
 
-REASONS = {
-    "picture": "it cannot be read",
-    "no reply": "the model did not answer",
-    "unreadable": "the reply cannot be read",
-    "no text": "a round has no think text",
-    "unfinished": "the last round asks for a further crop",
-    "rating": "the last rating misses the MOS",
-    "blind": "the answer is the same without the picture",
-    "checker": "the checker's reply cannot be read",
-    "contradicted": "the checker contradicts sentences",
-}
-"""Why a sample is dropped."""
-
 
 @dataclass(frozen=True)
 class RelianceLimits:

@@ -8,26 +8,21 @@ of fault that the label does not know.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from snellen.data.build import given_ratings, rounds_of
+from snellen.claims import kinds_in
+from snellen.data.build import given_ratings, rows
 from snellen.data.fault_labels import FOLDER, SETS, FaultLabel, by_picture, labels_at, read_labels
 from snellen.data.first_rating import FirstRating, predict_first_ratings
-from snellen.data.known import Known, conversation, score_only_answer
+from snellen.data.known import Known
 from snellen.data.sample import ManifestError, Sample, read_manifest
 from snellen.features import CELLS, Features, measure
 from snellen.image import load
-from snellen.reply import Answer, Rationale
-from snellen.vocabulary import NAMES
 
-_KIND_OF = {name: kind for kind, names in NAMES.items() for name in names}
-_NAMED = re.compile(rf"\b({'|'.join(sorted(_KIND_OF, key=len, reverse=True))})\b", re.IGNORECASE)
 _SPLITS = {"train": "train", "dev": "val"}
 """Split of each part; labels of the part "check" are for evaluation only."""
 
@@ -98,7 +93,13 @@ def build_from_labels(
     count = 0
     with out.open("w", encoding="utf-8") as file:
         for i, (lesson, rated) in enumerate(zip(lessons, _first_ratings(lessons, first, seed), strict=True)):
-            for row in _rows(lesson, rated, Path(source).stem, np.random.default_rng(seed + i), score_only_share):
+            label = lesson.label
+            known = Known(lesson.mos, rated.rating, lesson.measured, rated.std, real=True, labelled=label.minded)
+            opening = label.why if fits(label.why, label) else ""
+            teacher = {"labels": Path(source).stem, "rater": label.rater}
+            for row in rows(
+                lesson.path, lesson.split, lesson.size, known, seed + i, score_only_share, opening, teacher=teacher
+            ):
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 count += 1
     return count
@@ -115,8 +116,7 @@ def fits(why: str, label: FaultLabel) -> bool:
     """Return whether `why` may open a summary: one paragraph that ends as a sentence and names, in the vocabulary's
     words, only kinds of fault that the label lists or calls debatable ("wood grain" is no noise)."""
     known = {fault.kind for fault in label.faults} | label.debatable
-    named = {_KIND_OF[match[0].lower()] for match in _NAMED.finditer(why)}
-    return why == " ".join(why.split()) and why.endswith((".", "!")) and "<" not in why and named <= known
+    return why == " ".join(why.split()) and why.endswith((".", "!")) and "<" not in why and kinds_in(why) <= known
 
 
 def _lessons(
@@ -152,29 +152,3 @@ def _first_ratings(lessons: Sequence[_Lesson], first: Path | None, seed: int) ->
         return [FirstRating(one.mos, 0.0) for one in lessons]
     measured, mos = [one.measured for one in lessons], np.array([one.mos for one in lessons])
     return predict_first_ratings(measured, mos, [one.group for one in lessons], seed)
-
-
-def _rows(
-    lesson: _Lesson, first: FirstRating, name: str, rng: np.random.Generator, score_only_share: float
-) -> list[dict[str, Any]]:
-    label = lesson.label
-    known = Known(lesson.mos, first.rating, lesson.measured, first.std, real=True, labelled=label.minded)
-    about = {
-        "path": lesson.path,
-        "split": lesson.split,
-        "real": True,
-        "mos": round(lesson.mos, 4),
-        "first": round(first.rating, 4),
-        "first_std": round(first.std, 4),
-        "size": lesson.size,
-        "faults": [],
-        "teacher": {"labels": name, "rater": label.rater},
-    }
-    told: list[tuple[Rationale | None, Answer]] = list(conversation(known, rng))
-    rationale, answer = told[0]
-    if rationale is not None and fits(label.why, label):
-        told[0] = replace(rationale, summary=f"{label.why} {rationale.summary}"), answer
-    rows = [{**about, "rounds": rounds_of(told)}]
-    if rng.random() < score_only_share:
-        rows.append({**about, "rounds": rounds_of([(None, score_only_answer(known))])})
-    return rows

@@ -25,19 +25,17 @@ __all__ = ["SETS", "RatedSet", "SourceError", "open_set", "parse_data_option", "
 
 @dataclass(frozen=True)
 class RatedSet:
-    """A data set that can be read. where: the address that it is published at. official_split: False for our own."""
+    """A data set that can be read. where: the address that it is published at."""
 
     read: Callable[[Tree], list[Sample]]
     where: str
-    official_split: bool = False
 
 
 SETS = {
-    "BIQ2021": RatedSet(authentic.biq2021, "https://github.com/nisarahmedrana/BIQ2021", official_split=True),
+    "BIQ2021": RatedSet(authentic.biq2021, "https://github.com/nisarahmedrana/BIQ2021"),
     "KonIQ-10k": RatedSet(
         authentic.koniq10k,
         "https://database.mmsp-kn.de/koniq-10k-database.html (its table: https://github.com/subpic/koniq)",
-        official_split=True,
     ),
     "SPAQ": RatedSet(authentic.spaq, "https://github.com/h4nwei/SPAQ"),
     "KADID-10k": RatedSet(synthetic.kadid10k, "https://database.mmsp-kn.de/kadid-10k-database.html"),
@@ -47,11 +45,9 @@ SETS = {
     "LIVE-Challenge": RatedSet(authentic.live_challenge, "https://live.ece.utexas.edu/research/ChallengeDB/index.html"),
     "PIPAL": RatedSet(processed.pipal, "https://github.com/HaomingCai/PIPAL-dataset"),
     "AGIQA-3K": RatedSet(processed.agiqa3k, "https://github.com/lcysyzxdxc/AGIQA-3k-Database"),
-    "FLIVE": RatedSet(authentic.flive, "https://github.com/baidut/PaQ-2-PiQ", official_split=True),
+    "FLIVE": RatedSet(authentic.flive, "https://github.com/baidut/PaQ-2-PiQ"),
     "CID2013": RatedSet(authentic.cid2013, "https://zenodo.org/record/2647033"),
-    "UHD-IQA": RatedSet(
-        authentic.uhd_iqa, "https://database.mmsp-kn.de/uhd-iqa-benchmark-database.html", official_split=True
-    ),
+    "UHD-IQA": RatedSet(authentic.uhd_iqa, "https://database.mmsp-kn.de/uhd-iqa-benchmark-database.html"),
 }
 """The sets by name."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -81,20 +80,3 @@ def leak_free(samples: Sequence[Sample], split: str = "train", other: str = "tes
     """
     shared = {sample.group for sample in samples if sample.split == other and sample.group}
     return [sample for sample in samples if sample.split != split or sample.group not in shared]
-
-
-def near_duplicates_across_splits(samples: Sequence[Sample], distance: int = NEAR_DUPLICATE) -> list[list[Sample]]:
-    """Return the groups of near-duplicates that lie in more than one split, in the order of the samples.
-
-    A report: nothing is dropped, and an empty list means that no scene was found in two splits. Decodes every picture;
-    those that cannot be read are left out.
-    """
-    hashed: list[tuple[Sample, int]] = []
-    for sample in samples:
-        with suppress(OSError):
-            hashed.append((sample, dhash(sample.path)))
-    members: dict[int, list[Sample]] = {}
-    groups = near_duplicate_groups(np.array([bits for _, bits in hashed], np.uint64), distance).tolist()
-    for group, (sample, _) in zip(groups, hashed, strict=True):
-        members.setdefault(group, []).append(sample)
-    return [group for group in members.values() if len({sample.split for sample in group}) > 1]

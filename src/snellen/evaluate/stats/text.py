@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from snellen.claims import kinds_in
 from snellen.rationale.lexicon import places_in
 from snellen.reply import Issue, Rationale
-from snellen.vocabulary import NAMES, SEVERITIES
+from snellen.vocabulary import KIND_OF, SEVERITIES
 
-_KIND_OF = {name: kind for kind, names in NAMES.items() for name in names}
-_NAMES = "|".join(sorted(_KIND_OF, key=len, reverse=True))  # the longer first: "motion blur" is not "blur"
+_NAMES = "|".join(sorted(KIND_OF, key=len, reverse=True))  # the longer first: "motion blur" is not "blur"
 _SEVERITIES = "|".join(SEVERITIES)
 _SEVERITY = re.compile(
     rf"\b(?:(?P<before>{_SEVERITIES}) )?(?P<name>{_NAMES})\b"
@@ -30,7 +29,7 @@ def severities_in(text: str) -> dict[str, int]:
     severities: dict[str, int] = {}
     kind = None
     for match in _SEVERITY.finditer(text):
-        kind = _KIND_OF[match["name"].lower()] if match["name"] else kind
+        kind = KIND_OF[match["name"].lower()] if match["name"] else kind
         word = match["before"] or match["after"]
         if kind and word:
             severities.setdefault(kind, 1 + SEVERITIES.index(word.lower()))
