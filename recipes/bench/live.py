@@ -107,7 +107,7 @@ def main() -> None:
                     "latency_median": float(np.median(latencies)),
                     "latency_max": max(latencies),
                 }
-            )  # fmt: skip
+            )
         )
 
 

@@ -122,9 +122,7 @@ def people(assessor: Assessor, rows: list[dict[str, Any]], args: argparse.Namesp
         print(f"triples decided at {least}: {decided}, consistent {consistent}")
 
 
-def bootstrap(
-    preferences: Floats, human: Floats, ends: np.ndarray, count: int, share: float
-) -> tuple[float, float]:  # fmt: skip
+def bootstrap(preferences: Floats, human: Floats, ends: np.ndarray, count: int, share: float) -> tuple[float, float]:
     """Return the 95 % interval of the accuracy, resampling pictures: a pair counts once for each of its copies."""
     rng, found = np.random.default_rng(0), []
     for _ in range(200):

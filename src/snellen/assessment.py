@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import asdict, dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +10,7 @@ import numpy as np
 
 from snellen.backend import RatingDistribution, Reply
 from snellen.checks import Check
-from snellen.draw import draw, headline, place
+from snellen.draw import draw, headline, jpeg_uri, place
 from snellen.image import Picture, View
 from snellen.region import Region
 from snellen.reply import Issue, Parsed
@@ -189,15 +187,7 @@ class Assessment:
             "score": None if self.score is None else round(self.score, 4),
             "interval": [round(end, 4) for end in self.interval] if self.interval else None,
             "label": self.label,
-            "issues": [
-                {
-                    "kind": issue.kind,
-                    "severity": issue.severity,
-                    "region": issue.region.to_list(),
-                    "place": issue.region.place,
-                }
-                for issue in self.issues
-            ],
+            "issues": [issue.to_dict() | {"place": issue.region.place} for issue in self.issues],
             "possible_faults": _rounded(self.possible_faults),
             "fault_probabilities": None if self.fault_probabilities is None else _rounded(self.fault_probabilities),
             "steps": [step.to_dict() for step in self.steps],
@@ -235,12 +225,9 @@ class Assessment:
 
     def _repr_html_(self) -> str:
         """Return a self-contained HTML fragment for notebooks; all text of the model is escaped."""
-        file = io.BytesIO()
-        self.draw().save(file, "JPEG", quality=85)
-        data = base64.b64encode(file.getvalue()).decode("ascii")
         rows = [
             f"<p><b>{escape(self.name)}</b>: {escape(self.headline)}</p>",
-            f'<img style="max-width:100%" alt="the picture with its issues" src="data:image/jpeg;base64,{data}">',
+            f'<img style="max-width:100%" alt="the picture with its issues" src="{jpeg_uri(self.draw())}">',
             *(_step_html(number, step) for number, step in enumerate(self.steps, start=1)),
         ]
         if self.provenance is not None:

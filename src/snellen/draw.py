@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -142,3 +144,10 @@ def place(region: Region, fractions: bool = True) -> str:
         return "the whole picture"
     words = "most of the picture" if region.place == "whole picture" else region.place
     return f"{words} [{', '.join(f'{side:.2f}' for side in region.to_list())}]" if fractions else words
+
+
+def jpeg_uri(image: Image.Image, quality: int = 85) -> str:
+    """Return a picture as a JPEG in a data URI, for the src of an <img>."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")

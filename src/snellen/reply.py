@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from snellen.region import Region
 from snellen.reply_form import (
@@ -64,6 +64,10 @@ class Issue:
             raise ValueError(f"unknown kind {self.kind!r}; one of {', '.join(KINDS)}")
         if isinstance(self.severity, bool) or not isinstance(self.severity, int) or not 1 <= self.severity <= 5:
             raise ValueError(f"severity is a whole number from 1 to 5, not {self.severity!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict: kind, severity, region [x0, y0, x1, y1]."""
+        return {"kind": self.kind, "severity": self.severity, "region": self.region.to_list()}
 
 
 @dataclass(frozen=True)

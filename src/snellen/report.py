@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from importlib import resources
@@ -15,7 +13,7 @@ from PIL import Image
 
 from snellen.assessment import HISTOGRAM_BIN, histogram
 from snellen.checks import VERDICTS as VERDICTS_OF_CHECKS
-from snellen.draw import CROP_COLOR, SEVERITY_COLORS, place, tag_corners
+from snellen.draw import CROP_COLOR, SEVERITY_COLORS, jpeg_uri, place, tag_corners
 from snellen.output import replacing
 from snellen.reply import labels
 from snellen.vocabulary import VERDICTS
@@ -91,14 +89,18 @@ class Report:
         return '<section class="failures"><h2>Not scored</h2><ul>\n' + "".join(self._failures) + "</ul></section>\n"
 
 
-def page(title: str, body: str, style: str = "", media: str = "") -> str:
-    """Return a page with the HTML `body`, the styles and the script of reports, and more CSS in `style`.
+def resource(name: str) -> str:
+    """Return a style sheet or a script of the package, such as "video/report.css"."""
+    return resources.files("snellen").joinpath(*name.split("/")).read_text(encoding="utf-8")
+
+
+def page(title: str, body: str, style: str = "", script: str = "", media: str = "") -> str:
+    """Return a page with the HTML `body`, the styles and the script of reports, and CSS and JavaScript of its own.
 
     media: a further directive of the page's content security policy, where it plays a video.
     """
-    common, script = (
-        (resources.files("snellen") / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
-    )
+    common, last = resource("report.css"), resource("report.js")
+    own = f"<script>\n{script}</script>\n" if script else ""
     tones = "".join(f"--s{severity}:{color};" for severity, color in enumerate(SEVERITY_COLORS, start=1))
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
     policy += f"; {media}" if media else ""
@@ -107,7 +109,7 @@ def page(title: str, body: str, style: str = "", media: str = "") -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>\n:root{{{tones}--crop:{CROP_COLOR}}}\n{common}{style}</style>\n"
-        f"</head>\n<body>\n<main>\n{body}</main>\n<script>\n{script}</script>\n</body>\n</html>\n"
+        f"</head>\n<body>\n<main>\n{body}{own}</main>\n<script>\n{last}</script>\n</body>\n</html>\n"
     )
 
 
@@ -357,11 +359,8 @@ def _share(rating: float) -> float:
 
 def image_tag(pixels: npt.NDArray[np.uint8], alt: str) -> str:
     """Return an <img> that holds the (H, W, 3) uint8 pixels as JPEG."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=85)
-    data = base64.b64encode(file.getvalue()).decode("ascii")
     height, width = pixels.shape[:2]
-    return f'<img width="{width}" height="{height}" alt="{escape(alt)}" src="data:image/jpeg;base64,{data}">'
+    return f'<img width="{width}" height="{height}" alt="{escape(alt)}" src="{jpeg_uri(Image.fromarray(pixels))}">'
 
 
 def _shrunk(pixels: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:

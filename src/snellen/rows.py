@@ -48,10 +48,7 @@ def to_row(assessment: Assessment) -> ScoreRow:
         std=None if spread is None else round(spread.std, 4),
         main_kind=assessment.issues[0].kind if assessment.issues else None,
         fault_probabilities=assessment.to_dict()["fault_probabilities"],
-        issues=[
-            {"kind": issue.kind, "severity": issue.severity, "region": issue.region.to_list()}
-            for issue in assessment.issues
-        ],
+        issues=[issue.to_dict() for issue in assessment.issues],
     )
 
 

@@ -22,9 +22,7 @@ def model(tmp_path: Path) -> str:
     return f"scripted:{script}"
 
 
-def test_two_pictures_as_json_and_as_a_page(
-    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
-) -> None:  # fmt: skip
+def test_two_pictures_as_json_and_as_a_page(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
     names = [save_noise(tmp_path / f"{n}.png", seed=n) for n in range(2)]
     page = tmp_path / "page.html"
     code = main(["compare", *names, "--model", model, "--json", "--report", str(page)])

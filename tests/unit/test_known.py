@@ -128,14 +128,14 @@ def test_without_a_local_fault_the_crop_goes_where_there_is_detail() -> None:
 
 def test_a_second_round_withdraws_a_fault_that_is_not_there() -> None:
     first = Answer(CORNER, 3.2, "crop", (Issue("noise", 3, CORNER),))
-    text, answer = second_round(known(label=4.5, crop=CORNER), first)
+    text, answer = second_round(known(label=4.5), first)
     assert answer == Answer(None, 4.5, "final")
     assert re.search("noise|grain", text.summary.lower()) and "confirm" in text.summary
     assert "3.20" in text.decision and re.search("goes up clearly|rises clearly|much higher", text.decision)
 
 
 def test_a_second_round_reveals_a_fault_that_the_first_missed() -> None:
-    text, answer = second_round(faulty(level=4, crop=CORNER), Answer(CORNER, 4.4, "crop"))
+    text, answer = second_round(faulty(level=4), Answer(CORNER, 4.4, "crop"))
     assert [issue.kind for issue in answer.issues] == ["blur"]
     assert re.search("reveals|uncovers|brings out|appears|comes to light", text.summary)
 

@@ -91,7 +91,7 @@ def test_a_packet_keeps_its_encoding(codec: str) -> None:
     changed = with_properties(data, {RATING: "2"})
     assert changed == DARKTABLE.replace("UTF-8", codec.removesuffix("-sig")).replace(
         '   xmp:Rating="1"', '   xmp:Rating="2"'
-    ).encode(codec)  # fmt: skip
+    ).encode(codec)
 
 
 @pytest.mark.parametrize("empty", [f"<rdf:RDF {RDF}/>", f"<rdf:RDF {RDF}></rdf:RDF>"])

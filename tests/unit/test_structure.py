@@ -27,9 +27,9 @@ ORDER = (
     "region", "vocabulary", "reading", "colour", "damage", "formats", "fileformat", "folder", "imagefile", "image",
     "zoom", "features",
     "sidecar",
-    "reply_form", "reply", "zoomiqa_reply", "rationale", "claims", "checks", "protocol", "backend", "assessment",
-    "assessor",
-    "draw", "report", "terminal", "lock", "table", "rows", "workers",
+    "reply_form", "reply", "zoomiqa_reply", "rationale", "claims", "checks", "protocol", "backend", "draw",
+    "assessment", "assessor",
+    "report", "terminal", "lock", "table", "rows", "workers",
     *NUMPY_HALF, "backends", "snellen1", "data", "train", "evaluate", "study", "restoration", "comparison", "video",
     "apps", "cli", "__main__",
 )  # fmt: skip
@@ -37,7 +37,6 @@ ORDER = (
 
 UPHILL = {
     ("backend", "backends"): "open_backend opens a model of any kind",
-    ("assessment", "draw"): "Assessment.draw and its notebook form",
     ("apps", "cli"): "completion lists all commands",
 }
 """The imports that run uphill, all inside functions, and the reason for each."""

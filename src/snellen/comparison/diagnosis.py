@@ -177,9 +177,7 @@ class Difference:
     size: float
 
 
-def measure_regions(
-    reference: Pixels, picture: Pixels
-) -> tuple[list[tuple[Region, MeasuredDifference]], Floats]:  # fmt: skip
+def measure_regions(reference: Pixels, picture: Pixels) -> tuple[list[tuple[Region, MeasuredDifference]], Floats]:
     """Return the measurements of every region in which an aligned picture differs visibly, and the difference map.
 
     Both (H, W, 3) uint8 of one size, at least LEAST_SIDE px a side. The map is `difference.difference_map`.

@@ -27,7 +27,7 @@ from snellen.comparison.preference import (
     triples,
 )
 from snellen.comparison.question import Preference, ask
-from snellen.image import ImageError, Picture, load, resample
+from snellen.image import ImageError, Picture, resample
 from snellen.region import FULL, Region
 from snellen.reply import Issue, ReplyError
 
@@ -234,9 +234,7 @@ def compare(
     if asks:
         shown_pairs = [(first, second) for a, b in places if (first := kept[a]) and (second := kept[b])]
         answers = list(ask(assessor.backend, shown_pairs, regions, assessor.sampling))
-    pairs = [
-        _pair(judged, place, answer) for place, answer in zip(places, answers, strict=True)
-    ]  # fmt: skip
+    pairs = [_pair(judged, place, answer) for place, answer in zip(places, answers, strict=True)]
     return _ranked(judged, regions, pairs, scored, sure)
 
 
@@ -255,12 +253,10 @@ def shared_regions(assessments: Sequence[Assessment]) -> tuple[Region, ...]:
 
 
 def _load(assessor: Assessor, source: str | Path | Picture) -> Picture:
-    if isinstance(source, Picture):
-        return source
-    try:
-        return load(source, max_megapixels=assessor.max_megapixels, allow_damaged=assessor.allow_damaged)
-    except ImageError as error:
-        raise BackendError(f"{error}; the file changed while it was compared") from error
+    loaded = assessor.load(source)
+    if isinstance(loaded, ImageError):
+        raise BackendError(f"{loaded}; the file changed while it was compared") from loaded
+    return loaded
 
 
 def _reduced(picture: Picture) -> Picture:
@@ -269,9 +265,7 @@ def _reduced(picture: Picture) -> Picture:
     return replace(picture, pixels=resample(picture, FULL, ASKED_SIDE))
 
 
-def _judge(
-    assessor: Assessor, assessment: Assessment, picture: Picture | None, regions: Sequence[Region]
-) -> Judged:  # fmt: skip
+def _judge(assessor: Assessor, assessment: Assessment, picture: Picture | None, regions: Sequence[Region]) -> Judged:
     """Return the picture with its readings of the regions; the own later rounds of its assessment are not used."""
     if assessment.error is not None:
         return Judged(assessment)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from importlib import resources
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ from snellen.comparison.judge import Comparison, Judged, Pair
 from snellen.draw import place
 from snellen.region import Region
 from snellen.reply import Issue
-from snellen.report import header, image_tag, page
+from snellen.report import header, image_tag, page, resource
 
 MOST_PAIRS = 40
 """The page lists at most so many pairs: those of the best pictures."""
@@ -29,7 +28,7 @@ def comparison_page(comparison: Comparison) -> str:
     body = header("Comparison", facts, models([one.assessment for one in scored]))
     body += slider([(one.name, _shown(one), boxes(_shown(one), one.issues, comparison.regions)) for one in scored])
     body += _ranking(comparison) + _pairs(comparison) + _failures(comparison)
-    return page("Comparison", f"{body}<script>\n{page_resource('compare.js')}</script>\n", page_resource("compare.css"))
+    return page("Comparison", body, resource("comparison/compare.css"), resource("comparison/compare.js"))
 
 
 def models(assessments: Sequence[Assessment]) -> list[str]:
@@ -173,8 +172,3 @@ def _failures(comparison: Comparison) -> str:
         if one.error is not None
     )
     return f'<section class="failures"><h2>Not compared</h2><ul>{items}</ul></section>\n' if items else ""
-
-
-def page_resource(name: str) -> str:
-    """Return a style sheet or script of the page."""
-    return (resources.files("snellen.comparison") / name).read_text(encoding="utf-8")

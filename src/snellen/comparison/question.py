@@ -105,9 +105,7 @@ def ask(
     found: list[Preference | ReplyError] = []
     step = max(1, backend.batch_size // 2)
     for start in range(0, len(pairs), step):
-        asked = [
-            question(*shown, regions) for a, b in pairs[start : start + step] for shown in ((a, b), (b, a))
-        ]  # fmt: skip
+        asked = [question(*shown, regions) for a, b in pairs[start : start + step] for shown in ((a, b), (b, a))]
         replies = backend.reply(asked, sampling)
         words = _words(backend, asked)
         for one in range(0, len(asked), 2):

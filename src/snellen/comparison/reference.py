@@ -23,7 +23,7 @@ from snellen.comparison.judge import Judged, mixture
 from snellen.comparison.measures import MEASURES, measure_all
 from snellen.comparison.preference import difference_interval
 from snellen.comparison.tone_difference import Floats, Pixels, luma_chroma
-from snellen.image import ImageError, Picture, load, resample
+from snellen.image import ImageError, Picture, resample
 from snellen.region import FULL
 from snellen.reply import Issue
 
@@ -83,14 +83,8 @@ class Against:
             if self.measures is not None
             else None,
             "differences": [
-                {
-                    "kind": one.issue.kind,
-                    "severity": one.issue.severity,
-                    "region": one.issue.region.to_list(),
-                    "place": one.issue.region.place,
-                    "size": round(one.size, 2),
-                    "evidence": one.evidence,
-                }
+                one.issue.to_dict()
+                | {"place": one.issue.region.place, "size": round(one.size, 2), "evidence": one.evidence}
                 for one in self.differences
             ],
             "text": self.text,
@@ -218,9 +212,10 @@ def _undone(pseudo: Generated) -> tuple[Difference, ...]:
 
 
 def _loaded(assessor: Assessor, source: str | Path | Picture) -> Picture:
-    if isinstance(source, Picture):
-        return source
-    return load(source, max_megapixels=assessor.max_megapixels, allow_damaged=assessor.allow_damaged)
+    loaded = assessor.load(source)
+    if isinstance(loaded, ImageError):
+        raise loaded
+    return loaded
 
 
 def _against(
@@ -251,7 +246,7 @@ def _warped(reference: Pixels, picture: Pixels) -> tuple[Difference, ...]:
 
 def _distance(
     assessor: Assessor, reference: Assessment, picture: Assessment
-) -> tuple[float, tuple[float, float]] | None:  # fmt: skip
+) -> tuple[float, tuple[float, float]] | None:
     if reference.score is None or picture.score is None:
         return None
     stds = [Judged(one, (), *mixture(assessor, one.steps[-1:])).std for one in (reference, picture)]

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from snellen.comparison.measures import MEASURES
-from snellen.comparison.page import boxes, models, page_resource, slider
+from snellen.comparison.page import boxes, models, slider
 from snellen.comparison.reference import MAP_TOP, Against, ReferenceComparison
 from snellen.draw import place
-from snellen.report import header, page
+from snellen.report import header, page, resource
 
 
 def reference_page(comparison: ReferenceComparison) -> str:
@@ -31,8 +31,8 @@ def reference_page(comparison: ReferenceComparison) -> str:
             "of 8 bits, 0 to 255</p>\n"
         )
     body += "".join(_article(comparison, number) for number in range(len(comparison.pictures)))
-    script = f"<script>\n{page_resource('compare.js')}</script>\n"
-    return page("Comparison with a reference", body + script, page_resource("compare.css"))
+    style, script = resource("comparison/compare.css"), resource("comparison/compare.js")
+    return page("Comparison with a reference", body, style, script)
 
 
 def _layers(comparison: ReferenceComparison, shown: list[Against]) -> list[tuple[str, npt.NDArray[np.uint8], str]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from snellen.draw import jpeg_uri
 from snellen.image import load
 from snellen.region import Region
 from snellen.reply import ReplyError, parse_reply
@@ -99,6 +98,4 @@ def _data_uri(pixels: Image.Image, region: Region, issues: Sequence[Region], ask
         if seen is not None:
             left, top, right, bottom = seen.to_pixels(small.width, small.height)
             pen.rectangle((left, top, right - 1, bottom - 1), outline=colour, width=2)
-    data = io.BytesIO()
-    small.save(data, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode("ascii")
+    return jpeg_uri(small)

@@ -207,9 +207,7 @@ def _rows(width: int, height: int, bits: int, interlaced: bool) -> list[tuple[in
     """Return (bytes of a row with its filter byte, rows) of each pass; `bits` a pixel (PNG, section 8.2)."""
     passes = [(0, 0, 1, 1)]
     if interlaced:
-        passes = [
-            (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
-        ]  # fmt: skip
+        passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
     found = []
     for left, top, across, down in passes:
         columns, rows = -(-max(0, width - left) // across), -(-max(0, height - top) // down)

@@ -76,11 +76,7 @@ class Attempt:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict."""
         return {
-            "issue": {
-                "kind": self.issue.kind,
-                "severity": self.issue.severity,
-                "region": self.issue.region.to_list(),
-            },
+            "issue": self.issue.to_dict(),
             "acted": self.acted.to_list(),
             "tool": self.tool,
             "does": self.does,
@@ -149,7 +145,6 @@ def restore(
         ValueError: the judge gives no score for the source; the text holds the reason.
         BackendError: the model does not answer.
     """
-    judge = _Judge(assessor)
     (first,) = assessor.assess([picture])
     if first.score is None:
         assert first.error is not None
@@ -160,7 +155,7 @@ def restore(
             if any(_same(issue, other) for other in done):
                 continue
             done.append(issue)
-            tried = _try(now, last, issue, tools, judge, candidates)
+            tried = _try(now, last, issue, tools, assessor, candidates)
             for attempt, _, _ in tried:
                 attempts.append(attempt)
                 watch(attempt)
@@ -173,20 +168,6 @@ def restore(
         else:
             return Restoration(now, first, last, tuple(attempts), "no tool improves any issue that is left")
     return Restoration(now, first, last, tuple(attempts), f"{max_steps} steps were made")
-
-
-class _Judge:
-    """The assessor for pictures, and its score alone for crops."""
-
-    def __init__(self, assessor: Assessor) -> None:
-        self.assessor = assessor
-        self.scorer = Assessor(assessor.backend, assessor.protocol.name, score_only=True)
-
-    def assess(self, pictures: Sequence[Picture]) -> list[Assessment]:
-        return self.assessor.assess(pictures)
-
-    def crop_scores(self, crops: Sequence[Pixels], name: str) -> list[float | None]:
-        return [one.score for one in self.scorer.assess([Picture(crop, f"{name}, region") for crop in crops])]
 
 
 def with_margin(region: Region) -> Region:
@@ -206,7 +187,7 @@ def _same(one: Issue, other: Issue) -> bool:
 
 
 def _try(
-    picture: Picture, last: Assessment, issue: Issue, tools: Sequence[Tool], judge: _Judge, most: int
+    picture: Picture, last: Assessment, issue: Issue, tools: Sequence[Tool], assessor: Assessor, most: int
 ) -> list[tuple[Attempt, Picture, Assessment | None]]:
     """Return the candidates for an issue, each with its picture and, if the judge was asked, its assessment."""
     made = [
@@ -218,12 +199,14 @@ def _try(
     asked = passed[:most]
     for index in passed[most:]:
         made[index] = (replace(made[index][0], reason=f"not asked: {most} candidates before it"), made[index][1])
-    assessments = dict(zip(asked, judge.assess([made[index][1] for index in asked]), strict=True)) if asked else {}
+    assessments = dict(zip(asked, assessor.assess([made[index][1] for index in asked]), strict=True)) if asked else {}
     crops: dict[int, tuple[float | None, float | None]] = {}
     if asked and issue.region != FULL:
         before = made[asked[0]][0].before
         parts = [after for index in asked if (after := made[index][0].after) is not None]
-        first, *rest = judge.crop_scores([before, *parts], picture.name)
+        scorer = Assessor(assessor.backend, assessor.protocol.name, score_only=True)
+        crops_shown = [Picture(crop, f"{picture.name}, region") for crop in (before, *parts)]
+        first, *rest = (one.score for one in scorer.assess(crops_shown))
         crops = {index: (first, score) for index, score in zip(asked, rest, strict=True)}
     judged = [
         (_judged(attempt, last, assessments.get(index), crops.get(index)), changed, assessments.get(index))

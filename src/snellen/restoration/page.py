@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from itertools import groupby
@@ -11,7 +9,7 @@ from itertools import groupby
 import numpy as np
 from PIL import Image
 
-from snellen.draw import place
+from snellen.draw import jpeg_uri, place
 from snellen.report import article, header, page
 from snellen.restoration.loop import Attempt, Restoration
 from snellen.restoration.tool import Pixels
@@ -114,7 +112,4 @@ def _figure(pixels: Pixels, side: int, name: str, caption: str) -> str:
     """Return a figure. name: plain words for who cannot see it. caption: HTML."""
     image = Image.fromarray(np.ascontiguousarray(pixels))
     image.thumbnail((side, side))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=92)
-    data = base64.b64encode(file.getvalue()).decode("ascii")
-    return f'<figure><img alt="{name}" src="data:image/jpeg;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+    return f'<figure><img alt="{name}" src="{jpeg_uri(image, 92)}"><figcaption>{caption}</figcaption></figure>'

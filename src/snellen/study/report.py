@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from snellen.evaluate.report.page import suite_html
 from snellen.evaluate.report.plot import Axes, bars, scatter, span
 from snellen.evaluate.report.tables import Figure, Table, estimate, number, percent
-from snellen.report import header, page, write_page
+from snellen.report import header, page, resource, write_page
 from snellen.study.analysis import Analysis
 from snellen.study.opinions import mean_opinions, raters_needed
 from snellen.study.results import write_results
@@ -40,8 +39,7 @@ def write_analysis(analysis: Analysis, out: Path, half_width: float) -> list[str
     if analysis.simulated:
         facts.insert(0, "SIMULATED raters")
     body = header(rubric.title, facts, []) + "".join(suite_html(n, parts) for n, parts in sections.items() if parts)
-    style = resources.files("snellen.evaluate.report").joinpath("page.css").read_text(encoding="utf-8")
-    write_page(page(rubric.title, body, style), out / "report.html")
+    write_page(page(rubric.title, body, resource("evaluate/report/page.css")), out / "report.html")
     left_out = int((~analysis.kept).sum())
     lines = [f"{len(analysis.plan.rated)} pictures, {len(analysis.raters)} raters, {left_out} left out"]
     overview = _overview(analysis)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from html import escape
-from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
-from snellen.report import article, header, page, write_page
+from snellen.report import article, header, page, resource, write_page
 from snellen.video.faults import LIMITS
 from snellen.video.judge import VideoResult
 from snellen.vocabulary import verdict
@@ -38,8 +37,6 @@ def address(source: str, report: Path) -> str | None:
 
 def report_html(result: VideoResult, video: str | None) -> str:
     """Return the page. video: address of the video, None for no player."""
-    style = (resources.files("snellen") / "video" / "report.css").read_text(encoding="utf-8")
-    script = (resources.files("snellen") / "video" / "report.js").read_text(encoding="utf-8")
     models = {
         f"{known['model']} {known['model_version']}, snellen {known['snellen']}"
         for _, assessment in result.moments
@@ -55,9 +52,9 @@ def report_html(result: VideoResult, video: str | None) -> str:
         f"<ul>{problems}{notes}</ul>{_plot(result)}{_faults(result)}</section>\n"
         + ("<h2>Worst moments</h2>" if result.moments else "")
         + "".join(_moment(number, result) for number in range(len(result.moments)))
-        + f"<script>\n{script}</script>\n"
     )
-    return page(f"Snellen: {info.name}", body, style, media="media-src 'self' file: http: https:")
+    style, script = resource("video/report.css"), resource("video/report.js")
+    return page(f"Snellen: {info.name}", body, style, script, "media-src 'self' file: http: https:")
 
 
 def _score(result: VideoResult) -> str:

@@ -8,7 +8,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from snellen.image import ImageError, Picture, load, resample
 from snellen.protocol import Protocol, open_protocol
 from snellen.region import FULL
 from snellen.reply import ReplyError
-from snellen.report import article, header, page, write_page
+from snellen.report import article, header, page, resource, write_page
 
 LONG = 40
 """Characters from which on a cell is text, which keeps a width to be read at on narrow screens."""
@@ -55,8 +54,7 @@ def write_report(
         misses,
         _run_html(run),
     ]
-    style = resources.files("snellen.evaluate.report").joinpath("page.css").read_text(encoding="utf-8")
-    write_page(page("Snellen evaluation", "".join(body), style), path)
+    write_page(page("Snellen evaluation", "".join(body), resource("evaluate/report/page.css")), path)
 
 
 def _pictures(data: Mapping[str, Any]) -> str:

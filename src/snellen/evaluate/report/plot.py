@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib import resources
 
 import numpy as np
 import numpy.typing as npt
+
+from snellen.report import resource
 
 SIDE, LEFT, BOTTOM, TOP, RIGHT = 380, 46, 42, 12, 14
 """Side of a square plot and margins around its frame, SVG units."""
@@ -161,14 +162,10 @@ def _svg(width: int, height: int, parts: Sequence[str], label: str) -> str:
 
 def standalone(svg: str, title: str) -> str:
     """Return a plot as an SVG file of its own: on white, with the light colours of a report and a title."""
-    colours = re.search(r":root \{.*?\}", _text("snellen", "report.css"), re.S)
+    colours = re.search(r":root \{.*?\}", resource("report.css"), re.S)
     assert colours is not None
-    rules = [line for line in _text("snellen.evaluate.report", "page.css").splitlines() if line.startswith(".plot ")]
+    rules = [line for line in resource("evaluate/report/page.css").splitlines() if line.startswith(".plot ")]
     style = "\n".join([colours[0], "text { font-family: system-ui, sans-serif; }", *rules])
     inside = f'<title>{escape(title)}</title><style>{style}</style><rect width="100%" height="100%" fill="#fff"/>'
     opened = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     return opened.replace(">", f">{inside}", 1) + "\n"
-
-
-def _text(package: str, name: str) -> str:
-    return resources.files(package).joinpath(name).read_text(encoding="utf-8")
