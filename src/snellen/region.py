@@ -137,6 +137,12 @@ class Region:
         x1, y1 = min(1.0, x1), min(1.0, y1)
         return Region(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
+    def grown(self, left: float, top: float, right: float, bottom: float) -> Region:
+        """Return the box with these shares of the picture's sides added at its edges, inside the picture."""
+        return Region(
+            max(0.0, self.x0 - left), max(0.0, self.y0 - top), min(1.0, self.x1 + right), min(1.0, self.y1 + bottom)
+        )
+
     def to_list(self) -> list[float]:
         """Return ``[x0, y0, x1, y1]`` rounded to two decimals, the form of answers."""
         return [round(float(v), 2) for v in (self.x0, self.y0, self.x1, self.y1)]

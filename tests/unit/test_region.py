@@ -55,6 +55,11 @@ def test_measures_by_hand() -> None:
     assert Region(1 / 3, 0, 2 / 3, 1).to_list() == [0.33, 0.0, 0.67, 1.0]
 
 
+def test_a_grown_box_stays_inside_the_picture() -> None:
+    assert Region(0.25, 0.5, 0.5, 1.0).grown(0.125, 0.25, 0.25, 0.5) == Region(0.125, 0.25, 0.75, 1.0)
+    assert FULL.grown(0.1, 0.1, 0.1, 0.1) == FULL
+
+
 def test_overlap_by_hand() -> None:
     left, middle = Region(0, 0, 0.5, 1), Region(0.25, 0, 0.75, 1)
     assert left.intersect(middle) == Region(0.25, 0, 0.5, 1)

@@ -140,10 +140,7 @@ def crop_region(known: Known, rng: np.random.Generator) -> Region:
     if not local:
         return to_grid(informative_region(known.measured, rng))
     box = local[0]
-    left, top, right, bottom = rng.uniform(0.05, 0.15, 4) * [box.width, box.height, box.width, box.height]
-    return to_grid(
-        Region(max(0.0, box.x0 - left), max(0.0, box.y0 - top), min(1.0, box.x1 + right), min(1.0, box.y1 + bottom))
-    )
+    return to_grid(box.grown(*rng.uniform(0.05, 0.15, 4) * [box.width, box.height, box.width, box.height]))
 
 
 def derived_issues(measured: Features, mos: float) -> tuple[Issue, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from snellen.evaluate.predict import Job, Options, forget_models, predict
 from snellen.evaluate.rows import Row
 from snellen.evaluate.stats.calibration import fit_calibration, split_half_coverage
 from snellen.evaluate.stats.correlation import srcc
+from snellen.snellen1.files import read_card, write_card
 from snellen.usage import UsageError
 
 
@@ -32,12 +32,12 @@ def calibrate(
     held = data_set("held-out", samples)
     todo = [Job("held-out", key, sample.path, sample.path, (TWO, ONLY)) for key, sample in held.samples.items()]
     rows = predict(todo, options, out, workers=workers, resume=True)
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    card = read_card(folder)
     fitted = {}
     for mode, field in ((TWO, "calibration"), (ONLY, "score_calibration")):
         calibration, fitted[mode] = _fit([row for row in rows if row.mode == mode], held, level)
         card[field] = {"coverage": level, "q": round(calibration.q, 5), "floor": round(calibration.floor, 5)}
-    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    write_card(folder, card)
     forget_models()
     return fitted
 

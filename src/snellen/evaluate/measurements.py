@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from snellen.evaluate.files import surroundings, write_json
 from snellen.evaluate.predict import weights_of
 from snellen.evaluate.report.tables import Table
+from snellen.snellen1.files import read_card
 
 Numbers = Mapping[str, float | int | str | None]
 
@@ -44,4 +44,4 @@ def _words(value: float | int | str | None) -> str:
 
 def card_version(folder: Path) -> str:
     """Return the version in the card of a model folder."""
-    return str(json.loads((folder / "card.json").read_text(encoding="utf-8"))["version"])
+    return str(read_card(folder)["version"])

@@ -22,6 +22,7 @@ from snellen.evaluate.rows import Row, RowId, rounds_of
 from snellen.image import ImageError, Picture, load
 from snellen.options import ModelOptions
 from snellen.protocol import open_protocol
+from snellen.snellen1.files import mark, read_card
 from snellen.usage import wrong_usage
 from snellen.workers import check_workers, run_batches
 from snellen.zoom import ZOOM_PRESETS
@@ -129,8 +130,7 @@ def weights_of(model: str | Backend) -> str | None:
     folder = model_folder(model) if isinstance(model, str) else None
     if folder is None:
         return None
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    return hashlib.sha256(json.dumps(card["sha256"], sort_keys=True).encode()).hexdigest()
+    return mark(read_card(folder))
 
 
 def predict(

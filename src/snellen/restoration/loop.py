@@ -172,14 +172,7 @@ def restore(
 
 def with_margin(region: Region) -> Region:
     """Return the region with `MARGIN` around it, inside the picture."""
-    if region == FULL:
-        return FULL
-    return Region(
-        max(0.0, region.x0 - MARGIN),
-        max(0.0, region.y0 - MARGIN),
-        min(1.0, region.x1 + MARGIN),
-        min(1.0, region.y1 + MARGIN),
-    )
+    return region.grown(MARGIN, MARGIN, MARGIN, MARGIN)
 
 
 def _same(one: Issue, other: Issue) -> bool:

@@ -41,7 +41,7 @@ class ModelFiles:
         Raises BackendError where the files are not those that the card names, or where it adapts other weights than the
         bundled ones.
         """
-        card = _read(folder)
+        card = read_card(folder)
         if "adapts" not in card:
             _check_weights(folder, card)
             return ModelFiles(card, folder)
@@ -63,15 +63,20 @@ def save_adapted(folder: Path, adaptation: Adaptation, changed: dict[str, Any]) 
     folder.mkdir(parents=True, exist_ok=True)
     adaptation.save(folder / ADAPTATION)
     checksum = hashlib.sha256((folder / ADAPTATION).read_bytes()).hexdigest()
-    card = changed | {"adapts": mark(_read(SNELLEN_1)), "sha256": {ADAPTATION: checksum}}
-    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    write_card(folder, changed | {"adapts": mark(read_card(SNELLEN_1)), "sha256": {ADAPTATION: checksum}})
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def read_card(folder: Path) -> dict[str, Any]:
+    """Return the card of a model folder as it is in the file. Raises BackendError where there is none."""
     if not (folder / "card.json").is_file():
         raise BackendError(f"{folder} holds no model (no card.json); reinstall snellen, or export a model there")
     card: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf8"))
     return card
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Write the card of a model folder."""
+    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
 
 def _check_weights(folder: Path, card: dict[str, Any]) -> None:

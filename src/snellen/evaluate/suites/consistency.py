@@ -8,7 +8,6 @@ has no unit (`snellen.evaluate.stats.spread`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from snellen.evaluate.stats.spread import (
     within_std,
 )
 from snellen.evaluate.suites import Suite, ladders, robustness
+from snellen.evaluate.suites.scores import score_of, written_rating
 
 NAME = "consistency"
 RUNS = 10
@@ -92,11 +92,9 @@ def sampled_runs(rows: Sequence[Row]) -> dict[str, Repeats]:
     """Return scores (runs,) of the pictures that have one in every run, by mode and key; and the ratings as written."""
     known: dict[str, dict[str, list[float]]] = {}
     for row in rows:
-        score = math.nan if row.score is None else row.score
-        known.setdefault(row.mode, {}).setdefault(row.key, []).append(score)
+        known.setdefault(row.mode, {}).setdefault(row.key, []).append(score_of(row))
         if row.mode == TWO:
-            written = row.rounds[-1].rating if row.score is not None else None
-            known.setdefault(WRITTEN, {}).setdefault(row.key, []).append(math.nan if written is None else written)
+            known.setdefault(WRITTEN, {}).setdefault(row.key, []).append(written_rating(row))
     return {
         mode: {key: np.array(scores) for key, scores in by_key.items() if not np.isnan(scores).any()}
         for mode, by_key in known.items()

@@ -25,6 +25,7 @@ from snellen.evaluate.rows import Row
 from snellen.evaluate.stats.arrays import Floats
 from snellen.evaluate.stats.bootstrap import mean_interval, share
 from snellen.evaluate.suites import Suite
+from snellen.evaluate.suites.scores import score_of
 from snellen.image import Picture, load
 
 NAME = "extremes"
@@ -63,9 +64,7 @@ def summarise(rows: Sequence[Row], sets: Sequence[DataSet]) -> dict[str, Any]:
 
 
 def _of_mode(rows: Sequence[Row]) -> dict[str, Any]:
-    scores: Mapping[tuple[str, str], float] = {
-        (row.key, row.variant): np.nan if row.score is None else row.score for row in rows
-    }
+    scores = {(row.key, row.variant): score_of(row) for row in rows}
     keys = list(dict.fromkeys(key for key, _ in scores))
     passed = np.ones(len(keys), bool)
     ladders = {}

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from snellen.data.sample import Sample, read_manifest
 from snellen.image import GRID, load
+from snellen.output import replacing
 from snellen.region import FULL, Region
 from snellen.snellen1.encoder import CELL_FEATURES
 from snellen.snellen1.perception import Perception
@@ -126,12 +127,10 @@ def most_detailed(overview: Pixels, side: float) -> Region:
 
 def write_rated(pictures: Sequence[RatedPicture], file: Path) -> None:
     """Write one JSON object per picture."""
-    part = file.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as out:
+    with replacing(file) as part, part.open("w", encoding="utf-8") as out:
         for one in pictures:
             r = one.region
             out.write(json.dumps(asdict(one) | {"region": [r.x0, r.y0, r.x1, r.y1]}) + "\n")
-    part.replace(file)
 
 
 def read_rated(file: Path) -> list[RatedPicture]:

@@ -72,9 +72,7 @@ def region_to_crop(truth: Truth, rating: float, first: ViewFeatures, found: Sequ
 def widened(region: Region) -> Region:
     """Return a box with `MARGIN` of its width and height added on each side, within the picture."""
     dx, dy = MARGIN * region.width, MARGIN * region.height
-    return Region(
-        max(0.0, region.x0 - dx), max(0.0, region.y0 - dy), min(1.0, region.x1 + dx), min(1.0, region.y1 + dy)
-    )
+    return region.grown(dx, dy, dx, dy)
 
 
 def demonstrations(policy: Snellen1Policy, samples: Sequence[Sample], real: bool, max_rounds: int = 2) -> list[Round]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from snellen.backends.onnx import Snellen1Backend
 from snellen.data.fault_labels import MINDED, FaultLabel
 from snellen.features import measure
 from snellen.image import load
-from snellen.snellen1.files import PHOTO_FAULTS
+from snellen.snellen1.files import PHOTO_FAULTS, read_card, write_card
 from snellen.snellen1.kernel import Floats
 from snellen.snellen1.photo_faults import PHOTO_KINDS, PhotoFaultHead
 from snellen.snellen1.photo_features import fault_features
@@ -61,11 +60,11 @@ def photo_matrix(backend: Snellen1Backend, pictures: Iterable[Path]) -> tuple[Fl
 def add_to_model(fitted: Fitted, model: Path) -> None:
     """Write the head into a model folder, and its thresholds and checksum into the folder's card."""
     fitted.head.save(model / PHOTO_FAULTS)
-    card = json.loads((model / "card.json").read_text(encoding="utf-8"))
+    card = read_card(model)
     card["photo_thresholds"] = {kind: round(value, 4) for kind, value in fitted.thresholds.items()}
     card["photo_further"] = round(fitted.further, 2)
     card["sha256"][PHOTO_FAULTS] = hashlib.sha256((model / PHOTO_FAULTS).read_bytes()).hexdigest()
-    (model / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    write_card(model, card)
 
 
 def targets(labels: Sequence[Sequence[FaultLabel]]) -> tuple[Floats, npt.NDArray[np.bool_]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -19,6 +18,7 @@ from snellen.data.sample import Sample
 from snellen.image import GRID, Picture, load, resample
 from snellen.region import FULL
 from snellen.snellen1.encoder import encode_mixed, regrid
+from snellen.snellen1.files import read_card, write_card
 from snellen.snellen1.imagenet_network import FEATURES, ImagenetNetwork
 from snellen.snellen1.kernel import Floats, KernelHead
 from snellen.snellen1.perception import Perception
@@ -240,9 +240,9 @@ def add_rating_line(model: Path, held_out: Sequence[Sample]) -> None:
     backend.rating_line = (0.0, 1.0)
     rated = [backend.view_features(load(sample.path).view(), mirrored=False).rating for sample in held_out]
     slope, intercept = np.polyfit(rated, [float(sample.mos or np.nan) for sample in held_out], 1)
-    card = json.loads((model / "card.json").read_text(encoding="utf-8"))
+    card = read_card(model)
     card["rating_line"] = [round(float(intercept), 4), round(float(slope), 4)]
-    (model / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    write_card(model, card)
 
 
 def aligned(mos: Floats, rated: Floats) -> Floats:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from pathlib import Path
 
 import torch
 
 from snellen.snellen1.export import export_onnx
-from snellen.snellen1.files import GRAPHS, PHOTO_RATING
+from snellen.snellen1.files import GRAPHS, PHOTO_RATING, write_card
 from snellen.snellen1.from_onnx import load_trained
 from snellen.snellen1.perception import Perception
 from snellen.snellen1.rating_head import RatingHead
@@ -47,7 +46,7 @@ def write_model(perception: Path, rating_head: Path, photo_rating: Path, version
             for name in (*(f"{graph}.onnx" for graph in GRAPHS), PHOTO_RATING)
         },
     }
-    (out / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    write_card(out, card)
 
 
 def read_model(model: Path, out: Path) -> None:

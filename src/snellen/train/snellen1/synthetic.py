@@ -27,6 +27,7 @@ from snellen.data.synthesize import (
     write_recipes,
 )
 from snellen.image import Picture, View, load
+from snellen.output import replacing
 from snellen.region import FULL, Region
 from snellen.snellen1.perception import Perception
 from snellen.train.snellen1.example import Pixels, ViewFault
@@ -135,10 +136,7 @@ def crop_around(recipe: Recipe, width: int, height: int) -> Region:
         x, y = rng.uniform(0, 1 - side, 2)
         wanted = Region(float(x), float(y), float(x) + side, float(y) + side)
     else:
-        grow = rng.uniform(0.02, 0.25, 4) * [r.width, r.height, r.width, r.height]
-        wanted = Region(
-            max(0.0, r.x0 - grow[0]), max(0.0, r.y0 - grow[1]), min(1.0, r.x1 + grow[2]), min(1.0, r.y1 + grow[3])
-        )
+        wanted = r.grown(*rng.uniform(0.02, 0.25, 4) * [r.width, r.height, r.width, r.height])
     return ZOOM.settle(wanted, width, height)
 
 
@@ -212,6 +210,6 @@ def _write_picture(recipe: Recipe, file: Path) -> bool:
         picture = realise(recipe, _source(recipe.source))
         if picture.megapixels > MOST_MEGAPIXELS:
             return False
-        Image.fromarray(picture.pixels).save(file.with_suffix(".part"), "PNG", compress_level=1)
-        file.with_suffix(".part").replace(file)
+        with replacing(file) as part:
+            Image.fromarray(picture.pixels).save(part, "PNG", compress_level=1)
     return True
