@@ -12,12 +12,10 @@ from snellen.study.pair_scale import Floats
 from snellen.study.plan import Plan
 from snellen.study.rubric import Known
 
-KINDS_OF_TASK = ("training", "rated", "repeat", "golden")
-
 
 @dataclass(frozen=True)
 class Task:
-    """One item of a rater. kind: of KINDS_OF_TASK. picture: key. other: key of the second of a pair, of the reference
+    """One item of a rater. kind: "training", "rated", "repeat" or "golden". picture: key. other: key of the second of a pair, of the reference
     in DCR, else "". block: number of the block, 0 for training."""
 
     kind: str
