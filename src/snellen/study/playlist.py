@@ -15,8 +15,8 @@ from snellen.study.rubric import Known
 
 @dataclass(frozen=True)
 class Task:
-    """One item of a rater. kind: "training", "rated", "repeat" or "golden". picture: key. other: key of the second of a pair, of the reference
-    in DCR, else "". block: number of the block, 0 for training."""
+    """One item of a rater. kind: "training", "rated", "repeat" or "golden". picture: key. other: key of the second of a
+    pair, of the reference in DCR, else "". block: number of the block, 0 for training."""
 
     kind: str
     picture: str
