@@ -9,16 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from snellen.options import Sampling
-from snellen.reply import (
-    FIRST_LABELS,
-    LATER_LABELS,
-    TAGS,
-    VIEW_MARK,
-    Parsed,
-    ReplyError,
-    parse_reply,
-    render_box,
-)
+from snellen.reply import FIRST_LABELS, LATER_LABELS, TAGS, VIEW_MARK, Parsed, ReplyError, parse_reply, render_box
 from snellen.vocabulary import KINDS
 from snellen.zoomiqa_reply import parse_zoomiqa
 
@@ -29,6 +20,10 @@ if TYPE_CHECKING:
 DEFAULT_QUESTION = "How good is the technical quality of this picture?"
 QUESTION_MARK = "<|image|>"
 """Mark of the picture in questions of the Zoom-IQA authors' annotation files; their first prompt leaves it out."""
+BoxScale = tuple[float, float]
+"""Width and height of a picture in a model's own box units."""
+Size = tuple[int, int]
+"""Width and height of a picture, px."""
 
 
 @dataclass(frozen=True)
@@ -118,13 +113,7 @@ class Protocol(typing.Protocol):
     def native(self) -> bool:
         """True where views show native pixels and crops are enlarged: then every crop shows something new."""
 
-    def parse(
-        self,
-        text: str,
-        number: int,
-        box_scale: tuple[float, float] | None = None,
-        size: tuple[int, int] | None = None,
-    ) -> Parsed:
+    def parse(self, text: str, number: int, box_scale: BoxScale | None = None, size: Size | None = None) -> Parsed:
         """Parse the reply of round `number` (from 1); raises `ReplyError`.
 
         Args:
@@ -153,13 +142,7 @@ class SnellenProtocol:
             turns += [reply, Turn("user", later_prompt(question, view.region), (view,), labels=LATER_LABELS)]
         return tuple(turns)
 
-    def parse(
-        self,
-        text: str,
-        number: int,
-        box_scale: tuple[float, float] | None = None,
-        size: tuple[int, int] | None = None,
-    ) -> Parsed:
+    def parse(self, text: str, number: int, box_scale: BoxScale | None = None, size: Size | None = None) -> Parsed:
         """See `Protocol.parse` and `parse_reply`."""
         return parse_reply(text, number, box_scale=box_scale)
 
@@ -210,13 +193,7 @@ class ZoomIqaProtocol:
         except ReplyError:
             return False
 
-    def parse(
-        self,
-        text: str,
-        number: int,
-        box_scale: tuple[float, float] | None = None,
-        size: tuple[int, int] | None = None,
-    ) -> Parsed:
+    def parse(self, text: str, number: int, box_scale: BoxScale | None = None, size: Size | None = None) -> Parsed:
         """See `Protocol.parse` and `parse_zoomiqa`: boxes are fractions or pixels, whatever `box_scale` is."""
         return parse_zoomiqa(text, number, size)
 
@@ -245,13 +222,7 @@ class LevelsProtocol:
             raise ValueError("the levels protocol has one round")
         return (Turn("user", VIEW_MARK + question, tuple(views)),)
 
-    def parse(
-        self,
-        text: str,
-        number: int,
-        box_scale: tuple[float, float] | None = None,
-        size: tuple[int, int] | None = None,
-    ) -> Parsed:
+    def parse(self, text: str, number: int, box_scale: BoxScale | None = None, size: Size | None = None) -> Parsed:
         """Raise ReplyError: no reply is written."""
         raise ReplyError("bad_rating", "the levels protocol has no replies to parse")
 

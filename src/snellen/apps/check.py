@@ -16,16 +16,7 @@ from snellen.folder import find_pictures
 from snellen.options import add_assessor_arguments, assessor_arguments
 from snellen.output import replacing
 from snellen.terminal import Progress
-from snellen.usage import (
-    FAILED,
-    OK,
-    UsageError,
-    add_quiet,
-    check_writable,
-    one_to_five,
-    visible,
-    wrong_usage,
-)
+from snellen.usage import FAILED, OK, UsageError, add_quiet, check_writable, one_to_five, visible, wrong_usage
 from snellen.vocabulary import KINDS
 
 ANY = "any"

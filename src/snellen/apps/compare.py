@@ -22,16 +22,7 @@ from snellen.draw import place
 from snellen.options import add_assessor_arguments, assessor_arguments
 from snellen.report import write_page
 from snellen.terminal import Progress, open_console
-from snellen.usage import (
-    FAILED,
-    OK,
-    MissingExtra,
-    UsageError,
-    check_writable,
-    complain,
-    visible,
-    wrong_usage,
-)
+from snellen.usage import FAILED, OK, MissingExtra, UsageError, check_writable, complain, visible, wrong_usage
 
 if TYPE_CHECKING:
     from snellen.comparison.reference import ReferenceComparison

@@ -17,16 +17,7 @@ from snellen.image import load
 from snellen.options import add_assessor_arguments, assessor_arguments
 from snellen.output import replacing, writing
 from snellen.report import write_page
-from snellen.usage import (
-    OK,
-    MissingExtra,
-    UsageError,
-    add_quiet,
-    check_writable,
-    positive,
-    visible,
-    wrong_usage,
-)
+from snellen.usage import OK, MissingExtra, UsageError, add_quiet, check_writable, positive, visible, wrong_usage
 
 if TYPE_CHECKING:
     from snellen.restoration.loop import Attempt

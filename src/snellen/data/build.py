@@ -135,9 +135,4 @@ def rounds_of(told: Sequence[tuple[Rationale | None, Answer]]) -> list[dict[str,
 
 def round_of(region: Region, answer: Answer, reply: str) -> dict[str, Any]:
     """Return one round as a JSON object. region: what its view shows."""
-    return {
-        "region": region.to_list(),
-        "rating": round(answer.stated, 4),
-        "issues": len(answer.issues),
-        "reply": reply,
-    }
+    return {"region": region.to_list(), "rating": round(answer.stated, 4), "issues": len(answer.issues), "reply": reply}

@@ -180,12 +180,7 @@ def described(each: DataSet) -> dict[str, Any]:
     for sample in samples:
         splits.setdefault(sample.group, set()).add(sample.split)
     scenes = sum(len(those) > 1 for those in splits.values()) if "" not in splits else None
-    return {
-        "name": each.name,
-        "pictures": len(samples),
-        "sha256": checksum(each),
-        "scenes in several splits": scenes,
-    }
+    return {"name": each.name, "pictures": len(samples), "sha256": checksum(each), "scenes in several splits": scenes}
 
 
 def seconds(rows: Mapping[str, Iterable[Row]]) -> dict[str, dict[str, float]]:

@@ -192,9 +192,7 @@ STRENGTHS: dict[str, StrengthWords] = {
         "[soften|smear] the [edges|outlines]",
     ),
     "calm": StrengthWords(
-        "[smooth areas|plain surfaces] are clean",
-        "clean [surfaces|tones|areas]",
-        "[roughen|coarsen] plain areas",
+        "[smooth areas|plain surfaces] are clean", "clean [surfaces|tones|areas]", "[roughen|coarsen] plain areas"
     ),
     "light": StrengthWords(
         "[the light|the exposure] is [balanced|even|well held]",
@@ -202,20 +200,10 @@ STRENGTHS: dict[str, StrengthWords] = {
         "[burn the highlights|block the shadows]",
     ),
     "range": StrengthWords(
-        "[contrast|the tonal range] is [full|rich]",
-        "[full|rich] [contrast|tonal range]",
-        "flatten the tones",
+        "[contrast|the tonal range] is [full|rich]", "[full|rich] [contrast|tonal range]", "flatten the tones"
     ),
-    "vivid": StrengthWords(
-        "colors are [rich|lively]",
-        "[rich|lively] colors",
-        "[fade|dull|exaggerate] the colors",
-    ),
-    "neutral": StrengthWords(
-        "colors are [natural|neutral]",
-        "[natural|neutral] colors",
-        "[tint|shift] the hues",
-    ),
+    "vivid": StrengthWords("colors are [rich|lively]", "[rich|lively] colors", "[fade|dull|exaggerate] the colors"),
+    "neutral": StrengthWords("colors are [natural|neutral]", "[natural|neutral] colors", "[tint|shift] the hues"),
 }
 """Measured strengths of a picture or of a part of it."""
 

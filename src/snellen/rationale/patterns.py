@@ -37,11 +37,7 @@ FAULT_DOUBTED = (
     "There [seems|appears] to be {fault} {where}, [though|but] it is hard to be sure at this size.",
     "{fault} [seems to show|may be present] {where}; it is hard to [tell|be sure] at this size.",
 )
-FAULT_MORE = (
-    "There is also {faults}.",
-    "{faults} [{be} visible|can be seen] as well.",
-    "{faults} add{s} to it.",
-)
+FAULT_MORE = ("There is also {faults}.", "{faults} [{be} visible|can be seen] as well.", "{faults} add{s} to it.")
 STRENGTH = "[On the plus side|Otherwise|To its credit], {good}."
 CLEAN = (
     "{goods}; no fault [stands out|shows|is visible].",
@@ -96,10 +92,7 @@ DIRECTIONS_PLAIN = (
 )
 
 # Issues to Avoid: negative words only
-AVOID = (
-    "[Avoid|Get rid of|Watch out for] {shuns}.",
-    "The picture is {harmed} by {shuns}.",
-)
+AVOID = ("[Avoid|Get rid of|Watch out for] {shuns}.", "The picture is {harmed} by {shuns}.")
 AVOID_CLEAN = (
     "[Nothing needs removing|There is nothing to remove|No fault needs removing]; do not {spoil}.",
     "There is no fault to remove: do not {spoil}.",
@@ -164,14 +157,8 @@ CHANGED: dict[str, tuple[str, ...]] = {
         "The crop [reveals|uncovers|brings out] {fault} {where}: {look}.",
         "[Up close|Seen closer], {fault} [appears|comes to light] {where}: {look}.",
     ),
-    "partly": (
-        "{fault} {where} is only partly in view: {look}.",
-        "{fault} {where} reaches beyond this crop: {look}.",
-    ),
-    "outside": (
-        "{fault} {where} lies outside this crop.",
-        "This crop does not reach {fault} {where}.",
-    ),
+    "partly": ("{fault} {where} is only partly in view: {look}.", "{fault} {where} reaches beyond this crop: {look}."),
+    "outside": ("{fault} {where} lies outside this crop.", "This crop does not reach {fault} {where}."),
     "withdrawn": (
         "[Up close|Seen closer], the {name} suspected {where} is not confirmed.",
         "The crop does not confirm the {name} suspected {where}.",
@@ -194,18 +181,12 @@ CLOSE_CLEAN = (
     "The crop shows no fault {where}: {goods}.",
     "[Up close|Seen closer], {goods} {where}, and no fault appears.",
 )
-CLOSE_CLEAN_BARE = (
-    "[Up close|Seen closer], no fault appears {where}.",
-    "The crop shows no fault {where}.",
-)
+CLOSE_CLEAN_BARE = ("[Up close|Seen closer], no fault appears {where}.", "The crop shows no fault {where}.")
 CLOSE_TRAIT = (
     "[Up close|Seen closer], no new fault appears {where}, but {trait}.",
     "The crop [shows|brings] nothing new {where}, but {trait}.",
 )
-CLOSE_PLAIN = (
-    "[Up close|Seen closer], no new fault appears {where}.",
-    "The crop [shows|brings] nothing new {where}.",
-)
+CLOSE_PLAIN = ("[Up close|Seen closer], no new fault appears {where}.", "The crop [shows|brings] nothing new {where}.")
 
 # Later rounds: Final Decision & Rationale
 EARLIER_FIRST = ("The first rating was {earlier}", "The first view was rated {earlier}")

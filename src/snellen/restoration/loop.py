@@ -259,10 +259,7 @@ def _candidate(
 
 
 def _judged(
-    attempt: Attempt,
-    last: Assessment,
-    assessment: Assessment | None,
-    crops: tuple[float | None, float | None] | None,
+    attempt: Attempt, last: Assessment, assessment: Assessment | None, crops: tuple[float | None, float | None] | None
 ) -> Attempt:
     """Return the attempt with the judge's decision; as it is where the judge was not asked.
 

@@ -100,12 +100,7 @@ class LiveCounts:
 
 
 def watch_live(
-    frames: Iterator[Frame],
-    scorer: Assessor,
-    counts: LiveCounts,
-    *,
-    paced: bool,
-    stop: threading.Event,
+    frames: Iterator[Frame], scorer: Assessor, counts: LiveCounts, *, paced: bool, stop: threading.Event
 ) -> Iterator[LiveScore]:
     """Yield scores of the newest frames until the source ends or `stop` is set; `counts` grows on the way.
 

@@ -35,10 +35,7 @@ def weights(times: Sequence[float], duration: float) -> npt.NDArray[np.float64]:
 
 
 def pool(
-    times: Sequence[float],
-    scores: Sequence[float],
-    intervals: Sequence[tuple[float, float] | None],
-    duration: float,
+    times: Sequence[float], scores: Sequence[float], intervals: Sequence[tuple[float, float] | None], duration: float
 ) -> Pooled:
     """Return the pooled scores.
 

@@ -24,16 +24,7 @@ from snellen.lock import lock
 from snellen.options import add_assessor_arguments, assessor_arguments
 from snellen.output import OutputError, replacing, writing
 from snellen.table import unescape
-from snellen.usage import (
-    FAILED,
-    OK,
-    UsageError,
-    add_quiet,
-    complain,
-    positive,
-    visible,
-    wrong_usage,
-)
+from snellen.usage import FAILED, OK, UsageError, add_quiet, complain, positive, visible, wrong_usage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,12 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
 def judge_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of `Judge`."""
-    return {
-        "model": args.model,
-        "threads": args.cpus,
-        "features": args.features,
-        **assessor_arguments(args),
-    }
+    return {"model": args.model, "threads": args.cpus, "features": args.features, **assessor_arguments(args)}
 
 
 def _settings(args: argparse.Namespace, options: Mapping[str, Any]) -> dict[str, Any]:

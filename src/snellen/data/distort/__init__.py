@@ -74,13 +74,7 @@ _ALL = (
     Distortion("quantization", "banding", color.quantization),
     Distortion("color_block", "corruption", corrupt.color_block),
     Distortion("sharpen", "oversharpening", tone.sharpen, 6),
-    Distortion(
-        "contrast",
-        "low contrast",
-        tone.contrast,
-        0,
-        (None, None, None, "low contrast", "low contrast"),
-    ),
+    Distortion("contrast", "low contrast", tone.contrast, 0, (None, None, None, "low contrast", "low contrast")),
     Distortion("webp", "compression", codec.webp),
     Distortion("avif", "compression", codec.avif),
     Distortion("haze", "low contrast", tone.haze),
@@ -94,12 +88,7 @@ DISTORTIONS: dict[str, Distortion] = {distortion.name: distortion for distortion
 
 
 def distort(
-    pixels: Pixels,
-    name: str,
-    level: int,
-    rng: np.random.Generator,
-    region: Region | None = None,
-    feather: float = 0.15,
+    pixels: Pixels, name: str, level: int, rng: np.random.Generator, region: Region | None = None, feather: float = 0.15
 ) -> Pixels:
     """Return a distorted copy of `pixels`, (H, W, 3) uint8 sRGB, H and W at least 8.
 

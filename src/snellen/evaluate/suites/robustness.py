@@ -51,12 +51,7 @@ def jobs(sets: Sequence[DataSet], modes: Sequence[str], folder: Path) -> list[Jo
         for kind in DRAWN
         for seed in range(DRAWN_EACH)
     ]
-    return [
-        *perturbed_jobs(sets, modes),
-        *reruns,
-        *ladders.jobs(NAME, sets, without_controls(modes)),
-        *not_photographs,
-    ]
+    return [*perturbed_jobs(sets, modes), *reruns, *ladders.jobs(NAME, sets, without_controls(modes)), *not_photographs]
 
 
 def without_controls(modes: Sequence[str]) -> tuple[str, ...]:
