@@ -111,7 +111,7 @@ def port(text: str) -> int:
     return number
 
 
-def megapixels(text: str) -> float:
+def above_zero(text: str) -> float:
     """Parse a number above 0, for argparse."""
     number = float(text)
     if not number > 0:
@@ -162,7 +162,7 @@ def add_max_rounds(parser: argparse.ArgumentParser) -> None:
 
 def add_max_megapixels(parser: argparse.ArgumentParser) -> None:
     """Add --max-megapixels."""
-    parser.add_argument("--max-megapixels", metavar="N", type=megapixels, default=100.0, help="refuse larger pictures")
+    parser.add_argument("--max-megapixels", metavar="N", type=above_zero, default=100.0, help="refuse larger pictures")
 
 
 def add_allow_damaged(parser: argparse.ArgumentParser) -> None:

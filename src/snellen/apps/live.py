@@ -17,7 +17,6 @@ from snellen.usage import (
     add_max_megapixels,
     add_model_options,
     complain,
-    megapixels,
     positive,
     visible,
     wrong_usage,
@@ -35,7 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--below", metavar="SCORE", type=float, default=2.6, help="alarm below this score")
     parser.add_argument("--seconds", metavar="S", type=float, default=2.0, help="after so long below it")
     parser.add_argument("--loop", metavar="N", type=positive, default=1, help="play a file N times")
-    parser.add_argument("--duration", metavar="S", type=megapixels, help="stop after S seconds of the stream")
     parser.add_argument(
         "--format", metavar="NAME", help="FFmpeg's name of the input format, for a device or raw data: v4l2, x11grab"
     )
@@ -60,10 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
     def frames() -> Iterator[Frame]:
         with Video(args.source, max_megapixels=args.max_megapixels, format=args.format) as video:
-            for frame in video:
-                if args.duration is not None and frame.time > args.duration:
-                    return
-                yield frame
+            yield from video
             problems.extend(problem for problem in video.problems if problem not in problems)
 
     for live in watch_live(looped(frames, args.loop, stop), scorer, counts, paced=file, stop=stop):

@@ -21,6 +21,7 @@ from snellen.usage import (
     FAILED,
     OK,
     UsageError,
+    above_zero,
     add_max_megapixels,
     add_max_rounds,
     add_model_options,
@@ -28,7 +29,6 @@ from snellen.usage import (
     add_score_only,
     check_writable,
     complain,
-    megapixels,
     positive,
     visible,
     wrong_usage,
@@ -48,10 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source", metavar="FILE", help="a video file, a URL, a folder of rendered views, or - for standard input"
     )
     parser.add_argument("--frames", metavar="N", type=positive, default=FRAMES, help="most frames to score")
-    parser.add_argument("--budget", metavar="S", type=megapixels, help="most seconds for scoring frames")
+    parser.add_argument("--budget", metavar="S", type=above_zero, help="most seconds for scoring frames")
     parser.add_argument("--moments", metavar="N", type=int, default=3, help="worst moments to assess in full")
     parser.add_argument(
-        "--rate", metavar="FPS", type=megapixels, default=VIEW_RATE, help="frames per second of a folder of views"
+        "--rate", metavar="FPS", type=above_zero, default=VIEW_RATE, help="frames per second of a folder of views"
     )
     parser.add_argument("--json", action="store_true", help="print JSON lines while it runs")
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write a report to open in a browser")
