@@ -109,7 +109,7 @@ class Assessor:
         return list(self.stream(sources))
 
     def stream(self, sources: Iterable[Source], watch: Watch | None = None) -> Iterator[Assessment]:
-        """Yield what `assess` returns, batch by batch, reading at most one batch ahead; `watch` sees each round."""
+        """Yield what `assess` returns, batch by batch, reading at most one batch ahead; `watch` gets each round."""
         batch: list[Picture | ImageError] = []
         most = BATCH_MEGAPIXELS * max(1.0, self.backend.batch_size / 8)
         megapixels = 0.0

@@ -138,7 +138,7 @@ class Parsed:
         rationale: None when the think text is empty.
         answer: the decision.
         repaired: repairs of form that parsing took, each one of `REPAIRS`; empty for a well-formed reply.
-        listed: False where the answer has no list of issues, so that an empty one says nothing.
+        listed: False where the answer has no list of issues, so that an empty list means nothing.
     """
 
     rationale: Rationale | None

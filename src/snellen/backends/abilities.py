@@ -34,7 +34,7 @@ class Abilities:
 
     Attributes:
         listed: the model is among those that the server lists; None where it lists none.
-        root: the server's own name of the checkpoint, where it tells one (vLLM); the box units follow from it.
+        root: the server's own name of the checkpoint, where it states one (vLLM); the box units follow from it.
         limit: name of the parameter for the most tokens.
         top_logprobs: alternatives for each token, 0 where the server gives no log-probabilities.
         schema: replies can be held to a JSON schema.

@@ -155,7 +155,7 @@ class JobFolder:
 
 
 def custom_id(request: dict[str, Any]) -> str:
-    """Return the name of a request: its round and a checksum of all that it says, shows and sets.
+    """Return the name of a request: its round and a checksum of its texts, views and settings.
 
     Pictures count by their pixels, since another version of an encoder writes other bytes.
     """

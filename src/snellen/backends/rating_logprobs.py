@@ -73,7 +73,7 @@ def choices_of(logprobs: Any) -> list[Choice]:
     """Return the tokens of `choices[0].logprobs` of a chat completion; none where it lists none.
 
     Raises:
-        TokenTextError: a token is given as an id, or its text cannot be told.
+        TokenTextError: a token is given as an id, or its text cannot be determined.
         KeyError, TypeError, ValueError, AttributeError: it has another form.
     """
     content = (logprobs or {}).get("content") or []
@@ -95,7 +95,7 @@ def _choice(token: Mapping[str, Any]) -> Choice:
 def _token_text(token: Mapping[str, Any]) -> str:
     """Return the text of a token; bytes that are no UTF-8 by themselves become lone surrogates.
 
-    `bytes` holds it exactly. Without it, `bytes:\\x2e` (vLLM) is decoded; an id (`token_id:13`) tells no text.
+    `bytes` holds it exactly. Without it, `bytes:\\x2e` (vLLM) is decoded; an id (`token_id:13`) has no text.
     """
     text = str(token["token"])
     data = token.get("bytes")

@@ -1,4 +1,4 @@
-"""Alignment of a picture with its reference: orientation, size, shift. What is done is said; what cannot be is refused.
+"""Alignment of a picture with its reference: orientation, size, shift. Steps are noted; other pictures are refused.
 
 Colour profiles and the orientation tag of a file are applied when it is read; see the notes of a `Picture`.
 """

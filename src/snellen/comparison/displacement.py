@@ -24,7 +24,7 @@ LEAST_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Warp:
-    """Displaced parts. largest: displacement, px. share: of the tiles that can be told. region: around them."""
+    """Displaced parts. largest: displacement, px. share: of the tiles that can be compared. region: around them."""
 
     largest: float
     share: float

@@ -42,7 +42,7 @@ class Generated:
 
     @property
     def repaired(self) -> bool:
-        """True where anything was repaired; otherwise the pseudo-reference is the picture and says nothing."""
+        """True where anything was repaired; otherwise the pseudo-reference is the picture itself."""
         return bool(self.restoration.accepted)
 
     @property

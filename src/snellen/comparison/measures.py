@@ -1,4 +1,4 @@
-"""Full-reference measures of other packages, one small adapter each. Higher or lower is better as each says.
+"""Full-reference measures of other packages, one small adapter each; `Measure.higher` states which direction is better.
 
 Not taken: fast-ssim (the SSIM of scikit-image, faster, in a binary without source for each platform), vmaf-torch (needs
 torch, is meant for video), psnr-hvsm (a further PSNR), butteraugli (no package for Python), LPIPS and DISTS (torch, and
@@ -71,7 +71,7 @@ def ssim(reference: Pixels, picture: Pixels) -> float:
 
 
 def ssimulacra2(reference: Pixels, picture: Pixels) -> float:
-    """Return SSIMULACRA 2: 100 the same, 90 not to be told, 70 high, 50 medium, 30 low quality, below 0 ruined.
+    """Return SSIMULACRA 2: 100 the same, 90 indistinguishable, 70 high, 50 medium, 30 low quality, below 0 ruined.
 
     Source: J. Sneyers, Cloudinary, 2023 (package ssimulacra2).
     """

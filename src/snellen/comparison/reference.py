@@ -235,7 +235,7 @@ def _against(
 
 
 def _warped(reference: Pixels, picture: Pixels) -> tuple[Difference, ...]:
-    """Return the one issue of a warped picture: nothing else can be told where pixels do not meet."""
+    """Return the one issue of a warped picture: nothing else can be measured where pixels do not correspond."""
     warp = find_warp(luma_chroma(reference)[..., 0], luma_chroma(picture)[..., 0])
     if warp is None:
         return ()

@@ -105,7 +105,7 @@ def _judge(comparison: ReferenceComparison, one: Against) -> str:
 
 
 def judge_words(comparison: ReferenceComparison, one: Against) -> str:
-    """Return the judge's words; it sees each picture alone: score, faults, distance with its interval."""
+    """Return the judge's result in words, of the picture alone: score, faults, distance with its interval."""
     assert one.assessment is not None
     if one.assessment.score is None:
         return "the judge gives no score"

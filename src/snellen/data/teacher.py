@@ -1,4 +1,4 @@
-"""Training conversations by a teacher: a vision-language model that is told the truth (`data build --teacher MODEL`).
+"""Training conversations by a teacher: a vision-language model given MOS and hints (`data build --teacher MODEL`).
 
     picture, MOS, hints ─▶ reply ─▶ rating = MOS? ─▶ other answer without the picture? ─▶ borne out? ─▶ kept
                              ▲            └──────────────── no: the reason is recorded ──┘

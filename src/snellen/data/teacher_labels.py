@@ -1,6 +1,6 @@
 """Conversations from fault labels: `snellen data build --teacher labels:FILE`.
 
-A label holds what somebody who looked at a photograph told of it: overall quality, faults with severity and box, and
+A label is one rater's account of a photograph: overall quality, faults with severity and box, and
 one sentence (`why`). The writer turns them into the four sections; `why` opens the first summary where it names no kind
 of fault that the label does not know.
 """

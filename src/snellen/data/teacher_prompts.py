@@ -52,8 +52,8 @@ class Told:
     Attributes:
         mos: mean opinion score, 1..5.
         hints: one line for each measured feature of the whole picture. For teacher and checker.
-        places: where each feature is worst, "" where nowhere. For the checker alone: a teacher that is told where to
-            look need not look.
+        places: where each feature is worst, "" where nowhere. For the checker alone: a teacher that is given places
+            could describe them without the picture.
     """
 
     mos: float
@@ -99,7 +99,7 @@ Describe what you see in the picture itself: these lines only help you to check 
 
 
 def told(mos: float, measured: Features) -> Told:
-    """Return what is told of a picture: for each measured feature its name, a word for its strength, and its value.
+    """Return the hints about a picture: for each measured feature its name, a word for its strength, and its value.
 
     The words come from the thresholds of `snellen.rationale.evidence`, quantiles over photographs.
     """

@@ -1,6 +1,6 @@
 """Two synthetic test sets, as recipes: local faults in large photographs, and ladders of loss of native detail.
 
-Both need photographs that no training saw. Every picture can be made again, byte for byte.
+Both need photographs that nothing was trained on. Every picture can be made again, byte for byte.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def readable(samples: Sequence[Sample], max_megapixels: float, quiet: bool) -> I
 
 
 def assess(rated: DataSet, max_megapixels: float, quiet: bool) -> tuple[Pictures, int]:
-    """Return what the shipped model says of the pictures that can be read, and how many cannot; these are reported."""
+    """Return the shipped model's numbers of the pictures that can be read, and how many cannot; these are reported."""
     from snellen.backends.onnx import RatingInputs, Snellen1Backend
 
     backend, inputs, hashes = Snellen1Backend(), list[RatingInputs](), list[int]()

@@ -117,7 +117,7 @@ def forget_models() -> None:
 
 
 def identity(backend: Backend, options: Options) -> str:
-    """Return the text that tells one run's rows from another's: model, weights, calibration, protocol, batch size."""
+    """Return the text that identifies the rows of a run: model, weights, calibration, protocol, batch size."""
     known = [weights_of(options.model) or "", str(backend.calibration), str(backend.score_calibration)]
     mark = hashlib.sha256(" ".join(known).encode()).hexdigest()[:12]
     batch = options.batch or backend.batch_size

@@ -73,8 +73,8 @@ def padded_conv(
 
 
 class _PaddedConv(torch.autograd.Function):
-    """`padded_conv` as one node of ONNX, which does pad as it likes. With a Pad before each convolution, around which
-    ONNX Runtime lays the numbers out anew, the encoder takes a quarter longer."""
+    """`padded_conv` as one node of ONNX, whose convolutions may pad each side differently. With a Pad node before each
+    convolution, ONNX Runtime changes the layout of the arrays around it, and the encoder takes a quarter longer."""
 
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Tensor:
@@ -147,7 +147,7 @@ class Encoder(Lite0):
         for level, pool in zip(self.read(pictures, TAPS), (8, 4, 2, 1), strict=True):
             mean = F.avg_pool2d(level, pool) if pool > 1 else level
             parts.append(mean)
-            if pool >= 4:  # the spread inside a cell tells noise and texture from flat colour
+            if pool >= 4:  # the spread inside a cell distinguishes noise and texture from flat colour
                 parts.append((F.avg_pool2d(level * level, pool) - mean * mean).clamp_min(0).add(1e-4).sqrt())
         return torch.cat(parts, dim=1).permute(0, 2, 3, 1)
 

@@ -22,7 +22,7 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(20)
 def information_gain(scale: PairScale) -> Floats:
     """Return (P, P): expected information of comparing i with j, in nats, 0..log 2; symmetric, 0 on the diagonal.
 
-    The outcome y tells about the scale what it tells about the difference d ~ N(m, s^2): I(y; d) = H(E p(d)) -
+    The outcome y depends on the scale through the difference d ~ N(m, s^2) alone: I(y; d) = H(E p(d)) -
     E H(p(d)), with p(d) = Phi(u d) and H the entropy of a yes or no. The expectations are by Gauss-Hermite quadrature,
     20 nodes.
     """

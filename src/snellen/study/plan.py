@@ -31,7 +31,7 @@ class StudyPicture:
     """One picture.
 
     Attributes:
-        key: random; all that raters' browsers are told of it.
+        key: random; the only name of it that raters' browsers receive.
         path: the original file.
         file: name of the copy.
         width, height: px, upright.

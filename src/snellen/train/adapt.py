@@ -95,8 +95,8 @@ def adapt(rated: Rated) -> Adaptation:
 
 
 def cross_adapt(rated: Rated, seed: int = 1) -> Floats:
-    """Adapted rating (N,) of every picture by an adaptation that saw no picture of its fold, its ridge chosen without
-    it too (nested cross-validation); clipped to 1..5."""
+    """Adapted rating (N,) of every picture by an adaptation fitted without its fold, with a ridge that was chosen
+    without it too (nested cross-validation); clipped to 1..5."""
     return np.clip(_out_of_fold(rated, folds_of(rated.group, seed=seed), adapt), 1.0, 5.0)
 
 
@@ -149,7 +149,7 @@ def adapt_to_choices(choices: Choices) -> Adaptation:
 
 
 def cross_adapt_to_choices(choices: Choices, seed: int = 1) -> tuple[Floats, Floats]:
-    """Return how each choice is predicted by the shipped rating and by an adaptation that saw neither of its pictures:
+    """Return how each choice is predicted by the shipped rating and by one fitted without both of its pictures:
     (P,), (P,), 1 right, 0 wrong, 0.5 for a tie (nested cross-validation)."""
     shipped = choices.rating[choices.pairs[:, 0]] - choices.rating[choices.pairs[:, 1]]
     return _right(choices, shipped), _right(choices, _choices_out_of_fold(choices, seed, adapt_to_choices))

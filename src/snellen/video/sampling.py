@@ -9,7 +9,7 @@ UNKNOWN_STEP = 1.0
 
 
 class Sampler:
-    """Says which frames are scored.
+    """Chooses the frames that are scored.
 
     Every `interval` s, at most `frames` over the duration, and the first frame of each scene unless one was scored less
     than a quarter of the interval ago. With a budget in seconds the interval grows, so that the rest fits.

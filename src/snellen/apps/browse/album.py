@@ -1,4 +1,4 @@
-"""An album: the pictures of a folder, their scores, groups and decisions; it tells listeners of changes."""
+"""An album: the pictures of a folder, their scores, groups and decisions; listeners are notified of changes."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Judge:
             return self._open().batch_size
 
     def assess(self, files: Sequence[str], watch: Callable[[int, Step], None] | None = None) -> list[Assessment]:
-        """Return the assessments of files; `watch` sees each round. Raises BackendError and UsageError."""
+        """Return the assessments of files; `watch` is called for each round. Raises BackendError and UsageError."""
         with self._lock:
             return list(self._open().stream(files, watch))
 

@@ -98,7 +98,7 @@ class Guard:
     def _token_refusal(self, authorization: str) -> WebError | None:
         kind, _, token = authorization.partition(" ")
         given = _digest(token.strip())
-        # every token is compared, in constant time, so that time tells nothing of them
+        # every token is compared, in constant time, so that the time of an answer reveals nothing of them
         if sum(hmac.compare_digest(given, one) for one in self._tokens) and kind.lower() == "bearer":
             return None
         remedy = "send the header Authorization: Bearer TOKEN"

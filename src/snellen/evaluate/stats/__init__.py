@@ -1,1 +1,1 @@
-"""Statistics of an evaluation: arrays in, floats out. No function here reads a file or knows a model."""
+"""Statistics of an evaluation: arrays in, floats out. No function here reads a file or opens a model."""

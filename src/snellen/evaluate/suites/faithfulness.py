@@ -189,8 +189,8 @@ def claims_of(row: Row, sets: Sequence[DataSet], repaired: Mapping[tuple[str, st
 def measured(claims: Sequence[Claim]) -> dict[str, Any]:
     """Return mean gains, their paired difference, and how often each condition holds, and all of them.
 
-    Intervals of the gains are over photographs. An issue without a control region does not pass: it cannot be told
-    from one that names the whole picture.
+    Intervals of the gains are over photographs. An issue without a control region does not pass: it cannot be
+    distinguished from one that names the whole picture.
     """
     photographs = [claim.photograph for claim in claims]
     return {

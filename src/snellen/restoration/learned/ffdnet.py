@@ -1,4 +1,4 @@
-"""FFDNet for noise (K. Zhang, W. Zuo, L. Zhang, IEEE TIP 2018): told the noise's deviation, it removes that much."""
+"""FFDNet for noise (K. Zhang, W. Zuo, L. Zhang, IEEE TIP 2018): the noise's deviation is an input of the network."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _network(folder: Path) -> Network:
 
 
 def apply(folder: Path, job: Job, strength: float) -> Pixels:
-    """Denoise a job. folder: of the package. strength: told deviation in units of the one estimated at each pixel."""
+    """Denoise a job. folder: of the package. strength: deviation assumed, in units of that estimated at each pixel."""
     return denoise(folder, job.pixels, np.minimum(_MOST, strength * noise_map(job.pixels) / 255))
 
 

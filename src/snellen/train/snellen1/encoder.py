@@ -261,7 +261,7 @@ def validate(perception: Perception, views: Sequence[ViewExample]) -> dict[str, 
 def average_weights(files: Sequence[Path], out: Path) -> None:
     """Write out/perception.pt, the mean of the weights of several perception.pt.
 
-    A model that trained longer knows more of faults and less of ratings; the mean of both keeps both (model soups,
+    A model that trained longer is better at faults and worse at ratings; the mean of both keeps both (model soups,
     Wortsman et al. 2022, arXiv 2203.05482). It is worthless for models that did not start from each other.
     """
     several = [torch.load(file, weights_only=True, map_location="cpu") for file in files]

@@ -68,7 +68,7 @@ def rated_view(sample: Sample, region: Region = FULL) -> ViewExample:
 
 @dataclass(frozen=True)
 class StoredView:
-    """Everything that a store knows of a view beside its pixels.
+    """Everything that a store holds of a view beside its pixels.
 
     recipe: number of the synthetic picture. clean: True if that has no fault anywhere. region: the view's, in fractions
     of the picture. overview_size: height and width of the overview, px.
