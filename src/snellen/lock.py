@@ -18,8 +18,8 @@ def lock(path: Path) -> Iterator[None]:
     """Hold `path` + ".lock" during the block: a file that is created exclusively, with process id and host in it.
 
     The lock of a process of this host that no longer runs is taken over. The start of the process distinguishes it from
-    a later one with its id, as every run in a container may have id 1. Raises UsageError, naming the lock and the remedy, when
-    another run holds it, and OutputError when it cannot be created.
+    a later one with its id, as every run in a container may have id 1. Raises UsageError, naming the lock and the
+    remedy, when another run holds it, and OutputError when it cannot be created.
     """
     file = path.with_name(path.name + ".lock")
     owner = f"{os.getpid()} {socket.gethostname()} {_began(os.getpid())}\n"
