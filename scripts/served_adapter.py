@@ -20,7 +20,8 @@ from PIL import Image
 from servers import WORK, check, free_port, server, snellen, vllm
 from taught_qwen import BOX, QUESTION, picture
 
-from snellen.backend import Conversation, Reply, Sampling, open_backend
+from snellen.backend import Conversation, Reply, Sampling
+from snellen.backends import open_backend
 from snellen.backends.openai import PATH, OpenAIBackend
 from snellen.image import load
 from snellen.options import ModelOptions

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from snellen.assessor import Assessor
-from snellen.backend import open_backend
+from snellen.backends import open_backend
 from snellen.folder import find_pictures
 from snellen.rows import score_rows
 

@@ -124,7 +124,7 @@ def _assessor(model: str | Path | Backend = "snellen-1", **options: Any) -> Asse
 
 @lru_cache(maxsize=4)
 def _opened(model: str) -> Backend:
-    from snellen.backend import open_backend
+    from snellen.backends import open_backend
 
     return open_backend(model)
 

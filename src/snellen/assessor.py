@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from snellen import __version__
 from snellen.assessment import Assessment, AssessmentError, Step
-from snellen.backend import MIN_MASS, Backend, BackendError, Calibration, Conversation, Reply, Sampling, open_backend
+from snellen.backend import MIN_MASS, Backend, BackendError, Calibration, Conversation, Reply, Sampling
+from snellen.backends import open_backend
 from snellen.checks import check_reply
 from snellen.damage import severity, unfit
 from snellen.features import measure
-from snellen.image import GRID, TILE, ImageError, Picture, View, load, resample
+from snellen.image import ImageError, Picture, View, load, resample
 from snellen.options import ModelOptions, flag
 from snellen.protocol import Protocol, open_protocol
 from snellen.region import FULL, Region
 from snellen.reply import Issue, ReplyError, parse_rating
 from snellen.vocabulary import verdict
-from snellen.zoom import ZOOM_PRESETS, Zoom
+from snellen.zoom import ZOOM_PRESETS, Zoom, shows_more
 
 if TYPE_CHECKING:
     import numpy as np
@@ -236,7 +237,7 @@ class Assessor:
             crop = self.zoom.settle(asked, picture.width, picture.height)
         except ValueError as error:
             return replace(step, error=AssessmentError("invalid_box", str(error), "use the protocol's own zoom policy"))
-        if not self.protocol.native and not _shows_more(crop, [*(earlier.view for earlier in before), view]):
+        if not self.protocol.native and not shows_more(crop, [*(earlier.view for earlier in before), view]):
             return replace(step, note="asked for a crop that would show no new pixels")
         note = "asked for a crop with an invalid box; the zoom policy chose one" if asked is None else None
         return replace(step, zoom=crop, note=note)
@@ -338,23 +339,6 @@ def _refuse_prompts(
     if isinstance(sampling, Mapping) and sampling:
         named = ", ".join(flag(one) for one in sampling)
         raise ValueError(f"{name} draws nothing at random and writes no tokens; leave {named} out")
-
-
-def _shows_more(crop: Region, views: Sequence[View]) -> bool:
-    """Return whether a crop shows pixels that no earlier view has shown at native resolution.
-
-    It does not where it equals one of them, or lies inside one so small that its fragments hold every native pixel.
-    """
-    native = GRID * TILE
-    for view in views:
-        width, height = view.picture.width, view.picture.height
-        left, top, right, bottom = crop.to_pixels(width, height)
-        shown = view.region.to_pixels(width, height)
-        inside = shown[0] <= left and shown[1] <= top and right <= shown[2] and bottom <= shown[3]
-        small = max(shown[2] - shown[0], shown[3] - shown[1]) <= native
-        if shown == (left, top, right, bottom) or (inside and small):
-            return False
-    return True
 
 
 def _no_reply(reply: Reply) -> AssessmentError:

@@ -1,4 +1,4 @@
-"""Backends: models that continue a conversation about a picture, and `open_backend`, the one opener."""
+"""Backends: models that continue a conversation about a picture; `snellen.backends` opens one by its name."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from snellen.options import ModelOptions, Sampling
+from snellen.options import Sampling
 from snellen.protocol import Conversation, Turn
-from snellen.usage import MissingExtra
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RATING_GRID",
     "Backend", "BackendError", "Calibration", "Conversation", "LogProbs", "Policy", "RatingDistribution", "Reply",
-    "Round", "Sampling", "Turn", "model_folder", "open_backend", "seeds",
+    "Round", "Sampling", "Turn", "model_folder", "seeds",
 ]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
@@ -40,10 +39,6 @@ SNELLEN_1 = Path(__file__).parent / "snellen1" / "weights"
 MIN_MASS = 0.8
 """Smallest recovered probability that makes a distribution over the rating; below it, the written rating counts. Words
 of the protocol `levels` that hold less are noted. How it was settled is in docs/backends.md."""
-HF_OPTIONS = ("long_side", "min_pixels", "max_pixels", "device", "device_map", "dtype", "attention", "revision")
-OPENAI_OPTIONS = ("long_side", "timeout", "concurrency", "structured")
-BATCH_OPTIONS = ("long_side", "structured")
-"""The fields of `ModelOptions` that hf:, openai: and openai-batch: models have."""
 
 
 class BackendError(RuntimeError):
@@ -345,55 +340,3 @@ def model_folder(model: str | Path) -> Path | None:
     """Return the folder of a model of snellen-1's format ("snellen-1" or a path that holds card.json), or None."""
     folder = SNELLEN_1 if model == "snellen-1" else Path(model)
     return folder if (folder / "card.json").is_file() else None
-
-
-def open_backend(model: str | Path, *, threads: int | None = None, options: ModelOptions | None = None) -> Backend:
-    """Open a model.
-
-    Args:
-        model: "snellen-1" (bundled), a folder with card.json (a model of the same format), "hf:PATH" (transformers),
-            "openai:URL#MODEL" (a chat completions server), "openai-batch:JOB#MODEL" (files of requests for one) or
-            "scripted:FILE" (fixed replies).
-        threads: threads of a model of snellen-1's format, None for all that it can use; others ignore it.
-        options: how a vision-language model is opened.
-
-    Raises:
-        ValueError: `model` has none of these forms, or not one of the options that are set.
-        BackendError: the model cannot be opened.
-    """
-    kind, _, rest = str(model).partition(":")
-    options = options or ModelOptions()
-    options.require(
-        {"hf": HF_OPTIONS, "openai": OPENAI_OPTIONS, "openai-batch": BATCH_OPTIONS}.get(kind, ()), str(model)
-    )
-    if model == "snellen-1" or model_folder(model) is not None:
-        from snellen.backends.onnx import Snellen1Backend
-
-        return Snellen1Backend(model_folder(model), threads)
-    if kind == "scripted" and rest:
-        from snellen.backends.scripted import ScriptedBackend
-
-        return ScriptedBackend(Path(rest))
-    if kind == "hf" and rest:
-        try:
-            from snellen.backends.transformers import HfBackend
-        except ImportError as error:
-            raise MissingExtra(f"hf: models need {error.name}", "hf") from error
-        return HfBackend(rest, options)
-    if kind == "openai" and rest:
-        from snellen.backends.openai import OpenAIBackend
-
-        return OpenAIBackend(rest, **options.given())
-    if kind == "openai-batch" and rest:
-        from snellen.backends.openai_batch import BatchBackend
-
-        return BatchBackend(rest, **options.given())
-    if model and Path(model).is_dir():
-        raise ValueError(
-            f"folder {str(model)!r} holds no model: it has no card.json; for a checkpoint of transformers "
-            f"use hf:{model}"
-        )
-    raise ValueError(
-        f"unknown model {str(model)!r}; use snellen-1, a folder with card.json, hf:PATH, openai:URL#MODEL, "
-        "openai-batch:JOB#MODEL or scripted:FILE"
-    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from snellen.image import OVERVIEW, Picture
+from snellen.image import GRID, OVERVIEW, TILE, Picture, View
 from snellen.region import Region
 
 
@@ -161,6 +162,23 @@ FINER = 1.5
 def finer(picture: Picture, region: Region) -> float:
     """Return how many times finer a view of a region shows the pixels than a view of the whole picture, at least 1."""
     return picture.view(region).scale / picture.view().scale
+
+
+def shows_more(crop: Region, views: Sequence[View]) -> bool:
+    """Return whether a crop shows pixels that no earlier view has shown at native resolution.
+
+    It does not where it equals one of them, or lies inside one so small that its fragments hold every native pixel.
+    """
+    native = GRID * TILE
+    for view in views:
+        width, height = view.picture.width, view.picture.height
+        left, top, right, bottom = crop.to_pixels(width, height)
+        shown = view.region.to_pixels(width, height)
+        inside = shown[0] <= left and shown[1] <= top and right <= shown[2] and bottom <= shown[3]
+        small = max(shown[2] - shown[0], shown[3] - shown[1]) <= native
+        if shown == (left, top, right, bottom) or (inside and small):
+            return False
+    return True
 
 
 ZOOM_PRESETS: dict[str, Zoom] = {

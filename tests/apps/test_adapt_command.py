@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snellen.backend import Calibration, open_backend
+from snellen.backend import Calibration
+from snellen.backends import open_backend
 from snellen.cli import main
 from snellen.data.fault_labels import FaultLabel, labels_at
 from snellen.data.sample import Sample

@@ -12,7 +12,8 @@ pytest.importorskip("peft")
 from test_lora import OPTIONS, asked, picture
 from tiny_qwen import make_model
 
-from snellen.backend import BackendError, Sampling, open_backend
+from snellen.backend import BackendError, Sampling
+from snellen.backends import open_backend
 from snellen.cli import main
 from snellen.options import ModelOptions
 from snellen.train.lora import LoraPolicy

@@ -16,7 +16,8 @@ from pictures import noise_picture  # noqa: E402
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
 
 from snellen.assessor import Assessor  # noqa: E402
-from snellen.backend import BackendError, Sampling, open_backend  # noqa: E402
+from snellen.backend import BackendError, Sampling  # noqa: E402
+from snellen.backends import open_backend  # noqa: E402
 from snellen.backends.rating_tokens import RATINGS  # noqa: E402
 from snellen.backends.transformers import HfBackend  # noqa: E402
 from snellen.backends.transformers_sampler import RowSampler, restricted  # noqa: E402

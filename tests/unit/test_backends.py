@@ -17,8 +17,8 @@ from snellen.backend import (
     Reply,
     Sampling,
     Turn,
-    open_backend,
 )
+from snellen.backends import open_backend
 from snellen.backends.rating_tokens import (
     RATINGS,
     Branch,

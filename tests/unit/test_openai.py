@@ -19,7 +19,8 @@ from PIL import Image
 from scripted_server import Answer, Asked, ChatServerState, chat, refuse, reply_text, serve, token, tokens_of
 
 from snellen.assessor import Assessor
-from snellen.backend import BackendError, Reply, Sampling, Turn, open_backend, seeds
+from snellen.backend import BackendError, Reply, Sampling, Turn, seeds
+from snellen.backends import open_backend
 from snellen.backends.abilities import Abilities
 from snellen.backends.chat_server import ChatServer
 from snellen.backends.openai import OpenAIBackend

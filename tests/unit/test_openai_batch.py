@@ -16,8 +16,8 @@ from scripted_server import Answer, Asked, chat, refuse, reply_text
 
 from snellen.apps.folder import score_folder
 from snellen.assessor import Assessor
-from snellen.backend import BackendError, open_backend
-from snellen.backends import openai_batch
+from snellen.backend import BackendError
+from snellen.backends import open_backend, openai_batch
 from snellen.backends.openai_batch import BatchBackend, custom_id
 from snellen.usage import UsageError
 

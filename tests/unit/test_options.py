@@ -11,7 +11,8 @@ import pytest
 from pictures import noise_picture
 
 from snellen.assessor import Assessor
-from snellen.backend import Conversation, Reply, Sampling, Turn, open_backend, seeds
+from snellen.backend import Conversation, Reply, Sampling, Turn, seeds
+from snellen.backends import open_backend
 from snellen.backends.scripted import ScriptedBackend
 from snellen.cli import main
 from snellen.options import ModelOptions, add_vlm_options, assessor_options

@@ -27,16 +27,14 @@ ORDER = (
     "region", "vocabulary", "reading", "colour", "damage", "formats", "fileformat", "folder", "imagefile", "image",
     "zoom", "features",
     "sidecar",
-    "reply_form", "reply", "zoomiqa_reply", "rationale", "claims", "checks", "protocol", "backend", "draw",
-    "assessment", "assessor",
-    "report", "terminal", "lock", "table", "rows", "workers",
-    *NUMPY_HALF, "backends", "snellen1", "data", "train", "evaluate", "study", "restoration", "comparison", "video",
+    "reply_form", "reply", "zoomiqa_reply", "rationale", "claims", "checks", "protocol", "backend",
+    *NUMPY_HALF, "backends", "draw", "assessment", "assessor", "report", "terminal", "lock", "table", "rows", "workers",
+    "snellen1", "data", "train", "evaluate", "study", "restoration", "comparison", "video",
     "apps", "cli", "__main__",
 )  # fmt: skip
 """Modules and packages from the lowest to the highest. Each imports only those before it and, in a package, itself."""
 
 UPHILL = {
-    ("backend", "backends"): "open_backend opens a model of any kind",
     ("apps", "cli"): "completion lists all commands",
 }
 """The imports that run uphill, all inside functions, and the reason for each."""

@@ -35,7 +35,8 @@ def test_shares_and_the_current_folder() -> None:
 
 
 def test_a_drive_is_not_the_kind_of_a_model_or_of_a_data_set() -> None:
-    from snellen.backend import BackendError, open_backend
+    from snellen.backend import BackendError
+    from snellen.backends import open_backend
 
     with pytest.raises(ValueError, match=r"unknown model 'C:\\\\models\\\\mine'"):
         open_backend(r"C:\models\mine")

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from snellen.assessor import Assessor
-from snellen.backend import BackendError, open_backend
+from snellen.backend import BackendError
+from snellen.backends import open_backend
 from snellen.folder import Found, find_pictures
 from snellen.lock import lock
 from snellen.options import ModelOptions, add_assessor_arguments, assessor_arguments

@@ -110,7 +110,9 @@ def rows(
     rationale, answer = told[0]
     if rationale is not None and opening:
         told[0] = replace(rationale, summary=f"{opening} {rationale.summary}"), answer
-    ways = [told, [(None, score_only_answer(known))]][: 2 if rng.random() < score_only_share else 1]
+    ways = [told]
+    if rng.random() < score_only_share:
+        ways.append([(None, score_only_answer(known))])
     row = {
         "path": path,
         "split": split,

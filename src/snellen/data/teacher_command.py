@@ -90,7 +90,7 @@ def run_teacher(args: argparse.Namespace) -> int:
 
 
 def _open(name: str) -> Backend:
-    from snellen.backend import open_backend
+    from snellen.backends import open_backend
 
     if name.partition(":")[0] not in KINDS:
         raise UsageError(f"{name!r} cannot teach or check: it reads no prompt; use hf:, openai: or scripted:")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from snellen.assessment import Assessment
 from snellen.assessor import BATCH_MEGAPIXELS, Assessor
-from snellen.backend import Backend, Sampling, model_folder, open_backend
+from snellen.backend import Backend, Sampling, model_folder
+from snellen.backends import open_backend
 from snellen.evaluate.baselines import is_external
 from snellen.evaluate.journal import append, open_journal
 from snellen.evaluate.modes import CONTROLS, ONE, ONLY, ControlCrop, SharedFirstRound

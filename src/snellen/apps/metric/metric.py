@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snellen.assessor import Assessor
-from snellen.backend import open_backend
+from snellen.backends import open_backend
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from snellen.assessor import Assessor
-from snellen.backend import open_backend
+from snellen.backends import open_backend
 from snellen.rows import score_rows, settings_of
 from snellen.table import COLUMNS, ScoreRow, to_arrow, valid_text
 

@@ -51,7 +51,8 @@ def open_service(args: argparse.Namespace) -> Service:
     from snellen.apps.serve.metrics import Metrics
     from snellen.apps.serve.service import Service
     from snellen.apps.serve.settings import Settings
-    from snellen.backend import model_folder, open_backend
+    from snellen.backend import model_folder
+    from snellen.backends import open_backend
 
     with wrong_usage():
         given = assessor_arguments(args)
