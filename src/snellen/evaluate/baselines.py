@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from snellen.assessor import Assessor
-from snellen.backend import BackendError, open_backend
+from snellen.backend import BackendError
+from snellen.backends import open_backend
 from snellen.image import Picture
 
 BASELINES = ("brisque", "piqe", "image-quality-ai")
