@@ -1,9 +1,10 @@
 """Prove a trained adapter on vLLM: python scripts/served_adapter.py SERVER_PYTHON MODEL_FOLDER [PART ...].
 
 `snellen train sft` teaches the tiny Qwen2.5-VL of taught_qwen.py other words; `snellen train merge` writes a
-checkpoint. Parts: train; merged (greedy replies of the merged weights in hf: and at a vLLM server; where two part, the
-server's two best tokens are near-ties); rollouts (two steps of `snellen train rl` whose rollouts a vLLM server samples,
-which loads the adapter anew before each). See servers.py for SERVER_PYTHON.
+checkpoint. Parts: train; merged (greedy replies of the merged weights in hf: and at a vLLM server, and the
+log-probability of each of their tokens; where two part, the server's two best tokens are near-ties); rollouts (two
+steps of `snellen train rl` whose rollouts a vLLM server samples, which loads the adapter anew before each). See
+servers.py for SERVER_PYTHON.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ WORDS = Rationale("It is very noisy.", "A crisp sky.", "Noise in the sky.", "Loo
 """Other words than the model was taught."""
 REPLIES = 20
 """Greedy replies that are compared."""
-TOKENS = 160
+TOKENS = 200
 NEAR = 0.05
 """Largest difference of two log-probabilities that counts as a near-tie."""
 
@@ -46,7 +47,7 @@ def toml(name: str, text: str) -> str:
     return str(file)
 
 
-def train(model: Path, steps: int = 40) -> None:
+def train(model: Path, steps: int = 60) -> None:
     """Teach the words by SFT with LoRA and merge the adapter."""
     rng, lines = np.random.default_rng(2), []
     for folder in (WORK / "demonstrations", ADAPTER, MERGED):
@@ -109,7 +110,8 @@ def merged(python: str) -> None:
     check(f"hf: {words} of {REPLIES} replies have words of the adapter; {different} are different",
           words > REPLIES // 2)  # fmt: skip
     with server(vllm(python, MERGED, port), port, WORK / "merged.log"):
-        backend = OpenAIBackend(f"http://127.0.0.1:{port}/v1#tiny", timeout=600)
+        # by default a reply that cannot be read is asked for again, held to a schema: no greedy reply
+        backend = OpenAIBackend(f"http://127.0.0.1:{port}/v1#tiny", timeout=600, structured="never")
         there = backend.reply(asked, greedy)
         parted = [one for one in zip(asked, here, there, strict=True) if one[1].text.strip() != one[2].text.strip()]
         ties = sum(near_tie(backend, *one, greedy) for one in parted)
@@ -117,6 +119,9 @@ def merged(python: str) -> None:
     lengths = sorted(len(one.token_ids) for one in here)
     check(f"greedy replies of hf: and vLLM, {lengths[0]} to {lengths[-1]} tokens: {equal} of {REPLIES} equal;"
           f" of the others {ties} part at a near-tie", equal + ties == REPLIES and equal >= 0.95 * REPLIES)  # fmt: skip
+    same = [one for one in zip(here, there, strict=True) if one[0].text.strip() == one[1].text.strip()]
+    gap = max(float(np.abs(np.subtract(one.logprobs, other.logprobs)).max()) for one, other in same)
+    check(f"log-probabilities of the tokens of equal replies differ by at most {gap:.1e}", gap < 1e-3)
 
 
 def rollouts(python: str, model: Path) -> None:
