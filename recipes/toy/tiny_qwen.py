@@ -54,11 +54,12 @@ def pieces() -> list[str]:
     return sorted(parts, key=len, reverse=True)
 
 
-def make_tokenizer() -> Any:
-    """Return the tokenizer, with its chat template."""
-    words = [*SPECIAL, *pieces(), *string.digits, *sorted(set(string.printable) - set(string.digits)), "<unk>"]
+def make_tokenizer(parts: Sequence[str] | None = None) -> Any:
+    """Return the tokenizer, with its chat template. parts: texts of one token each, longest first; else `pieces`."""
+    parts = pieces() if parts is None else parts
+    words = [*SPECIAL, *parts, *string.digits, *sorted(set(string.printable) - set(string.digits)), "<unk>"]
     tokens = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
-    pattern = "|".join([*(re.escape(piece) for piece in pieces()), r"[\s\S]"])
+    pattern = "|".join([*(re.escape(part) for part in parts), r"[\s\S]"])
     tokens.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "isolated")
     tokens.decoder = decoders.Fuse()
     return _fast(tokens, unk_token="<unk>", clean_up_tokenization_spaces=False)
@@ -109,14 +110,15 @@ def make_model(
     spread: float = 0.02,
     pixels: int = 128 * 128,
     dtype: torch.dtype = torch.float32,
+    parts: Sequence[str] | None = None,
 ) -> Path:
     """Write a model with random weights, tokenizer and processor to a folder, and return it.
 
     family: "qwen2.5" or "qwen3". width, layers: of the language model; width is a multiple of 48. vision_width: of the
     vision tower. spread: standard deviation of the random weights; pretraining so small a model needs a larger one than
-    the classes' own. pixels: most that the image processor leaves of a view.
+    the classes' own. pixels: most that the image processor leaves of a view. parts: see `make_tokenizer`.
     """
-    tokenizer = make_tokenizer()
+    tokenizer = make_tokenizer(parts)
     ids: dict[str, int] = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
     text: dict[str, Any] = {
         "vocab_size": len(tokenizer), "hidden_size": width, "intermediate_size": 2 * width,
