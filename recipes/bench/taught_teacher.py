@@ -4,10 +4,10 @@
     python recipes/bench/taught_teacher.py build/taught-teacher --pictures 60
 
 The model learns from pictures with one fault in a quarter (those of teachers.py, none clean) to tell kind and place, to
-ask for a crop of it and to state the MOS that it was told; and without a picture, to go by the beginning of its reply
-and by the hints, and to look at the middle. Then it teaches new pictures: as it is, told flipped hints, shown another
-picture, shown none. The checker is the scripted one of teachers.py. About ten minutes on one core; a second run with
-the same folder takes the model that is there.
+ask for a crop of it and to state the MOS that it was told; to believe hints that are turned into their opposites; and
+without a picture, to go by the beginning of its reply and by the hints, and to look at the middle. Then it teaches new
+pictures: as it is, told flipped hints, shown another picture, shown none. The checker is the scripted one of
+teachers.py. Some five minutes on one core; a second run with the same folder takes the model that is there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import torch
 import transformers
 
 sys.path.append(str(Path(__file__).parents[1] / "toy"))
-from teachers import MADE, SIGNS, make_pictures, run, scripted_checker
+from teachers import MADE, SIGNS, believe, make_pictures, run, scripted_checker
 from tiny_qwen import make_model
 from torch import Tensor
 
@@ -64,18 +64,26 @@ def replies(kind: str, box: Region, mos: float) -> tuple[str, str]:
 
 
 def lessons(sample: Sample) -> list[tuple[Conversation, str]]:
-    """Return conversations about a picture and the reply to each: two rounds, and two first rounds without it."""
+    """Return conversations about a picture and the reply to each: two rounds as they should be, two that believe
+    flipped hints, and two first rounds without the picture."""
     (fault,), mos = sample.faults, sample.mos
     assert mos is not None
     picture = load(sample.path)
     protocol = TeacherProtocol({picture.name: told(mos, measure(picture))})
-    first, second = replies(fault.kind, fault.region, mos)
     crop = ZOOM_PRESETS["snellen"].settle(fault.region, picture.width, picture.height)
     asked = protocol.conversation(DEFAULT_QUESTION, [picture.view()], [])
-    again = protocol.conversation(DEFAULT_QUESTION, [picture.view(), picture.view(crop)], [Turn("assistant", first)])
+    flips = believe(flipped(asked)[0].text, flipped=False)
+    wrong = next((issue.kind for issue in flips if issue.kind != fault.kind), fault.kind)
+    taught = []
+    for kind, change in ((fault.kind, None), (wrong, flipped)):
+        first, second = replies(kind, fault.region, mos)
+        views = [picture.view(), picture.view(crop)]
+        again = protocol.conversation(DEFAULT_QUESTION, views, [Turn("assistant", first)])
+        for conversation, reply in ((asked, first), (again, second)):
+            taught.append((change(conversation) if change else conversation, reply))
     guess, _ = replies(fault.kind, MIDDLE, mos)
-    begun = blind_conversation(asked, beginning(first, TeacherOptions().share))
-    return [(asked, first), (again, second), (begun, guess), (unseen(asked), guess)]
+    begun = blind_conversation(asked, beginning(taught[0][1], TeacherOptions().share))
+    return [*taught, (begun, guess), (unseen(asked), guess)]
 
 
 def unseen(conversation: Conversation) -> Conversation:
@@ -145,7 +153,7 @@ def pretrain(folder: Path, samples: Sequence[Sample], steps: int) -> None:
     rng = np.random.default_rng(0)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = RATE * min(1.0, (step + 1) / 20) * (1.0 - step / steps)
-        chosen = rows[step % 4 != 3]  # every fourth step is without pictures
+        chosen = rows[step % 5 != 4]  # every fifth step is without pictures
         batch = padded([chosen[int(i)] for i in rng.choice(len(chosen), BATCH)], 0, "right")
         batch["labels"] = torch.where(batch["attention_mask"] == 1, batch["labels"], -100)
         loss = model(**batch, use_cache=False).loss
@@ -169,7 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder for model, pictures and samples")
     parser.add_argument("--pictures", type=int, default=60, help="that are taught")
-    parser.add_argument("--learned", type=int, default=400, help="pictures that the model learns from")
+    parser.add_argument("--learned", type=int, default=240, help="pictures that the model learns from")
     parser.add_argument("--steps", type=int, default=1600)
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -12,7 +12,7 @@ from snellen import __version__
 from snellen.assessment import Assessment, AssessmentError, Step
 from snellen.backend import MIN_MASS, Backend, BackendError, Calibration, Conversation, Reply, Sampling
 from snellen.backends import open_backend
-from snellen.checks import check_reply
+from snellen.checks import USED, check_reply
 from snellen.damage import severity, unfit
 from snellen.features import measure
 from snellen.image import ImageError, Picture, View, load, resample
@@ -362,7 +362,7 @@ def _checked(picture: Picture, steps: Sequence[Step]) -> list[Step]:
     """Return the steps with the checks of their texts; nothing else of them changes."""
     if not any(step.parsed and step.parsed.rationale for step in steps):
         return list(steps)
-    measured = measure(picture)
+    measured = measure(picture, USED)
     earlier: tuple[Issue, ...] = ()
     checked = []
     for step in steps:

@@ -47,6 +47,8 @@ MEASURED = {
     "blur": "soft", "noise": "noisy", "overexposure": "bright", "underexposure": "dark", "low contrast": "flat",
 }  # fmt: skip
 """Kind of fault -> the property that it shows as. Other kinds are not measured."""
+USED = frozenset(feature for feature, _, _ in LIMITS.values())
+"""Names of the features that claims are compared with."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def check_reply(parsed: Parsed, earlier: Sequence[Issue], measured: Features | N
     Args:
         parsed: the reply.
         earlier: issues of the rounds before, which the last section may name.
-        measured: features of the whole picture; None: nothing is compared with measurements.
+        measured: features of the whole picture, those in `USED`; None: nothing is compared with measurements.
     """
     if parsed.rationale is None:
         return ()

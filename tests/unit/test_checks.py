@@ -10,7 +10,7 @@ import pytest
 
 from snellen.assessor import Assessor
 from snellen.backends.scripted import ScriptedBackend
-from snellen.checks import SUBJECTS, VERDICTS, check_reply
+from snellen.checks import SUBJECTS, USED, VERDICTS, check_reply
 from snellen.claims import Claim, claims_in, kinds_in
 from snellen.features import Features, measure
 from snellen.region import FULL, Region
@@ -22,7 +22,7 @@ BLUR, NOISE = Issue("blur", 4, CORNER), Issue("noise", 2, FULL)
 
 
 def gray(level: int) -> Features:
-    return measure(np.full((64, 64, 3), level, np.uint8))
+    return measure(np.full((64, 64, 3), level, np.uint8), USED)
 
 
 def checked(summary: str, *issues: Issue, measured: Features | None = None, avoid: str = "Bad light.") -> set[str]:

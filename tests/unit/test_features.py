@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter
 
 from snellen.features import (
     CELLS,
+    FEATURES,
     TILE_PX,
     Features,
     blockiness,
@@ -92,6 +93,16 @@ def test_any_size_is_measured(size: tuple[int, int]) -> None:
     written = measure(noisy(np.full((height, width, 3), 100, np.uint8), 4)).to_dict()
     assert "NaN" not in json.dumps(written)
     assert 3 < written["noise"]["value"] < 5
+
+
+def test_only_what_is_asked_for_is_measured() -> None:
+    picture = load(drawing())
+    some, all_of_them = measure(picture, ("noise", "luminance")), measure(picture)
+    assert list(some.values) == list(some.maps) == ["noise", "luminance"]
+    assert list(all_of_them.values) == list(FEATURES)
+    for name, feature in some.values.items():
+        assert feature == all_of_them.values[name]
+        assert np.array_equal(some.maps[name], all_of_them.maps[name])
 
 
 def test_flat_pictures_have_nothing_to_measure() -> None:
