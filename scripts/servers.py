@@ -290,18 +290,34 @@ def in_files(python: str, model: Path) -> None:
 
 
 def second(python: str, model: Path) -> None:
-    """Run `transformers serve`, a server with other abilities."""
+    """Check `transformers serve`, a server with fewer abilities: no log-probabilities, no schema, no begun reply."""
     port = free_port()
     command = [str(Path(python).with_name("transformers")), "serve", "--host", "127.0.0.1", "--port", str(port),
-               "--device", "cpu"]  # fmt: skip
+               "--device", "cpu", "--dtype", "float32"]  # fmt: skip
+    address = f"openai:http://127.0.0.1:{port}/v1#{model.resolve()}"
     with server(command, port, WORK / "transformers.log"):
-        results = two_rounds(
-            f"openai:http://127.0.0.1:{port}/v1#{model.resolve()}", "transformers", "--concurrency", "1"
-        )
-    print("     the probe found", json.dumps(results[0]["provenance"]["backend"]["server"]))
-    done = [one for one in results if one["error"] is None]
-    check(f"transformers serve: {len(done)} of {len(results)} pictures in two rounds, written ratings",
-          len(done) == len(results) and all(len(one["steps"]) == 2 for one in results))  # fmt: skip
+        results = two_rounds(address, "transformers", "--concurrency", "1")
+        found = results[0]["provenance"]["backend"]["server"]
+        print("     the probe found", json.dumps(found))
+        check(f"transformers serve refuses {', '.join(found['refused'])}: left out; it gives no log-probabilities,"
+              " holds to no schema, continues no begun reply",
+              {"top_k", "min_p"} <= {*found["refused"]} and not found["top_logprobs"]
+              and not found["schema"] and not found["continues"])  # fmt: skip
+        rounds = [[(step["rating"], step["rating_source"]) for step in one["steps"]] for one in results]
+        print("     ", rounds)
+        check(f"two rounds, {len(results)} pictures, the written rating counts in each",
+              all(len(one) == 2 and {source for _, source in one} == {"written"} for one in rounds))  # fmt: skip
+        out = WORK / "transformers-only.csv"
+        snellen("score", str(WORK / "pictures"), "--out", str(out), "--overwrite", "--model", address, "--score-only",
+                "--concurrency", "1", "--quiet", failures=True)  # fmt: skip
+        rows = table(out)
+        read = sum(bool(row["score"]) for row in rows.values())
+        check(f"score-only: {read} of {len(rows)} replies to the question for the rating alone can be read; the others"
+              " have an error", all(bool(row["score"]) != bool(row["error"]) for row in rows.values()))  # fmt: skip
+        said = snellen("score", str(WORK / "pictures"), "--out", str(WORK / "none.csv"), "--model", address,
+                       "--protocol", "levels", "--quiet", code=1)  # fmt: skip
+        print("     ", said.strip().splitlines()[-1][:300])
+        check("levels: refused, as it needs log-probabilities", "levels" in said and not (WORK / "none.csv").exists())
 
 
 def serve(name: str, command: list[str], port: int) -> None:
