@@ -27,8 +27,8 @@ ASKED, CROP = Region(0.3, 0.3, 0.7, 0.7), Region(0.25, 0.25, 0.75, 0.75)
 GREY = Rationale("The picture is grey.", "Keep the light even.", "Nothing else.", "The rating follows.")
 BLUISH = Rationale("The picture is bluish.", "Keep the pattern clear.", "Nothing else.", "The rating follows.")
 """Reasons of replies to the two kinds of pictures of the toy task."""
-SIDE = 56
-"""Long side of a view, px."""
+SIDES = {"qwen2.5": 56, "qwen3": 64}
+"""Long side of a view by family, px: that of two tokens, so that the image processor need not scale it once more."""
 SPECIAL = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>",
     "<|video_pad|>",

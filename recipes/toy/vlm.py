@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tiny_qwen import SIDES
 from vlm_base import pretrain
 from vlm_pictures import PLAIN, make, write_conversations
 
@@ -84,11 +85,13 @@ def run(seed: int, family: str, regulariser: str, size: Size, out: Path = OUT) -
 
     sft = read_config(HERE / "vlm_sft.toml", SftConfig)
     options = replace(sft.options, seed=seed, steps=size.sft)
-    sft = replace(sft, model=f"hf:{base}", conversations=conversations, out=folder / "sft", options=options)
+    lora = replace(sft.lora, long_side=SIDES[family])
+    sft = replace(sft, model=f"hf:{base}", conversations=conversations, out=folder / "sft", options=options, lora=lora)
     if not (sft.out / "adapter_config.json").exists():
         run_sft(sft)
     rl = read_config(HERE / "vlm_rl.toml", RlConfig)
-    rl = replace(rl, model=f"hf:{base}", start=sft.out, out=folder / regulariser, regulariser=regulariser)
+    lora = replace(rl.lora, long_side=SIDES[family])
+    rl = replace(rl, model=f"hf:{base}", start=sft.out, out=folder / regulariser, regulariser=regulariser, lora=lora)
     rl = replace(rl, options=replace(rl.options, seed=seed, steps=size.rl, checkpoint_every=size.every))
     reinforce(rl, samples, held_out)
 

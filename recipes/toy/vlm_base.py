@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from tiny_qwen import SIDE, make_model
+from tiny_qwen import SIDES, make_model
 from torch import Tensor
 
 from snellen.backends.transformers_inputs import open_processor
@@ -27,7 +27,8 @@ def pretrain(folder: Path, family: str, conversations: Path, steps: int) -> None
     make_model(folder, family, spread=0.1)
     model = transformers.AutoModelForImageTextToText.from_pretrained(folder)
     processor = open_processor(str(folder), local_files_only=True)
-    inputs = ChatInputs(processor, (processor.tokenizer.eos_token_id,), model.config.image_token_id, SIDE)
+    image_token = model.config.image_token_id
+    inputs = ChatInputs(processor, (processor.tokenizer.eos_token_id,), image_token, SIDES[family])
     lines, _ = read_conversations(conversations)
     rows = []
     for one in Demonstrations(lines, inputs.reply_of):

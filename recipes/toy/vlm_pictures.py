@@ -2,7 +2,7 @@
 
 - A *plain* picture is grey, and its MOS is its brightness: the first view shows it.
 - A *striped* picture is bluish, with stripes of 14 px whose contrast is its MOS, as a blur would leave it. Scaled down
-  to 56 px, the whole picture shows no stripes; the crop of its middle, scaled half as much, does.
+  to 56 or 64 px, the whole picture shows no stripes; the crop of its middle, scaled half as much, does.
 """
 
 from __future__ import annotations

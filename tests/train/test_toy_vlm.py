@@ -14,7 +14,7 @@ pytest.importorskip("peft")
 
 import vlm
 import vlm_page
-from tiny_qwen import CROP, SIDE
+from tiny_qwen import CROP, SIDES
 from vlm_pictures import PERIOD, PLAIN, SIDE_PX, STRIPED, picture
 
 from snellen.image import Picture, resample
@@ -26,14 +26,15 @@ def contrast(pixels: np.ndarray) -> float:
     return float(pixels.mean(axis=(0, 2)).std())
 
 
-def test_only_the_crop_of_a_striped_picture_shows_its_mos() -> None:
+@pytest.mark.parametrize("side", SIDES.values(), ids=SIDES)
+def test_only_the_crop_of_a_striped_picture_shows_its_mos(side: int) -> None:
     poor, good = (Picture(picture(STRIPED, mos, np.random.default_rng(0)), f"striped {mos}") for mos in (1.2, 4.8))
-    crops = [contrast(resample(one, CROP, SIDE)) for one in (poor, good)]
-    wholes = [contrast(resample(one, FULL, SIDE)) for one in (poor, good)]
+    crops = [contrast(resample(one, CROP, side)) for one in (poor, good)]
+    wholes = [contrast(resample(one, FULL, side)) for one in (poor, good)]
     assert crops[1] - crops[0] > 20.0 * abs(wholes[1] - wholes[0])
     means = [one.pixels.mean() for one in (poor, good)]
     assert abs(means[1] - means[0]) < 0.5, "nor does its brightness"
-    assert SIDE_PX / SIDE * 2 > PERIOD > (SIDE_PX / 2) / SIDE * 2, "stripes below and above the sampling limit"
+    assert SIDE_PX / side * 2 > PERIOD > (SIDE_PX / 2) / side * 2, "stripes below and above the sampling limit"
     dark, bright = (picture(PLAIN, mos, np.random.default_rng(0)).mean() for mos in (1.2, 4.8))
     assert bright > dark + 100.0
 
