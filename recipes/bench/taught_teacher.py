@@ -13,6 +13,7 @@ teachers.py. Some five minutes on one core; a second run with the same folder ta
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -168,8 +169,9 @@ def pretrain(folder: Path, samples: Sequence[Sample], steps: int) -> None:
 
 
 def with_faults(folder: Path, count: int, seed: int) -> list[Sample]:
-    """Return at least `count` generated pictures that have a fault."""
-    return [one for one in make_pictures(folder, count * (len(MADE) + 1) // len(MADE), seed) if one.faults]
+    """Return `count` generated pictures that have a fault."""
+    made = math.ceil(count * (len(MADE) + 1) / len(MADE))
+    return [one for one in make_pictures(folder, made, seed) if one.faults][:count]
 
 
 def main() -> None:
