@@ -30,7 +30,8 @@ from teachers import MADE, SIGNS, believe, make_pictures, run, scripted_checker
 from tiny_qwen import make_model
 from torch import Tensor
 
-from snellen.backend import Backend, Conversation, Reply, Sampling, Turn, open_backend
+from snellen.backend import Backend, Conversation, Reply, Sampling, Turn
+from snellen.backends import open_backend
 from snellen.backends.transformers_inputs import open_processor
 from snellen.data.sample import Sample
 from snellen.data.teacher import TeacherOptions
