@@ -62,6 +62,11 @@ def complain(problem: str) -> None:
         print("snellen: " + visible(" ".join(problem.split())), file=sys.stderr, flush=True)
 
 
+def announce(report: Path) -> None:
+    """Print the address of a report that was written, on standard error."""
+    print(f"report: {report.resolve().as_uri()}", file=sys.stderr)
+
+
 def visible(text: str) -> str:
     r"""Return the text with control characters, line ends and marks of writing direction as escapes: \x1b, \n, \u202e.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from snellen.draw import place
 from snellen.options import add_assessor_arguments, assessor_arguments
 from snellen.report import Report
 from snellen.terminal import Progress, is_ascii, open_console
-from snellen.usage import FAILED, OK, check_writable, complain, visible, wrong_usage
+from snellen.usage import FAILED, OK, announce, check_writable, complain, visible, wrong_usage
 
 if TYPE_CHECKING:
     from snellen.reply import Issue
@@ -65,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             console.print(model_text(assessor))
         if args.report:
-            print(f"report: {args.report.resolve().as_uri()}", file=sys.stderr)
+            announce(args.report)
     return FAILED if failed else OK
 
 

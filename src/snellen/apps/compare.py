@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +21,7 @@ from snellen.draw import place
 from snellen.options import add_assessor_arguments, assessor_arguments
 from snellen.report import write_page
 from snellen.terminal import Progress, open_console
-from snellen.usage import FAILED, OK, MissingExtra, UsageError, check_writable, complain, visible, wrong_usage
+from snellen.usage import FAILED, OK, MissingExtra, UsageError, announce, check_writable, complain, visible, wrong_usage
 
 if TYPE_CHECKING:
     from snellen.comparison.reference import ReferenceComparison
@@ -124,7 +123,7 @@ def _put(
         print(f"{assessor.backend.name} {assessor.backend.version}, protocol {assessor.protocol.name}")
     if args.report:
         write_page(page(result), args.report)
-        print(f"report: {args.report.resolve().as_uri()}", file=sys.stderr)
+        announce(args.report)
 
 
 def _show_against(comparison: ReferenceComparison, console: Console) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from snellen.usage import (
     add_model_options,
     add_quiet,
     add_score_only,
+    announce,
     check_writable,
     complain,
     positive,
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     if args.report:
         write_report(result, args.source, args.report)
         if not args.quiet:
-            print(f"report: {args.report.resolve().as_uri()}", file=sys.stderr)
+            announce(args.report)
     for problem in result.problems:
         complain(f"{result.info.name}: {problem}; the result is of what could be read")
     return FAILED if result.problems or result.pooled is None else OK

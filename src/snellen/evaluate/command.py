@@ -17,6 +17,7 @@ from snellen.usage import (
     add_model_options,
     add_quiet,
     add_score_only,
+    announce,
     complain,
     positive,
     wrong_usage,
@@ -136,7 +137,7 @@ def _conclude(out: Path, quiet: bool) -> int:
         print((out / "tables.md").read_text(encoding="utf-8"))
         if facts["predictions"].endswith(".jsonl"):
             print('predictions.jsonl, as Parquet needs an extra: pip install "snellen[parquet]"', file=sys.stderr)
-        print(f"report: {(out / 'report.html').resolve().as_uri()}", file=sys.stderr)
+        announce(out / "report.html")
     if facts["failed pictures"]:
         complain(f"{facts['failed pictures']} pictures have no score; the report names the errors")
     return FAILED if facts["failed pictures"] else OK

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from snellen.apps.web.options import LOOPBACK, MEGABYTE, Limits, WebOptions
 from snellen.study.rubric import METHODS
-from snellen.usage import OK, UsageError, complain, port, positive
+from snellen.usage import OK, UsageError, announce, complain, port, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -161,7 +161,7 @@ def _analyse(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     for line in write_analysis(found, args.out, args.half_width):
         print(line)
-    print(f"report: {(args.out / 'report.html').resolve().as_uri()}", file=sys.stderr)
+    announce(args.out / "report.html")
     return OK
 
 
