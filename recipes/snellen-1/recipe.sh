@@ -57,8 +57,8 @@ stage rating-head python "$here/07_rating_head.py" --perception "$out/photo-rati
 stage export python "$here/08_export.py" --perception "$out/photo-rating/perception.pt" \
     --rating-head "$out/rating-head/rating_head.pt" --photo-rating "$out/photo-rating/photo_rating.npz" \
     --version 0.16.0 --out "$out/model"
-stage calibrate python "$here/09_calibrate.py" --manifest "$manifest" --model "$out/model" --workers 2 \
-    --out "$out/calibrate"
+stage calibrate python "$here/09_calibrate.py" --manifest "$manifest" --live "$data/ChallengeDB_release" \
+    --photo-rating "$out/photo-rating" --model "$out/model" --workers 2 --out "$out/calibrate"
 stage photo-faults python "$here/10_photo_faults.py" --biq2021 "$data/BIQ2021/Images" \
     --live "$data/ChallengeDB_release/Images" --model "$out/model"
 stage pictures python "$here/11_pictures.py" --views "$out/views" --count "$(some 800 40)" --out "$out/synthetic"

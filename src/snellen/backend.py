@@ -99,24 +99,28 @@ class RatingDistribution:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Conformal prediction interval: score +- `q` * max(std, `floor`), clipped to 1..5.
+    """Conformal prediction interval: score - `below` s to score + `above` s, s = max(std, `floor`), clipped to 1..5.
 
-    Source: split conformal prediction with a normalised residual (Lei et al., JASA 2018).
+    Source: split conformal prediction with a normalised residual (Lei et al., JASA 2018); ends apart: signed-error
+    conformal regression (Linusson et al., PAKDD 2014).
 
     Attributes:
-        q: quantile of the normalised residuals on held-out pictures.
+        q: quantile of the normalised residuals' sizes on held-out pictures: how far a score is off, in s.
         floor: smallest standard deviation that is used, in rating points, so that no interval has zero width.
-        coverage: share of pictures whose MOS lies in the interval, for which `q` was fitted.
+        coverage: share of pictures whose MOS lies in the interval, for which `q` and the ends were fitted.
+        below, above: where the interval ends, in s; None for `q`.
     """
 
     q: float
     floor: float
     coverage: float = 0.9
+    below: float | None = None
+    above: float | None = None
 
     def interval(self, score: float, std: float) -> tuple[float, float]:
         """Return the lower and upper end, 1..5, for a score and the standard deviation of its distribution."""
-        half = self.q * max(std, self.floor)
-        return max(1.0, score - half), min(5.0, score + half)
+        below, above = (max(std, self.floor) * (end or self.q) for end in (self.below, self.above))
+        return max(1.0, score - below), min(5.0, score + above)
 
 
 @dataclass(frozen=True)

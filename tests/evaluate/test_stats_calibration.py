@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from snellen.backend import Calibration
 from snellen.evaluate.stats.calibration import (
+    Scored,
+    card_fields,
     conditional_coverage,
     conformal_quantile,
     fit_calibration,
+    fit_ends,
     quantile_calibration,
     risk_coverage,
     split_half_coverage,
@@ -84,6 +88,26 @@ def test_the_fit_takes_the_floor_of_the_narrowest_intervals() -> None:
     std = np.array([0.01] * 10 + [0.1] * 9)
     fitted = fit_calibration(np.full(19, 3.0), std, np.full(19, 3.1), 0.9)
     assert (fitted.q, fitted.floor) == (pytest.approx(1.0), pytest.approx(0.1))
+
+
+def test_each_end_is_fitted_to_the_set_that_needs_more() -> None:
+    # level 0.5, so each end is the 0.75 quantile: of three pictures the third smallest. std 0.2, below the floor of 0.5
+    def scored(*errors: float) -> Scored:
+        return Scored(np.full(3, 3.0), np.full(3, 0.2), 3.0 + np.array(errors))
+
+    ends = fit_ends(Calibration(9.0, 0.5, 0.5), [scored(-0.2, 0.1, 0.3), scored(-0.8, -0.4, 0.1)])
+    assert (ends.below, ends.above) == (pytest.approx(1.6), pytest.approx(0.6)), "0.8 and 0.3, in s = 0.5"
+    assert (ends.q, ends.floor, ends.coverage) == (9.0, 0.5, 0.5)
+    assert ends.interval(3.0, 0.2) == pytest.approx((2.2, 3.3))
+    assert ends.interval(1.5, 1.0) == pytest.approx((1.0, 2.1)), "clipped to the scale"
+    with pytest.raises(ValueError, match="too few"):
+        fit_ends(Calibration(9.0, 0.5, 0.9), [scored(-0.2, 0.1, 0.3)])
+
+
+def test_a_card_holds_the_fields_that_are_set() -> None:
+    assert card_fields(Calibration(1.234567, 0.1)) == {"q": 1.23457, "floor": 0.1, "coverage": 0.9}
+    full = Calibration(1.0, 0.1, 0.9, 2.0, 0.5)
+    assert Calibration(**card_fields(full)) == full
 
 
 def test_the_ends_of_an_interval_belong_to_it() -> None:

@@ -23,6 +23,7 @@ from snellen.train.snellen1.photo_rating import (
     aligned,
     fit_photo_rating,
     fold_of,
+    left_out_shift,
     write_out_of_fold,
 )
 
@@ -139,3 +140,22 @@ def test_a_rated_picture_is_rated_without_its_fold(tmp_path: Path) -> None:
 def test_near_duplicates_share_a_fold() -> None:
     assert fold_of("pictures/a.jpg") == fold_of("elsewhere/a.jpg"), "wherever the data lies"
     assert {fold_of(f"{n}.jpg") for n in range(60)} == set(range(FOLDS))
+
+
+def test_the_shift_is_that_of_an_expert_fitted_without_the_picture(fitted: PhotoRatingHead) -> None:
+    second = rated(60, 1)
+    noisy = RatedFeatures(second.features, second.mos + np.random.default_rng(2).normal(0.0, 0.3, 60))
+    shift = left_out_shift(fitted.kernel, noisy, 1.0)
+    features = fitted.kernel.standardised(noisy.features.astype(np.float64))
+
+    def expert(used: np.ndarray) -> float:
+        """Its rating of picture 7, of a ridge with the penalty of all pictures."""
+        centred = features - features.mean(axis=0)
+        penalty = np.trace(centred @ centred.T) / 60
+        some, mean = features[used] - features[used].mean(axis=0), noisy.mos[used].mean()
+        dual = np.linalg.solve(some @ some.T + penalty * np.eye(len(some)), noisy.mos[used] - mean)
+        return float(mean + (features[7] - features[used].mean(axis=0)) @ some.T @ dual)
+
+    every = np.arange(60)
+    assert shift[7] == pytest.approx(0.5 * (expert(every[every != 7]) - expert(every)), abs=1e-8)
+    assert np.abs(shift).max() > 0.01

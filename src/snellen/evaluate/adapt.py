@@ -8,20 +8,20 @@ written. The result is a small folder for --model.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from snellen.backend import SNELLEN_1, Calibration
+from snellen.backend import SNELLEN_1
 from snellen.data.fault_labels import FaultLabel, labels_at
 from snellen.data.sample import Sample
 from snellen.data.sets.duplicates import hash_of, near_duplicate_groups
 from snellen.evaluate.datasets import DataSet, data_set, open_data
 from snellen.evaluate.stats.bootstrap import Estimate, bootstrap_difference, mean_interval
-from snellen.evaluate.stats.calibration import fit_calibration
+from snellen.evaluate.stats.calibration import card_fields, fit_calibration
 from snellen.evaluate.stats.correlation import rmse, srcc
 from snellen.folder import find_pictures
 from snellen.image import ImageError, View, load
@@ -155,11 +155,11 @@ def from_ratings(pictures: Pictures, rated: DataSet) -> tuple[Adaptation | None,
     score_calibration = fit_calibration(score_only, pictures.score_only_std, mos, 0.9)
     width = 2 * calibration.q * float(np.maximum(pictures.std, calibration.floor).mean())
     lines.append(f"  90 % interval from ratings that were not learned from: {width:.2f} MOS wide in the mean")
-    return adapt(own), {"calibration": _rounded(calibration), "score_calibration": _rounded(score_calibration)}, lines
-
-
-def _rounded(calibration: Calibration) -> dict[str, float]:
-    return {key: round(value, 5) for key, value in asdict(calibration).items()}
+    return (
+        adapt(own),
+        {"calibration": card_fields(calibration), "score_calibration": card_fields(score_calibration)},
+        lines,
+    )
 
 
 def learning_curve(own: Rated) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -94,6 +96,34 @@ def fit_calibration(score: Floats, std: Floats, wanted: Floats, level: float) ->
         fits.append((q * float(width.mean()), q, floor))
     _, q, floor = min(fits)
     return Calibration(q, floor, level)
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Pictures of one rated set: score, std and wanted (the MOS), (N,) each, in MOS."""
+
+    score: Floats
+    std: Floats
+    wanted: Floats
+
+
+def fit_ends(calibration: Calibration, sets: Sequence[Scored]) -> Calibration:
+    """Return the calibration with ends that hold on each of several rated sets.
+
+    On each set at most (1 - coverage) / 2 of the opinions shall lie below the interval, and as many above. So each end
+    is the largest over the sets of the conformal quantile at (1 + coverage) / 2 of -z or z, z = (wanted - score) /
+    max(std, floor). Opinions scatter further below a score than above it, and people of another set by another scale;
+    one quantile of |z| hides both. ValueError for too few pictures.
+    """
+    level = (1.0 + calibration.coverage) / 2.0
+    errors = [(one.wanted - one.score) / np.maximum(one.std, calibration.floor) for one in sets]
+    below, above = (max(conformal_quantile(sign * z, level) for z in errors) for sign in (-1.0, 1.0))
+    return replace(calibration, below=below, above=above)
+
+
+def card_fields(calibration: Calibration) -> dict[str, float]:
+    """Return a calibration's fields as a model's card holds them: rounded, without those that are not set."""
+    return {name: round(value, 5) for name, value in asdict(calibration).items() if value is not None}
 
 
 def split_half_coverage(score: Floats, std: Floats, wanted: Floats, level: float, seed: int) -> float:

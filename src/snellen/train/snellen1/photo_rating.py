@@ -38,6 +38,8 @@ LEFT: dict[str, tuple[float, ...]] = {
 """Share of the clean picture's rating above 1 that is left at each step of an extreme ladder. Our assumption: it falls
 at every step, to nothing at the end."""
 FOLDS = 5
+LEFT_OUT = "left_out.json"
+"""By file name, what the head's rating of a picture of the second set changes by when it is left out (JSON)."""
 LADDER_SIDES = (512, 768, 512, 1024)
 """Long sides, px, that the photographs of the ladders are reduced to, in turn."""
 
@@ -103,6 +105,9 @@ def run_photo_rating(
     rated = RatedFeatures(others, aligned(other_mos, scale))
     head = fit_photo_rating(options, first, rated, ladders)
     head.save(out / "photo_rating.npz")
+    shift = left_out_shift(head.kernel, rated, options.second_ridge)
+    names = [Path(one.path).name for one in second]
+    (out / LEFT_OUT).write_text(json.dumps(dict(zip(names, shift.round(4).tolist(), strict=True))), encoding="utf-8")
     fold = np.array([-1 if one.held_out else fold_of(one.group) for one in pictures])
     write_out_of_fold(options, RatedFeatures(views, mos), fold, rated, ladders, out / "rated.npy")
     for folder in stores:
@@ -232,6 +237,23 @@ def _linear(kernel: KernelHead, rated: RatedFeatures, ridge: float) -> tuple[Flo
     dual = np.linalg.solve(gram + ridge * np.trace(gram) / len(gram) * np.eye(len(gram)), rated.mos - mean)
     slope = dual @ centred
     return slope, np.array(mean - centre @ slope)
+
+
+def left_out_shift(kernel: KernelHead, rated: RatedFeatures, ridge: float) -> Floats:
+    """What the head's rating of each picture of the second set changes by when the second expert is fitted without it.
+
+    (N,), MOS. Half of the expert's own change, as the rating is the mean of both. Of ridge regression it is closed: the
+    residual e_i becomes e_i / (1 - h_i), h_i the diagonal of 1 / N + G (G + penalty I)^-1 (Allen's PRESS, 1974).
+    """
+    features = kernel.standardised(rated.features.astype(np.float64))
+    centred = features - features.mean(axis=0)
+    gram = centred @ centred.T
+    penalty = ridge * np.trace(gram) / len(gram)
+    hat = 1.0 / len(gram) + gram @ np.linalg.inv(gram + penalty * np.eye(len(gram)))
+    residual = rated.mos - hat @ rated.mos
+    leverage = np.diag(hat)
+    out: Floats = -0.5 * residual * leverage / (1.0 - leverage)
+    return out
 
 
 def add_rating_line(model: Path, held_out: Sequence[Sample]) -> None:
