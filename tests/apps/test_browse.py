@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,9 @@ from starlette.testclient import TestClient
 from snellen.apps.browse.album import Album
 from snellen.apps.browse.decisions import read_decisions, write_decisions
 from snellen.apps.browse.server import Browser, browse_app, changes
+from snellen.apps.browse.thumbnail import Thumbnail
 from snellen.apps.browse.thumbnails import Thumbnails
-from snellen.apps.browse.work import Judge, Work, row_of
+from snellen.apps.browse.work import NICENESS, Judge, Work, row_of
 from snellen.apps.web import viewer
 from snellen.apps.web.events import Event
 from snellen.apps.web.options import WebOptions
@@ -339,3 +342,28 @@ def test_help_needs_no_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     with pytest.raises(SystemExit):
         main(["browse", "--help"])
     assert "--sidecars" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows the priority of a thread")
+def test_work_in_the_background_steps_back(folder: Path) -> None:
+    seen: dict[str, int] = {}
+
+    def note(name: str) -> None:
+        seen[name] = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    class Noting(Thumbnails):
+        def make(self, place: int) -> Thumbnail:
+            note("survey")
+            return super().make(place)
+
+    def opened() -> Assessor:
+        note("score")
+        return Assessor(ScriptedBackend([ANSWER] * 4), max_rounds=1)
+
+    album, _ = open_album(folder)
+    work = Work(album, Noting(album.files, 10**6), Judge(opened))
+    note("here")
+    work.start()
+    work.join()
+    wanted = max(seen["here"], NICENESS)
+    assert seen == {"here": seen["here"], "survey": wanted, "score": wanted}

@@ -1,8 +1,7 @@
 // One picture in full: the picture with its boxes, the result, and every round, laid out as in a report.
 
-import { boxShape } from "./grid.js";
 import {
-  decisionText, el, isWhole, number, severityDots, signed, stars, svg, taken, verdict, zones,
+  boxShape, decisionText, el, isWhole, number, severityDots, signed, stars, svg, taken, verdict, zones,
 } from "./element.js";
 
 const PLOT = { width: 420, height: 118, margin: 14, axis: 88 };

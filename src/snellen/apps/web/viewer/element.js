@@ -81,3 +81,10 @@ export function faultText(issues) {
 export function taken(item) {
   return item.taken === null ? "" : new Date(1000 * item.taken).toISOString().slice(0, 19).replace("T", " ");
 }
+
+// A box over a picture of item.width x item.height px; a Region in fractions goes to the nearest pixel edges.
+export function boxShape([x0, y0, x1, y1], { width, height }, kind) {
+  const [left, right] = [Math.round(x0 * width), Math.round(x1 * width)];
+  const [top, bottom] = [Math.round(y0 * height), Math.round(y1 * height)];
+  return svg("rect", { class: kind, x: left, y: top, width: Math.max(1, right - left), height: Math.max(1, bottom - top) });
+}

@@ -1,10 +1,11 @@
 // A grid of cards of which only those in sight exist: 20,000 pictures scroll like 200.
 
-import { decisionText, el, faultText, isWhole, number, plural, share, stars, svg, verdict } from "./element.js";
+import { Card } from "./card.js";
+import { el } from "./element.js";
 
 const OVERSCAN = 2; // rows above and below the sight
-const SETTLE = 90; // ms without scrolling until pictures are asked for
-const FAST = 1.5; // screens per SETTLE from which pictures wait
+const SETTLE = 90; // ms without scrolling until everything is drawn
+const FAST = 4; // screens a second from which pictures, and rows that are not in sight yet, wait
 
 export class Grid {
   constructor(root, open) {
@@ -17,8 +18,9 @@ export class Grid {
     this.space = el("div", { class: "space", role: "presentation" });
     this.message = el("p", { class: "none" }, "No picture passes the filter.");
     root.append(this.space, this.message);
-    this.top = 0;
+    [this.top, this.time, this.speed] = [0, 0, 0];
     root.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    root.addEventListener("click", (event) => this.#clicked(event.target.closest(".card")));
     new ResizeObserver(() => this.layout()).observe(root);
   }
 
@@ -48,8 +50,10 @@ export class Grid {
     this.width = Math.floor((width + gap) / this.columns - gap);
     this.height = Math.round(this.width * 0.75) + 88;
     this.gap = gap;
+    this.space.style.setProperty("--wide", `${this.width}px`);
+    this.space.style.setProperty("--high", `${this.height}px`);
     this.#resize();
-    for (const card of this.cards.values()) this.#free(card);
+    this.spare.push(...this.cards.values());
     this.cards.clear();
     this.draw(false);
   }
@@ -59,33 +63,30 @@ export class Grid {
     this.space.style.height = `${rows * (this.height + this.gap) + this.gap}px`;
   }
 
-  // Draw what is in sight. hurry: leave out pictures that are not there yet.
+  // Draw what is in sight. hurry: leave out pictures that are not there yet, and rows that are not in sight.
   draw(hurry) {
     const step = this.height + this.gap;
-    const rows = [this.root.scrollTop / step - OVERSCAN, (this.root.scrollTop + this.root.clientHeight) / step + OVERSCAN];
+    const more = hurry ? 0 : OVERSCAN;
+    const rows = [this.root.scrollTop / step - more, (this.root.scrollTop + this.root.clientHeight) / step + more];
     const first = Math.max(0, Math.floor(rows[0])) * this.columns;
     const last = Math.min(this.items.length, Math.ceil(rows[1]) * this.columns);
     for (const [index, card] of this.cards) {
       if (index < first || index >= last) {
-        this.#free(card);
+        this.spare.push(card);
         this.cards.delete(index);
       }
     }
     for (let index = first; index < last; index += 1) {
-      let card = this.cards.get(index);
+      const card = this.cards.get(index);
       if (!card) {
-        card = this.spare.pop() ?? this.#card();
-        card.style.width = `${this.width}px`;
-        card.style.height = `${this.height}px`;
-        const left = this.gap + (index % this.columns) * (this.width + this.gap);
-        card.style.transform = `translate(${left}px, ${this.gap + Math.floor(index / this.columns) * step}px)`;
-        card.hidden = false;
-        this.cards.set(index, card);
-        this.#fill(card, index, hurry);
+        const other = this.spare.pop() ?? new Card(this.space, (lost) => this.#lost(lost));
+        this.cards.set(index, other);
+        this.#fill(other, index, hurry);
       } else if (!hurry && card.late) {
         this.#fill(card, index, false);
       }
     }
+    for (const card of this.spare) card.hide();
     this.#mark();
   }
 
@@ -114,35 +115,38 @@ export class Grid {
   }
 
   #scrolled() {
-    this.moved = Math.abs(this.root.scrollTop - this.top);
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.top = this.root.scrollTop;
-      this.draw(false);
-    }, SETTLE);
+    this.timer = setTimeout(() => this.draw(false), SETTLE);
     if (this.waiting) return;
     this.waiting = true;
-    requestAnimationFrame(() => {
+    requestAnimationFrame((now) => {
       this.waiting = false;
-      this.draw(this.moved > FAST * this.root.clientHeight);
+      const seconds = Math.max(1, now - this.time) / 1000;
+      const speed = Math.abs(this.root.scrollTop - this.top) / this.root.clientHeight / seconds;
+      this.speed = 1000 * seconds > SETTLE ? speed : (this.speed + speed) / 2; // a wheel moves in jumps
+      [this.top, this.time] = [this.root.scrollTop, now];
+      this.draw(this.speed > FAST);
     });
   }
 
-  #mark() {
-    for (const [index, card] of this.cards) {
-      card.classList.toggle("current", index === this.current);
-      card.id = `card-${index}`;
+  #clicked(element) {
+    for (const card of element ? this.cards.values() : []) {
+      if (card.element !== element) continue;
+      this.select(this.items.indexOf(card.item), false);
+      this.open(card.item);
+      return;
     }
-    if (this.cards.has(this.current)) this.root.setAttribute("aria-activedescendant", `card-${this.current}`);
-    else this.root.removeAttribute("aria-activedescendant");
   }
 
-  #free(card) {
-    card.hidden = true;
-    card.image.removeAttribute("src");
-    card.removeAttribute("id");
-    card.item = null;
-    this.spare.push(card);
+  #mark() {
+    for (const card of this.spare) card.current = false;
+    for (const [index, card] of this.cards) {
+      if (index !== this.current) card.current = false; // before another one gets the id
+    }
+    const card = this.cards.get(this.current);
+    if (card) card.current = true;
+    if (card) this.root.setAttribute("aria-activedescendant", card.element.id);
+    else this.root.removeAttribute("aria-activedescendant");
   }
 
   // The thumbnail of a card cannot be had; the card may show another picture by now.
@@ -152,109 +156,10 @@ export class Grid {
     this.refresh(item);
   }
 
-  #card() {
-    const card = el("div", { class: "card", role: "option", hidden: true });
-    card.image = el("img", { alt: "", decoding: "async", draggable: "false", onerror: () => this.#lost(card) });
-    card.boxes = svg("svg", { "aria-hidden": "true" });
-    card.blank = el("span", { class: "blank" });
-    card.badge = el("span", { class: "badge" });
-    card.name = el("span", { class: "name" });
-    card.score = el("span", { class: "number" });
-    card.verdict = el("span", { class: "verdict" });
-    card.decision = el("span", { class: "decision" });
-    card.strip = el("span", { class: "strip" }, el("i"), el("b"));
-    card.state = el("span", { class: "state" });
-    card.faults = el("div", { class: "faults" });
-    card.append(
-      el("div", { class: "picture" }, card.blank, card.image, card.boxes, card.badge, card.decision),
-      el("div", { class: "line" }, card.name, card.score),
-      el("div", { class: "line" }, card.verdict, card.strip, card.state),
-      card.faults,
-    );
-    for (const part of card.querySelectorAll("*")) part.setAttribute("aria-hidden", "true");
-    card.addEventListener("click", () => {
-      const index = this.items.indexOf(card.item);
-      this.select(index, false);
-      this.open(card.item);
-    });
-    this.space.append(card);
-    return card;
-  }
-
   #fill(card, index, hurry) {
-    const item = this.items[index];
-    const fresh = card.item !== item;
-    card.item = item;
-    card.late = hurry;
-    if (fresh) card.image.removeAttribute("src");
-    if (item.shown === false) card.image.removeAttribute("src");
-    else if (!hurry && item.thumb && card.image.getAttribute("src") !== item.thumb) card.image.src = item.thumb;
-    card.blank.textContent = item.shown === false ? "no preview" : "";
-    card.name.textContent = item.name;
-    card.score.textContent = item.score === null ? "" : number(item.score);
-    card.verdict.textContent = item.score === null ? "" : item.label ?? verdict(item.score);
-    card.verdict.className = `verdict ${card.verdict.textContent}`;
-    card.decision.textContent = stars(item);
-    card.badge.textContent = item.group === null ? "" : item.best ? `best of ${item.size}` : `one of ${item.size}`;
-    card.badge.title = item.why;
-    card.state.textContent = item.score !== null ? "" : stateText(item);
-    card.state.classList.toggle("failed", item.state === "failed");
-    card.faults.textContent = faultLine(item);
-    card.faults.className = `faults s${Math.max(0, ...item.issues.map((issue) => issue.severity))}`;
-    card.strip.hidden = item.score === null;
-    if (item.score !== null) {
-      const [bar, mark] = card.strip.children;
-      bar.style.left = `${share(item.low ?? item.score)}%`;
-      bar.style.width = `${share(item.high ?? item.score) - share(item.low ?? item.score)}%`;
-      mark.style.left = `${share(item.score)}%`;
-    }
-    card.boxes.replaceChildren();
-    const local = item.issues.filter((issue) => !isWhole(issue.region));
-    if (item.width && local.length) {
-      card.boxes.setAttribute("viewBox", `0 0 ${item.width} ${item.height}`);
-      card.boxes.append(...local.map((issue) => boxShape(issue.region, item, `over s${issue.severity}`)));
-    }
-    card.classList.toggle("rejected", item.pick === "reject");
-    card.classList.toggle("accepted", item.pick === "accept");
-    card.classList.toggle("working", item.state === "working");
-    card.setAttribute("aria-selected", String(item.marked));
-    card.setAttribute("aria-label", spoken(item));
-    card.setAttribute("aria-setsize", this.items.length);
-    card.setAttribute("aria-posinset", index + 1);
+    const left = this.gap + (index % this.columns) * (this.width + this.gap);
+    const top = this.gap + Math.floor(index / this.columns) * (this.height + this.gap);
+    card.place(`translate(${left}px, ${top}px)`, index, this.items.length);
+    card.fill(this.items[index], hurry);
   }
-}
-
-// A box over a picture of item.width x item.height px; a Region in fractions goes to the nearest pixel edges.
-export function boxShape([x0, y0, x1, y1], { width, height }, kind) {
-  const [left, right] = [Math.round(x0 * width), Math.round(x1 * width)];
-  const [top, bottom] = [Math.round(y0 * height), Math.round(y1 * height)];
-  return svg("rect", { class: kind, x: left, y: top, width: Math.max(1, right - left), height: Math.max(1, bottom - top) });
-}
-
-// The last line of a card: the kinds of its faults, or why it has no score.
-function faultLine(item) {
-  if (item.state === "failed") return item.error?.problem ?? "";
-  if (item.score === null || !item.listed) return "";
-  return item.issues.map((issue) => issue.kind).join(", ") || "no faults";
-}
-
-function stateText(item) {
-  if (item.state === "failed") return "no score";
-  const last = item.steps.at(-1);
-  const rating = last?.distribution?.mean ?? last?.rating;
-  if (item.state === "working") return last ? `round ${item.steps.length}: ${number(rating)} …` : "looking …";
-  return item.state === "unscored" ? "no score yet" : "waiting";
-}
-
-function spoken(item) {
-  const parts = [item.name];
-  if (item.score === null) parts.push([stateText(item), faultLine(item)].filter(Boolean).join(": "));
-  else {
-    parts.push(`score ${number(item.score)}, ${item.label ?? verdict(item.score)}`);
-    if (item.low !== null) parts.push(`from ${number(item.low)} to ${number(item.high)}`);
-    if (item.listed) parts.push(item.issues.length ? `faults: ${faultText(item.issues)}` : "no faults");
-  }
-  if (item.group !== null) parts.push(`${item.best ? "best of" : "one of"} ${plural(item.size, "picture")}`);
-  if (decisionText(item)) parts.push(decisionText(item));
-  return parts.join(". ");
 }
