@@ -66,6 +66,15 @@ def _by_head(head: bytes) -> str | None:
     return next((kind for start, kind in _STARTS if head.startswith(start)), None)
 
 
+def is_video(head: bytes) -> bool:
+    """Return whether the first bytes of a file that is no picture are those of a video (MP4, Matroska, AVI, FLV)."""
+    return (
+        head[4:8] == b"ftyp"
+        or head.startswith((b"\x1aE\xdf\xa3", b"FLV\1"))
+        or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+    )
+
+
 def is_picture(path: Path) -> bool:
     """Return whether a regular file holds a picture, by its content; False where it cannot be read."""
     try:

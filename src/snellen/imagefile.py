@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError, features
 
 from snellen.colour import Coding, refuse_32_bit, to_srgb
 from snellen.damage import missing_part
-from snellen.fileformat import HEAD, RAW, RAW_SUFFIXES, sniff
+from snellen.fileformat import HEAD, RAW, RAW_SUFFIXES, is_video, sniff
 from snellen.formats.heic import open_heic
 from snellen.formats.isobmff import primary_properties
 from snellen.formats.jpeg import open_jpeg
@@ -86,6 +86,8 @@ def file_pixels(file: BinaryIO, reading: Reading) -> Decoded:
     if kind == "TIFF" and Path(reading.name).suffix.lower() in RAW_SUFFIXES:
         kind = RAW
     if kind is None:
+        if is_video(head):
+            reading.refuse("unreadable", "is a video, not a picture", "use snellen video, or give one of its frames")
         text = b"\0" not in head and all(byte >= 32 or byte in b"\t\r\n\f" for byte in head)
         problem = "contains text, not a picture" if text else "is not a picture in a format that can be read"
         reading.refuse("unreadable", problem, "give a JPEG, PNG, WebP, AVIF, TIFF, GIF or BMP file")

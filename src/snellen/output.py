@@ -38,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
             yield path
         return
     path = target(path)
-    unfinished = path.with_name(path.name + ".tmp")
+    unfinished = path.with_name(f"{path.name[:40]}.{os.urandom(6).hex()}.tmp")  # another run may write the same file
     with writing(path):
         try:
             yield unfinished

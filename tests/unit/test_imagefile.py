@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from snellen.image import IMAGE_ERROR_CODES, ImageError, Picture, load
 
@@ -166,6 +166,28 @@ def test_first_frame_is_taken_and_said(kind: str) -> None:
     picture = load(encoded(first, kind, save_all=True, append_images=others))
     assert picture.notes == ("first of 3 frames",)
     assert distance(picture, scene()) < 12
+
+
+def test_first_frame_of_motion_jpeg_is_taken_and_said() -> None:
+    first = Image.fromarray(scene())
+    frames = [encoded(image, "JPEG", quality=95) for image in (first, ImageOps.invert(first), first)]
+    picture = load(b"".join(frames))
+    assert picture.notes == ("first of 3 frames",)
+    assert distance(picture, scene()) < 3
+    preview = encoded(first.resize((48, 32)), "JPEG")
+    assert load(frames[0] + preview).notes == (), "another size is a preview behind the picture"
+    assert load(frames[0] + b"\0\0" + frames[1]).notes == (), "no frames without a gap are no motion JPEG"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"\0\0\0\x20ftypisom", b"\x1aE\xdf\xa3", b"RIFF\x10\0\0\0AVI LIST", b"FLV\1\5"],
+    ids=["mp4", "mkv", "avi", "flv"],
+)
+def test_a_video_is_refused_with_the_command_for_it(head: bytes) -> None:
+    error = refusal(head + bytes(200))
+    assert (error.code, error.problem) == ("unreadable", "is a video, not a picture")
+    assert "snellen video" in error.remedy
 
 
 def test_another_frame_of_an_open_animation_is_said() -> None:
@@ -319,7 +341,7 @@ def test_no_permission(tmp_path: Path) -> None:
     [
         (b"Dear diary,\nno picture today.\n", "text"), (b"BMW is a car maker", "text"), (b"GIF8 me a break", "text"),
         ("Schöne Grüße".encode(), "text"), (b"%PDF-1.7\n\0\x01", "not a picture in a format"),
-        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "not a picture in a format"), (bytes(500), "not a picture"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "is a video"), (bytes(500), "not a picture"),
     ],
 )  # fmt: skip
 def test_no_picture_inside(data: bytes, words: str, tmp_path: Path) -> None:

@@ -54,6 +54,21 @@ def test_permissions_are_kept(tmp_path: Path) -> None:
     assert (tmp_path / "private").stat().st_mode & 0o777 == 0o600
 
 
+def test_two_runs_that_write_the_same_file_do_not_meet(tmp_path: Path) -> None:
+    out = tmp_path / "table.csv"
+    with replacing(out) as ours:
+        ours.write_text("ours")
+        with replacing(out) as theirs:  # begins later and ends earlier
+            theirs.write_text("theirs")
+        assert out.read_text() == "theirs" and ours.read_text() == "ours"
+    assert out.read_text() == "ours" and list(tmp_path.iterdir()) == [out]
+
+
+def test_a_name_of_the_longest_length_is_written(tmp_path: Path) -> None:
+    write(tmp_path / ("é" * 127), "text")  # 254 bytes
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["text"]
+
+
 def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("gone/table.csv")
     with pytest.raises(UsageError, match="link cannot be written"):

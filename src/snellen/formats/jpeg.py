@@ -25,6 +25,8 @@ _ALONE = (0x01, 0xD8, *_RESTARTS)
 """Markers without a length."""
 _HUFFMAN_FRAMES = (0xC0, 0xC1, _PROGRESSIVE)
 _FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+_NEXT = b"\xff\xd9\xff\xd8\xff"
+"""End of a file and begin of the next."""
 _PADDING = bytes(10)
 """More than the 8 bytes that libjpeg reads ahead."""
 _SURPLUS = 8
@@ -42,7 +44,7 @@ class _Stream:
         scans: number of scans.
         ordered: whether the restart markers count from 0 to 7 and on from 0, at most one for each block of 8 x 8 px.
         frame: marker of the frame, 0xC0 baseline and 0xC2 progressive, or 0.
-        blocks: blocks of 8 x 8 px that the frame has.
+        size: (height, width) of the frame.
         end: position of the end marker, or None.
         missing: for each component, the bits of each of its 64 coefficients that no scan has yet given (progressive).
     """
@@ -51,15 +53,21 @@ class _Stream:
     scans: int = 0
     ordered: bool = True
     frame: int = 0
-    blocks: int = 0
+    size: tuple[int, int] = (0, 0)
     end: int | None = None
     missing: dict[int, list[int]] = field(default_factory=dict)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of 8 x 8 px that the frame has."""
+        return -(-self.size[0] // 8) * -(-self.size[1] // 8)
 
 
 def open_jpeg(file: IO[bytes], reading: Reading) -> Image.Image:
     """Return the decoded picture; report its damage, and note a missing end marker.
 
-    Of a file with several pictures (MPO), the first: the others are previews or gain maps.
+    Of a file with several pictures, the first: the others of an MPO are previews or gain maps. The frames of motion
+    JPEG (whole JPEG files of one size in a row) are noted, as those of an animation are.
     """
     data = file.read()
     file.seek(0)
@@ -67,6 +75,8 @@ def open_jpeg(file: IO[bytes], reading: Reading) -> Image.Image:
         image = JpegImagePlugin.JpegImageFile(file)
     reading.check_size(*image.size)
     stream = _parse(data)
+    if "mp" not in image.info and (frames := _frames(data, stream)) > 1:
+        reading.note(f"first of {frames} frames")
     if stream.scans > _MOST_SCANS:
         reading.refuse("unreadable", f"has more than {_MOST_SCANS} scans", "save it with another program")
     if stream.frame not in _HUFFMAN_FRAMES or not stream.segments or len(image.tile) != 1:
@@ -105,8 +115,7 @@ def _parse(data: bytes) -> _Stream:
         head, at = data[at + 2 : at + size], at + max(size, 2)
         if marker in _FRAMES and len(head) > 5:
             stream.frame = marker
-            height, width = struct.unpack(">HH", head[1:5])
-            stream.blocks = -(-height // 8) * -(-width // 8)
+            stream.size = struct.unpack(">HH", head[1:5])
             if marker == _PROGRESSIVE:
                 stream.missing = {head[i]: [1] * 64 for i in range(6, len(head) - 2, 3)}
         if marker == _SOS:
@@ -124,6 +133,17 @@ def _parse(data: bytes) -> _Stream:
                 stream.segments.append((start, end))
                 at = end
     return stream
+
+
+def _frames(data: bytes, first: _Stream) -> int:
+    """Return the number of frames of motion JPEG, 1 for a picture: a second file follows at once and has its size."""
+    if first.end is None or not data.startswith(_NEXT[2:], first.end + 2):
+        return 1
+    end = data.find(_NEXT, first.end + 2)
+    second = _parse(data[first.end + 2 : end + 2 if end >= 0 else None])
+    if (second.frame, second.size) != (first.frame, first.size):
+        return 1
+    return 1 + data.count(_NEXT, first.end)
 
 
 def _scan(head: bytes, missing: dict[int, list[int]]) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from snellen.backend import Policy
+from snellen.output import replacing
 
 
 def rate_at(step: int, steps: int, warmup: int) -> float:
@@ -34,10 +35,9 @@ def follow(average: Mapping[str, Tensor], weights: Mapping[str, Tensor], step: i
 
 
 def save(state: dict[str, Any], path: Path) -> None:
-    """Write a file atomically: to a temporary file first, which then replaces `path`."""
-    part = path.with_suffix(".tmp")
-    torch.save(state, part)
-    part.replace(path)
+    """Write a file atomically: to a temporary file first, which then replaces `path`. Raises OutputError."""
+    with replacing(path) as part:
+        torch.save(state, part)
 
 
 def keep(

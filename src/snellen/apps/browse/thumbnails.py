@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from snellen.apps.browse.thumbnail import Thumbnail, make_thumbnail
-from snellen.output import OutputError, writing
+from snellen.output import OutputError, replacing
 from snellen.usage import complain
 
 
@@ -119,8 +119,5 @@ def _read(path: Path) -> Thumbnail | None:
 def _write(path: Path, made: Thumbnail) -> None:
     taken = np.nan if made.taken is None else made.taken
     jpeg = np.frombuffer(made.jpeg, np.uint8)
-    unfinished = path.with_name(f"{path.stem}-{threading.get_ident()}.tmp")  # two threads may make the same one
-    with writing(path):
-        with unfinished.open("wb") as file:
-            np.savez(file, jpeg=jpeg, taken=taken, bits=np.uint64(made.bits), gray=made.gray)
-        os.replace(unfinished, path)
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, jpeg=jpeg, taken=taken, bits=np.uint64(made.bits), gray=made.gray)
