@@ -87,7 +87,7 @@ def file_pixels(file: BinaryIO, reading: Reading) -> Decoded:
         kind = RAW
     if kind is None:
         if is_video(head):
-            reading.refuse("unreadable", "is a video, not a picture", "use snellen video, or save a frame as JPEG or PNG")
+            reading.refuse("unreadable", "is a video, not a picture", "use snellen video, or save a frame as JPEG")
         text = b"\0" not in head and all(byte >= 32 or byte in b"\t\r\n\f" for byte in head)
         problem = "contains text, not a picture" if text else "is not a picture in a format that can be read"
         reading.refuse("unreadable", problem, "give a JPEG, PNG, WebP, AVIF, TIFF, GIF or BMP file")

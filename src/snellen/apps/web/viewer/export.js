@@ -58,12 +58,15 @@ export async function report(items, source, progress) {
   const facts = [`${plural(scored.length, "picture")} scored`, scored.length > 1 ? `mean ${number(mean)}` : "",
     items.length > PICTURES ? `the first ${PICTURES} in full` : "", source.model ?? ""];
   const table = el("table", {}, el("thead", {}, el("tr", {},
-    ["Picture", "Score", "Interval", "Verdict", "Issues", "Own"].map((head) => el("th", { scope: "col" }, head)))),
+    ["Picture", "Score", "90 % interval", "Verdict", "Issues", "Own decision"].map((head) => el("th", { scope: "col" }, head)))),
   el("tbody", {}, items.map((item) => el("tr", {},
-    el("td", {}, item.path), el("td", {}, item.score === null ? item.error?.problem ?? "no score" : number(item.score)),
-    el("td", {}, item.low === null ? "" : `${number(item.low)} to ${number(item.high)}`),
-    el("td", {}, item.score === null ? "" : item.label ?? verdict(item.score)),
-    el("td", {}, faultText(item.issues)), el("td", {}, decisionText(item) ? `${stars(item)} ${decisionText(item)}` : "")))));
+    el("th", { scope: "row" }, item.path),
+    item.score === null ? el("td", { colspan: 4 }, item.error?.problem ?? "no score") : [
+      el("td", {}, number(item.score)),
+      el("td", {}, item.low === null ? "" : `${number(item.low)} to ${number(item.high)}`),
+      el("td", {}, item.label ?? verdict(item.score)),
+      el("td", {}, faultText(item.issues) || (item.listed ? "none" : "not looked for"))],
+    el("td", {}, decisionText(item) ? `${stars(item)} ${decisionText(item)}` : "")))));
   const body = el("div", {}, el("header", {}, el("h1", {}, "Snellen report"),
     el("p", { class: "dim" }, facts.filter(Boolean).join(" · "))), table, ...articles);
   // The head is text: this page's policy forbids styles inside a document, also inside one that is not shown.

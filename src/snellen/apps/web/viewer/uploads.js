@@ -23,6 +23,7 @@ export class Uploads {
     }));
     this.items.add(added);
     this.queue.push(...added);
+    this.#thumbnails(added);
     while (this.running < Math.min(AT_ONCE, this.queue.length + this.running)) this.#run();
   }
 
@@ -39,6 +40,8 @@ export class Uploads {
     this.running += 1;
     for (let item = this.queue.shift(); item; item = this.queue.shift()) {
       await this.#thumbnail(item);
+      item.state = "working";
+      this.items.changed(item);
       try {
         await this.#send(item);
       } catch (error) {
@@ -49,7 +52,17 @@ export class Uploads {
     this.running -= 1;
   }
 
-  async #thumbnail(item) {
+  // Show pictures that wait, too.
+  async #thumbnails(added) {
+    for (const item of added) await this.#thumbnail(item);
+  }
+
+  #thumbnail(item) {
+    item.small ??= this.#small(item);
+    return item.small;
+  }
+
+  async #small(item) {
     item.taken = await captureTime(item.file);
     try {
       const image = await createImageBitmap(item.file);
@@ -62,7 +75,6 @@ export class Uploads {
     } catch {
       item.shown = false; // RAW, HEIC, TIFF: the server reads what this browser does not
     }
-    item.state = "working";
     this.items.changed(item);
   }
 
