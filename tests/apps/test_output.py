@@ -140,7 +140,7 @@ def test_a_table_is_continued_through_a_link(photos: Path, model: str, tmp_path:
 
 def test_an_empty_name_is_not_the_current_folder(photos: Path, model: str, tmp_path: Path) -> None:
     done = shell(f'cd {photos}; SNELLEN score "$UNSET" --out {tmp_path}/scores.csv --model {model}')
-    assert done.returncode == 2 and "argument DIR: the path is empty" in done.stderr
+    assert done.returncode == 2 and "argument FOLDER: the path is empty" in done.stderr
     done = shell(f'cd {photos}; SNELLEN check "$UNSET" --min-score 1 --model {model}')
     assert done.returncode == 1 and "the path is empty" in done.stdout
 
