@@ -5,7 +5,7 @@ python recipes/bench/adapt.py build/adapt/features.npz --domains recipes/bench/a
 adapt_features.py makes the features: one entry for each domain and array, `DOMAIN.ARRAY`, of N pictures: `rating`
 (N,), the rating of a model that saw none of the domain; `components` (N, C) of its photo rating head; `plain` (N, P),
 plain measurements; `mos` (N,); `group` (N,), numbers of scenes; `test` (N,), whether the picture is in the test part.
-The JSON file says what domains, models, splits and sizes are. Prints a Markdown table.
+The JSON file says what domains, models, splits and sizes are. Prints a Markdown table and draws the gains, OUT.svg.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from snellen.evaluate.report.plot import Axes, lines, span, standalone
 from snellen.evaluate.stats.correlation import srcc
 from snellen.train.adapt import FOLDS, RIDGES, Rated, adapt, folds_of
 
@@ -115,7 +116,20 @@ def main() -> None:
         arrays = {name: found[f"{domain}.{name}"].astype(np.float64) for name in names}
         results[domain] = measure(arrays, fixed["sizes"], fixed["draws"])
         args.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    args.out.with_suffix(".svg").write_text(plot(results, fixed["sizes"]), encoding="utf-8")
     print_table(results, fixed["sizes"])
+
+
+def plot(results: dict[str, dict[str, Any]], sizes: list[int]) -> str:
+    """Return an SVG file of the gains in rank correlation over the shipped model, one curve for each domain."""
+    curves = {}
+    for domain, rows in results.items():
+        known = [size for size in sizes if str(size) in rows]
+        gains = [float(np.mean(rows[str(size)]["adapted"])) - rows["shipped"] for size in known]
+        curves[domain.replace("_", " ")] = ([0, *known], [0.0, *gains])
+    gained = [gain for _, gains in curves.values() for gain in gains]
+    axes = Axes((0, max(sizes)), span(gained), "own ratings", "gain in SRCC over the shipped model")
+    return standalone(lines(curves, axes, dots=True), "Adaptation: gain in rank correlation by the number of ratings")
 
 
 def print_table(results: dict[str, dict[str, Any]], sizes: list[int]) -> None:

@@ -324,8 +324,10 @@ def test_pictures_that_no_browser_shows_become_png_of_the_same_pixels(tmp_path: 
 def test_commands_from_init_to_raters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = str(tmp_path / "s")
     assert main(["study", "init", place, "--pictures", str(pictures(tmp_path / "p")), "--method", "rubric"]) == 0
+    assert main(["study", "raters", place]) == 0
+    assert "nobody is invited yet" in capsys.readouterr().err
     assert main(["study", "invite", place, "2", "--url", "https://example.org/"]) == 0
-    lines = capsys.readouterr().out.splitlines()[1:]
+    lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 and all("\thttps://example.org/#" in line for line in lines)
     code = lines[0].split("\t")[0]
     assert main(["study", "invite", place, "--renew", code]) == 0

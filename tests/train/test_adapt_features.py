@@ -62,6 +62,7 @@ def test_from_pictures_to_rank_correlations(live: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(sys, "argv", ["adapt.py", str(built / "features.npz"), *given, str(out)])
     proof.main()
     measured = json.loads(out.read_text())["live_challenge"]
+    assert out.with_suffix(".svg").read_text().count("M") > 1, "a curve is drawn"
     assert measured["to rate"] == measured["test"] == 6 and "50" not in measured
     assert len(measured["4"]["adapted"]) == len(measured["4"]["plain ridge"]) == 2
 

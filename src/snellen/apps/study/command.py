@@ -11,6 +11,8 @@ from snellen.apps.web.options import LOOPBACK, MEGABYTE, Limits, WebOptions
 from snellen.study.rubric import METHODS
 from snellen.usage import OK, UsageError, announce, complain, port, positive
 
+NOBODY = "nobody is invited yet; next: snellen study invite {} 20 --url ADDRESS OF THE PAGE"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the commands of `snellen study` and their options."""
@@ -115,7 +117,10 @@ def _raters(args: argparse.Namespace) -> int:
     from snellen.study.session import Study
 
     study = Study(args.folder)
-    for rater in study.store.raters():
+    raters = study.store.raters()
+    if not raters:
+        print(NOBODY.format(args.folder), file=sys.stderr)
+    for rater in raters:
         done, total = study.store.next_position(rater.code), len(study.store.tasks(rater.code))
         stage = "finished" if rater.finished else f"{done} of {total}" if rater.opened else "not opened"
         print(f"{rater.code}\t{stage}")
@@ -128,7 +133,10 @@ def _serve(args: argparse.Namespace) -> int:
     from snellen.study.session import Study
 
     study = Study(args.folder)
-    if any(rater.simulated for rater in study.store.raters()):
+    raters = study.store.raters()
+    if not raters:
+        complain(NOBODY.format(args.folder))
+    if any(rater.simulated for rater in raters):
         raise UsageError(f"{args.folder} holds answers of simulated raters; make a new study for people")
     loopback = args.host in ("127.0.0.1", "localhost", "::1")
     hosts = (*args.allowed_host, *LOOPBACK) if loopback or args.allowed_host else ()
