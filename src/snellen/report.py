@@ -15,6 +15,7 @@ from snellen.assessment import HISTOGRAM_BIN, histogram
 from snellen.checks import VERDICTS as VERDICTS_OF_CHECKS
 from snellen.draw import CROP_COLOR, SEVERITY_COLORS, jpeg_uri, place, tag_corners
 from snellen.output import replacing
+from snellen.region import FULL, Region
 from snellen.reply import labels
 from snellen.vocabulary import VERDICTS
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from snellen.assessment import Assessment, Step
     from snellen.backend import RatingDistribution
-    from snellen.region import Region
 
 PLOT_WIDTH, PLOT_HEIGHT, PLOT_MARGIN = 420, 118, 14
 """Size of the plot of a rating distribution, in SVG units."""
@@ -190,7 +190,7 @@ def _photo(assessment: Assessment) -> str:
         dark = " dark" if issue.severity >= 4 else ""
         shapes.append(
             f'<g class="issue s{issue.severity}{dark}" data-issue="{number}"><title>{escape(title)}</title>'
-            f"{_box(issue.region, width, height, 'under')}{_box(issue.region, width, height, 'over')}"
+            f"{_frame(issue.region, width, height)}"
             f'<rect class="tag" x="{x:.1f}" y="{y:.1f}" width="{1.6 * tag:.1f}" height="{1.6 * tag:.1f}"/>'
             f'<text x="{x + 0.8 * tag:.1f}" y="{y + 1.2 * tag:.1f}" font-size="{1.15 * tag:.1f}">{number}'
             "</text></g>"
@@ -198,6 +198,11 @@ def _photo(assessment: Assessment) -> str:
     shapes += [_box(step.region, width, height, "crop") for step in assessment.steps[1:]]
     overlay = f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{"".join(shapes)}</svg>'
     return f"{image_tag(assessment.picture.pixels, assessment.name)}{overlay}"
+
+
+def _frame(region: Region, width: int, height: int) -> str:
+    """Return the box of an issue; none around the whole picture, where it would look like a selection."""
+    return "" if region == FULL else _box(region, width, height, "under") + _box(region, width, height, "over")
 
 
 def _box(region: Region, width: int, height: int, kind: str) -> str:

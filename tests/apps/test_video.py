@@ -62,12 +62,12 @@ def test_a_clip_gives_scores_a_fault_with_its_span_moments_and_a_report(
     assert 'src="a%20b.mp4"' in page and ">freeze</text>" in page and "media-src" in page and "data:image/jpeg" in page
 
 
-@pytest.mark.parametrize("codec", ["libx265", "libvpx-vp9", "libsvtav1"])
-def test_hevc_vp9_and_av1_are_read(tmp_path: Path, codec: str) -> None:
+@pytest.mark.parametrize(("codec", "name"), [("libx265", "hevc"), ("libvpx-vp9", "vp9"), ("libsvtav1", "av1")])
+def test_hevc_vp9_and_av1_are_read(tmp_path: Path, codec: str, name: str) -> None:
     clip = encode(tmp_path / "clip.mkv", pan(6), codec)
     with Video(str(clip)) as video:
         frames = list(video)
-    assert len(frames) == 6 and video.problems == []
+    assert len(frames) == 6 and video.problems == [] and video.info.codec == name
     assert frames[-1].picture().pixels.shape == (96, 128, 3)
 
 

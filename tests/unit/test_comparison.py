@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +15,7 @@ from snellen.backends.scripted import ScriptedBackend
 from snellen.comparison.change import agreed, changes
 from snellen.comparison.contrast import contrast
 from snellen.comparison.judge import Comparison, compare
-from snellen.comparison.page import comparison_page
+from snellen.comparison.page import boxes, comparison_page
 from snellen.comparison.question import parse_choice
 from snellen.image import Picture
 from snellen.region import FULL, Region
@@ -218,3 +219,13 @@ def test_the_page_holds_both_pictures_a_slider_and_no_request() -> None:
     page = comparison_page(comparison)
     assert page.count("data:image/jpeg;base64,") == 2 and 'type="range"' in page
     assert "http" not in page.replace("http-equiv", "") and "alert(1)</script>" not in page
+
+
+def test_a_fault_of_the_whole_picture_is_a_name_without_a_box_and_names_stand_apart() -> None:
+    issues = [Issue("noise", 3, FULL), Issue("blur", 2, FULL), Issue("compression", 4, Region(0.5, 0.5, 1, 1))]
+    over = boxes(np.zeros((100, 200, 3), np.uint8), issues)
+    assert re.findall(r'<rect class="over" x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"', over) == [
+        ("100", "50", "100", "50")
+    ]
+    names = re.findall(r'<text x="(\d+)" y="(\d+)" font-size="6">([^<]*)<', over)  # a line is 0.028 * 200 = 5.6 px
+    assert names == [("2", "7", "noise 3"), ("2", "13", "blur 2"), ("102", "57", "compression 4")]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from snellen.assessment import Assessment
 from snellen.comparison.judge import Comparison, Judged, Pair
 from snellen.draw import place
-from snellen.region import Region
+from snellen.region import FULL, Region
 from snellen.reply import Issue
 from snellen.report import header, image_tag, page, resource
 
@@ -68,32 +68,43 @@ def _shown(one: Judged) -> npt.NDArray[np.uint8]:
 
 
 def boxes(pixels: npt.NDArray[np.uint8], issues: Sequence[Issue], regions: Sequence[Region] = ()) -> str:
-    """Return faults and regions that were looked at (dashed) as SVG over a picture."""
+    """Return faults and regions that were looked at (dashed) as SVG over a picture.
+
+    A fault of the whole picture is its name alone. A name that would cover another stands below it.
+    """
     height, width = pixels.shape[:2]
-    shapes = [_box(issue.region, width, height, f"over s{issue.severity}", f"{issue.kind} {issue.severity}")
-              for issue in issues]  # fmt: skip
+    line = 0.028 * max(width, height)
+    shapes: list[str] = []
+    names: list[tuple[float, float]] = []
+    for issue in issues:
+        left, top, _, _ = issue.region.to_pixels(width, height)
+        x, y = left + 0.4 * line, top + 1.2 * line
+        while any(abs(y - other) < line and abs(x - beside) < 8 * line for beside, other in names):
+            y += 1.2 * line
+        names.append((x, y))
+        title = escape(f"{issue.kind} {issue.severity}")
+        box = "" if issue.region == FULL else _box(issue.region, width, height, "over", title)
+        named = f'<text x="{x:.0f}" y="{y:.0f}" font-size="{line:.0f}">{title}</text>'
+        shapes.append(f'<g class="s{issue.severity}">{box}{named}</g>')
     shapes += [_box(region, width, height, "crop", "region looked at in all pictures") for region in regions]
     return f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{"".join(shapes)}</svg>'
 
 
 def _box(region: Region, width: int, height: int, kind: str, title: str) -> str:
-    """Return a box as an SVG group with a title. kind: its CSS classes."""
+    """Return a box as an SVG group with a title. kind: its CSS class."""
     left, top, right, bottom = region.to_pixels(width, height)
     size = f'x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"'
-    label = f'<text x="{left + 0.01 * width:.0f}" y="{top + 0.03 * height:.0f}" font-size="{0.022 * width:.0f}">'
-    named = f"{label}{escape(title)}</text>" if kind.startswith("over") else ""
-    return (
-        f'<g class="{kind.partition(" ")[2]}"><title>{escape(title)}</title><rect class="under" {size}/>'
-        f'<rect class="{kind}" {size}/>{named}</g>'
-    )
+    return f'<g><title>{title}</title><rect class="under" {size}/><rect class="{kind}" {size}/></g>'
 
 
 def _ranking(comparison: Comparison) -> str:
-    rows = "".join(
-        f'<tr><td class="rank">{_rank(best, worst)}</td><td>{escape(comparison.pictures[at].name)}</td>'
-        f"<td>{comparison.pictures[at].score:.2f}</td><td>{_faults(comparison.pictures[at])}</td></tr>\n"
-        for at, (best, worst) in zip(comparison.order, comparison.ranks, strict=True)
-    )
+    rows = ""
+    for at, (best, worst) in zip(comparison.order, comparison.ranks, strict=True):
+        one = comparison.pictures[at]
+        rows += (
+            f'<tr><td class="rank" data-head="Rank">{_rank(best, worst)}</td><td>{escape(one.name)}</td>'
+            f'<td data-head="Score">{one.score:.2f}</td><td>{_faults(one)}</td></tr>\n'
+        )
     return (
         '<section class="summary"><table><thead><tr><th>Rank</th><th>Picture</th><th>Score</th><th>Faults</th></tr>'
         f"</thead><tbody>{rows}</tbody></table></section>\n"
@@ -121,8 +132,8 @@ def _pair(comparison: Comparison, pair: Pair) -> str:
     first, second = (comparison.pictures[at].name for at in (pair.first, pair.second))
     rows = "".join(
         f"<tr><td>{escape(change.what)}</td><td>{escape(change.issue.kind)}</td>"
-        f"<td>{change.before.severity if change.before else '–'}</td>"
-        f"<td>{change.after.severity if change.after else '–'}</td>"
+        f'<td data-head="first">{change.before.severity if change.before else "–"}</td>'
+        f'<td data-head="second">{change.after.severity if change.after else "–"}</td>'
         f"<td>{escape(place(change.issue.region, fractions=False))}</td></tr>"
         for change in pair.changes
     )

@@ -92,7 +92,7 @@ def _measures(one: Against) -> str:
 
 def _differences(one: Against) -> str:
     rows = "".join(
-        f"<tr><td>{escape(found.issue.kind)}</td><td>{found.issue.severity}</td>"
+        f"<tr><td>{escape(found.issue.kind)}</td><td data-head='severity'>{found.issue.severity}</td>"
         f"<td>{escape(place(found.issue.region, fractions=False))}</td><td>{escape(found.evidence)}</td></tr>"
         for found in one.differences
     )

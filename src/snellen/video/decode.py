@@ -79,7 +79,7 @@ class Video:
         rate = stream.average_rate or stream.guessed_rate or 25
         self.info = VideoInfo(
             self.name,
-            context.name,
+            context.codec.canonical_name,  # of the coding, not of its decoder (libdav1d)
             context.width,
             context.height,
             float(rate),

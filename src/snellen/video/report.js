@@ -15,6 +15,13 @@
       const share = Math.min(1, video.currentTime / Number(seconds));
       now.setAttribute("transform", `translate(${share * (Number(right) - Number(left))} 0)`);
     };
+    video.addEventListener("error", () => { // the coding, or the file is not beside the page any more
+      const text = document.createElement("p");
+      text.className = "none";
+      text.textContent = "This browser cannot play the video, or does not find it beside this page.";
+      video.replaceWith(text);
+      now.remove();
+    });
     video.addEventListener("timeupdate", follow);
     video.addEventListener("seeked", follow);
   } else {

@@ -13,7 +13,7 @@ from snellen.video.faults import LIMITS
 from snellen.video.judge import VideoResult
 from snellen.vocabulary import verdict
 
-WIDTH, HEIGHT, LEFT, LANE = 900, 220, 40, 16
+WIDTH, HEIGHT, LEFT, LANE = 900, 220, 40, 24
 """Size of the plot of scores over time, its left margin and the height of a lane of faults, in SVG units."""
 
 
@@ -124,11 +124,12 @@ def _lanes(result: VideoResult, x: Callable[[float], float]) -> tuple[list[str],
             for fault in faults
         ]
         first, last = x(min(fault.start for fault in faults)), x(max(fault.end for fault in faults))
-        if last < 0.8 * WIDTH:
-            at, anchor = last + 6, "start"
-        else:  # before the first span, or in it where there is no room
-            at, anchor = (first - 6, "end") if first > 0.2 * WIDTH else (first + 6, "start")
-        parts.append(f'<text x="{at:.1f}" y="{top + 10}" text-anchor="{anchor}">{kind}</text>')
+        at, anchor, inside = last + 6, "start", ""
+        if last >= 0.8 * WIDTH and first > 0.2 * WIDTH:
+            at, anchor = first - 6, "end"
+        elif last >= 0.8 * WIDTH:  # no room beside the spans
+            at, inside = first + 6, f' class="inside s{min(faults, key=lambda fault: fault.start).severity}"'
+        parts.append(f'<text x="{at:.1f}" y="{top + LANE - 8}" text-anchor="{anchor}"{inside}>{kind}</text>')
     return parts, HEIGHT + 6 + LANE * len(kinds)
 
 
