@@ -81,4 +81,4 @@ def _answer(data: bytes, host: str, size: tuple[int, int]) -> Pixels:
         return np.array(image.convert("RGB"))
     except Exception as error:  # a foreign server may send anything
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ToolError(f'the answer of {host} holds no usable "image" ({reason}); see docs/usage.md') from error
+        raise ToolError(f'the answer of {host} holds no usable "image" ({reason}); see docs/restore.md') from error
