@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -53,4 +54,6 @@ def encode(
             frame.time_base = Fraction(1, 30)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    if hasattr(os, "sched_setscheduler"):  # SVT-AV1, run by root, leaves the process at real-time priority 99
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     return path

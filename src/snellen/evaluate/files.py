@@ -18,6 +18,7 @@ from snellen.evaluate.report.plot import standalone
 from snellen.evaluate.report.tables import Figure
 from snellen.evaluate.rows import Row
 from snellen.output import replacing
+from snellen.table import valid_text
 from snellen.usage import MissingExtra, UsageError
 
 COLUMNS: dict[str, type] = {
@@ -88,7 +89,7 @@ def write_predictions(rows: Iterable[Row], sets: Sequence[DataSet], out: Path) -
 
 def _valid(line: dict[str, Any]) -> dict[str, Any]:
     """Return a row with invalid Unicode escaped, which Parquet cannot hold."""
-    return {k: v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v for k, v in line.items()}
+    return {k: valid_text(v) if isinstance(v, str) else v for k, v in line.items()}
 
 
 def write_lines(lines: Iterable[Mapping[str, Any]], path: Path) -> Path:

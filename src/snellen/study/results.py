@@ -16,6 +16,7 @@ from snellen.output import replacing
 from snellen.region import FULL, Region
 from snellen.study.analysis import Analysis
 from snellen.study.opinions import mean_opinions
+from snellen.table import valid_text
 
 Row = Mapping[str, Any]
 
@@ -194,4 +195,4 @@ def write_parquet(rows: Sequence[Row], path: Path) -> None:
 
 
 def _column(values: Iterable[Any]) -> list[Any]:
-    return [v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v for v in values]
+    return [valid_text(v) if isinstance(v, str) else v for v in values]

@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from snellen.video.faults import Series, Track
+from snellen.video.faults import Track
 from snellen.video.frame import Frame
 from snellen.video.motion import Change, Gray, compare
 
@@ -48,13 +48,9 @@ class Tracker:
 
     def track(self) -> Track:
         """Return the measurements so far."""
-        return Track(**{name: _series(column) for name, column in self._columns.items()})
+        return Track(**{name: np.array(column, np.float64) for name, column in self._columns.items()})
 
 
 def is_cut(residual: float, before: deque[float]) -> bool:
     """Return whether a step begins a scene: it cannot be aligned, and the steps before it could far better."""
     return residual > CUT_RESIDUAL and (not before or residual > CUT_FACTOR * median(before))
-
-
-def _series(column: array[float]) -> Series:
-    return np.array(column, np.float64)
