@@ -42,7 +42,7 @@ LIMITS: dict[str, tuple[str, float, float]] = {
 }
 """Property -> its feature, and the values from which the feature supports and contradicts it, in units of the feature.
 
-Further apart than the limits in `snellen.rationale.evidence`: a measurement sees no subject and no intent."""
+Further apart than the limits in `snellen.rationale.evidence`: a measurement cannot consider subject and intent."""
 MEASURED = {
     "blur": "soft", "noise": "noisy", "overexposure": "bright", "underexposure": "dark", "low contrast": "flat",
 }  # fmt: skip

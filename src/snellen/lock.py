@@ -93,7 +93,7 @@ def _remove_stale(file: Path) -> None:
 
 
 def _began(process: int) -> str:
-    """Return when a process started, in ticks since the system did; "" where /proc does not tell."""
+    """Return when a process started, in ticks since the system did; "" where /proc does not have it."""
     try:
         return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
     except (OSError, IndexError):

@@ -112,7 +112,7 @@ def _before(before: str, answer: str, after: str, repaired: list[str]) -> Pieces
         think, closed, between = think.partition("</think>")
         if not closed:
             raise ReplyError("bad_order", "</think> comes before <think>")
-    if not (opens and closes):  # servers that read the think text themselves swallow its first tag
+    if not (opens and closes):  # servers that parse the think text themselves drop its first tag
         repaired.append("missing tags")
     drop(greeting + between + after, repaired)
     return Pieces(think, True, answer)

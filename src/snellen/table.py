@@ -169,7 +169,7 @@ def _escape(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_nulls(line: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of a Parquet table without the kinds of fault that the model does not know."""
+    """Return a row of a Parquet table without the kinds of fault that the model has no probability for."""
     known = line.get("fault_probabilities")
     return line if known is None else line | {"fault_probabilities": {k: v for k, v in known.items() if v is not None}}
 

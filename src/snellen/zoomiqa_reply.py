@@ -134,7 +134,7 @@ def _asks_for_crop(value: dict[str, Any], repaired: list[str]) -> bool:
 
 
 def _issues(value: dict[str, Any], repaired: list[str]) -> tuple[Issue, ...]:
-    """Return the issues, which the authors' protocol does not know, where there are readable ones."""
+    """Return the issues where there are readable ones; the authors' protocol has none."""
     try:
         return parse_issues(value.get("issues", []), None, repaired)
     except ReplyError:

@@ -34,7 +34,7 @@ MAX_REQUESTS = 50_000
 MAX_BYTES = 190_000_000
 """Size of a file at most; the limit of OpenAI's service is 200 MB."""
 SETTINGS = "server.json"
-"""File of a job that tells what its server can do: fields of `Abilities`."""
+"""File of a job with the abilities of its server: fields of `Abilities`."""
 
 
 class BatchBackend(OpenAIBackend):

@@ -25,7 +25,7 @@ MOST_BRANCHES = 4
 
 
 class TokenTextError(ValueError):
-    """The listed tokens do not tell their text, so no number can be read from them."""
+    """The text of the listed tokens cannot be recovered, so no number can be read from them."""
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ class HfBackend(Backend):
         )
 
     def _batch(self, conversations: Sequence[Conversation], prefix: str) -> dict[str, Tensor]:
-        """Return the inputs of a batch, where and as the model wants them."""
+        """Return the inputs of a batch, on the model's device, with only what its forward pass takes."""
         encoded = self.inputs.batch(conversations, prefix)
         if "token_type_ids" not in inspect.signature(self.model.forward).parameters:
             encoded.pop("token_type_ids", None)  # tokenizers of transformers 4 may make them for any model

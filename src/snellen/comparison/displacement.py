@@ -15,11 +15,11 @@ TILE = 64
 MOST_TILES = 10
 """Tiles a side at most; in larger pictures they lie apart."""
 LEAST_SPREAD = 4.0
-"""Standard deviation of a tile's luma below which its place cannot be told, levels."""
+"""Standard deviation of a tile's luma below which its displacement cannot be measured, levels."""
 LEAST_GAIN = 0.4
 """A tile counts as displaced where moving it back lowers its root mean square difference by this share."""
 LEAST_SHARE = 0.2
-"""Share of the tiles that can be told from which the picture counts as warped."""
+"""Share of the measurable tiles from which the picture counts as warped."""
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ class Comparison:
         regions: regions that were looked at in all pictures.
         pairs: all pairs of pictures with a score, the better one first.
         order: places of the pictures with a score, from best to worst.
-        ranks: best and worst rank, from 1, of each in `order`: they are equal where the judge can tell all apart.
+        ranks: best and worst rank, from 1, of each in `order`: they are equal where no pair is a tie.
         sure: probability from which a pair is decided.
         triples: consistent and decided triples, see `preference.triples`.
     """

@@ -152,7 +152,7 @@ def _pair(comparison: Comparison, pair: Pair) -> str:
 
 
 def verdict_words(comparison: Comparison, pair: Pair) -> str:
-    """Return which picture of a pair is better, or that the judge cannot tell."""
+    """Return a sentence: which picture of a pair is better, or that it is a tie."""
     if pair.probability is None:
         return "No answer."
     if comparison.decided(pair):

@@ -99,7 +99,7 @@ def conversation(known: Known, rng: np.random.Generator) -> list[tuple[Rationale
 def second_round(known: Known, first: Answer) -> tuple[Rationale, Answer]:
     """Write the last round after a first answer that asks for a crop: the true issues and the label.
 
-    `first` may be a model's own. Taught on true first rounds alone, a model would believe every word of its own.
+    `first` may be a model's own: a model trained on true first rounds alone never learns to correct one.
 
     Raises:
         ValueError: the first answer asks for no crop.

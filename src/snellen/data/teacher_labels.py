@@ -2,7 +2,7 @@
 
 A label is one rater's account of a photograph: overall quality, faults with severity and box, and
 one sentence (`why`). The writer turns them into the four sections; `why` opens the first summary where it names no kind
-of fault that the label does not know.
+of fault that the label does not list.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def build_from_labels(
         source: file of labels, or the name of a set in the package.
         out: file to write. The same seed writes the same file.
         manifests: where the pictures are, joined by path or file name; labels of other pictures are left out. The
-            rating is then the manifest's MOS (where it has none, the label's `overall`), and the text also tells what
-            is measured. Without manifests no picture is read: the rating is `overall`, and "path" as the label has it.
+            rating is then the manifest's MOS (where it has none, the label's `overall`), and the text also states
+            what is measured. Without manifests no picture is read: the rating is `overall`, "path" that of the label.
         seed: of crops, and of round 1's mistakes.
         first: ratings of the first view, see `snellen.data.build.build`.
         score_only_share: share of the labels that get a second line, whose answer has no text.

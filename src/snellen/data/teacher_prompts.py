@@ -70,7 +70,7 @@ class TeacherProtocol(SnellenProtocol):
     """The protocol `snellen` with the truth behind the question: MOS and measured hints. Replies are those of
     `snellen`, so a student learns them as replies to the plain question.
 
-    told: by name of the picture.
+    told: the truth, by name of the picture.
     """
 
     name = "teacher"

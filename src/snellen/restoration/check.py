@@ -2,8 +2,8 @@
 
 The judge rates a picture. The check compares the picture before and after, and uses only numbers that no model of this
 package is given: the whiteness of what was removed, slopes of the Fourier spectrum, also by direction, its harmonics of
-the 8 px grid, the share of emptied blocks, entropies of the tones, the grey-edge illuminant. So what fools the judge
-does not by itself fool the check.
+the 8 px grid, the share of emptied blocks, entropies of the tones, the grey-edge illuminant. So an error of the
+judge is not by itself an error of the check.
 The limits were chosen on photographs of Kodak's set and of CID22's validation part with made faults, for precision
 rather than recall.
 """

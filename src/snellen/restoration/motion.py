@@ -20,7 +20,7 @@ def motion_line(light: Floats) -> tuple[float, float]:
     A line of length L multiplies the power of waves along it by sinc^2(f L), and leaves those across it. So the
     logarithm of the power along a direction over that across it is compared with that of sinc^2(f L), for 24 directions
     and lengths of 1.5 to 16 px; a constant between both is free, as no scene is alike in all directions. Any picture
-    has a line that fits best: whether it was moved at all is for the check to tell.
+    has a line that fits best: whether it was moved at all is left to the check.
     """
     power = _power_by_direction(light)
     middles = (_EDGES[1:] + _EDGES[:-1]) / 2

@@ -46,7 +46,7 @@ class FaultHead(nn.Module):
     """Judges each cell beside its neighbours and the whole view: a local fault differs from the rest of the picture.
 
     Input: cell features of N views, overview and fragments, (N, 2, CELL_FEATURES, h, w). The cell vectors in it are
-    left out: they were trained for the score, and the four depths and the measurements tell more about faults.
+    left out: they were trained for the score, and the four depths and the measurements predict faults better.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Adaptive choice of the next pairs: those whose outcome is expected to tell most about the scale.
+"""Adaptive choice of the next pairs: those with the largest expected information about the scale.
 
 Source: J. Li, R. Mantiuk, J. Wang, S. Ling and P. Le Callet, "Hybrid-MST: A hybrid active sampling strategy for
 pairwise preference aggregation", NeurIPS 2018 (information gain, spanning tree); A. Mikhailiuk, C. Wilmot, M.

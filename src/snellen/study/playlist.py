@@ -70,7 +70,7 @@ def apart(tasks: list[Task], groups: Mapping[str, str]) -> list[Task]:
 
 
 def pair_block(plan: Plan, had: list[Task], wins: Floats, rng: np.random.Generator) -> list[Task]:
-    """Return a rater's next block of pairs, those that tell most; [] where the rater has had all.
+    """Return a rater's next block of pairs, the most informative ones; [] where the rater has had all.
 
     had: the rater's items so far. wins: (P, P) choices of all raters, in the order of `plan.rated`. Known pairs lie at
     random places of the first block; repeats, sides swapped, at the end of the last.

@@ -19,7 +19,7 @@ from snellen.study.store import Store
 from snellen.vocabulary import KINDS
 
 AHEAD = 4
-"""Items that a browser is told of, the next among them: it loads their pictures while the rater looks at one."""
+"""Items sent to a browser ahead, with the next one: it loads their pictures while the rater judges one."""
 LONGEST_TEXT = 2000
 CHOICES = {"first": 1.0, "tie": 0.5, "second": 0.0}
 """Answers about a pair, and their credit for the first."""
@@ -61,7 +61,7 @@ class Study:
         }  # fmt: skip
 
     def rubric(self) -> dict[str, Any]:
-        """Return what the page needs to know of the rubric; no known answers, no names of files."""
+        """Return the parts of the rubric that the page shows; no known answers, no names of files."""
         rubric = self.plan.rubric
         return {
             "method": rubric.method, "questions": [asdict(question) for question in rubric.questions],

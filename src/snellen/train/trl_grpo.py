@@ -58,7 +58,7 @@ class TrlTrainer(GRPOTrainer):  # type: ignore[misc]
     ) -> None:
         self.policy, self.samples, self.options, self.real = policy, samples, options, real
         layer = policy.base.get_output_embeddings()
-        if layer.bias is None and policy.suppressed:  # TRL's output layer knows no suppressed tokens, but a bias
+        if layer.bias is None and policy.suppressed:  # TRL cannot suppress tokens, but its output layer may have a bias
             bias = torch.zeros(layer.weight.shape[0], dtype=layer.weight.dtype, device=layer.weight.device)
             never = bias.index_fill(0, torch.tensor(policy.suppressed, device=bias.device), NEVER)
             layer.bias = nn.Parameter(never, requires_grad=False)

@@ -72,7 +72,7 @@ class Album:
                 listener(name, data)
 
     def set_progress(self, text: str) -> None:
-        """Set the state of the background work, and tell."""
+        """Set the state of the background work, and notify the page."""
         with self._lock:
             self.progress = text
             self.tell("progress", {"text": text})
@@ -94,7 +94,7 @@ class Album:
         return known | {"width": row.width, "height": row.height}
 
     def set_rows(self, rows: Mapping[int, ScoreRow]) -> None:
-        """Set the scores of some pictures, and tell."""
+        """Set the scores of some pictures, and notify the page."""
         with self._lock:
             for place, row in rows.items():
                 self.rows[place] = row
@@ -105,7 +105,7 @@ class Album:
                     self._propose()
 
     def set_thumbnails(self, made: Sequence[Thumbnail | None]) -> None:
-        """Group the pictures, and tell. made: of every picture, None where it cannot be read."""
+        """Group the pictures, and notify the page. made: of every picture, None where it cannot be read."""
         readable = [place for place, one in enumerate(made) if one is not None]
         known = [one for one in made if one is not None]
         labels = list(range(len(made)))
@@ -126,7 +126,7 @@ class Album:
             self._propose()
 
     def _propose(self) -> None:
-        """Find the best of each group, and tell."""
+        """Find the best of each group, and notify the page."""
         assert self._labels is not None
         members: dict[int, list[int]] = {}
         for place, label in enumerate(self._labels):

@@ -25,8 +25,8 @@ def auc(probability: npt.ArrayLike, happened: npt.ArrayLike) -> float:
 
 
 def brier_skill(probability: npt.ArrayLike, happened: npt.ArrayLike, rate: npt.ArrayLike) -> float:
-    """Return 1 - BS / BS of `rate`, at most 1: 0 where the probabilities (N,) tell no more than the base rate (N,) of
-    each event. BS is the mean squared difference to 1 for what happened and 0 for the rest (Brier 1950)."""
+    """Return 1 - BS / BS of `rate`, at most 1: 0 where the probabilities (N,) predict no better than the base rate (N,)
+    of each event. BS is the mean squared difference to 1 for what happened and 0 for the rest (Brier 1950)."""
     p, y, base = (np.asarray(one, np.float64) for one in (probability, happened, rate))
     worst = float(np.mean((base - y) ** 2))
     return math.nan if worst == 0.0 else 1.0 - float(np.mean((p - y) ** 2)) / worst
