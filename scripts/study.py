@@ -250,7 +250,7 @@ def large(browser: Browser, folder: Path) -> None:
     (folder / "large").mkdir()
     for n in range(2):
         Image.new("RGB", (2400, 1600), (90, 120 + n, 60)).save(folder / "large" / f"{n}.png")
-    place, tokens = make(folder, "large", "title = 'Large'\n[screen]\nchart = false", folder / "large", 1)
+    place, tokens = make(folder, "dragged", "title = 'Large'\n[screen]\nchart = false", folder / "large", 1)
     with served(place) as url:
         page = opened(browser.new_context(**DESKTOP), f"{url}/#{tokens[0]}")
         enter(page, False)

@@ -142,8 +142,10 @@ def print_table(results: dict[str, dict[str, Any]], sizes: list[int]) -> None:
         for size in map(str, sizes):
             means = [np.mean(rows[size][judge]) for judge in ("adapted", "plain ridge")] if size in rows else []
             cells.append(", ".join(f"{mean:.3f}" for mean in means))
-        gained = np.mean(rows["100"]["adapted"]) - shipped if "100" in rows else np.nan
-        cells += [f"{best:.3f}", f"{gained / (best - shipped):.0%}" if best > shipped else "no gap"]
+        closed = "no gap"
+        if best > shipped:
+            closed = f"{(np.mean(rows['100']['adapted']) - shipped) / (best - shipped):.0%}" if "100" in rows else ""
+        cells += [f"{best:.3f}", closed]
         print(f"| {' | '.join(cells)} |")
 
 
