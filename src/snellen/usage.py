@@ -6,9 +6,10 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: all well; a picture failed or the model did not answer; wrong usage; stopped by Ctrl-C."""
@@ -35,7 +36,17 @@ class MissingExtra(UsageError):
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Help texts that end with the option's default value, where it has one."""
+    """Help texts that end with the option's default value, where it has one, below a usage line of what is needed."""
+
+    def add_usage(
+        self, usage: str | None, actions: Iterable[argparse.Action], groups: Iterable[Any], prefix: str | None = None
+    ) -> None:
+        """Name the required options and the arguments in the usage line, and all others as [options]."""
+        actions = list(actions)
+        needed = [action for action in actions if action.required or not action.option_strings]
+        if len(needed) < len(actions):
+            needed.insert(0, argparse.Action(["[options]"], "options", nargs=0, required=True))
+        super().add_usage(usage, needed, (), prefix)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         values = action.default if isinstance(action.default, tuple) else (action.default,)
