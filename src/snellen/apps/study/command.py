@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the commands of `snellen study` and their options."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     init = commands.add_parser("init", help="make a study: a folder with plan, copies of the pictures, answers")
+    init.usage = "snellen study init FOLDER --pictures PATH [PATH ...] [options]"
     init.add_argument("folder", metavar="FOLDER", type=Path, help="a new folder")
     init.add_argument(
         "--pictures", metavar="PATH", type=Path, nargs="+", required=True,
