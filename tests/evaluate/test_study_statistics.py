@@ -70,6 +70,8 @@ def test_the_rater_model_splits_noiseless_ratings_into_quality_and_bias() -> Non
     assert found.inconsistency == pytest.approx([1 / math.sqrt(12)] * 2)  # nobody is better than rounding
     assert found.high[2] - found.quality[2] == pytest.approx(1.959964 / math.sqrt(12))  # one rater
     assert found.high[0] - found.quality[0] == pytest.approx(1.959964 / math.sqrt(24))  # two
+    alone = fit_rater_model([[1.0, NAN], [NAN, 4.0]])
+    assert np.isnan(alone.low).all() and np.isfinite(alone.quality).all(), "no picture is rated twice"
 
 
 def test_the_rater_model_recovers_bias_and_noise_better_than_the_mean() -> None:

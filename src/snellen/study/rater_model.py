@@ -45,7 +45,8 @@ def fit_rater_model(ratings: npt.ArrayLike, least: float = ROUNDING, most_rounds
     Alternating projection: from quality = mean over raters, in turn bias = mean over pictures of rating - quality,
     inconsistency = root mean square of what is left, quality = mean of rating - bias with weights 1 / inconsistency^2,
     until quality moves by less than 1e-8 in all. The interval is quality +- 1.96 / sqrt(sum of the weights of those who
-    rated the picture), from the Fisher information.
+    rated the picture), from the Fisher information; NaN where no picture has two ratings,
+    since nothing tells raters from pictures then.
 
     least: lower limit of inconsistency, of ours. Without it the likelihood grows without limit where one rater is
     believed alone, and with few raters the iteration runs there. Pictures and raters without ratings get NaN.
@@ -69,6 +70,8 @@ def fit_rater_model(ratings: npt.ArrayLike, least: float = ROUNDING, most_rounds
             break
     level = float(np.nanmean(bias)) if by_rater.any() else 0.0
     half = NORMAL / np.sqrt(_positive(np.where(given, 1.0 / spread**2, 0.0).sum(axis=1)))
+    if by_picture.max(initial=0) < 2:
+        half[:] = np.nan
     quality, bias = quality + level, bias - level
     return RaterModel(quality, quality - half, quality + half, bias, spread)
 
