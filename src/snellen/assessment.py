@@ -146,8 +146,8 @@ class Assessment:
     Attributes:
         name: name of the picture, as `load` gives it.
         score: score of the last round, 1..5; None where there is an `error`.
-        interval: (low, high), contains the MOS with the coverage that the model was calibrated for; None without
-            calibration or distribution.
+        interval: (low, high), contains the MOS with the coverage that the model was calibrated for; the whole scale
+            where a note says that the picture cannot be judged; None without calibration or distribution.
         label: verdict word of the score.
         issues: issues of the last round; before them the corruption of a damaged file that was allowed.
         steps: the rounds, also those before an error.

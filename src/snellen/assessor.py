@@ -14,6 +14,7 @@ from snellen.backend import MIN_MASS, Backend, BackendError, Calibration, Conver
 from snellen.backends import open_backend
 from snellen.checks import USED, check_reply
 from snellen.damage import severity, unfit
+from snellen.domain import NOT_A_PHOTOGRAPH, looks_drawn
 from snellen.features import measure
 from snellen.image import ImageError, Picture, View, load, resample
 from snellen.options import ModelOptions, flag
@@ -265,6 +266,8 @@ class Assessor:
             steps = _checked(picture, steps)
         last = steps[-1]
         notes = unfit(kept.pixels, 1.0 if self.backend.writes_freely else steps[0].view.enlarged)
+        if not notes and self.backend.photographs_only and looks_drawn(steps[0].view.fragments):
+            notes = (NOT_A_PHOTOGRAPH,)
         assessment = Assessment(
             picture.name,
             steps=tuple(replace(step, view=replace(step.view, picture=kept)) for step in steps),

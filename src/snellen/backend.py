@@ -202,6 +202,7 @@ class Backend(ABC):
         batch_size: conversations that it works on at a time, the default size of a batch.
         details: how it runs, for provenance: JSON-able.
         writes_freely: True where a model words its own reasons; its claims are then checked, see `snellen.checks`.
+        photographs_only: True where a model was made for photographs alone; others are noted, see `snellen.domain`.
     """
 
     name: str
@@ -213,6 +214,7 @@ class Backend(ABC):
     batch_size: int = 8
     details: Mapping[str, Any] = MappingProxyType({})
     writes_freely: bool = True
+    photographs_only: bool = False
 
     @abstractmethod
     def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:

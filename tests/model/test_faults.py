@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from snellen.assessment import Assessment
 from snellen.assessor import Assessor
 from snellen.backends.onnx import Snellen1Backend
+from snellen.backends.scripted import ScriptedBackend
+from snellen.domain import NOT_A_PHOTOGRAPH
 
 DATA = Path(__file__).parents[1] / "data"
 SIGMAS = ("02", "04", "08", "16", "32")
@@ -63,3 +65,25 @@ def test_a_picture_that_was_enlarged_by_more_than_two_says_so(size: tuple[int, i
     expected = "31 x 20 px are too few to judge: enlarged 3.2 times"
     assert (assessment.notes == (expected,)) == noted
     assert (assessment.interval == (1.0, 5.0)) == noted
+
+
+@pytest.mark.parametrize("score_only", [False, True])
+def test_a_drawing_is_noted_and_its_interval_is_the_whole_scale(score_only: bool) -> None:
+    drawing = Image.new("RGB", (480, 320), "white")
+    draw = ImageDraw.Draw(drawing)
+    for x in range(20, 460, 60):
+        draw.rectangle((x, 40, x + 30, 280 - x // 3), fill=(40, 90, 200), outline="black")
+        draw.text((x, 290), f"bar {x}", fill="black")
+    found, photograph = Assessor(Snellen1Backend(), score_only=score_only).assess(
+        [np.asarray(drawing), DATA / "whole.jpg"]
+    )
+    assert found.notes == (NOT_A_PHOTOGRAPH,) and found.interval == (1.0, 5.0) and found.score is not None
+    assert found.to_dict()["notes"] == [NOT_A_PHOTOGRAPH]
+    assert photograph.notes == () and photograph.interval != (1.0, 5.0)
+
+
+def test_other_models_have_no_note_on_drawings() -> None:
+    drawing = np.zeros((320, 320, 3), np.uint8)
+    drawing[::20] = 255
+    (found,) = Assessor(ScriptedBackend(["3.0"]), score_only=True).assess([drawing])
+    assert found.error is None and found.notes == ()

@@ -25,7 +25,7 @@ NUMPY_HALF = (
 ORDER = (
     "usage", "output", "options",
     "region", "vocabulary", "reading", "colour", "damage", "formats", "fileformat", "folder", "imagefile", "image",
-    "zoom", "features",
+    "zoom", "domain", "features",
     "sidecar",
     "reply_form", "reply", "zoomiqa_reply", "rationale", "claims", "checks", "protocol", "backend",
     *NUMPY_HALF, "backends", "draw", "assessment", "assessor", "report", "terminal", "lock", "table", "rows", "workers",

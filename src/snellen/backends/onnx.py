@@ -107,8 +107,8 @@ class Snellen1Backend(Backend):
     """
 
     plain_ratings = ("plain head", "plain rating")
-    reads_prompts = False
-    writes_freely = False
+    reads_prompts = writes_freely = False
+    photographs_only = True
 
     def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
         self._folder, self._threads = folder, threads

@@ -33,7 +33,7 @@ class SharedFirstRound(Backend):
         self.calibration, self.score_calibration = backend.calibration, backend.score_calibration
         self.plain_ratings = backend.plain_ratings
         self.reads_prompts, self.batch_size, self.details = backend.reads_prompts, backend.batch_size, backend.details
-        self.writes_freely = backend.writes_freely
+        self.writes_freely, self.photographs_only = backend.writes_freely, backend.photographs_only
         self.views: dict[Picture, View] = {}
         self.replies: dict[Picture, Reply] = {}
 
