@@ -12,6 +12,7 @@ export class Card {
     this.image = el("img", { alt: "", decoding: "async", draggable: "false", onerror: () => lost(this) });
     this.picture = el("div", { class: "picture" }, this.image);
     for (const part of ["number", "name", "word", "strip", "faults"]) this[part] = el("span", { class: part });
+    this.strip.append(el("i"), el("b"));
     this.element = el("div", { class: "card", role: "option" },
       this.picture, this.number, this.name, this.word, this.strip, this.faults);
     parent.append(this.element);
@@ -88,16 +89,17 @@ export class Card {
     if (this[part]) this.#write(`title of ${part}`, title, () => { this[part].title = title; });
   }
 
-  // The score on its interval, in percent of the scale, as positions of backgrounds.
+  // The score on its interval on the scale.
   #strip(item) {
     const known = item.score !== null;
     const [low, high] = known ? [share(item.low ?? item.score), share(item.high ?? item.score)] : [0, 0];
     this.#write("strip", known ? `${low} ${high} ${item.score}` : "", () => {
       this.strip.hidden = !known;
       if (!known) return;
-      const start = high - low < 100 ? (100 * low) / (100 - high + low) : 0;
-      const all = { "--start": start, "--span": high - low, "--score": share(item.score) };
-      for (const [name, value] of Object.entries(all)) this.strip.style.setProperty(name, `${value.toFixed(2)}%`);
+      const [bar, mark] = this.strip.children;
+      bar.style.left = `${low.toFixed(2)}%`;
+      bar.style.width = `${(high - low).toFixed(2)}%`;
+      mark.style.left = `${share(item.score).toFixed(2)}%`;
     });
   }
 
