@@ -189,6 +189,8 @@ def test_a_table_of_scores_is_matched_by_path(tmp_path: Path) -> None:
     write_table([ScoreRow("x.png", 3.0)], tmp_path / "scores.csv")
     with pytest.raises(UsageError, match="no score of a picture"):
         read_scores(tmp_path / "scores.csv", made.plan)
+    with pytest.raises(UsageError, match="gone.csv is not there"):
+        read_scores(tmp_path / "gone.csv", made.plan)
 
 
 def test_a_study_without_answers_says_so(tmp_path: Path) -> None:

@@ -216,6 +216,8 @@ def read_scores(file: Path, plan: Plan) -> Scores:
 
     Raises UsageError where the table cannot be read, or holds none of the pictures.
     """
+    if not file.is_file():
+        raise UsageError(f"{file} is not there; make it with: snellen score FOLDER --out {file}")
     rows = read_table(file)
     by_name: dict[str, list[Any]] = {}
     for row in rows:
