@@ -67,7 +67,7 @@ def replies(kind: str, box: Region, mos: float) -> tuple[str, str]:
 
 def lessons(sample: Sample) -> list[tuple[Conversation, str]]:
     """Return conversations about a picture and the reply to each: two rounds as they should be, two that believe
-    flipped hints, and two first rounds without the picture."""
+    flipped hints, and without the picture a first round that was begun and two rounds."""
     (fault,), mos = sample.faults, sample.mos
     assert mos is not None
     picture = load(sample.path)
@@ -83,9 +83,12 @@ def lessons(sample: Sample) -> list[tuple[Conversation, str]]:
         again = protocol.conversation(DEFAULT_QUESTION, views, [Turn("assistant", first)])
         for conversation, reply in ((asked, first), (again, second)):
             taught.append((change(conversation) if change else conversation, reply))
-    guess, _ = replies(fault.kind, MIDDLE, mos)
+    guess, last = replies(fault.kind, MIDDLE, mos)
+    middle = ZOOM_PRESETS["snellen"].settle(MIDDLE, picture.width, picture.height)
+    views = [picture.view(), picture.view(middle)]
+    again = protocol.conversation(DEFAULT_QUESTION, views, [Turn("assistant", guess)])
     begun = blind_conversation(asked, beginning(taught[0][1], TeacherOptions().share))
-    return [*taught, (begun, guess), (unseen(asked), guess)]
+    return [*taught, (begun, guess), (unseen(asked), guess), (unseen(again), last)]
 
 
 def unseen(conversation: Conversation) -> Conversation:
@@ -181,7 +184,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder for model, pictures and samples")
     parser.add_argument("--pictures", type=int, default=60, help="that are taught")
     parser.add_argument("--learned", type=int, default=240, help="pictures that the model learns from")
-    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--steps", type=int, default=800)
     args = parser.parse_args()
     torch.set_num_threads(1)
     pretrain(args.out / "model", with_faults(args.out / "learned", args.learned, 1), args.steps)

@@ -134,18 +134,19 @@ def draw(curves: Curves, title: str, file: Path) -> None:
 
 
 def main(folder: Path, out: Path) -> None:
-    """Write plots of the first model family and the curves of all runs to `out`, and print the table of all runs."""
+    """Write plots of each model family and the curves of all runs to `out`, and print the table of all runs."""
     runs = sorted(file.parent for file in folder.glob("*/seed*/*/held-out-000.json"))
     if not runs:
         sys.exit(f"{folder}: no run of recipes/toy/vlm.py is there")
-    chosen = [run for run in runs if run.parent.parent.name == runs[0].parent.parent.name]
-    covered = [run for run in chosen if run.name == "kl_coverage"]
     out.mkdir(parents=True, exist_ok=True)
-    draw(log_curves(chosen, "reward"), "reward of training rollouts", out / "reward.svg")
-    draw(log_curves(chosen, "entropy"), "entropy, nats an action", out / "entropy.svg")
-    held_out = held_out_curves(covered)
-    draw(held_out["agreement"], "SRCC on held-out pictures", out / "agreement.svg")
-    draw(held_out["crops"], "crop rate on held-out pictures", out / "crops.svg")
+    for family in sorted({run.parent.parent.name for run in runs}):
+        chosen = [run for run in runs if run.parent.parent.name == family]
+        names = {name: out / f"{family}-{name}.svg" for name in ("reward", "entropy", "agreement", "crops")}
+        draw(log_curves(chosen, "reward"), "reward of training rollouts", names["reward"])
+        draw(log_curves(chosen, "entropy"), "entropy, nats an action", names["entropy"])
+        held_out = held_out_curves([run for run in chosen if run.name == "kl_coverage"])
+        draw(held_out["agreement"], "SRCC on held-out pictures", names["agreement"])
+        draw(held_out["crops"], "crop rate on held-out pictures", names["crops"])
     write_numbers(held_out_curves(runs), out / "held_out.json")
     print(table(runs))
 

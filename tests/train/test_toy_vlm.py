@@ -63,7 +63,7 @@ def test_two_steps_of_every_stage_and_an_exact_resume(
 
     vlm_page.main(tmp_path, tmp_path / "page")
     for name in ("reward", "entropy", "agreement", "crops"):
-        assert (tmp_path / "page" / f"{name}.svg").read_text().startswith("<svg")
+        assert (tmp_path / "page" / f"qwen3-{name}.svg").read_text().startswith("<svg")
     assert "| qwen3 seed0 kl_coverage |" in capsys.readouterr().out
 
 
