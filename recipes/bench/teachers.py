@@ -4,7 +4,7 @@
 
 Generated pictures with one fault in a part, or none. A scripted teacher looks at them (at their measured maps) and
 writes what it sees. Three more are wrong: one believes hints that are turned into their opposites, one is shown another
-picture, one is shown none. A scripted checker reads the hints of its prompt. A sample is wrong if its last list of
+picture, one is shown none. A scripted checker reads the hints of its prompt. A sample is wrong if one of its lists of
 issues is not the fault that was made: kinds equal, boxes overlapping by an IoU of 0.3. Nothing here says how real
 models do.
 """
@@ -87,14 +87,18 @@ def _leaves(rng: np.random.Generator, dark: bool) -> np.ndarray[Any, np.dtype[np
 
 
 def is_right(row: Mapping[str, Any]) -> bool | None:
-    """Return whether the last round lists the fault that was made; None where it cannot be read."""
+    """Return whether every round lists the fault that was made; None where one cannot be read."""
     try:
-        listed = parse_reply(row["rounds"][-1]["reply"], len(row["rounds"])).answer.issues
-    except (ValueError, IndexError):
+        lists = [parse_reply(one["reply"], number).answer.issues for number, one in enumerate(row["rounds"], 1)]
+    except ValueError:
         return None
     made = [(one["kind"], Region(*one["region"])) for one in row["faults"]]
-    same = [any(issue.kind == kind and issue.region.iou(box) >= 0.3 for issue in listed) for kind, box in made]
-    return all(same) and len(listed) == len(made)
+
+    def same(listed: Sequence[Issue]) -> bool:
+        hits = [any(issue.kind == kind and issue.region.iou(box) >= 0.3 for issue in listed) for kind, box in made]
+        return all(hits) and len(listed) == len(made)
+
+    return all(map(same, lists)) if lists else None
 
 
 @dataclass(frozen=True)
