@@ -12,7 +12,16 @@ from typing import Any
 
 import snellen
 from snellen.output import OutputError, drop_output, open_closed_streams
-from snellen.usage import FAILED, INTERRUPTED, WRONG_USAGE, HelpFormatter, MissingExtra, UsageError, complain
+from snellen.usage import (
+    FAILED,
+    INTERRUPTED,
+    WRONG_USAGE,
+    HelpFormatter,
+    MissingExtra,
+    UsageError,
+    add_command,
+    complain,
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,7 @@ def build_parser(name: str) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"snellen {snellen.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for other, command in COMMANDS.items():
-        one = commands.add_parser(other, help=command.summary, description=command.summary)
+        one = add_command(commands, other, command.summary)
         if other == name:
             module = importlib.import_module(command.module)
             module.add_arguments(one)

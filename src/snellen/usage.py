@@ -35,6 +35,13 @@ class MissingExtra(UsageError):
         super().__init__(f'{problem}; run: pip install "snellen[{extra}]"')
 
 
+def add_command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    """Add a command to `commands`, what `ArgumentParser.add_subparsers` returned, with its summary in the list of
+    commands and in its own help."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    return parser
+
+
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Help texts that end with the option's default value, where it has one, below a usage line of what is needed."""
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snellen.usage import OK, UsageError, add_quiet, check_writable, positive, wrong_usage
+from snellen.usage import OK, UsageError, add_command, add_quiet, check_writable, positive, wrong_usage
 
 if TYPE_CHECKING:
     from snellen.backend import Backend
@@ -21,7 +21,7 @@ TEACHERS = ("hf", "openai", "scripted")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the commands of `snellen data` and their options."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    build = commands.add_parser("build", help="write one conversation per picture, from its MOS and known faults")
+    build = add_command(commands, "build", "write one conversation per picture, from its MOS and known faults")
     build.add_argument("manifests", metavar="MANIFEST", type=Path, nargs="*", help="JSON lines: path, mos, faults, ...")
     build.add_argument("--out", metavar="FILE", type=Path, required=True, help="JSON lines to write")
     build.add_argument(
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_teacher_options(build)
     build.set_defaults(task=_build)
 
-    show = commands.add_parser("show", help="write a page with N conversations drawn at random")
+    show = add_command(commands, "show", "write a page with N conversations drawn at random")
     show.add_argument("count", metavar="N", type=positive, help="conversations to show")
     show.add_argument("conversations", metavar="FILE", type=Path, help="a file that `snellen data build` wrote")
     show.add_argument("--out", metavar="PAGE", type=Path, default=Path("rationales.html"), help="page to write")

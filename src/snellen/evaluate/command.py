@@ -14,6 +14,7 @@ from snellen.usage import (
     OK,
     UsageError,
     add_batch_size,
+    add_command,
     add_model_options,
     add_quiet,
     add_score_only,
@@ -70,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(task=run_evaluate)
     parser.usage = "snellen evaluate --data DATA ... --out FOLDER [options]\n       snellen evaluate diff A B [--json]"
     commands = parser.add_subparsers(title="compare two runs", metavar="diff", prog="snellen evaluate")
-    diff = commands.add_parser("diff", help="paired differences between two runs, picture by picture")
+    diff = add_command(commands, "diff", "paired differences between two runs, picture by picture")
     diff.add_argument("first", metavar="A", type=Path, help="folder of a run")
     diff.add_argument("second", metavar="B", type=Path, help="folder of another run on the same data")
     diff.add_argument("--json", action="store_true", help="print one JSON object instead of tables")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from snellen.apps.web.options import LOOPBACK, MEGABYTE, Limits, WebOptions
 from snellen.study.rubric import METHODS
-from snellen.usage import OK, UsageError, announce, complain, port, positive
+from snellen.usage import OK, UsageError, add_command, announce, complain, port, positive
 
 NOBODY = "nobody is invited yet; next: snellen study invite {} 20 --url ADDRESS OF THE PAGE"
 
@@ -17,7 +17,7 @@ NOBODY = "nobody is invited yet; next: snellen study invite {} 20 --url ADDRESS 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the commands of `snellen study` and their options."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    init = commands.add_parser("init", help="make a study: a folder with plan, copies of the pictures, answers")
+    init = add_command(commands, "init", "make a study: a folder with plan, copies of the pictures, answers")
     init.usage = "snellen study init FOLDER --pictures PATH [PATH ...] [options]"
     init.add_argument("folder", metavar="FOLDER", type=Path, help="a new folder")
     init.add_argument(
@@ -28,18 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--method", choices=METHODS, help="method of a study without --rubric")
     init.set_defaults(task=_init)
 
-    invite = commands.add_parser("invite", help="print invitation links, each for one rater")
+    invite = add_command(commands, "invite", "print invitation links, each for one rater")
     _folder(invite)
     invite.add_argument("count", metavar="N", type=positive, nargs="?", default=1, help="number of new raters")
     invite.add_argument("--url", default="http://127.0.0.1:8020", help="address that raters reach the page at")
     invite.add_argument("--renew", metavar="CODE", help="a new link for this rater, whose answers stay")
     invite.set_defaults(task=_invite)
 
-    raters = commands.add_parser("raters", help="list raters: code, progress")
+    raters = add_command(commands, "raters", "list raters: code, progress")
     _folder(raters)
     raters.set_defaults(task=_raters)
 
-    serve = commands.add_parser("serve", help="serve the rating page")
+    serve = add_command(commands, "serve", "serve the rating page")
     _folder(serve)
     serve.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="address to listen on")
     serve.add_argument("--port", metavar="N", type=port, default=8020, help="port; 0 for a free one")
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_analysis(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    simulate = commands.add_parser("simulate", help="answer with simulated raters, to try a study before people do")
+    simulate = add_command(commands, "simulate", "answer with simulated raters, to try a study before people do")
     _folder(simulate)
     simulate.add_argument("--raters", metavar="N", type=positive, default=20, help="simulated raters")
     simulate.add_argument("--cheaters", metavar="N", type=int, default=0, help="of them, raters who cheat")
@@ -59,14 +59,14 @@ def _add_analysis(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     simulate.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the draws")
     simulate.set_defaults(task=_simulate)
 
-    analyse = commands.add_parser("analyse", help="MOS, raters, agreement: a report and tables")
+    analyse = add_command(commands, "analyse", "MOS, raters, agreement: a report and tables")
     _folder(analyse)
     analyse.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="folder for report and tables")
     analyse.add_argument("--keep-all", action="store_true", help="leave no rater out")
     analyse.add_argument("--half-width", metavar="X", type=float, default=0.25, help="wanted interval: MOS +- X")
     analyse.set_defaults(task=_analyse)
 
-    agree = commands.add_parser("agree", help="agreement of a judge with the study's people, beside their own")
+    agree = add_command(commands, "agree", "agreement of a judge with the study's people, beside their own")
     _folder(agree)
     agree.add_argument(
         "--scores", metavar="FILE", type=Path, help="table of `snellen score`; without one, --model scores"
