@@ -26,4 +26,4 @@ def test_brier_skill_is_measured_against_the_base_rate() -> None:
 def test_reliability_lists_the_bins_that_hold_something() -> None:
     found = reliability([0.1, 0.15, 1.0], [False, True, True])
     assert [(low, high, number) for low, high, number, *_ in found] == [(0.1, 0.2, 2), (0.8, 1.0, 1)]
-    assert found[0][3:] == (pytest.approx(0.125), 0.5) and found[1][3:] == (1.0, 1.0)
+    assert [mean for *_, mean, _ in found] == pytest.approx([0.125, 1.0]) and [part for *_, part in found] == [0.5, 1.0]
