@@ -70,8 +70,8 @@ def test_stated_probabilities_are_held_against_the_labels(biq) -> None:  # type:
     held = summary["biq2021"]["probabilities"]
     assert held["named or possible"].value == 1.0 and held["skill"] > 0.9 and 0 < held["kinds"] < 4
     assert [(low, share) for low, _, _, _, share in held["reliability"]] == [(0.0, 0.0), (0.8, 1.0)]
-    stated = suite.show(summary, rows, [biq])[3]
-    assert isinstance(stated, Table) and "100.0" in stated.markdown()
+    shown = suite.show(summary, rows, [biq])[3]
+    assert isinstance(shown, Table) and "100.0" in shown.markdown()
 
 
 def test_the_part_check_has_tables_of_its_own() -> None:
