@@ -32,7 +32,10 @@ def settings_of(assessor: Assessor) -> dict[str, Any]:
 def to_row(assessment: Assessment) -> ScoreRow:
     """Return the row of one picture, without the columns of `SETTINGS`."""
     size = (assessment.provenance or {}).get("picture", {})
-    row = ScoreRow(assessment.name, rounds=len(assessment.steps), width=size.get("width"), height=size.get("height"))
+    row = ScoreRow(
+        assessment.name, rounds=len(assessment.steps), width=size.get("width"), height=size.get("height"),
+        notes="; ".join(assessment.notes) or None,
+    )  # fmt: skip
     if assessment.error is not None:
         problem = f"{assessment.error.problem}; {assessment.error.remedy}"
         return replace(row, error=assessment.error.code, problem=problem)

@@ -33,6 +33,7 @@ class ScoreRow:
         main_kind: kind of the first issue; None where there is none.
         features: {name: value} of `snellen features` for the whole picture; None where they were not asked for.
         fault_probabilities: {kind: 0..1} of `Assessment.fault_probabilities`; None where the model gives none.
+        notes: `Assessment.notes`, separated by "; "; None without any.
     """
 
     path: str
@@ -55,15 +56,16 @@ class ScoreRow:
     main_kind: str | None = None
     features: dict[str, float] | None = None
     fault_probabilities: dict[str, float] | None = None
+    notes: str | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(ScoreRow))
 SETTINGS = ("model", "protocol", "max_rounds", "score_only", "options")
 """Columns that are the same for all pictures of a table."""
-TEXT = ("path", "label", "error", "problem", "model", "protocol", "options", "main_kind")
+TEXT = ("path", "label", "error", "problem", "model", "protocol", "options", "main_kind", "notes")
 """Columns of text; cells of the others are JSON in CSV."""
 
-LATER = ("options", "main_kind", "features", "fault_probabilities")
+LATER = ("options", "main_kind", "features", "fault_probabilities", "notes")
 """Columns that tables of earlier versions lack."""
 
 _NOT_TEXT = re.compile(r"[\ud800-\udfff]|\\(?=ud[89a-f][0-9a-f]{2}|x5c)")

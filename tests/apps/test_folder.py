@@ -254,9 +254,9 @@ def test_names_that_are_no_text_do_not_double(model: str, tmp_path: Path, suffix
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_probabilities_of_faults_come_back_from_every_table(tmp_path: Path, suffix: str) -> None:
+def test_probabilities_of_faults_and_notes_come_back_from_every_table(tmp_path: Path, suffix: str) -> None:
     known = ScoreRow("a.png", 3.0, model="m", protocol="snellen", fault_probabilities={"noise": 0.25, "blur": 0.1})
-    rows = [known, replace(known, path="b.png", fault_probabilities=None)]
+    rows = [known, replace(known, path="b.png", fault_probabilities=None, notes="first of 3 frames; caf\udce9")]
     write_table(rows, tmp_path / f"t{suffix}")
     assert read_table(tmp_path / f"t{suffix}") == rows
 
