@@ -21,7 +21,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
 
@@ -29,6 +28,7 @@ sys.path.append(str(Path(__file__).parents[1] / "toy"))
 from teachers import MADE, SIGNS, believe, make_pictures, run, scripted_checker
 from tiny_qwen import make_model
 from torch import Tensor
+from vlm_base import learn, row_to_learn
 
 from snellen.backend import Backend, Conversation, Reply, Sampling, Turn
 from snellen.backends import open_backend
@@ -42,7 +42,7 @@ from snellen.options import ModelOptions
 from snellen.protocol import DEFAULT_QUESTION, first_prompt, later_prompt
 from snellen.region import Region
 from snellen.reply import VIEW_MARK, Answer, Issue, Rationale, render_reply
-from snellen.train.chat_inputs import ChatInputs, padded
+from snellen.train.chat_inputs import ChatInputs
 from snellen.zoom import ZOOM_PRESETS
 
 SIDE = 168
@@ -149,25 +149,9 @@ def pretrain(folder: Path, samples: Sequence[Sample], steps: int) -> None:
     inputs = ChatInputs(processor, (processor.tokenizer.eos_token_id,), model.config.image_token_id, SIDE)
     rows: dict[bool, list[dict[str, Tensor]]] = {True: [], False: []}
     for conversation, reply in taught:
-        ids = inputs.reply_of(reply).token_ids
-        row = inputs.encode(conversation, ids)
-        labels = torch.full_like(row["input_ids"], -100)
-        labels[:, -len(ids) :] = row["input_ids"][:, -len(ids) :]
-        rows["pixel_values" in row].append(row | {"labels": labels})
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98))
-    rng = np.random.default_rng(0)
-    for step in range(steps):
-        optimizer.param_groups[0]["lr"] = RATE * min(1.0, (step + 1) / 20) * (1.0 - step / steps)
-        chosen = rows[step % 5 != 4]  # every fifth step is without pictures
-        batch = padded([chosen[int(i)] for i in rng.choice(len(chosen), BATCH)], 0, "right")
-        batch["labels"] = torch.where(batch["attention_mask"] == 1, batch["labels"], -100)
-        loss = model(**batch, use_cache=False).loss
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        if (step + 1) % 100 == 0:
-            print(f"step {step + 1}, loss {float(loss.detach()):.3f} nats a token", flush=True)
+        row = row_to_learn(inputs, conversation, inputs.reply_of(reply).token_ids)
+        rows["pixel_values" in row].append(row)
+    learn(model, lambda step: rows[step % 5 != 4], steps, RATE, BATCH)  # every fifth step is without pictures
     model.save_pretrained(folder)
     (folder / "taught").touch()
 

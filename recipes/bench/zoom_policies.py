@@ -30,6 +30,7 @@ from snellen.evaluate.modes import SharedFirstRound
 from snellen.evaluate.stats.bootstrap import mean_interval
 from snellen.evaluate.stats.correlation import srcc
 from snellen.evaluate.stats.fault_agreement import Agreement, agreement
+from snellen.evaluate.stats.probabilities import auc
 from snellen.evaluate.suites.real_faults import CONSTANT, measures
 from snellen.image import load
 from snellen.region import LOCAL_AREA, Region
@@ -100,9 +101,8 @@ def print_tables(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, Sequenc
     errors = np.array([abs(row["policies"][NEVER]["score"] - labels[row["picture"]][0].overall) for row in rows])
     large = errors > np.quantile(errors, 0.75)
     zoomed = np.array([row["policies"][RULE]["crop"] is not None for row in rows], float)
-    ranks = (zoomed[large][:, None] > zoomed[~large]) + 0.5 * (zoomed[large][:, None] == zoomed[~large])
     print(f"\nThe rule's crops: median area {np.median(areas):.2f}")
-    print(f"Whether it zooms, as a sign of the largest quarter of first-round errors: AUC {ranks.mean():.2f}")
+    print(f"Whether it zooms, as a sign of the largest quarter of first-round errors: AUC {auc(zoomed, large):.2f}")
 
 
 def _lines(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, Sequence[FaultLabel]]) -> list[list[str]]:

@@ -100,7 +100,8 @@ def _hard_edges(luma: Numbers) -> tuple[int, int]:
 
 
 def _has_two_tones(luma: Numbers) -> NDArray[np.bool_]:
-    """Whether tiles (N, P) have two tones: split where the variance between both parts is largest (Otsu, 1979)."""
+    """Return the mask, (N,), of the tiles (N, P) that have two tones. They are split where the variance between both
+    parts is largest (Otsu, 1979)."""
     ordered = np.sort(luma, axis=1)
     count = np.arange(1, luma.shape[1])
     total = np.cumsum(ordered, axis=1, dtype=np.float64)

@@ -42,6 +42,7 @@ def to_row(assessment: Assessment) -> ScoreRow:
     assert assessment.score is not None
     spread = assessment.steps[-1].distribution
     low, high = assessment.interval or (None, None)
+    known = assessment.fault_probabilities
     return replace(
         row,
         score=round(assessment.score, 4),
@@ -50,7 +51,7 @@ def to_row(assessment: Assessment) -> ScoreRow:
         label=assessment.label,
         std=None if spread is None else round(spread.std, 4),
         main_kind=assessment.issues[0].kind if assessment.issues else None,
-        fault_probabilities=assessment.to_dict()["fault_probabilities"],
+        fault_probabilities=None if known is None else {kind: round(value, 4) for kind, value in known.items()},
         issues=[issue.to_dict() for issue in assessment.issues],
     )
 

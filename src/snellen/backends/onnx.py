@@ -266,7 +266,7 @@ class Snellen1Backend(Backend):
         return seen
 
     def rating_read(self, view: View) -> RatingRead:
-        """Read of a view what the photo rating head needs, as it is and not mirrored."""
+        """Return the features of a view, not mirrored, that the photo rating head reads."""
         imagenet = self._run(self._imagenet, view.overview, False)
         fragments = self._run(self._encode_one, view.fragments, False)
         return imagenet.result(), fragments.result()

@@ -1,4 +1,4 @@
-"""How good stated probabilities of events are. Arrays in, floats out."""
+"""Measures of stated probabilities of events. Arrays in, floats out."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from snellen.evaluate.stats.probabilities import auc, brier_skill, reliability
 from snellen.evaluate.suites import Suite
 from snellen.region import FULL
 from snellen.reply import Issue
-from snellen.vocabulary import POSSIBLE, merged
+from snellen.vocabulary import POSSIBLE, merged, possible
 
 NAME = "real-faults"
 CONSTANT = tuple(Issue(kind, 3, FULL) for kind in ("underexposure", "blur", "overexposure"))
@@ -131,16 +131,14 @@ def _probabilities(rows: Sequence[Row], labels: Labels) -> dict[str, Any]:
     probability = np.array([[given[kind] for kind in kinds] for _, given in stated])
     minded_kinds = [{merged(fault.kind) for one in each for fault in one.minded} for each in raters]
     minded = np.array([[kind in found for kind in kinds] for found in minded_kinds])
-    told = [
-        {merged(issue.kind) for issue in row.issues} | {kind for kind in kinds if given[kind] >= POSSIBLE}
-        for row, given in stated
-    ]
+    listed = [{merged(issue.kind) for issue in row.issues} for row, _ in stated]
+    named = [found | possible(given, found).keys() for found, (_, given) in zip(listed, stated, strict=True)]
     mains = [
         {merged(one.minded[0].kind) for one in each} if all(one.minded for one in each) else None for each in raters
     ]
     return {
-        "named or possible": share([bool(main & found) for main, found in zip(mains, told, strict=True) if main]),
-        "kinds": float(np.mean([len(found) for found in told])),
+        "named or possible": share([bool(main & found) for main, found in zip(mains, named, strict=True) if main]),
+        "kinds": float(np.mean([len(found) for found in named])),
         "skill": brier_skill(probability, minded, np.broadcast_to(minded.mean(axis=0), minded.shape)),
         "AUC": {
             kind: auc(probability[:, i], minded[:, i]) for i, kind in enumerate(kinds) if minded[:, i].sum() >= FEWEST

@@ -241,9 +241,10 @@ def _linear(kernel: KernelHead, rated: RatedFeatures, ridge: float) -> tuple[Flo
 
 
 def left_out_shift(kernel: KernelHead, rated: RatedFeatures, ridge: float) -> Floats:
-    """What the head's rating of each picture of the second set changes by when the second expert is fitted without it.
+    """Return the change of the head's rating of each picture of the second set when the second expert is fitted without
+    that picture, (N,), MOS.
 
-    (N,), MOS. Half of the expert's own change, as the rating is the mean of both. Of ridge regression it is closed: the
+    It is half of the expert's own change, as the rating is the mean of both. Of ridge regression it is closed: the
     residual e_i becomes e_i / (1 - h_i), h_i the diagonal of 1 / N + G (G + penalty I)^-1 (Allen's PRESS, 1974).
     """
     features = kernel.standardised(rated.features.astype(np.float64))
